@@ -1,0 +1,92 @@
+# Everything a developer runs.  The first call makes .venv; later calls reuse it.
+# A change of C++, CMake or pyproject.toml reinstalls the package; a change of Python needs nothing (editable install).
+
+PYTHON ?= python3
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+export CXX
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+export CMAKE_BUILD_PARALLEL_LEVEL = $(JOBS)
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+# No build isolation: the compiler's work in build/ can be reused, because the build tools stay where they are.
+INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=build/editable
+SOURCES := pyproject.toml CMakeLists.txt CMakePresets.json $(shell find cpp cuda -type f 2>/dev/null)
+PROBE := '\#include <bit>\n\#include <concepts>\n\#include <span>\nint main() { return std::span<int>{}.empty() ? 0 : 1; }\n'
+
+.PHONY: help demo test test-cpp test-python lint bench clean FORCE
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    run the main job on the bundled flights log and write report.html'
+	@echo 'make test    C++ tests, then Python tests (test-cpp, test-python for one of them)'
+	@echo 'make lint    ruff, mypy, and the rules of tools/check_layout.py'
+	@echo 'make bench   the benchmarks'
+	@echo 'make clean   remove .venv, build folders and caches'
+	@echo 'Needs Python 3.11 or newer (PYTHON=python3.12 to choose) and a C++20 compiler (CXX=g++-12 to choose).'
+
+demo: .venv/installed-core
+	$(BIN)/modelwatch demo --html report.html
+	@echo "The report is $(CURDIR)/report.html"
+
+test: test-cpp test-python
+
+test-cpp: build/ctest/configured
+	@$(BIN)/cmake --build build/ctest --parallel $(JOBS)
+	$(BIN)/ctest --test-dir build/ctest --output-on-failure --no-tests=error --parallel $(JOBS)
+
+test-python: .venv/installed-dev
+	$(BIN)/python -m pytest tests -rs
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tools
+	$(BIN)/python tools/check_layout.py
+
+# The defaults of a test run skip benchmarks, so they are cleared here.
+bench: .venv/installed-dev
+	$(BIN)/python -m pytest benchmarks -o addopts=--strict-markers --benchmark-only
+
+clean:
+	rm -rf .venv build dist report.html .pytest_cache .hypothesis .ruff_cache .mypy_cache .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "modelwatch needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing). Try: make PYTHON=python3.12"; exit 1; }
+	@printf $(PROBE) | $(CXX) -std=c++20 -fsyntax-only -x c++ - 2>/dev/null || \
+	  { echo "modelwatch needs a C++20 compiler (g++ 11 or newer); '$(CXX)' is missing or too old. Try: apt-get install g++, or make CXX=g++-12"; exit 1; }
+	@echo 'making .venv'
+	@$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+# The build tools of pyproject.toml, and CMake and Ninja from PyPI, since a distribution's CMake may be too old.
+.venv/tools: pyproject.toml | .venv/made
+	@$(PIP) install --upgrade 'cmake>=3.26' ninja \
+	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
+	@touch $@
+
+# Changes only when CMAKE_ARGS or CXX do.  CMake remembers old options, so what was built with them goes.
+.venv/options: FORCE | .venv/made
+	@echo '$(CXX) $(CMAKE_ARGS)' | cmp -s - $@ || \
+	  { rm -rf build/editable build/ctest && echo '$(CXX) $(CMAKE_ARGS)' > $@; }
+
+.venv/installed-core: $(SOURCES) .venv/tools .venv/options
+	@echo 'building and installing modelwatch (about a minute the first time)'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(INSTALL) -e .
+	@touch $@
+
+.venv/installed-dev: $(SOURCES) .venv/tools .venv/options
+	@echo 'building and installing modelwatch with what tests, lint and benchmarks need'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(INSTALL) -e '.[test,lint,bench]'
+	@touch $@ .venv/installed-core
+
+build/ctest/configured: CMakeLists.txt .venv/tools .venv/options
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake --fresh -S . -B build/ctest -G Ninja --log-level=WARNING \
+	  -DCMAKE_BUILD_TYPE=Release -DMODELWATCH_TESTS=ON $(CMAKE_ARGS)
+	@touch $@

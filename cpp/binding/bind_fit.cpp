@@ -1,0 +1,58 @@
+#include "binding/support.hpp"
+#include "engine/fit.hpp"
+
+namespace modelwatch::binding {
+
+void bind_fit(py::module_& m) {
+  py::class_<DistinctPass>(m, "DistinctPass")
+      .def(py::init([](std::vector<int> const& domains, std::uint64_t cap) {
+             std::vector<Domain> typed;
+             for (int const d : domains) typed.push_back(static_cast<Domain>(d));
+             return DistinctPass(typed, cap);
+           }),
+           py::arg("domains"), py::arg("cap"))
+      .def(
+          "add",
+          [](DistinctPass& pass, py::object const& batch, int threads) {
+            auto const owner = import_array(batch);
+            py::gil_scoped_release const release;
+            pass.add(owner, threads, signal_poll());
+          },
+          py::arg("batch"), py::arg("threads") = 0)
+      .def("column", [](DistinctPass const& pass, std::size_t i) {
+        auto const& column = pass.column(i);
+        std::vector<std::uint64_t> keys;
+        std::vector<std::uint64_t> counts;
+        column.sorted(keys, counts);
+        py::dict out;
+        out["rows"] = column.rows();
+        out["nulls"] = column.nulls();
+        out["nans"] = column.nans();
+        out["overflowed"] = column.overflowed();
+        out["top"] = to_numpy(std::vector<std::uint64_t>(column.top()));
+        out["keys"] = to_numpy(std::move(keys));
+        out["counts"] = to_numpy(std::move(counts));
+        return out;
+      });
+  py::class_<SplitPass>(m, "SplitPass")
+      .def(py::init([](std::vector<std::tuple<int, py::array_t<std::uint64_t>, int, int>> const& columns) {
+             std::vector<IntervalSplitter> typed;
+             for (auto const& [domain, lows, width, split] : columns)
+               typed.emplace_back(static_cast<Domain>(domain), to_vector<std::uint64_t>(lows), width, split);
+             return SplitPass(std::move(typed));
+           }),
+           py::arg("columns"))
+      .def(
+          "add",
+          [](SplitPass& pass, py::object const& batch, int threads) {
+            auto const owner = import_array(batch);
+            py::gil_scoped_release const release;
+            pass.add(owner, threads, signal_poll());
+          },
+          py::arg("batch"), py::arg("threads") = 0)
+      .def("column", [](SplitPass const& pass, std::size_t i) {
+        return to_numpy(std::vector<std::uint64_t>(pass.column(i).counts()));
+      });
+}
+
+}  // namespace modelwatch::binding

@@ -1,0 +1,121 @@
+#include "binding/support.hpp"
+#include "engine/grid.hpp"
+#include "reference/reference.hpp"
+
+namespace modelwatch::binding {
+namespace {
+
+using Keys = py::array_t<std::uint64_t, py::array::c_style | py::array::forcecast>;
+
+Domain domain_of(int value) {
+  if (value < 0 || value > 3) throw InvalidInput("unknown domain.");
+  return static_cast<Domain>(value);
+}
+
+/// A column as the reference wants it.
+template <class Stored, class Value>
+reference::Rows<Value> rows_of_view(NumericView const& view) {
+  reference::Rows<Value> rows(static_cast<std::size_t>(view.rows));
+  for (std::int64_t i = 0; i < view.rows; ++i)
+    if (view.validity.valid(i)) rows[static_cast<std::size_t>(i)] = static_cast<Value>(static_cast<Stored const*>(view.values)[i]);
+  return rows;
+}
+
+template <class F>
+auto with_rows(NumericView const& view, F f) {
+  switch (view.storage) {
+    case Storage::float32: return f(rows_of_view<float, float>(view));
+    case Storage::float64: return f(rows_of_view<double, double>(view));
+    case Storage::int64: return f(rows_of_view<std::int64_t, std::int64_t>(view));
+    case Storage::uint64: return f(rows_of_view<std::uint64_t, std::uint64_t>(view));
+    default: throw InvalidInput("the reference takes float32, float64, int64 and uint64.");
+  }
+}
+
+template <class Value>
+std::vector<Value> knots_as(NumericView const& knots) {
+  return {static_cast<Value const*>(knots.values), static_cast<Value const*>(knots.values) + knots.rows};
+}
+
+py::dict moments_dict(Moments const& m) {
+  py::dict out;
+  out["count"] = m.count;
+  out["mean"] = m.mean;
+  out["m2"] = m.m2;
+  out["m3"] = m.m3;
+  out["m4"] = m.m4;
+  return out;
+}
+
+void bind_reference(py::module_& m) {
+  py::module_ reference = m.def_submodule("reference", "The obvious loops the engine is tested against.");
+  reference.def("count_cells", [](py::object const& values, py::object const& knots) {
+    auto const owner = import_array(values);
+    auto const knot_owner = import_array(knots);
+    auto const knot_view = numeric_view(single_column(*knot_owner));
+    auto const view = numeric_view(single_column(*owner));
+    if (view.storage != knot_view.storage) throw InvalidInput("values and knots must have one type.");
+    return to_numpy(with_rows(view, [&]<class Value>(reference::Rows<Value> const& rows) {
+      return reference::count_cells(rows, knots_as<Value>(knot_view));
+    }));
+  });
+  reference.def("moments", [](py::object const& values) {
+    auto const owner = import_array(values);
+    return moments_dict(with_rows(numeric_view(single_column(*owner)), []<class Value>(reference::Rows<Value> const& rows) {
+      return reference::moments(rows, Value{0});
+    }));
+  });
+}
+
+}  // namespace
+
+void bind_grid(py::module_& m) {
+  py::class_<Grid, std::shared_ptr<Grid>>(m, "Grid")
+      .def(py::init([](int domain, Keys const& knots) { return std::make_shared<Grid>(domain_of(domain), to_vector(knots)); }),
+           py::arg("domain"), py::arg("knots"))
+      .def_property_readonly("domain", [](Grid const& g) { return static_cast<int>(g.domain()); })
+      .def_property_readonly("count", &Grid::count)
+      .def_property_readonly("slots", &Grid::slots)
+      .def_property_readonly("lower_tail", &Grid::lower_tail)
+      .def_property_readonly("upper_tail", &Grid::upper_tail)
+      .def_property_readonly("knots", [](Grid const& g) { return to_numpy(std::vector<std::uint64_t>(g.knots())); });
+
+  m.def(
+      "count_cells",
+      [](py::object const& values, Grid const& grid, int threads) {
+        auto const owner = import_array(values);
+        auto const view = numeric_view(single_column(*owner));
+        std::vector<std::uint64_t> counts;
+        {
+          py::gil_scoped_release const release;
+          counts = count_cells(view, grid, threads, signal_poll());
+        }
+        return to_numpy(std::move(counts));
+      },
+      py::arg("values"), py::arg("grid"), py::arg("threads") = 0);
+  m.def(
+      "rank_cells",
+      [](py::object const& values, Grid const& grid) {
+        auto const owner = import_array(values);
+        return to_numpy(rank_cells(numeric_view(single_column(*owner)), grid));
+      },
+      py::arg("values"), py::arg("grid"));
+  m.def(
+      "interval_of",
+      [](py::object const& values, py::array_t<std::int64_t, py::array::c_style | py::array::forcecast> const& boundaries) {
+        auto const owner = import_array(values);
+        auto const view = numeric_view(single_column(*owner));
+        if (view.storage >= Storage::float32) throw InvalidInput("times must be integers.");
+        auto const edges = to_vector(boundaries);
+        std::vector<std::int32_t> out;
+        {
+          py::gil_scoped_release const release;
+          out = interval_of(view, edges);
+        }
+        return to_numpy(std::move(out));
+      },
+      py::arg("values"), py::arg("boundaries"));
+  bind_reference(m);
+}
+
+}  // namespace modelwatch::binding

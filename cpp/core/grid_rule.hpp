@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/macros.hpp"
+
+namespace modelwatch {
+
+/// Which cell does a key fall in?  M knots u_0 < ... < u_{M-1} cut the order into 2M+1 cells:
+/// cell 2k is the gap below u_k (2M: above the last), cell 2k+1 is the knot u_k itself.
+/// A guide table says where to begin; comparisons with the knots decide, so every backend agrees.
+/// Two more slots follow the cells: 2M+1 counts NaN, 2M+2 counts null.
+template <class Key>
+struct GridRule {
+  Key const* knots;             // M keys, then 2^steps copies of the largest key, so that a probe never leaves the array
+  std::uint32_t const* guide;   // buckets + 1 entries: how many knots lie in earlier buckets
+  std::uint32_t count;          // M
+  std::uint32_t buckets;
+  Key first;                    // key at which bucket 0 begins; smaller keys belong to it as well
+  std::int32_t shift;           // bucket = (key - first) >> shift, the last bucket holds all above
+  std::int32_t steps;           // 2^steps > knots in the fullest bucket
+
+  MW_HD std::uint32_t nan_slot() const { return 2 * count + 1; }
+  MW_HD std::uint32_t null_slot() const { return 2 * count + 2; }
+
+  MW_HD std::uint32_t cell(Key key) const {
+    Key const above = key > first ? (key - first) >> shift : 0;
+    std::uint32_t const bucket = above < buckets ? static_cast<std::uint32_t>(above) : buckets - 1;
+    std::uint32_t below = guide[bucket];
+    std::uint32_t const end = guide[bucket + 1];
+    for (std::uint32_t step = (1u << steps) >> 1; step != 0; step >>= 1) {
+      // Masked on purpose: compilers turn a conditional into a branch, and that costs six times as much.
+      std::uint32_t const take = static_cast<std::uint32_t>(below + step <= end) &
+                                 static_cast<std::uint32_t>(knots[below + step - 1] <= key);
+      below += step & (0u - take);
+    }
+    std::uint32_t const at = below != 0 ? below - 1 : 0;
+    std::uint32_t const hit = static_cast<std::uint32_t>(below != 0) & static_cast<std::uint32_t>(knots[at] == key);
+    return 2 * below - hit;
+  }
+};
+
+}  // namespace modelwatch

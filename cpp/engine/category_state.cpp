@@ -1,0 +1,177 @@
+#include "engine/category_state.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "core/hash.hpp"
+#include "core/error.hpp"
+
+namespace modelwatch {
+namespace {
+
+std::uint64_t hash_of(std::string_view bytes) {
+  return hash_bytes(reinterpret_cast<std::uint8_t const*>(bytes.data()), static_cast<std::int64_t>(bytes.size()));
+}
+
+}  // namespace
+
+CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets) : plan_(std::move(plan)) {
+  if (plan_.known.size() > (std::size_t{1} << 30)) throw InvalidInput("a column cannot have more than 2^30 categories.");
+  if (plan_.unseen_cap == 0) throw InvalidInput("the cap on unseen values must be at least 1.");
+  for (std::size_t i = 0; i < plan_.known.size(); ++i) {
+    if (i > 0 && plan_.known[i] <= plan_.known[i - 1]) throw InvalidInput("the categories of a baseline must be sorted and distinct.");
+    known_.emplace(plan_.known[i], kFirstCategory + static_cast<std::uint32_t>(i));
+  }
+  for (auto const& set : sets) {
+    if (set.coarse && plan_.to_coarse.size() != plan_.known.size()) throw InvalidInput("a category map has the wrong length.");
+    sets_.push_back({set.coarse, {}});
+  }
+  for (auto const slot : plan_.to_coarse)
+    if (slot >= plan_.coarse_slots) throw InvalidInput("a category map leads out of its grid.");
+}
+
+bool CategoryState::beyond(std::uint64_t hash, std::string_view bytes) const {
+  if (plan_.known_is_capped && std::tuple(hash, bytes) > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes)))
+    return true;
+  return capped_ && std::tuple(hash, bytes) > std::tuple(cap_hash_, std::string_view(cap_bytes_));
+}
+
+std::uint32_t CategoryState::resolve(std::string_view bytes) {
+  if (auto const known = known_.find(bytes); known != known_.end()) return known->second;
+  std::uint64_t const hash = hash_of(bytes);
+  if (beyond(hash, bytes)) return kOtherSlot;
+  auto const [at, fresh] = unseen_index_.try_emplace(std::string(bytes), static_cast<std::uint32_t>(unseen_.size()));
+  if (fresh) unseen_.push_back({std::string(bytes), hash, false});
+  return kFirstCategory + static_cast<std::uint32_t>(plan_.known.size()) + at->second;
+}
+
+CategoryState::Group& CategoryState::group_of(Set& set, std::int32_t group) {
+  auto const at = static_cast<std::size_t>(group);
+  if (at >= set.groups.size()) set.groups.resize(at + 1);
+  if (!set.groups[at]) {
+    std::uint32_t const slots = set.coarse ? plan_.coarse_slots : kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
+    set.groups[at] = std::make_unique<Group>(Group{SparseArray<std::uint64_t>(slots), {}});
+  }
+  return *set.groups[at];
+}
+
+void CategoryState::count(Set& set, std::int32_t group, std::uint32_t slot) {
+  std::uint32_t const first_unseen = kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
+  Group& into = group_of(set, group);
+  if (slot >= first_unseen) {
+    if (set.coarse)
+      into.cells.add(kCoarseUnseen, 1);
+    else
+      ++into.unseen[slot - first_unseen];
+  } else {
+    into.cells.add(set.coarse && slot >= kFirstCategory ? plan_.to_coarse[slot - kFirstCategory] : slot, 1);
+  }
+}
+
+void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner,
+                        std::vector<std::int32_t const*> const& groups) {
+  if (groups.size() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
+  bool const same = last_owner_ && column.identity != nullptr && column.identity == last_identity_ &&
+                    column.values.offsets == last_offsets_ && column.values.size == last_size_;
+  if (!same) {
+    slot_of_code_.assign(static_cast<std::size_t>(column.values.size), kUnresolved);
+    last_owner_ = std::move(owner);
+    last_identity_ = column.identity;
+    last_offsets_ = column.values.offsets;
+    last_size_ = column.values.size;
+  }
+  for (std::int64_t row = 0; row < column.codes.rows; ++row) {
+    std::uint32_t slot = kNullSlot;
+    if (column.codes.validity.valid(row)) {
+      auto const code = static_cast<std::size_t>(code_at(column.codes, row));
+      // On the first row that uses it: a dictionary may list values that never occur.
+      if (slot_of_code_[code] == kUnresolved)
+        slot_of_code_[code] = column.values.validity.valid(static_cast<std::int64_t>(code))
+                                  ? resolve(column.values.at(static_cast<std::int64_t>(code)))
+                                  : kNullSlot;
+      slot = slot_of_code_[code];
+    }
+    for (std::size_t s = 0; s < sets_.size(); ++s) {
+      std::int32_t const group = groups[s] == nullptr ? 0 : groups[s][row];
+      if (group >= 0) count(sets_[s], group, slot);
+    }
+  }
+  if (unseen_index_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
+}
+
+void CategoryState::evict_beyond_cap() {
+  if (unseen_index_.size() <= plan_.unseen_cap) return;
+  std::vector<std::uint32_t> alive;
+  for (auto const& [bytes, id] : unseen_index_) alive.push_back(id);
+  auto const smaller = [&](std::uint32_t a, std::uint32_t b) {
+    return std::tie(unseen_[a].hash, unseen_[a].bytes) < std::tie(unseen_[b].hash, unseen_[b].bytes);
+  };
+  auto const last = alive.begin() + plan_.unseen_cap - 1;
+  std::nth_element(alive.begin(), last, alive.end(), smaller);
+  capped_ = true;
+  cap_hash_ = unseen_[*last].hash;
+  cap_bytes_ = unseen_[*last].bytes;
+  for (auto at = last + 1; at != alive.end(); ++at) {
+    unseen_[*at].evicted = true;
+    unseen_index_.erase(unseen_[*at].bytes);
+    unseen_[*at].bytes = {};
+  }
+  for (auto& set : sets_)
+    for (auto& group : set.groups) {
+      if (!group) continue;
+      for (auto entry = group->unseen.begin(); entry != group->unseen.end();) {
+        if (unseen_[entry->first].evicted) {
+          group->cells.add(kOtherSlot, entry->second);
+          entry = group->unseen.erase(entry);
+        } else {
+          ++entry;
+        }
+      }
+    }
+  last_owner_.reset();  // codes of evicted values must be resolved anew
+  last_size_ = -1;
+}
+
+CategoryResult CategoryState::finish(std::size_t set_index) {
+  evict_beyond_cap();
+  Set const& set = sets_.at(set_index);
+  CategoryResult out;
+  out.capped = capped_;
+  std::vector<std::uint32_t> order;
+  for (auto const& [bytes, id] : unseen_index_) order.push_back(id);
+  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return unseen_[a].bytes < unseen_[b].bytes; });
+  std::vector<std::uint32_t> rank(unseen_.size(), 0);
+  for (std::uint32_t i = 0; i < order.size(); ++i) {
+    rank[order[i]] = i;
+    if (!set.coarse) out.unseen.push_back(unseen_[order[i]].bytes);
+  }
+  out.cell_begin.push_back(0);
+  for (std::size_t g = 0; g < set.groups.size(); ++g) {
+    if (!set.groups[g]) continue;
+    out.group.push_back(static_cast<std::uint32_t>(g));
+    set.groups[g]->cells.each([&](std::uint32_t cell, std::uint64_t count) {
+      out.cell.push_back(cell);
+      out.count.push_back(count);
+    });
+    out.cell_begin.push_back(out.cell.size());
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> entries;
+    for (auto const& [id, count] : set.groups[g]->unseen) entries.emplace_back(rank[id], count);
+    std::sort(entries.begin(), entries.end());
+    for (auto const& [index, count] : entries) {
+      out.unseen_group.push_back(static_cast<std::uint32_t>(g));
+      out.unseen_index.push_back(index);
+      out.unseen_count.push_back(count);
+    }
+  }
+  return out;
+}
+
+std::size_t CategoryState::bytes() const {
+  std::size_t total = unseen_.size() * (sizeof(Unseen) + 64);
+  for (auto const& set : sets_)
+    for (auto const& group : set.groups)
+      if (group) total += sizeof(Group) + group->cells.bytes() + group->unseen.size() * 32;
+  return total;
+}
+
+}  // namespace modelwatch

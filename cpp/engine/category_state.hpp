@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/arrow_view.hpp"
+#include "engine/numeric_state.hpp"  // SetPlan
+#include "engine/sparse_array.hpp"
+
+namespace modelwatch {
+
+/// Slots of a categorical column: null, `other` (beyond a cap), then the baseline's categories by their bytes.
+/// On the coarse grid: null, other, unseen, then the categories kept apart.
+inline constexpr std::uint32_t kNullSlot = 0;
+inline constexpr std::uint32_t kOtherSlot = 1;
+inline constexpr std::uint32_t kFirstCategory = 2;
+inline constexpr std::uint32_t kCoarseUnseen = 2;
+
+struct CategoryPlan {
+  std::vector<std::string> known;         // strictly increasing by bytes
+  std::vector<std::uint32_t> to_coarse;   // coarse slot of each known category
+  std::uint32_t coarse_slots = 3;
+  std::uint32_t unseen_cap = 10'000;
+  /// The baseline itself kept only values up to this (hash, bytes): a value beyond it may have been there.
+  bool known_is_capped = false;
+  std::uint64_t known_hash = 0;
+  std::string known_bytes;
+};
+
+struct CategoryResult {
+  std::vector<std::uint32_t> group;
+  std::vector<std::uint64_t> cell_begin;  // groups + 1
+  std::vector<std::uint32_t> cell;
+  std::vector<std::uint64_t> count;
+  std::vector<std::string> unseen;  // by bytes; fine sets only
+  std::vector<std::uint32_t> unseen_group;
+  std::vector<std::uint32_t> unseen_index;  // into `unseen`
+  std::vector<std::uint64_t> unseen_count;
+  bool capped = false;
+};
+
+/// Counts one categorical column into several sets.  Values the baseline does not know keep exact counts up to
+/// `unseen_cap`: those with the smallest (hash, bytes).  A survivor can never have been evicted, so any order of rows
+/// and any merge ends in the same state (DESIGN 3.3).
+class CategoryState {
+ public:
+  CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets);
+
+  /// `owner` keeps the dictionary alive, so that the next batch can be recognised to use the same one.
+  void add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner,
+           std::vector<std::int32_t const*> const& groups);
+
+  CategoryResult finish(std::size_t set);
+  std::size_t bytes() const;
+
+ private:
+  static constexpr std::uint32_t kUnresolved = 0xffffffffu;
+
+  struct Group {
+    SparseArray<std::uint64_t> cells;
+    std::unordered_map<std::uint32_t, std::uint64_t> unseen;
+  };
+  struct Set {
+    bool coarse;
+    std::vector<std::unique_ptr<Group>> groups;
+  };
+  struct Unseen {
+    std::string bytes;
+    std::uint64_t hash;
+    bool evicted;
+  };
+
+  std::uint32_t resolve(std::string_view bytes);
+  Group& group_of(Set& set, std::int32_t group);
+  void count(Set& set, std::int32_t group, std::uint32_t slot);
+  void evict_beyond_cap();
+  bool beyond(std::uint64_t hash, std::string_view bytes) const;
+
+  CategoryPlan plan_;
+  std::unordered_map<std::string_view, std::uint32_t> known_;  // views into plan_.known
+  std::vector<Set> sets_;
+  std::vector<Unseen> unseen_;
+  std::unordered_map<std::string, std::uint32_t> unseen_index_;
+  bool capped_ = false;
+  std::uint64_t cap_hash_ = 0;
+  std::string cap_bytes_;
+  std::shared_ptr<ArrowOwner const> last_owner_;
+  void const* last_identity_ = nullptr;
+  void const* last_offsets_ = nullptr;
+  std::int64_t last_size_ = -1;
+  std::vector<std::uint32_t> slot_of_code_;
+};
+
+}  // namespace modelwatch

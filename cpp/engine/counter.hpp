@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "engine/arrow_view.hpp"
+#include "engine/category_state.hpp"
+#include "engine/fit.hpp"
+#include "engine/numeric_state.hpp"
+
+namespace modelwatch {
+
+using Poll = std::function<void()>;
+using ColumnPlan = std::variant<NumericPlan, CategoryPlan>;
+
+/// Counts the batches of one part: every column into every set, columns side by side on the threads.
+class Counter {
+ public:
+  Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets);
+
+  /// Column i of the batch goes with plan i.  groups[s] has one entry per row of the batch, or is nullptr (all in
+  /// group 0).  All columns are checked before the first is counted: a refused batch leaves the counts as they were.
+  void add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<std::int32_t const*> const& groups, int threads, Poll const& poll);
+
+  bool is_numeric(std::size_t column) const { return std::holds_alternative<NumericState>(states_.at(column)); }
+  NumericResult numeric(std::size_t column, std::size_t set) const { return std::get<NumericState>(states_.at(column)).finish(set); }
+  CategoryResult category(std::size_t column, std::size_t set) { return std::get<CategoryState>(states_.at(column)).finish(set); }
+  std::uint64_t rows() const { return rows_; }
+  std::size_t bytes() const;
+
+ private:
+  std::vector<std::variant<NumericState, CategoryState>> states_;
+  std::uint64_t rows_ = 0;
+};
+
+/// First pass of a fit over numeric columns.
+class DistinctPass {
+ public:
+  DistinctPass(std::vector<Domain> const& domains, std::uint64_t cap);
+  void add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll);
+  DistinctValues const& column(std::size_t i) const { return columns_.at(i); }
+
+ private:
+  std::vector<DistinctValues> columns_;
+};
+
+/// A later pass of a fit, over the columns with too many distinct values.
+class SplitPass {
+ public:
+  explicit SplitPass(std::vector<IntervalSplitter> columns) : columns_(std::move(columns)) {}
+  void add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll);
+  IntervalSplitter const& column(std::size_t i) const { return columns_.at(i); }
+
+ private:
+  std::vector<IntervalSplitter> columns_;
+};
+
+/// How many values of a column fall into each slot of a grid; rows are divided among the threads.
+std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& grid, int threads, Poll const& poll);
+
+/// The cell of every row.
+std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& grid);
+
+/// out[i] = number of boundaries <= values[i], minus 1; -1 where the value lies outside [first, last) or is null.
+/// Boundaries are strictly increasing.
+std::vector<std::int32_t> interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries);
+
+}  // namespace modelwatch

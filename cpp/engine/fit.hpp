@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/views.hpp"
+
+namespace modelwatch {
+
+/// First pass of a fit over a numeric column: distinct keys with their counts while there are at most `cap` of
+/// them, and always a histogram of the first 16 bits of the key, from which finer cuts begin when there are more.
+class DistinctValues {
+ public:
+  static constexpr int kTopBits = 16;
+
+  DistinctValues(Domain domain, std::uint64_t cap);
+  void add(NumericView const& column);
+
+  bool overflowed() const { return overflowed_; }
+  std::uint64_t rows() const { return rows_; }
+  std::uint64_t nulls() const { return nulls_; }
+  std::uint64_t nans() const { return nans_; }
+  std::vector<std::uint64_t> const& top() const { return top_; }
+  /// Distinct keys in order, and how often each occurs; empty after an overflow.
+  void sorted(std::vector<std::uint64_t>& keys, std::vector<std::uint64_t>& counts) const;
+
+ private:
+  void insert(std::uint64_t key);
+  void grow();
+
+  Domain domain_;
+  std::uint64_t cap_;
+  std::uint64_t rows_ = 0;
+  std::uint64_t nulls_ = 0;
+  std::uint64_t nans_ = 0;
+  std::uint64_t distinct_ = 0;
+  bool overflowed_ = false;
+  std::vector<std::uint64_t> top_;
+  std::vector<std::uint64_t> keys_;    // open addressing; a slot is free while its count is 0
+  std::vector<std::uint64_t> counts_;
+};
+
+/// A later pass: the intervals [low, low + 2^width) of key space are cut into 2^split equal pieces and counted.
+class IntervalSplitter {
+ public:
+  IntervalSplitter(Domain domain, std::vector<std::uint64_t> lows, int width, int split);
+  void add(NumericView const& column);
+  /// intervals x 2^split counts, row by row.
+  std::vector<std::uint64_t> const& counts() const { return counts_; }
+
+ private:
+  Domain domain_;
+  std::vector<std::uint64_t> lows_;
+  int width_;
+  int split_;
+  std::vector<std::uint64_t> counts_;
+};
+
+/// Bits of a domain's keys: 32 for float32, else 64.
+int key_bits(Domain domain);
+
+}  // namespace modelwatch

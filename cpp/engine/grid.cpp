@@ -1,0 +1,86 @@
+#include "engine/grid.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/key.hpp"
+#include "core/error.hpp"
+
+namespace modelwatch {
+namespace {
+
+/// What the guide table trades: more buckets, fewer comparisons; too many, and the table leaves the cache.
+struct GuideTuning {
+  std::uint32_t buckets_per_knot = 8;
+  std::uint32_t least = 64;
+  std::uint32_t most = 1u << 18;
+};
+
+constexpr std::uint32_t kMostKnots = 1u << 28;
+
+template <class Value>
+std::uint64_t infinity_key(bool positive) {
+  return KeyOf<Value>::key(positive ? static_cast<Value>(__builtin_inf()) : -static_cast<Value>(__builtin_inf()));
+}
+
+}  // namespace
+
+Grid::Grid(Domain domain, std::vector<std::uint64_t> knots) : domain_(domain), knots_(std::move(knots)) {
+  if (knots_.size() > kMostKnots) throw InvalidInput("a grid cannot hold more than 2^28 knots.");
+  for (std::size_t k = 1; k < knots_.size(); ++k)
+    if (knots_[k] <= knots_[k - 1]) throw InvalidInput("the knots of a grid must be strictly increasing.");
+  if (domain_ == Domain::float32 && !knots_.empty() && knots_.back() > 0xffffffffu)
+    throw InvalidInput("a float32 grid has a knot key beyond 32 bits.");
+  std::uint64_t low = 0;
+  std::uint64_t high = ~std::uint64_t{0};
+  if (domain_ == Domain::float32) low = infinity_key<float>(false), high = infinity_key<float>(true);
+  if (domain_ == Domain::float64) low = infinity_key<double>(false), high = infinity_key<double>(true);
+  if (domain_ == Domain::float32 || domain_ == Domain::float64) {
+    if (knots_.size() < 2 || knots_.front() != low || knots_.back() != high)
+      throw InvalidInput("the first and last knot of a float grid must be -inf and +inf.");
+    lower_tail_ = 1;
+    upper_tail_ = count() - 1;
+  } else {
+    upper_tail_ = count();
+  }
+  if (domain_ == Domain::float32)
+    build(narrow_);
+  else
+    build(wide_);
+}
+
+template <class Key>
+void Grid::build(std::vector<Key>& padded) {
+  std::uint32_t const m = count();
+  GuideTuning const tuning;
+  std::uint32_t const buckets =
+      std::clamp(std::bit_ceil(std::max(1u, m) * tuning.buckets_per_knot), tuning.least, tuning.most);
+  // Buckets spread over the finite knots only; the infinities fall into the first and the last.
+  std::uint64_t const from = m > 0 ? knots_[std::min<std::uint32_t>(lower_tail_, m - 1)] : 0;
+  std::uint64_t const to = m > 0 ? std::max(from, knots_[m - 1 - std::min<std::uint32_t>(lower_tail_, m - 1)]) : 0;
+  first_ = from;
+  shift_ = 0;
+  while (((to - from) >> shift_) >= buckets) ++shift_;
+  guide_.assign(buckets + 1, 0);
+  for (std::uint64_t const knot : knots_) {
+    std::uint64_t const at = knot > from ? std::min<std::uint64_t>((knot - from) >> shift_, buckets - 1) : 0;
+    ++guide_[at + 1];
+  }
+  std::uint32_t fullest = 0;
+  for (std::uint32_t b = 0; b < buckets; ++b) {
+    fullest = std::max(fullest, guide_[b + 1]);
+    guide_[b + 1] += guide_[b];
+  }
+  steps_ = std::bit_width(fullest);
+  padded.reserve(m + (std::size_t{1} << steps_));
+  for (std::uint64_t const knot : knots_) padded.push_back(static_cast<Key>(knot));
+  padded.resize(m + (std::size_t{1} << steps_), static_cast<Key>(~Key{0}));
+}
+
+cpu::GridData Grid::data() const {
+  void const* const knots = domain_ == Domain::float32 ? static_cast<void const*>(narrow_.data()) : wide_.data();
+  return {knots, guide_.data(), count(), static_cast<std::uint32_t>(guide_.size() - 1), first_, shift_, steps_,
+          domain_};
+}
+
+}  // namespace modelwatch

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/views.hpp"
+#include "cpu/kernel_table.hpp"  // GridData
+
+namespace modelwatch {
+
+/// The knots of a column with their guide table.  Immutable after construction.
+class Grid {
+ public:
+  /// Keys must be strictly increasing and fit the domain; throws InvalidInput otherwise.
+  Grid(Domain domain, std::vector<std::uint64_t> knots);
+
+  Domain domain() const { return domain_; }
+  std::uint32_t count() const { return static_cast<std::uint32_t>(knots_.size()); }
+  /// Cells plus the two slots for NaN and null.
+  std::uint32_t slots() const { return 2 * count() + 3; }
+  std::vector<std::uint64_t> const& knots() const { return knots_; }
+  /// The gaps that reach to infinity: below the first finite knot, above the last.
+  std::uint32_t lower_tail() const { return lower_tail_; }
+  std::uint32_t upper_tail() const { return upper_tail_; }
+  cpu::GridData data() const;
+
+ private:
+  template <class Key>
+  void build(std::vector<Key>& padded);
+
+  Domain domain_;
+  std::vector<std::uint64_t> knots_;
+  std::vector<std::uint32_t> narrow_;  // padded knots of a 32-bit domain
+  std::vector<std::uint64_t> wide_;    // padded knots of a 64-bit domain
+  std::vector<std::uint32_t> guide_;
+  std::uint64_t first_ = 0;
+  std::uint32_t lower_tail_ = 0;
+  std::uint32_t upper_tail_ = 0;
+  std::int32_t shift_ = 0;
+  std::int32_t steps_ = 0;
+};
+
+}  // namespace modelwatch

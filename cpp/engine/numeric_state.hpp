@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/moments.hpp"
+#include "core/wide_sum.hpp"
+#include "engine/grid.hpp"
+#include "engine/sparse_array.hpp"
+
+namespace modelwatch {
+
+/// What one counter set keeps of every column: which groups rows belong to is the caller's business.
+struct SetPlan {
+  bool coarse = false;   // count on the coarse grid
+  bool moments = false;  // keep ordered moments
+};
+
+/// A numeric column's grids.  `to_state` maps a slot of `grid` to the slot of the state (empty: the same);
+/// it differs when the data's type is wider than the baseline's and the grid was lifted to it.
+struct NumericPlan {
+  std::shared_ptr<Grid const> grid;
+  std::vector<std::uint32_t> to_fine;
+  std::vector<std::uint32_t> to_coarse;
+  std::uint32_t fine_slots = 0;
+  std::uint32_t coarse_slots = 0;
+  std::uint32_t gap_shift = 0;      // fine gap = gap of `grid` minus this
+  std::uint64_t pivot = 0;          // key subtracted before moments (integer domains)
+};
+
+/// One group of one set, as flat arrays sorted by group and cell.
+struct NumericResult {
+  std::vector<std::uint32_t> group;
+  std::vector<std::uint64_t> cell_begin;  // groups + 1
+  std::vector<std::uint32_t> cell;
+  std::vector<std::uint64_t> count;
+  std::vector<std::uint64_t> gap_begin;  // groups + 1
+  std::vector<std::uint32_t> gap;
+  std::vector<std::uint64_t> gap_sum;     // SUM of gap_offset
+  std::vector<std::uint64_t> low;         // smallest key, or ~0 where nothing was ranked
+  std::vector<std::uint64_t> high;        // largest key, or 0
+  std::vector<Moments> moments;           // empty where the set keeps none
+  std::vector<std::uint32_t> tail_group;  // groups with a finite value beyond the finite knots
+  std::vector<WideSum> tail_lower;        // SUM of the values below, above
+  std::vector<WideSum> tail_upper;
+};
+
+/// Counts one numeric column into several sets.  Rows must come in the order of the file.
+class NumericState {
+ public:
+  /// After this many rows the 32-bit counters are moved to 64-bit ones.
+  static constexpr std::uint64_t kSpillRows = std::uint64_t{1} << 31;
+
+  NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uint64_t spill_rows = kSpillRows);
+
+  /// groups[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.
+  /// A batch opens a new ordered block at its first row (DESIGN 3.5): split files at multiples of kTileRows.
+  void add(NumericView const& column, std::vector<std::int32_t const*> const& groups);
+
+  Domain domain() const { return plan_.grid->domain(); }
+  NumericResult finish(std::size_t set) const;
+  std::size_t bytes() const;
+
+ private:
+  struct Group {
+    SparseArray<std::uint32_t> cells;
+    SparseArray<std::uint64_t> gaps;
+    std::vector<std::uint64_t> spilled;
+    std::uint64_t low = ~std::uint64_t{0};
+    std::uint64_t high = 0;
+    Moments moments{};
+    std::unique_ptr<WideSum[]> tails;  // lower, upper
+  };
+  struct Set {
+    SetPlan plan;
+    std::vector<std::unique_ptr<Group>> groups;
+    std::vector<std::uint32_t*> dense;  // of each group, nullptr while sparse or absent
+  };
+  struct Tile;
+
+  Group& group_of(Set& set, std::int32_t group);
+  void count_tile(Set& set, Tile& tile, std::int32_t const* groups);
+  void add_tile_gaps(Set& set, Tile const& tile, std::int32_t const* groups);
+  void add_tile_moments(Set& set, Tile& tile, std::int32_t const* groups, bool uniform);
+  void spill();
+
+  NumericPlan plan_;
+  std::vector<Set> sets_;
+  std::uint64_t spill_rows_;
+  std::uint64_t rows_since_spill_ = 0;
+};
+
+}  // namespace modelwatch

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <algorithm>  // sort
+#include <cstdint>
+#include <vector>
+
+namespace modelwatch {
+
+/// Counters indexed 0..size-1 that start as a small hash table and become a plain array when a quarter of them is
+/// used (DESIGN 3.4).  `Number` is u32 for counts of one part and u64 for sums.
+template <class Number>
+class SparseArray {
+ public:
+  static constexpr std::uint32_t kAlwaysDense = 4096;
+
+  explicit SparseArray(std::uint32_t size = 0) : size_(size) {
+    if (size_ <= kAlwaysDense) dense_.assign(size_, Number{0});
+  }
+
+  std::uint32_t size() const { return size_; }
+  /// nullptr while sparse.
+  Number* dense() { return dense_.empty() ? nullptr : dense_.data(); }
+
+  void add(std::uint32_t index, Number by) {
+    if (!dense_.empty()) {
+      dense_[index] += by;
+      return;
+    }
+    if (4 * (used_ + 1) > size_) {
+      densify();
+      dense_[index] += by;
+      return;
+    }
+    if (2 * (used_ + 1) > keys_.size()) grow();
+    std::size_t const at = find(index);
+    if (keys_[at] == kEmpty) {
+      keys_[at] = index;
+      values_[at] = 0;
+      ++used_;
+    }
+    values_[at] += by;
+  }
+
+  /// Calls f(index, value) for the entries that are not zero, by index.
+  template <class F>
+  void each(F f) const {
+    if (!dense_.empty()) {
+      for (std::uint32_t i = 0; i < size_; ++i)
+        if (dense_[i] != 0) f(i, dense_[i]);
+      return;
+    }
+    std::vector<std::uint64_t> entries;
+    entries.reserve(used_);
+    for (std::size_t at = 0; at < keys_.size(); ++at)
+      if (keys_[at] != kEmpty && values_[at] != 0) entries.push_back((std::uint64_t{keys_[at]} << 32) | at);
+    std::sort(entries.begin(), entries.end());
+    for (auto const entry : entries) f(static_cast<std::uint32_t>(entry >> 32), values_[entry & 0xffffffffu]);
+  }
+
+  std::size_t bytes() const { return dense_.capacity() * sizeof(Number) + keys_.capacity() * 4 + values_.capacity() * sizeof(Number); }
+
+ private:
+  static constexpr std::uint32_t kEmpty = 0xffffffffu;
+
+  std::size_t find(std::uint32_t index) const {
+    std::size_t const mask = keys_.size() - 1;
+    std::size_t at = (index * 0x9e3779b97f4a7c15u >> 32) & mask;
+    while (keys_[at] != kEmpty && keys_[at] != index) at = (at + 1) & mask;
+    return at;
+  }
+
+  void grow() {
+    std::vector<std::uint32_t> keys(keys_.empty() ? 256 : 2 * keys_.size(), kEmpty);
+    std::vector<Number> values(keys.size());
+    keys.swap(keys_);
+    values.swap(values_);
+    for (std::size_t at = 0; at < keys.size(); ++at)
+      if (keys[at] != kEmpty) {
+        std::size_t const to = find(keys[at]);
+        keys_[to] = keys[at];
+        values_[to] = values[at];
+      }
+  }
+
+  void densify() {
+    std::vector<Number> dense(size_, Number{0});
+    for (std::size_t at = 0; at < keys_.size(); ++at)
+      if (keys_[at] != kEmpty) dense[keys_[at]] = values_[at];
+    dense_.swap(dense);
+    keys_ = {};
+    values_ = {};
+  }
+
+  std::uint32_t size_;
+  std::uint32_t used_ = 0;
+  std::vector<Number> dense_;
+  std::vector<std::uint32_t> keys_;
+  std::vector<Number> values_;
+};
+
+}  // namespace modelwatch
