@@ -1,0 +1,35 @@
+"""Model monitoring from logs of any size: one pass, exact, mergeable, the same bits everywhere.
+
+>>> import modelwatch_gpu as mw
+>>> report = mw.compare("reference.parquet", "production/*.parquet", window="1mo")  # doctest: +SKIP
+>>> report.worst(3)  # doctest: +SKIP
+"""
+
+from modelwatch_gpu import stats
+from modelwatch_gpu._core import build_info as _build_info
+from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
+from modelwatch_gpu.compare import compare
+from modelwatch_gpu.errors import AlertError, DeviceUnavailable, InputError, ModelwatchError, OutputError
+from modelwatch_gpu.log import Roles
+from modelwatch_gpu.profile import Baseline, Profile
+from modelwatch_gpu.report import Report
+
+__version__: str = _build_info()["version"]
+
+__all__ = [
+    "DEFAULT_CHECKS",
+    "AlertError",
+    "Baseline",
+    "Check",
+    "DeviceUnavailable",
+    "Finding",
+    "InputError",
+    "ModelwatchError",
+    "OutputError",
+    "Profile",
+    "Report",
+    "Roles",
+    "__version__",
+    "compare",
+    "stats",
+]

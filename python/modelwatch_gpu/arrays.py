@@ -1,0 +1,114 @@
+"""Anything array-like -> Arrow arrays the engine reads where they lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from modelwatch_gpu.errors import DeviceUnavailable, InputError
+from modelwatch_gpu.keys import domain_of
+
+
+def as_columns(values: Any, name: str) -> tuple[list[pa.Array], bool]:
+    """Columns of an array-like: (columns, whether there were two dimensions).
+
+    Takes NumPy (n,) or (n, columns), Arrow arrays, pandas and Polars columns, lists, and any host array with DLPack.
+    Memory is shared where it is contiguous; a NumPy NaN stays NaN and is not turned into null.
+    """
+    if isinstance(values, pa.ChunkedArray):
+        return [values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)], False
+    if isinstance(values, pa.Array):
+        return [values], False
+    if not isinstance(values, np.ndarray) and hasattr(values, "__arrow_c_stream__"):
+        return as_columns(pa.chunked_array(values), name)
+    if not isinstance(values, np.ndarray) and hasattr(values, "__arrow_c_array__"):
+        return [pa.array(values)], False
+    if hasattr(values, "__cuda_array_interface__"):
+        raise DeviceUnavailable(f"{name} lies on a CUDA device, and this version has no CUDA backend; copy it to the host first.")
+    if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
+        values = np.from_dlpack(values)
+    array = values if isinstance(values, np.ndarray) else _from_sequence(values, name)
+    if isinstance(array, pa.Array):
+        return [array], False
+    if array.ndim not in (1, 2):
+        raise InputError(f"{name} has {array.ndim} dimensions; pass one column (n,) or several (n, columns).")
+    columns = [array] if array.ndim == 1 else [array[:, i] for i in range(array.shape[1])]
+    return [_column(c, name) for c in columns], array.ndim == 2
+
+
+def _from_sequence(values: Any, name: str) -> np.ndarray[Any, Any] | pa.Array:
+    try:
+        if hasattr(values, "__array__"):
+            return np.asarray(values)
+        listed = list(values)
+        if any(isinstance(v, (list, tuple, np.ndarray)) for v in listed):
+            return np.asarray(listed)
+        return pa.array(listed)
+    except (TypeError, ValueError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(f"{name} cannot be read as an array ({str(error).splitlines()[0]}).") from error
+
+
+def _column(array: np.ndarray[Any, Any], name: str) -> pa.Array:
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        raise InputError(f"{name} has dtype {array.dtype}; convert it to float64.")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    try:
+        return pa.array(np.ascontiguousarray(array))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{name} cannot be read as an array ({str(error).splitlines()[0]}).") from error
+
+
+def is_numeric(array: pa.Array) -> bool:
+    """Whether the engine compares these values as numbers."""
+    return domain_of(array.type) is not None
+
+
+def in_domain(array: pa.Array, domain: str, name: str) -> pa.Array:
+    """A numeric array as one type of the domain; raises InputError where a value would change."""
+    own = domain_of(array.type)
+    if own is None:
+        raise InputError(f"{name} has type {array.type}; numbers, dates or times are needed.")
+    if pa.types.is_float16(array.type):
+        array = array.cast(pa.float32())
+    if own == domain:
+        return array
+    target = {"float32": pa.float32(), "float64": pa.float64(), "int64": pa.int64(), "uint64": pa.uint64()}[domain]
+    try:
+        return array.cast(target)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{name} holds whole numbers that {domain} cannot, so the two sides cannot be compared exactly; give both one type."
+        ) from error
+
+
+def common_domain(a: pa.Array, b: pa.Array, names: tuple[str, str]) -> str:
+    """The narrowest domain in which both sides are exact, as far as their types tell."""
+    domains = []
+    for array, name in ((a, names[0]), (b, names[1])):
+        own = domain_of(array.type)
+        if own is None:
+            raise InputError(f"{name} has type {array.type}; numbers, dates or times are needed.")
+        domains.append(own)
+    if pa.types.is_temporal(a.type) or pa.types.is_temporal(b.type):
+        if a.type != b.type:
+            raise InputError(f"{names[0]} is {a.type} and {names[1]} is {b.type}; give both one type.")
+        return domains[0]
+    if domains[0] == domains[1]:
+        return domains[0]
+    return "float64" if {"float32", "float64"} & set(domains) else "int64"
+
+
+def present_values(array: pa.Array) -> np.ndarray[Any, Any]:
+    """Values without null and NaN, as a NumPy array of the domain's dtype."""
+    if pa.types.is_temporal(array.type):
+        array = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
+    found = array.drop_null() if array.null_count else array
+    values: np.ndarray[Any, Any] = found.to_numpy(zero_copy_only=False)
+    if values.dtype.kind == "f":
+        missing = np.isnan(values)
+        values = values[~missing] if missing.any() else values
+    domain = domain_of(array.type)
+    return values.astype(domain, copy=False) if domain else values

@@ -1,0 +1,6 @@
+"""Measures with thresholds, and what comes of them."""
+
+from modelwatch_gpu.checks.check import DEFAULT_CHECKS, Check
+from modelwatch_gpu.checks.finding import Finding, judge
+
+__all__ = ["DEFAULT_CHECKS", "Check", "Finding", "judge"]

@@ -1,0 +1,39 @@
+"""The main job on the bundled log: a year of New York departures, scored by a model fitted on its first quarter."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from modelwatch_gpu.compare import compare
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log import Roles
+from modelwatch_gpu.profile import Baseline
+from modelwatch_gpu.profile.counting import Progress
+from modelwatch_gpu.report import Report
+
+ROLES = Roles(
+    id="prediction_id",
+    timestamp="timestamp",
+    version="model_version",
+    label="label",
+    score="score",
+    prediction="prediction",
+    ignore=["arr_delay_min"],  # the label in minutes
+)
+TIMEZONE = "America/New_York"
+
+
+def run(*, threads: int = 0, device: str = "auto", memory: str | None = None, progress: Progress | None = None) -> Report:
+    """Fits on January to March 2013 and compares April to December, month by month."""
+    with as_file(files("modelwatch_gpu") / "data" / "flights") as folder:
+        reference = sorted(Path(folder).glob("reference_*.parquet"))
+        production = sorted(Path(folder).glob("production_*.parquet"))
+        if not reference or not production:
+            raise InputError("The demo's data is not installed; install modelwatch-gpu again.")
+        baseline = Baseline.fit(
+            reference, roles=ROLES, timezone=TIMEZONE, threads=threads, device=device, progress=progress
+        )
+        return compare(
+            baseline, production, window="1mo", threads=threads, device=device, memory=memory, progress=progress
+        )

@@ -1,0 +1,80 @@
+"""What this installation is and can do, as lines of (what, answer)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+
+import numpy as np
+import pyarrow as pa
+
+from modelwatch_gpu import _core, keys
+from modelwatch_gpu.device import cuda_reason
+
+
+def driver_report() -> str:
+    """The NVIDIA driver and its devices, or why there are none. Asks libcuda alone; nothing is initialised twice."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no driver: libcuda.so.1 is not installed"
+    status = driver.cuInit(0)
+    if status != 0:
+        return f"driver present, but cuInit answers error {status}"
+    version, count = ctypes.c_int(0), ctypes.c_int(0)
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    names = []
+    for i in range(count.value):
+        device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
+        driver.cuDeviceGet(ctypes.byref(device), i)
+        driver.cuDeviceGetName(name, 128, device)
+        names.append(name.value.decode(errors="replace"))
+    supported = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+    return f"driver for {supported}, {count.value} devices: {', '.join(names) or 'none'}"
+
+
+def lines() -> list[tuple[str, str]]:
+    """Version, build, instruction sets, threads, CUDA and driver."""
+    info = _core.build_info()
+    why = "MODELWATCH_THREADS" if os.environ.get("MODELWATCH_THREADS") else "CPU affinity and cgroup quota"
+    return [
+        ("version", str(info["version"])),
+        ("python", f"{platform.python_version()} on {sys.platform} {platform.machine()}"),
+        ("numpy, pyarrow", f"{np.__version__}, {pa.__version__}"),
+        ("build", f"{info['compiler']}, C++ {info['cxx_standard']}"),
+        ("instruction sets", f"{', '.join(_core.available_isas())}; in use: {_core.isa()}"),
+        ("threads", f"{_core.default_threads()} (from {why})"),
+        ("CUDA backend", "built" if info["cuda"] else f"not built: {cuda_reason()}"),
+        ("NVIDIA driver", driver_report()),
+    ]
+
+
+def selftest() -> list[tuple[str, bool]]:
+    """Compares the engine in use with the plain reference on hard values: (what, whether they agree)."""
+    rng = np.random.default_rng(7)
+    hard = [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, -5e-324, 1.7e308]
+    values = np.concatenate([rng.normal(size=20_000), hard, np.round(rng.normal(size=5_000), 1)])
+    knots = np.unique(np.concatenate([[-np.inf, np.inf, 0.0], np.round(rng.normal(size=500), 1)]))
+    grid = _core.Grid(keys.DOMAINS["float64"], keys.keys_of(knots, "float64"))
+    array, reference = pa.array(values), _core.reference.count_cells(pa.array(values), pa.array(knots))
+    out = [("rank counts", bool(np.array_equal(_core.count_cells(array, grid), reference)))]
+    out.append(("rank counts, one thread", bool(np.array_equal(_core.count_cells(array, grid, 1), reference))))
+    batch = pa.RecordBatch.from_arrays([array], names=["x"])
+    plan = _core.NumericPlan(
+        grid=grid,
+        to_fine=np.empty(0, dtype=np.uint32),
+        fine_slots=grid.slots,
+        to_coarse=np.empty(0, dtype=np.uint32),
+        coarse_slots=0,
+        gap_shift=0,
+        pivot=0,
+    )
+    counter = _core.Counter([plan], [_core.SetPlan(coarse=False, moments=True)])
+    counter.add(batch, [None])
+    found, plain = counter.numeric(0, 0), _core.reference.moments(array)
+    same = found["moments"][0].tolist() == [plain["mean"], plain["m2"], plain["m3"], plain["m4"]]
+    out.append(("ordered moments, bit for bit", bool(same and found["moment_count"][0] == plain["count"])))
+    return out

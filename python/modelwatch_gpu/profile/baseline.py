@@ -1,0 +1,239 @@
+"""The baseline: what normal looks like, fitted once and saved in one file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log import RoleAssignment, Roles, Window, open_log, spooled, zone_of
+from modelwatch_gpu.profile import fileio
+from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
+from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
+from modelwatch_gpu.profile.fit import fit_columns
+from modelwatch_gpu.profile.parts import Part, SetSpec, merge_parts
+from modelwatch_gpu.profile.tables import Arrays, split_bytes
+
+#: Up to so many distinct values every one of them is a knot, and KS is exact (DESIGN 3.1).
+EXACT_UP_TO = 131_072
+
+_OWN_SETS = (SetSpec("window", "fine", True), SetSpec("block", "coarse", False))
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """Columns with their grids, and the reference's own counts on them.
+
+    Make one with ``Baseline.fit`` or ``Baseline.load``. ``columns``: what is compared, in schema order. ``roles``:
+    column -> role of every column of the reference. ``part``: the reference counted on its own grids. ``notes``:
+    sentences about what was decided without being told.
+    """
+
+    columns: tuple[Column, ...]
+    roles: dict[str, str]
+    part: Part
+    timezone: str
+    exact_up_to: int
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(
+        cls,
+        log: Any,
+        *,
+        roles: Roles | None = None,
+        timezone: str | None = None,
+        exact_up_to: int = EXACT_UP_TO,
+        threads: int = 0,
+        device: str = "auto",
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fits a baseline on a reference log.
+
+        Args:
+            log: A path, glob, list of paths, table, batch, reader, dataset or DataFrame.
+            roles: What the columns are; columns without one are recognised by name, and the notes say so.
+            timezone: IANA name; days (blocks) begin at its midnight. Default: the timestamps' own zone, else UTC.
+            exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
+            threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
+            device: "auto" or "cpu"; another one raises DeviceUnavailable.
+            progress: Called with the number of rows of every batch read.
+
+        Raises:
+            InputError: The log cannot be read, has no rows, or a role names a column it lacks.
+        """
+        from modelwatch_gpu.device import resolve
+
+        resolve(device)
+        if exact_up_to < 2:
+            raise InputError("exact_up_to must be at least 2.")
+        roles = roles if roles is not None else Roles()
+        with spooled(open_log(log, name="the reference")) as source:
+            assignment = roles.assign(source.schema)
+            zone = timezone_of(timezone, source.schema, assignment)
+            fitted = fit_columns(
+                source, assignment, roles, exact_up_to=exact_up_to, threads=threads, progress=progress
+            )
+            spec = CountSpec(
+                sets=_OWN_SETS if assignment.timestamp else _OWN_SETS[:1],
+                window=None,
+                block=Window.parse("1d"),
+                zone=zone_of(zone),
+                timestamp=assignment.timestamp,
+                segment=None,
+                max_groups=0,
+                threads=threads,
+                ignored=frozenset(assignment.roles),
+            )
+            part = merge_parts(count_log(fitted.columns, source, spec, progress))
+        return cls(
+            columns=tuple(fitted.columns),
+            roles=dict(assignment.roles),
+            part=part,
+            timezone=zone,
+            exact_up_to=exact_up_to,
+            notes=(*assignment.notes, *fitted.notes),
+        )
+
+    @property
+    def rows(self) -> int:
+        """Rows of the reference."""
+        return self.part.rows
+
+    @property
+    def timestamp(self) -> str | None:
+        """The column that says when, or None."""
+        return next((name for name, role in self.roles.items() if role == "timestamp"), None)
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Columns by name."""
+        return {c.name: c for c in self.columns}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the saved file: profiles name the baseline they were counted against by it."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the baseline; raises OutputError and leaves an old file as it was where that fails."""
+        fileio.write_file(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a baseline; raises InputError where the file is missing, damaged, newer or something else."""
+        header, arrays = fileio.read_file(path, "baseline")
+        try:
+            return cls._from_file(header, arrays)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(f"{path}: the baseline does not fit together ({error}); fit it again.") from error
+
+    def to_bytes(self) -> bytes:
+        """The file's content: equal baselines have equal bytes."""
+        header: dict[str, Any] = {
+            "timezone": self.timezone,
+            "exact_up_to": self.exact_up_to,
+            "roles": self.roles,
+            "notes": list(self.notes),
+            "columns": [_column_header(c) for c in self.columns],
+            "part": self.part.header(),
+        }
+        arrays: Arrays = {f"part/{name}": a for name, a in self.part.arrays().items()}
+        for i, column in enumerate(self.columns):
+            arrays.update({f"column/{i}/{name}": a for name, a in _column_arrays(column).items()})
+        return fileio.to_bytes("baseline", header, arrays)
+
+    @classmethod
+    def _from_file(cls, header: dict[str, Any], arrays: Arrays) -> Self:
+        columns = []
+        for i, own in enumerate(header["columns"]):
+            prefix = f"column/{i}/"
+            columns.append(_column_from(own, {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}))
+        part = Part.from_file(header["part"], {k[5:]: v for k, v in arrays.items() if k.startswith("part/")})
+        return cls(
+            columns=tuple(columns),
+            roles=dict(header["roles"]),
+            part=part,
+            timezone=str(header["timezone"]),
+            exact_up_to=int(header["exact_up_to"]),
+            notes=tuple(header["notes"]),
+        )
+
+    def __repr__(self) -> str:
+        return f"Baseline({self.rows:,} rows, {len(self.columns)} columns, {self.fingerprint[:12]})"
+
+
+def timezone_of(name: str | None, schema: Any, assignment: RoleAssignment) -> str:
+    """The log's time zone: as asked for, else the timestamp column's own, else UTC."""
+    if name is not None:
+        zone_of(name)
+        return name
+    if assignment.timestamp is not None:
+        own = getattr(schema.field(assignment.timestamp).type, "tz", None)
+        if own and not own.startswith(("+", "-")):
+            zone_of(own)
+            return str(own)
+    return "UTC"
+
+
+def _column_header(column: Column) -> dict[str, Any]:
+    common = {"name": column.name, "role": column.role, "type": column.type, "kind": column.kind}
+    if isinstance(column, NumericColumn):
+        return {**common, "domain": column.domain, "exact": column.exact, "pivot": column.pivot}
+    cap = [column.cap[0], column.cap[1].hex()] if column.cap else None
+    return {**common, "cap": cap}
+
+
+def _column_arrays(column: Column) -> Arrays:
+    if isinstance(column, NumericColumn):
+        deciles = np.array(column.deciles, dtype=np.float64)
+        return {"knots": column.knots, "coarse": column.coarse, "edges": column.edges, "deciles": deciles}
+    return {
+        "sizes": np.array([len(v) for v in column.categories], dtype=np.uint32),
+        "bytes": np.frombuffer(b"".join(column.categories), dtype=np.uint8),
+        "kept": column.kept,
+    }
+
+
+def _column_from(header: dict[str, Any], a: Arrays) -> Column:
+    name, role, kind = str(header["name"]), str(header["role"]), str(header["type"])
+    if header["kind"] == "categorical":
+        cap = (int(header["cap"][0]), bytes.fromhex(header["cap"][1])) if header["cap"] else None
+        categories = split_bytes(a["bytes"].tobytes(), a["sizes"])
+        column = CategoricalColumn(name, role, kind, categories, cap, a["kept"].astype(np.uint32))
+        if len(column.kept) and int(column.kept.max()) >= len(categories):
+            raise ValueError(f"column {name} keeps a category it does not have")
+        return column
+    numeric = NumericColumn(
+        name=name,
+        role=role,
+        type=kind,
+        domain=str(header["domain"]),
+        knots=a["knots"].astype(np.uint64),
+        coarse=a["coarse"].astype(np.uint32),
+        edges=a["edges"].astype(np.uint32),
+        deciles=tuple(a["deciles"].tolist()),
+        exact=bool(header["exact"]),
+        pivot=int(header["pivot"]),
+    )
+    for index in (numeric.coarse, numeric.edges):
+        if len(index) and int(index.max()) >= len(numeric.knots):
+            raise ValueError(f"column {name} names a knot it does not have")
+    if not set(numeric.edges.tolist()) <= set(numeric.coarse.tolist()):
+        raise ValueError(f"column {name} has an edge that its coarse grid lacks")
+    _ = numeric.grid  # the engine checks that the knots are sorted
+    return numeric
+
+
+def columns_named(baseline: Baseline, names: Sequence[str]) -> list[Column]:
+    """Columns by name; raises InputError naming what the baseline has."""
+    missing = [n for n in names if n not in baseline.by_name]
+    if missing:
+        raise InputError(f"The baseline has no column '{missing[0]}'; it has {', '.join(baseline.by_name)}.")
+    return [baseline.by_name[n] for n in names]

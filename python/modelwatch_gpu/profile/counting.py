@@ -1,0 +1,194 @@
+"""Counts a log against a baseline's columns, file by file: the only part of the package that touches rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modelwatch_gpu import _core, keys
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log import Log, LogFile, Window, read_ahead
+from modelwatch_gpu.profile.adapt import Reading, reading_of
+from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.grouping import Numbering, SegmentGroups, TimeGroups, capped_segments, time_column
+from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec
+from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class CountSpec:
+    """What to count: the sets, and how rows are put into groups."""
+
+    sets: tuple[SetSpec, ...]
+    window: Window | None
+    block: Window
+    zone: ZoneInfo
+    timestamp: str | None
+    segment: str | None
+    max_groups: int
+    threads: int = 0
+    ignored: frozenset[str] = field(default_factory=frozenset)
+
+
+def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
+    """One part per file of the log, in the order of its files."""
+    if spec.segment is not None and spec.segment not in log.schema.names:
+        raise InputError(
+            f"Cannot segment by '{spec.segment}': the log has no such column; it has {', '.join(log.schema.names)}."
+        )
+    for file in log.files:
+        yield _FileCounter(columns, file, spec).run(progress)
+
+
+class _FileCounter:
+    """The state of one file while it is read."""
+
+    def __init__(self, columns: Sequence[Column], file: LogFile, spec: CountSpec) -> None:
+        self.file = file
+        self.spec = spec
+        have = set(file.schema.names)
+        self.gone = tuple(c.name for c in columns if c.name not in have)
+        self.columns: list[Column] = []
+        self.readings: list[Reading] = []
+        self.incomparable: dict[str, str] = {}
+        for column in columns:
+            if column.name not in have:
+                continue
+            kind = file.schema.field(column.name).type
+            reading = reading_of(column, kind)
+            if reading is None:
+                self.incomparable[column.name] = str(kind)
+                continue
+            self.columns.append(column)
+            self.readings.append(reading)
+        known = {c.name for c in columns} | spec.ignored | {spec.timestamp}
+        self.new = tuple(n for n in file.schema.names if n not in known)
+        self.windows = TimeGroups(spec.window, spec.zone)
+        self.blocks = TimeGroups(spec.block if spec.timestamp else None, spec.zone)
+        self.segments = SegmentGroups(spec.segment, spec.max_groups) if spec.segment is not None else None
+        self.counter = _core.Counter(
+            [r.plan for r in self.readings],
+            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments) for s in spec.sets],
+        )
+        self.span: tuple[int, int] | None = None
+        self.rows = 0
+
+    def run(self, progress: Progress | None) -> Part:
+        """Reads the whole file and returns its part."""
+        spec = self.spec
+        extra = [n for n in (spec.timestamp, spec.segment) if n is not None and n in self.file.schema.names]
+        wanted = list(dict.fromkeys([c.name for c in self.columns] + extra))
+        batches = read_ahead(self.file.batches(wanted))
+        try:
+            for batch in batches:
+                self._add(batch)
+                if progress is not None:
+                    progress(len(batch))
+        finally:
+            batches.close()
+        return self._part()
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        spec = self.spec
+        ticks, per_second = None, 1
+        if spec.timestamp is not None and spec.timestamp in batch.schema.names:
+            ticks, per_second = time_column(batch.column(spec.timestamp), spec.timestamp)
+            self._widen(ticks, per_second)
+        rows = len(batch)
+        groups: dict[str, Any] = {"window": self.windows.of(ticks, per_second, rows)}
+        if any(s.name == "block" for s in spec.sets):
+            groups["block"] = self.blocks.of(ticks, per_second, rows)
+        if self.segments is not None:
+            values = (
+                batch.column(self.segments.column)
+                if self.segments.column in batch.schema.names
+                else pa.nulls(rows, pa.string())
+            )
+            groups["segment"] = self.segments.of(groups["window"], self.windows.numbering.keys, values)
+        arrays = [self._converted(i, batch.column(c.name)) for i, c in enumerate(self.columns)]
+        counted = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
+        if self.columns:
+            try:
+                self.counter.add(counted, [groups[s.name] for s in spec.sets], spec.threads)
+            except InputError as error:
+                raise InputError(f"{self.file.name}: {error}") from error
+        self.rows += rows
+
+    def _converted(self, at: int, array: pa.Array) -> pa.Array:
+        column = self.columns[at]
+        try:
+            return self.readings[at].convert(array)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            # Values that the baseline's type cannot hold: the column is left out of this file's part, the rest goes on.
+            self.incomparable[column.name] = str(array.type)
+            empty = pa.nulls(len(array), array.type)
+            return self.readings[at].convert(empty)
+
+    def _widen(self, ticks: pa.Array, per_second: int) -> None:
+        span = pc.min_max(ticks)
+        if not span["min"].is_valid:
+            return
+        low, high = span["min"].as_py() // per_second, span["max"].as_py() // per_second
+        self.span = (low, high) if self.span is None else (min(low, self.span[0]), max(high, self.span[1]))
+
+    def _part(self) -> Part:
+        numberings: dict[str, Numbering] = {"window": self.windows.numbering, "block": self.blocks.numbering}
+        if self.segments is not None:
+            numberings["segment"] = self.segments.numbering
+        groups: dict[str, list[GroupKey]] = {}
+        rows: dict[str, Any] = {}
+        tables: dict[tuple[str, str], Table] = {}
+        for s, spec in enumerate(self.spec.sets):
+            numbering = numberings[spec.name]
+            own = numbering.keys
+            if spec.name == "segment":
+                own = capped_segments(own, self.spec.max_groups)
+            groups[spec.name] = sorted(set(own))
+            at = {key: i for i, key in enumerate(groups[spec.name])}
+            to = np.array([at[key] for key in own], dtype=np.uint32)
+            rows[spec.name] = np.zeros(len(at), dtype=np.uint64)
+            np.add.at(rows[spec.name], to, np.array(numbering.rows, dtype=np.uint64))
+            for c, column in enumerate(self.columns):
+                if column.name in self.incomparable:
+                    continue
+                table: Table
+                if isinstance(column, NumericColumn):
+                    table = NumericTable.from_engine(self.counter.numeric(c, s))
+                    if self.readings[c].lifted is not None:
+                        _lower(table, column, str(self.readings[c].lifted))
+                else:
+                    table = CategoryTable.from_engine(self.counter.category(c, s))
+                tables[(spec.name, column.name)] = table.regrouped(to)
+        return Part(
+            rows=self.rows,
+            span=self.span,
+            groups=groups,
+            group_rows=rows,
+            tables=tables,
+            gone=self.gone,
+            new=self.new,
+            incomparable=self.incomparable,
+        )
+
+
+def _lower(table: NumericTable, column: NumericColumn, lifted: str) -> None:
+    """Brings what was counted in a wider domain back to the column's: ranges rounded outwards, means to its pivot."""
+    ranked = table.low <= table.high
+    for i in np.flatnonzero(ranked):
+        low, high = (float(v) for v in keys.values_of(np.array([table.low[i], table.high[i]], dtype=np.uint64), lifted))
+        below = keys.edge_key(low, column.domain, right_closed=True)
+        above = keys.edge_key(high, column.domain, right_closed=False)
+        top = (1 << keys.key_bits(column.domain)) - 1
+        table.low[i] = 0 if below is None else below
+        table.high[i] = top if above is None else above
+    if not keys.is_float(column.domain):
+        pivot = float(keys.values_of(np.array([column.pivot], dtype=np.uint64), column.domain)[0])
+        table.moments[table.moment_count > 0, 0] -= pivot

@@ -1,0 +1,120 @@
+"""Baseline and profile files: one Arrow IPC file, a JSON header, a SHA-256 over everything (DESIGN 5).
+
+The table has a row per array: ``name``, ``dtype`` (a NumPy type string, little endian), ``data`` (the bytes). The first
+row is the header. The hash stands in the header and covers the whole file with its own 64 digits set to zero. No time,
+host, path or thread count is written, so equal state is equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from modelwatch_gpu.errors import InputError, OutputError
+from modelwatch_gpu.profile.tables import Arrays
+
+FORMAT_VERSION: Final = 1
+_HASH_KEY: Final = b'"sha256": "'
+_ZEROS: Final = b"0" * 64
+_SCHEMA: Final = pa.schema([("name", pa.string()), ("dtype", pa.string()), ("data", pa.large_binary())])
+_DTYPES: Final = {"|u1", "<u2", "<u4", "<u8", "<i8", "<f8"}
+
+
+def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Unsigned integers in the narrowest type that holds them all."""
+    if array.dtype.kind != "u":
+        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    most = int(array.max()) if len(array) else 0
+    dtype = next(d for d in ("|u1", "<u2", "<u4", "<u8") if most <= np.iinfo(np.dtype(d)).max)
+    return np.ascontiguousarray(array, dtype=np.dtype(dtype))
+
+
+def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays) -> bytes:
+    """A complete file; ``header`` must hold JSON values only."""
+    from modelwatch_gpu import _core
+
+    library = _core.build_info()["version"]
+    full = {"sha256": _ZEROS.decode(), "format": FORMAT_VERSION, "kind": kind, "library": library, **header}
+    rows = [("header", "json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
+    for name in sorted(arrays):
+        narrow = _narrow(arrays[name])
+        rows.append((name, narrow.dtype.str, narrow.tobytes()))
+    table = pa.table({field.name: [row[i] for row in rows] for i, field in enumerate(_SCHEMA)}, schema=_SCHEMA)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, _SCHEMA) as writer:
+        writer.write_table(table)
+    raw = bytearray(sink.getvalue().to_pybytes())
+    at = raw.index(_HASH_KEY) + len(_HASH_KEY)
+    raw[at : at + 64] = hashlib.sha256(raw).hexdigest().encode()
+    return bytes(raw)
+
+
+def from_bytes(raw: bytes, kind: str, name: str) -> tuple[dict[str, Any], Arrays]:
+    """Header and arrays of a file; ``name`` is used in errors. Nothing is trusted before the hash agrees."""
+    at = raw.find(_HASH_KEY)
+    if at < 0 or len(raw) < at + len(_HASH_KEY) + 64:
+        raise InputError(f"{name}: not a modelwatch {kind} file, or cut short; make it again or restore it from a copy.")
+    at += len(_HASH_KEY)
+    stated = raw[at : at + 64]
+    digest = hashlib.sha256(raw[:at])
+    digest.update(_ZEROS)
+    digest.update(memoryview(raw)[at + 64 :])
+    if digest.hexdigest().encode() != stated:
+        raise InputError(f"{name}: the file is damaged (its SHA-256 does not match); restore it from a copy.")
+    try:
+        table = pa.ipc.open_file(pa.py_buffer(raw)).read_all()
+        table.validate(full=True)
+        names, dtypes, data = (table.column(f.name).to_pylist() for f in _SCHEMA)
+        header = json.loads(data[0])
+        version, found = header["format"], header["kind"]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
+        raise InputError(f"{name}: not a modelwatch {kind} file ({type(error).__name__}); make it again.") from error
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise InputError(
+            f"{name}: written in format {version} by modelwatch {header.get('library')}; this version reads formats up "
+            f"to {FORMAT_VERSION}, so upgrade modelwatch-gpu."
+        )
+    if found != kind:
+        raise InputError(f"{name}: this is a {found} file, but a {kind} is needed here.")
+    arrays: Arrays = {}
+    for array_name, dtype, content in zip(names[1:], dtypes[1:], data[1:], strict=True):
+        if dtype not in _DTYPES or len(content) % np.dtype(dtype).itemsize:
+            raise InputError(f"{name}: array '{array_name}' has an unknown layout; make the file again.")
+        arrays[array_name] = np.frombuffer(content, dtype=np.dtype(dtype))
+    return header, arrays
+
+
+def read_file(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Arrays]:
+    """Reads and checks a file written by ``write_file``."""
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    return from_bytes(raw, kind, str(path))
+
+
+def write_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes beside the target and renames: the target is either the old file or the whole new one."""
+    target = Path(path)
+    beside: str | None = None
+    try:
+        descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(beside).chmod(0o666 & ~umask)
+        os.replace(beside, target)
+    except OSError as error:
+        if beside is not None:
+            Path(beside).unlink(missing_ok=True)
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error

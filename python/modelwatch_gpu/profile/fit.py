@@ -1,0 +1,190 @@
+"""Fits the columns of a baseline: kinds, knots and categories. Reads the log once, and again only for columns with
+more distinct values than an exact grid may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from modelwatch_gpu import _core, keys
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead
+from modelwatch_gpu.keys import domain_of
+from modelwatch_gpu.profile.adapt import category_array, is_supported, numeric_array
+from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
+from modelwatch_gpu.profile.knots import Ranked, Refiner, exact_ranked, numeric_column
+
+#: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
+COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error")
+#: An integer column with at most this many distinct values is categorical unless the user says otherwise.
+CATEGORICAL_INTEGERS = 10
+
+Progress = Callable[[int], None]
+
+
+def named(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several, as several."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+@dataclass
+class Fitted:
+    """Columns in schema order, and sentences about what was decided without being told."""
+
+    columns: list[Column]
+    notes: list[str]
+
+
+@dataclass
+class _Candidate:
+    name: str
+    role: str
+    type: pa.DataType
+    domain: str | None  # None: categorical
+
+
+def _candidates(log: Log, assignment: RoleAssignment, roles: Roles, notes: list[str]) -> list[_Candidate]:
+    out = []
+    for name, role in assignment.roles.items():
+        if role not in COUNTED_ROLES:
+            continue
+        kind = log.schema.field(name).type
+        if pa.types.is_null(kind):
+            notes.append(f"Column '{name}' has no values in the reference, so it is not compared.")
+            continue
+        if not is_supported(kind):
+            notes.append(f"Column '{name}' has type {kind}, which is not supported yet, so it is not compared.")
+            continue
+        domain = None if name in named(roles.categorical) else domain_of(kind)
+        if name in named(roles.numeric) and domain is None:
+            raise InputError(f"Column '{name}' is asked to be numeric, but its type is {kind}.")
+        out.append(_Candidate(name, role, kind, domain))
+    return out
+
+
+def _passes(log: Log, names: Sequence[str], convert: Callable[[pa.RecordBatch], pa.RecordBatch], progress: Progress | None) -> Any:
+    """Every batch of the log with these columns, converted."""
+    for file in log.files:
+        missing = [n for n in names if n not in file.schema.names]
+        if missing:
+            raise InputError(f"{file.name}: column '{missing[0]}' is missing, but other files of the reference have it.")
+        batches = read_ahead(file.batches(list(names)))
+        try:
+            for batch in batches:
+                try:
+                    yield convert(batch)
+                except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+                    first = str(error).splitlines()[0]
+                    raise InputError(f"{file.name}: a column changes its type between the reference's files ({first}).") from error
+                if progress is not None:
+                    progress(len(batch))
+        finally:
+            batches.close()
+
+
+def _numeric_batch(columns: Sequence[_Candidate]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    def convert(batch: pa.RecordBatch) -> pa.RecordBatch:
+        arrays = [numeric_array(batch.column(c.name).cast(c.type)) for c in columns]
+        return pa.RecordBatch.from_arrays(arrays, names=[c.name for c in columns])
+
+    return convert
+
+
+def fit_columns(
+    log: Log, assignment: RoleAssignment, roles: Roles, *, exact_up_to: int, threads: int, progress: Progress | None = None
+) -> Fitted:
+    """Fits every column that has a counted role. Raises InputError for a log that cannot be a reference."""
+    notes: list[str] = []
+    candidates = _candidates(log, assignment, roles, notes)
+    if not candidates:
+        raise InputError("The reference has no column to compare; give at least one column a role such as feature or score.")
+    numbers = [c for c in candidates if c.domain is not None]
+    texts = [c for c in candidates if c.domain is None]
+    distinct = _core.DistinctPass([keys.DOMAINS[str(c.domain)] for c in numbers], exact_up_to)
+    plans = [
+        _core.CategoryPlan(
+            known=[],
+            to_coarse=np.empty(0, dtype=np.uint32),
+            coarse_slots=COARSE_FIRST,
+            unseen_cap=exact_up_to,
+            known_cap=None,
+        )
+        for _ in texts
+    ]
+    categories = _core.Counter(plans, [_core.SetPlan(coarse=False, moments=False)])
+    as_numbers = _numeric_batch(numbers)
+
+    def both(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        coded = [category_array(batch.column(c.name)) for c in texts]
+        return as_numbers(batch), pa.RecordBatch.from_arrays(coded, names=[c.name for c in texts])
+
+    rows = 0
+    for number_batch, text_batch in _passes(log, [c.name for c in candidates], both, progress):
+        if numbers:
+            distinct.add(number_batch, threads)
+            rows += len(number_batch)
+        if texts:
+            categories.add(text_batch, [None], threads)
+            rows += 0 if numbers else len(text_batch)
+    if rows == 0:
+        raise InputError("The reference has no rows; fit the baseline on a log that has some.")
+
+    found = {c.name: distinct.column(i) for i, c in enumerate(numbers)}
+    ranked = _ranked_columns(log, numbers, found, threads, progress)
+    columns: list[Column] = []
+    for c in candidates:
+        if c.domain is None:
+            columns.append(_from_engine(c, categories.category(texts.index(c), 0)))
+            continue
+        exact = not found[c.name]["overflowed"]
+        integers = pa.types.is_integer(c.type) and exact and c.name not in named(roles.numeric)
+        if integers and 0 < len(found[c.name]["keys"]) <= CATEGORICAL_INTEGERS:
+            columns.append(_from_integers(c, found[c.name]))
+            notes.append(
+                f"Column '{c.name}' has {len(found[c.name]['keys'])} distinct whole numbers and is taken as categorical."
+            )
+        else:
+            columns.append(numeric_column(c.name, c.role, str(c.type), ranked[c.name], exact=exact))
+    return Fitted(columns, notes)
+
+
+def _ranked_columns(
+    log: Log, numbers: list[_Candidate], found: dict[str, Any], threads: int, progress: Progress | None
+) -> dict[str, Ranked]:
+    """Order statistics of every numeric column; reads the log again while a column needs finer cuts."""
+    out = {c.name: exact_ranked(str(c.domain), found[c.name]) for c in numbers}
+    refiners = {c.name: Refiner(str(c.domain), found[c.name]["top"]) for c in numbers if found[c.name]["overflowed"]}
+    while True:
+        steps = {name: step for name, r in refiners.items() if (step := r.next_pass()) is not None}
+        if not steps:
+            break
+        columns = [c for c in numbers if c.name in steps]
+        split = _core.SplitPass([steps[c.name] for c in columns])
+        for batch in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress):
+            split.add(batch, threads)
+        for i, c in enumerate(columns):
+            refiners[c.name].take(split.column(i))
+    out.update({name: r.ranked() for name, r in refiners.items()})
+    return out
+
+
+def _categorical(c: _Candidate, counts: dict[bytes, int], cap: tuple[int, bytes] | None) -> CategoricalColumn:
+    names = tuple(sorted(counts))
+    common = sorted(range(len(names)), key=lambda i: (-counts[names[i]], names[i]))[: COARSE_KNOTS - COARSE_FIRST]
+    return CategoricalColumn(c.name, c.role, str(c.type), names, cap, np.array(sorted(common), dtype=np.uint32))
+
+
+def _from_engine(c: _Candidate, result: dict[str, Any]) -> CategoricalColumn:
+    values: list[bytes] = result["unseen"]
+    counts = {values[int(i)]: int(n) for i, n in zip(result["unseen_index"], result["unseen_count"], strict=True)}
+    cap = max((_core.hash_bytes(v), v) for v in values) if result["capped"] else None
+    return _categorical(c, counts, cap)
+
+
+def _from_integers(c: _Candidate, found: dict[str, Any]) -> CategoricalColumn:
+    numbers = keys.values_of(found["keys"], str(c.domain)).tolist()
+    return _categorical(c, {str(v).encode(): int(n) for v, n in zip(numbers, found["counts"], strict=True)}, None)

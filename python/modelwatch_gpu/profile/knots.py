@@ -1,0 +1,203 @@
+"""Chooses the knots of a numeric column's two grids (DESIGN 3.1 and 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch_gpu import keys
+from modelwatch_gpu.keys import UInt64
+from modelwatch_gpu.profile.columns import COARSE_KNOTS, NumericColumn
+
+#: A gap of a quantile grid holds at most this share of the baseline ...
+GAP_SHARE: Final = 1 / 2048
+#: ... and a value of at least this share is a knot of its own.
+HEAVY_SHARE: Final = 1 / 4096
+#: Counters of one splitting pass, over all intervals of a column.
+_SPLIT_BUDGET: Final = 1 << 21
+_TOP_BITS: Final = 16
+_DECILES: Final = np.linspace(0, 1, 11)[1:-1]
+
+
+@dataclass
+class Ranked:
+    """Order statistics of a column: sorted keys with counts, or intervals of keys where there were too many values.
+
+    ``lows``: uint64 first keys; ``widths``: bits, 0 for a single key; ``counts``: rows.
+    """
+
+    domain: str
+    lows: UInt64
+    widths: npt.NDArray[np.int64]
+    counts: UInt64
+
+    @property
+    def total(self) -> int:
+        """Rows that are neither null nor NaN."""
+        return int(self.counts.sum())
+
+    def key_at(self, rank: int) -> int:
+        """The key of the value with this rank (0 is the smallest)."""
+        at = int(np.searchsorted(np.cumsum(self.counts), np.uint64(rank), side="right"))
+        return int(self.lows[at])
+
+
+def decile_ranks(total: int) -> list[int]:
+    """Ranks that the interior deciles (linear interpolation) and the extremes need."""
+    virtual = (total - 1) * _DECILES
+    low = np.floor(virtual).astype(np.int64)
+    return sorted({0, total - 1, *low.tolist(), *np.minimum(low + 1, total - 1).tolist()})
+
+
+def deciles(ranked: Ranked) -> list[float]:
+    """Interior deciles as ``numpy.quantile`` computes them in the column's own dtype, duplicates and NaN removed."""
+    total = ranked.total
+    out: list[float] = []
+    for virtual in (total - 1) * _DECILES:
+        low = int(np.floor(virtual))
+        pair = np.array([ranked.key_at(low), ranked.key_at(min(low + 1, total - 1))], dtype=np.uint64)
+        a, b = keys.values_of(pair, ranked.domain)
+        share = virtual - low
+        if a == b or share == 0:
+            edge = float(a)
+        else:
+            with np.errstate(invalid="ignore", over="ignore"):
+                edge = float(a + (b - a) * share) if share < 0.5 else float(b - (b - a) * (1 - share))
+        if edge == edge and edge not in out:
+            out.append(edge)
+    return sorted(out)
+
+
+@dataclass
+class Refiner:
+    """Cuts key space finer where values crowd, one pass over the log at a time, without ever sorting them.
+
+    Ends when every interval with more than ``HEAVY_SHARE`` of the rows, and every interval that holds a rank some
+    decile needs, is a single key.
+    """
+
+    domain: str
+    top: UInt64
+    lows: UInt64 = field(init=False)
+    widths: npt.NDArray[np.int64] = field(init=False)
+    counts: UInt64 = field(init=False)
+    _open: npt.NDArray[np.int64] = field(init=False)
+    _split: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        width = keys.key_bits(self.domain) - _TOP_BITS
+        used = np.flatnonzero(self.top)
+        self.lows = used.astype(np.uint64) << np.uint64(width)
+        self.widths = np.full(len(used), width, dtype=np.int64)
+        self.counts = self.top[used]
+
+    def next_pass(self) -> tuple[int, UInt64, int, int] | None:
+        """(domain, lows, width, split bits) for ``_core.SplitPass``, or None when done."""
+        total = int(self.counts.sum())
+        wanted = (self.counts > max(1, int(total * HEAVY_SHARE))) & (self.widths > 0)
+        ends = np.cumsum(self.counts)
+        at = np.searchsorted(ends, np.array(decile_ranks(total), dtype=np.uint64), side="right")
+        wanted[at] |= self.widths[at] > 0
+        if not wanted.any():
+            return None
+        width = int(self.widths[wanted].max())
+        self._open = np.flatnonzero(wanted & (self.widths == width))
+        self._split = max(1, min(width, _TOP_BITS, (_SPLIT_BUDGET // len(self._open)).bit_length() - 1))
+        return keys.DOMAINS[self.domain], self.lows[self._open], width, self._split
+
+    def take(self, counts: UInt64) -> None:
+        """The result of the pass: replaces the open intervals by their pieces."""
+        pieces = counts.reshape(len(self._open), 1 << self._split)
+        width = int(self.widths[self._open[0]]) - self._split
+        row, column = np.nonzero(pieces)
+        lows = self.lows[self._open][row] + (column.astype(np.uint64) << np.uint64(width))
+        keep = np.ones(len(self.lows), dtype=bool)
+        keep[self._open] = False
+        lows = np.concatenate([self.lows[keep], lows])
+        widths = np.concatenate([self.widths[keep], np.full(len(row), width, dtype=np.int64)])
+        counts = np.concatenate([self.counts[keep], pieces[row, column]])
+        order = np.argsort(lows)
+        self.lows, self.widths, self.counts = lows[order], widths[order], counts[order]
+
+    def ranked(self) -> Ranked:
+        """What is known now."""
+        return Ranked(self.domain, self.lows, self.widths, self.counts)
+
+
+def quantile_knots(ranked: Ranked) -> UInt64:
+    """Knots so that no gap holds more than ``GAP_SHARE`` of the rows: heavy values, and first keys of intervals."""
+    total = ranked.total
+    most, heavy = total * GAP_SHARE, total * HEAVY_SHARE
+    knots: list[int] = []
+    running = 0
+    for low, width, count in zip(ranked.lows.tolist(), ranked.widths.tolist(), ranked.counts.tolist(), strict=True):
+        if width == 0 and count >= heavy:
+            knots.append(low)
+            running = 0
+        elif running + count > most:
+            knots.append(low)
+            running = count
+        else:
+            running += count
+    return np.array(knots, dtype=np.uint64)
+
+
+def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.uint32]:
+    """Indices of at most ``COARSE_KNOTS`` knots: ``must``, then heavy values, then evenly spread quantiles."""
+    chosen = set(np.searchsorted(knots, must).tolist())
+    single = ranked.widths == 0
+    at = np.searchsorted(knots, ranked.lows)
+    is_knot = single & (at < len(knots))
+    is_knot[is_knot] &= knots[at[is_knot]] == ranked.lows[is_knot]
+    total = max(1, ranked.total)
+    heavy = np.flatnonzero(is_knot & (ranked.counts >= max(1, total // COARSE_KNOTS)))
+    for i in heavy[np.lexsort([ranked.lows[heavy], -ranked.counts[heavy].astype(np.int64)])].tolist():
+        if len(chosen) >= COARSE_KNOTS:
+            break
+        chosen.add(int(at[i]))
+    room = COARSE_KNOTS - len(chosen)
+    if room > 0 and len(ranked.lows):
+        ends = np.cumsum(ranked.counts)
+        targets = (np.arange(1, room + 1, dtype=np.uint64) * np.uint64(total)) // np.uint64(room + 1)
+        places = ranked.lows[np.minimum(np.searchsorted(ends, targets), len(ends) - 1)]
+        near = np.minimum(np.searchsorted(knots, places), len(knots) - 1)
+        for i in near.tolist():
+            if len(chosen) < COARSE_KNOTS:
+                chosen.add(int(i))
+    return np.array(sorted(chosen), dtype=np.uint32)
+
+
+def numeric_column(name: str, role: str, type_name: str, ranked: Ranked, *, exact: bool) -> NumericColumn:
+    """The baseline column: fine grid, coarse grid, default edges."""
+    domain = ranked.domain
+    outer = keys.infinities(domain)
+    edges: list[float] = deciles(ranked) if ranked.total else []
+    edge_keys = [keys.edge_key(e, domain, right_closed=True) for e in edges]
+    cuts = np.unique(np.array([k for k in edge_keys if k is not None], dtype=np.uint64))
+    extremes: list[int] = [ranked.key_at(0), ranked.key_at(ranked.total - 1)] if ranked.total else []
+    inner = ranked.lows if exact else quantile_knots(ranked)
+    must = np.unique(np.concatenate([outer, cuts, np.array(extremes, dtype=np.uint64)]))
+    knots = np.unique(np.concatenate([inner, must]))
+    pivot = 0
+    if not keys.is_float(domain) and len(knots):
+        pivot = int(knots[len(knots) // 2])
+    return NumericColumn(
+        name=name,
+        role=role,
+        type=type_name,
+        domain=domain,
+        knots=knots,
+        coarse=coarse_knots(knots, ranked, must),
+        edges=np.searchsorted(knots, cuts).astype(np.uint32),
+        deciles=tuple(edges),
+        exact=exact,
+        pivot=pivot,
+    )
+
+
+def exact_ranked(domain: str, found: dict[str, Any]) -> Ranked:
+    """From what ``_core.DistinctPass.column`` returns."""
+    return Ranked(domain, found["keys"], np.zeros(len(found["keys"]), dtype=np.int64), found["counts"])

@@ -1,0 +1,52 @@
+"""The report as one HTML file that needs no network and opens from disk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+# The page's own scripts, in the order in which they share one block scope.
+_SCRIPTS = ("model.js", "matrix.js", "panel.js", "report.js")
+_ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
+
+
+def render_html(view: dict[str, Any]) -> str:
+    """Return one self-contained page that shows `view`; the same view gives the same text.
+
+    The page carries its style, scripts and data. Its content security policy allows only the scripts and the style
+    whose hashes are named, and no request to anywhere. The data cannot break out of its element, whatever column
+    and category names say. A number that is not finite raises `ValueError`.
+    """
+    style, library = _asset("report.css"), _asset("echarts.min.js")
+    script = '"use strict";\n{\n' + "\n".join(map(_asset, _SCRIPTS)) + "}\n"
+    policy = (
+        f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src {_hash(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return Template(_asset("report.html")).substitute(
+        policy=policy,
+        title=html.escape(str(view.get("title") or "Drift report")),
+        style=style,
+        library=library,
+        script=script,
+        view=_island(view),
+    )
+
+
+def _asset(name: str) -> str:
+    return files("modelwatch_gpu.report").joinpath("assets").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The source expression that lets exactly this inline text run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _island(view: dict[str, Any]) -> str:
+    """JSON that stays inside its script element: markup characters leave as \\uXXXX, and so does all beyond ASCII."""
+    return json.dumps(view, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)

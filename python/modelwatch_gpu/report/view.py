@@ -1,0 +1,187 @@
+"""The report as the page's script reads it: columns with a strip of windows and their distributions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch_gpu.checks.check import SHOWN_BESIDE
+from modelwatch_gpu.checks.finding import Finding
+from modelwatch_gpu.measures.evaluate import Result, baseline_histogram
+from modelwatch_gpu.measures.numeric import bin_labels
+from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, Column, NumericColumn
+from modelwatch_gpu.report.report import Report
+
+#: Categories a page shows one by one; the others are one bar.
+SHOWN_CATEGORIES: Final = 60
+#: Findings a page carries: worst first.
+SHOWN_FINDINGS: Final = 5_000
+
+_VERDICTS: Final = ("ks", "js_distance")
+_TRENDS: Final = {
+    "numeric": ("ks", *SHOWN_BESIDE, "missing", "mean_shift", "out_of_range"),
+    "categorical": ("js_distance", "psi", "missing", "unseen"),
+}
+
+
+def view_of(report: Report, *, title: str) -> dict[str, Any]:
+    """A JSON-able dict, every number finite or None."""
+    results: dict[str, dict[int, Result]] = defaultdict(dict)
+    for r in report.results:
+        if r.segment is None:
+            results[r.column.name][r.start] = r
+    verdicts: dict[tuple[str, int], Finding] = {}
+    main: dict[str, str] = {}
+    for f in report.findings:
+        if f.segment is None and f.check != "present":
+            if f.check not in _VERDICTS and main.get(f.column, f.check) != f.check:
+                continue
+            if f.check in _VERDICTS or f.column not in main:
+                main[f.column] = f.check
+    for f in report.findings:
+        if f.segment is None and main.get(f.column) == f.check:
+            verdicts[(f.column, f.start)] = f
+    at = {w.second: i for i, w in enumerate(report.windows)}
+    whole = report.to_dict()
+    return {
+        "title": title,
+        "generator": f"modelwatch-gpu {report.library}",
+        "device": report.device,
+        "isa": report.isa,
+        "timezone": report.timezone,
+        "window": report.window,
+        "baseline": whole["baseline"],
+        "rows": report.rows,
+        "ok": report.ok,
+        "notes": list(report.notes),
+        "segments": list(report.segments),
+        "windows": whole["windows"],
+        "columns": [_column_view(report, c, results[c.name], verdicts, main.get(c.name)) for c in report.baseline.columns],
+        "findings": [
+            {
+                "window": at.get(f.start),
+                "segment": report.segment_of(f.segment),
+                "column": f.column,
+                "check": f.check,
+                "severity": f.severity,
+                "value": f.value,
+                "threshold": f.threshold,
+                "reason": f.reason,
+            }
+            for f in report.findings[:SHOWN_FINDINGS]
+        ],
+    }
+
+
+def _column_view(
+    report: Report,
+    column: Column,
+    results: dict[int, Result],
+    verdicts: dict[tuple[str, int], Finding],
+    check: str | None,
+) -> dict[str, Any]:
+    starts = [w.second for w in report.windows]
+    strip = [_cell(verdicts.get((column.name, s))) for s in starts]
+    since = None
+    for i in range(len(strip) - 1, -1, -1):
+        cell = strip[i]
+        if cell is None or cell["severity"] not in ("warning", "alert"):
+            break
+        since = i
+    thresholds = next((c for c in _thresholds(report) if c[0] == check and c[3] == column.name), None)
+    return {
+        "name": column.name,
+        "role": column.role,
+        "kind": column.kind,
+        "type": column.type,
+        "check": check,
+        "warn": thresholds[1] if thresholds else None,
+        "alert": thresholds[2] if thresholds else None,
+        "strip": strip,
+        "measures": {
+            name: [_measure(results.get(s), name) for s in starts]
+            for name in dict.fromkeys([*([check] if check else []), *_TRENDS[column.kind]])
+        },
+        "since": since,
+        "distribution": _distribution(report, column, results, starts),
+    }
+
+
+def _thresholds(report: Report) -> list[tuple[str, float | None, float | None, str]]:
+    """(check, warn, alert, column) of every check that was applied."""
+    return [
+        (c.measure, c.warn, c.alert, column.name)
+        for column in report.baseline.columns
+        for c in report.checks
+        if c.applies_to(column)
+    ]
+
+
+def _cell(finding: Finding | None) -> dict[str, Any] | None:
+    if finding is None:
+        return None
+    return {
+        "severity": finding.severity,
+        "value": finding.value,
+        "lower": finding.lower,
+        "upper": finding.upper,
+        "reason": finding.reason,
+    }
+
+
+def _measure(result: Result | None, name: str) -> float | None:
+    value = result.values.get(name) if result is not None else None
+    return value.value if value is not None else None
+
+
+def _distribution(report: Report, column: Column, results: dict[int, Result], starts: list[int]) -> dict[str, Any] | None:
+    base = baseline_histogram(report.baseline, column)
+    if int(base.sum()) == 0:
+        return None
+    found = [results[s].histogram if s in results else None for s in starts]
+    if isinstance(column, NumericColumn):
+        return {
+            "kind": "numeric",
+            "labels": bin_labels(column),
+            "baseline": _shares(base),
+            "windows": [_shares(h) if h is not None else None for h in found],
+        }
+    # The last entry is the values the baseline does not have.
+    full = np.append(base, np.uint64(0))
+    labels, shown = _shown_categories(column, full, found)
+    return {
+        "kind": "categorical",
+        "labels": labels,
+        "baseline": _shares(shown(full)),
+        "windows": [_shares(shown(h)) if h is not None and len(h) == len(full) else None for h in found],
+    }
+
+
+def _shown_categories(
+    column: CategoricalColumn, base: npt.NDArray[np.uint64], found: list[npt.NDArray[np.uint64] | None]
+) -> tuple[list[str], Any]:
+    """Labels and a function that pools a histogram: the categories with the largest share anywhere, then the rest."""
+    peak = np.zeros(len(base))
+    for h in [base, *found]:
+        if h is not None and len(h) == len(base) and int(h.sum()):
+            peak = np.maximum(peak, h / h.sum())
+    categories = np.arange(FIRST_CATEGORY, FIRST_CATEGORY + len(column.categories))
+    top = categories[np.lexsort([categories, -peak[categories]])][:SHOWN_CATEGORIES]
+    rest = np.setdiff1d(categories, top)
+    labels = [column.labels[int(i) - FIRST_CATEGORY] for i in top]
+
+    def pooled(h: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        other = h[rest].sum() + h[1]
+        return np.concatenate([h[top], [other, h[-1], h[0]]]).astype(np.uint64)
+
+    return [*labels, "other values", "not in the baseline", "missing"], pooled
+
+
+def _shares(counts: npt.NDArray[np.uint64]) -> list[float] | None:
+    total = int(counts.sum())
+    return [round(float(c) / total, 9) for c in counts] if total else None
+
+

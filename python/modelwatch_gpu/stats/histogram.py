@@ -1,0 +1,116 @@
+"""Histograms that count as ``numpy.histogram`` does, with what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from modelwatch_gpu import _core, keys
+from modelwatch_gpu.arrays import as_columns, in_domain
+from modelwatch_gpu.device import resolve
+from modelwatch_gpu.errors import InputError
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """``counts``: (bins,) int64; ``edges``: (bins + 1,); rows ``below`` the first edge, ``above`` the last, and
+    ``missing`` (null or NaN); ``device``: what answered."""
+
+    counts: Counts
+    edges: npt.NDArray[Any]
+    below: int
+    above: int
+    missing: int
+    device: str
+
+
+def edge_counts(array: pa.Array, left: Sequence[Any], last: Any, threads: int) -> tuple[list[int], int, int, int]:
+    """(values < e for every e of ``left``, values <= ``last``, values, missing), each decided by comparisons alone."""
+    domain = keys.domain_of(array.type)
+    assert domain is not None
+    left_keys = [keys.edge_key(e, domain, right_closed=False) for e in left]
+    last_key = keys.edge_key(last, domain, right_closed=True)
+    inner = [k for k in (*left_keys, last_key) if k is not None]
+    knots = np.unique(np.concatenate([keys.infinities(domain), np.array(inner, dtype=np.uint64)]))
+    slots = _core.count_cells(array, _core.Grid(keys.DOMAINS[domain], knots), threads)
+    upto = np.concatenate([[0], np.cumsum(slots[:-2]).astype(np.int64)])
+    total = int(upto[-1])
+
+    def cell(key: int) -> int:
+        return 2 * int(np.searchsorted(knots, np.uint64(key))) + 1
+
+    below = [total if k is None else int(upto[cell(k)]) for k in left_keys]
+    return below, 0 if last_key is None else int(upto[cell(last_key) + 1]), total, int(slots[-2:].sum())
+
+
+def histogram(
+    values: Any,
+    edges: Any = 10,
+    *,
+    range: tuple[float, float] | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """Counts of values between edges: bins [a, b), the last one [a, b], as ``numpy.histogram`` counts.
+
+    Comparisons with the edges decide, in the values' own type; nothing is rounded. Null and NaN are in no bin.
+
+    Args:
+        values: (n,) or (n, columns).
+        edges: (bins + 1,) increasing finite edges, or a number of bins of equal width.
+        range: (low, high) of the bins where ``edges`` is a number; default: the smallest and largest finite value.
+        device: "auto" or "cpu".
+        threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
+        full: Return a Histogram (or a tuple of them) instead of the counts, (bins,) or (bins, columns) int64.
+
+    Raises:
+        InputError: Edges are not increasing, or values are not numbers.
+    """
+    chosen = resolve(device)
+    columns, batched = as_columns(values, "values")
+    results = [_one(c, edges, range, chosen, threads) for c in columns]
+    if full:
+        return tuple(results) if batched else results[0]
+    return np.stack([r.counts for r in results], axis=1) if batched else results[0].counts
+
+
+def _one(array: pa.Array, edges: Any, limits: tuple[float, float] | None, device: str, threads: int) -> Histogram:
+    domain = keys.domain_of(array.type)
+    if domain is None:
+        raise InputError(f"values have type {array.type}; numbers, dates or times are needed.")
+    array = in_domain(array, domain, "values")
+    cut = _edges(array, edges, limits)
+    listed = cut.tolist() if cut.dtype.kind in "iu" else cut.astype(np.float64).tolist()
+    below, last, total, missing = edge_counts(array, listed[:-1], listed[-1], threads)
+    counts = np.diff(np.array([*below, last], dtype=np.int64))
+    return Histogram(counts, cut, below[0], total - last, missing, device)
+
+
+def _edges(array: pa.Array, edges: Any, limits: tuple[float, float] | None) -> npt.NDArray[Any]:
+    if np.ndim(edges) == 0:
+        bins = int(edges)
+        if bins < 1:
+            raise InputError(f"edges={edges}: a histogram needs at least one bin.")
+        if limits is None:
+            from modelwatch_gpu.arrays import present_values
+
+            finite = present_values(array)
+            finite = finite[np.isfinite(finite)]
+            limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+        return np.histogram_bin_edges(np.empty(0), bins, limits)
+    cut = np.asarray(edges)
+    if cut.ndim != 1 or len(cut) < 2 or cut.dtype.kind not in "iuf":
+        raise InputError("edges must be a one-dimensional array of at least two numbers.")
+    if cut.dtype.kind == "f" and not np.isfinite(cut).all():
+        raise InputError("edges must be finite; values beyond them are counted as below and above.")
+    if np.any(cut[1:] < cut[:-1]):
+        raise InputError("edges must increase.")
+    return cut
