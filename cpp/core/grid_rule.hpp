@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "core/key.hpp"
 #include "core/macros.hpp"
 
 namespace modelwatch {
@@ -10,33 +11,58 @@ namespace modelwatch {
 /// cell 2k is the gap below u_k (2M: above the last), cell 2k+1 is the knot u_k itself.
 /// A guide table says where to begin; comparisons with the knots decide, so every backend agrees.
 /// Two more slots follow the cells: 2M+1 counts NaN, 2M+2 counts null.
-template <class Key>
+///
+/// The guide's buckets are equal pieces of key space, or of the values themselves (`scale` > 0, floats only): whichever
+/// leaves fewer knots in the fullest bucket.  Both maps never decrease, which is all that the search relies on.
+template <class Value>
 struct GridRule {
+  using Key = typename KeyOf<Value>::Key;
+
   Key const* knots;             // M keys, then 2^steps copies of the largest key, so that a probe never leaves the array
   std::uint32_t const* guide;   // buckets + 1 entries: how many knots lie in earlier buckets
   std::uint32_t count;          // M
   std::uint32_t buckets;
   Key first;                    // key at which bucket 0 begins; smaller keys belong to it as well
   std::int32_t shift;           // bucket = (key - first) >> shift, the last bucket holds all above
+  Value origin;                 // or bucket = (x - origin) * scale
+  Value scale;
   std::int32_t steps;           // 2^steps > knots in the fullest bucket
 
   MW_HD std::uint32_t nan_slot() const { return 2 * count + 1; }
   MW_HD std::uint32_t null_slot() const { return 2 * count + 2; }
 
-  MW_HD std::uint32_t cell(Key key) const {
-    Key const above = key > first ? (key - first) >> shift : 0;
-    std::uint32_t const bucket = above < buckets ? static_cast<std::uint32_t>(above) : buckets - 1;
-    std::uint32_t below = guide[bucket];
-    std::uint32_t const end = guide[bucket + 1];
-    for (std::uint32_t step = (1u << steps) >> 1; step != 0; step >>= 1) {
-      // Masked on purpose: compilers turn a conditional into a branch, and that costs six times as much.
-      std::uint32_t const take = static_cast<std::uint32_t>(below + step <= end) &
-                                 static_cast<std::uint32_t>(knots[below + step - 1] <= key);
-      below += step & (0u - take);
+  MW_HD std::uint32_t bucket_of(Value x, Key key) const {
+    if (scale > Value{0}) {
+      Value const guess = (x - origin) * scale;
+      if (!(guess > Value{0})) return 0;
+      return guess < static_cast<Value>(buckets) ? static_cast<std::uint32_t>(guess) : buckets - 1;
     }
+    Key const above = key > first ? (key - first) >> shift : 0;
+    return above < buckets ? static_cast<std::uint32_t>(above) : buckets - 1;
+  }
+
+  /// One halving of the search for how many knots are <= key, between `below` and `end` of a bucket.
+  MW_HD std::uint32_t halved(std::uint32_t below, std::uint32_t end, std::uint32_t step, Key key) const {
+    // Masked on purpose: compilers turn a conditional into a branch, and that costs six times as much.
+    std::uint32_t const take =
+        static_cast<std::uint32_t>(below + step <= end) & static_cast<std::uint32_t>(knots[below + step - 1] <= key);
+    return below + (step & (0u - take));
+  }
+
+  /// The cell of a key with `below` knots at or below it.
+  MW_HD std::uint32_t cell_above(std::uint32_t below, Key key) const {
     std::uint32_t const at = below != 0 ? below - 1 : 0;
     std::uint32_t const hit = static_cast<std::uint32_t>(below != 0) & static_cast<std::uint32_t>(knots[at] == key);
     return 2 * below - hit;
+  }
+
+  /// x is not NaN; key is its key.
+  MW_HD std::uint32_t cell(Value x, Key key) const {
+    std::uint32_t const bucket = bucket_of(x, key);
+    std::uint32_t below = guide[bucket];
+    std::uint32_t const end = guide[bucket + 1];
+    for (std::uint32_t step = (1u << steps) >> 1; step != 0; step >>= 1) below = halved(below, end, step, key);
+    return cell_above(below, key);
   }
 };
 

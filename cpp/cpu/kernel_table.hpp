@@ -18,6 +18,8 @@ struct GridData {
   std::uint64_t first;
   std::int32_t shift;
   std::int32_t steps;
+  double origin;  // of a linear guide, see GridRule
+  double scale;   // 0: the guide is over keys
   Domain domain;
 };
 

@@ -13,27 +13,47 @@
 namespace modelwatch::cpu {
 namespace {
 
-template <class Key>
-MW_HD GridRule<Key> rule_of(GridData const& grid) {
-  return {static_cast<Key const*>(grid.knots), grid.guide, grid.count, grid.buckets, static_cast<Key>(grid.first), grid.shift,
+template <class Value>
+MW_HD GridRule<Value> rule_of(GridData const& grid) {
+  using Key = typename KeyOf<Value>::Key;
+  return {static_cast<Key const*>(grid.knots), grid.guide,
+          grid.count,                          grid.buckets,
+          static_cast<Key>(grid.first),        grid.shift,
+          static_cast<Value>(grid.origin),     static_cast<Value>(grid.scale),
           grid.steps};
 }
+
+/// Rows that search side by side: enough to hide the latency of a load, few enough to stay in registers and L1.
+constexpr int kStrip = 64;
 
 template <class Stored, class Value>
 void rank_values(NumericView const& column, std::int64_t begin, int rows, GridData const& grid, std::uint32_t* cells,
                  std::uint64_t* keys) {
   using Keys = KeyOf<Value>;
   using Key = typename Keys::Key;
-  GridRule<Key> const rule = rule_of<Key>(grid);
+  GridRule<Value> const rule = rule_of<Value>(grid);
   Stored const* const values = static_cast<Stored const*>(column.values) + begin;
-  std::uint32_t const nan_slot = rule.nan_slot();
-  for (int i = 0; i < rows; ++i) {
-    Value const x = static_cast<Value>(values[i]);
-    bool const missing = Keys::missing(x);
-    Key const key = missing ? Key{0} : Keys::key(x);
-    keys[i] = key;
-    std::uint32_t const cell = rule.cell(key);
-    cells[i] = missing ? nan_slot : cell;
+  // Breadth first: a search is a chain of dependent loads, but the rows of a strip search side by side.
+  Key own[kStrip];
+  std::uint32_t below[kStrip];
+  std::uint32_t end[kStrip];
+  for (int first = 0; first < rows; first += kStrip) {
+    int const n = rows - first < kStrip ? rows - first : kStrip;
+    for (int i = 0; i < n; ++i) {
+      Value const x = static_cast<Value>(values[first + i]);
+      bool const missing = Keys::missing(x);
+      own[i] = missing ? Key{0} : Keys::key(x);
+      end[i] = rule.bucket_of(missing ? rule.origin : x, own[i]);
+    }
+    for (int i = 0; i < n; ++i) {
+      keys[first + i] = own[i];
+      below[i] = rule.guide[end[i]];
+      end[i] = rule.guide[end[i] + 1];
+    }
+    for (std::uint32_t step = (1u << rule.steps) >> 1; step != 0; step >>= 1)
+      for (int i = 0; i < n; ++i) below[i] = rule.halved(below[i], end[i], step, own[i]);
+    for (int i = 0; i < n; ++i)
+      cells[first + i] = Keys::missing(static_cast<Value>(values[first + i])) ? rule.nan_slot() : rule.cell_above(below[i], own[i]);
   }
   if (column.validity.bits == nullptr) return;
   std::uint32_t const null_slot = rule.null_slot();

@@ -78,6 +78,20 @@ StringsView strings(ArrowColumn const& column) {
   return view;
 }
 
+/// Every valid code must name a value.  As unsigned, a negative code is too large as well.
+template <class Code>
+void check_codes(ArrowColumn const& column, CategoryView const& view) {
+  auto const* const codes = static_cast<Code const*>(view.codes.values);
+  auto const size = static_cast<std::uint64_t>(view.values.size);
+  bool outside = false;
+  for (std::int64_t row = 0; row < view.codes.rows; ++row) outside |= static_cast<std::uint64_t>(codes[row]) >= size;
+  if (!outside) return;
+  for (std::int64_t row = 0; row < view.codes.rows; ++row)
+    if (static_cast<std::uint64_t>(codes[row]) >= size && view.codes.validity.valid(row))
+      refuse(column, "row " + std::to_string(row) + " of a batch has dictionary code " + std::to_string(codes[row]) +
+                         ", but the dictionary has " + std::to_string(size) + " values.");
+}
+
 }  // namespace
 
 ArrowOwner::ArrowOwner(ArrowSchema* schema, ArrowArray* array) : schema_(*schema), array_(*array) {
@@ -152,11 +166,15 @@ CategoryView category_view(ArrowColumn const& column) {
   ArrowColumn const inner{column.schema->dictionary, &dictionary, dictionary.length, 0, column.name};
   if (inner.schema->format == nullptr) refuse(column, "its dictionary has no type.");
   CategoryView const view{numbers(column, *storage), strings(inner), dictionary.n_buffers == 3 ? dictionary.buffers[2] : nullptr};
-  for (std::int64_t row = 0; row < view.codes.rows; ++row) {
-    std::int64_t const code = code_at(view.codes, row);
-    if ((code < 0 || code >= view.values.size) && view.codes.validity.valid(row))
-      refuse(column, "row " + std::to_string(row) + " of a batch has dictionary code " + std::to_string(code) + ", but the dictionary has " +
-                         std::to_string(view.values.size) + " values.");
+  switch (view.codes.storage) {
+    case Storage::int8: check_codes<std::int8_t>(column, view); break;
+    case Storage::int16: check_codes<std::int16_t>(column, view); break;
+    case Storage::int32: check_codes<std::int32_t>(column, view); break;
+    case Storage::int64: check_codes<std::int64_t>(column, view); break;
+    case Storage::uint8: check_codes<std::uint8_t>(column, view); break;
+    case Storage::uint16: check_codes<std::uint16_t>(column, view); break;
+    case Storage::uint32: check_codes<std::uint32_t>(column, view); break;
+    default: check_codes<std::uint64_t>(column, view); break;
   }
   return view;
 }

@@ -55,16 +55,46 @@ CategoryState::Group& CategoryState::group_of(Set& set, std::int32_t group) {
   return *set.groups[at];
 }
 
-void CategoryState::count(Set& set, std::int32_t group, std::uint32_t slot) {
+/// Slot of every row of a tile.  A value is looked up on the first row that uses it: a dictionary may list values
+/// that never occur.
+template <class Code>
+void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots) {
+  auto const* const codes = static_cast<Code const*>(column.codes.values) + begin;
+  for (int i = 0; i < rows; ++i) {
+    if (!column.codes.validity.valid(begin + i)) {
+      slots[i] = kNullSlot;
+      continue;
+    }
+    auto const code = static_cast<std::size_t>(codes[i]);
+    if (slot_of_code_[code] == kUnresolved) {
+      auto const at = static_cast<std::int64_t>(code);
+      slot_of_code_[code] = column.values.validity.valid(at) ? resolve(column.values.at(at)) : kNullSlot;
+    }
+    slots[i] = slot_of_code_[code];
+  }
+}
+
+void CategoryState::count(Set const& set, Group& into, std::uint32_t slot) const {
   std::uint32_t const first_unseen = kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
-  Group& into = group_of(set, group);
-  if (slot >= first_unseen) {
-    if (set.coarse)
-      into.cells.add(kCoarseUnseen, 1);
-    else
-      ++into.unseen[slot - first_unseen];
-  } else {
+  if (slot < first_unseen)
     into.cells.add(set.coarse && slot >= kFirstCategory ? plan_.to_coarse[slot - kFirstCategory] : slot, 1);
+  else if (set.coarse)
+    into.cells.add(kCoarseUnseen, 1);
+  else
+    ++into.unseen[slot - first_unseen];
+}
+
+void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::int32_t const* groups, int rows) {
+  std::int32_t current = -1;
+  Group* into = nullptr;
+  for (int i = 0; i < rows; ++i) {
+    std::int32_t const group = groups == nullptr ? 0 : groups[i];
+    if (group < 0) continue;
+    if (group != current) {
+      into = &group_of(set, group);
+      current = group;
+    }
+    count(set, *into, slots[i]);
   }
 }
 
@@ -80,21 +110,22 @@ void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner c
     last_offsets_ = column.values.offsets;
     last_size_ = column.values.size;
   }
-  for (std::int64_t row = 0; row < column.codes.rows; ++row) {
-    std::uint32_t slot = kNullSlot;
-    if (column.codes.validity.valid(row)) {
-      auto const code = static_cast<std::size_t>(code_at(column.codes, row));
-      // On the first row that uses it: a dictionary may list values that never occur.
-      if (slot_of_code_[code] == kUnresolved)
-        slot_of_code_[code] = column.values.validity.valid(static_cast<std::int64_t>(code))
-                                  ? resolve(column.values.at(static_cast<std::int64_t>(code)))
-                                  : kNullSlot;
-      slot = slot_of_code_[code];
+  std::uint32_t slots[kTileRows];
+  for (std::int64_t begin = 0; begin < column.codes.rows; begin += kTileRows) {
+    int const rows = static_cast<int>(std::min<std::int64_t>(kTileRows, column.codes.rows - begin));
+    switch (column.codes.storage) {
+      case Storage::int8: resolve_tile<std::int8_t>(column, begin, rows, slots); break;
+      case Storage::int16: resolve_tile<std::int16_t>(column, begin, rows, slots); break;
+      case Storage::int32: resolve_tile<std::int32_t>(column, begin, rows, slots); break;
+      case Storage::int64: resolve_tile<std::int64_t>(column, begin, rows, slots); break;
+      case Storage::uint8: resolve_tile<std::uint8_t>(column, begin, rows, slots); break;
+      case Storage::uint16: resolve_tile<std::uint16_t>(column, begin, rows, slots); break;
+      case Storage::uint32: resolve_tile<std::uint32_t>(column, begin, rows, slots); break;
+      case Storage::uint64: resolve_tile<std::uint64_t>(column, begin, rows, slots); break;
+      case Storage::float32:
+      case Storage::float64: throw InvalidInput("dictionary codes must be integers.");
     }
-    for (std::size_t s = 0; s < sets_.size(); ++s) {
-      std::int32_t const group = groups[s] == nullptr ? 0 : groups[s][row];
-      if (group >= 0) count(sets_[s], group, slot);
-    }
+    for (std::size_t s = 0; s < sets_.size(); ++s) count_tile(sets_[s], slots, groups[s] == nullptr ? nullptr : groups[s] + begin, rows);
   }
   if (unseen_index_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
 }

@@ -76,7 +76,10 @@ class CategoryState {
 
   std::uint32_t resolve(std::string_view bytes);
   Group& group_of(Set& set, std::int32_t group);
-  void count(Set& set, std::int32_t group, std::uint32_t slot);
+  template <class Code>
+  void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots);
+  void count(Set const& set, Group& into, std::uint32_t slot) const;
+  void count_tile(Set& set, std::uint32_t const* slots, std::int32_t const* groups, int rows);
   void evict_beyond_cap();
   bool beyond(std::uint64_t hash, std::string_view bytes) const;
 

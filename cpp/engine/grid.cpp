@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <numeric>
+#include <type_traits>
 
+#include "core/grid_rule.hpp"
 #include "core/key.hpp"
 #include "core/error.hpp"
 
@@ -43,14 +47,17 @@ Grid::Grid(Domain domain, std::vector<std::uint64_t> knots) : domain_(domain), k
   } else {
     upper_tail_ = count();
   }
-  if (domain_ == Domain::float32)
-    build(narrow_);
-  else
-    build(wide_);
+  switch (domain_) {
+    case Domain::float32: build<float>(narrow_); break;
+    case Domain::float64: build<double>(wide_); break;
+    case Domain::int64: build<std::int64_t>(wide_); break;
+    case Domain::uint64: build<std::uint64_t>(wide_); break;
+  }
 }
 
-template <class Key>
-void Grid::build(std::vector<Key>& padded) {
+template <class Value>
+void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
+  using Key = typename KeyOf<Value>::Key;
   std::uint32_t const m = count();
   GuideTuning const tuning;
   std::uint32_t const buckets =
@@ -59,17 +66,37 @@ void Grid::build(std::vector<Key>& padded) {
   std::uint64_t const from = m > 0 ? knots_[std::min<std::uint32_t>(lower_tail_, m - 1)] : 0;
   std::uint64_t const to = m > 0 ? std::max(from, knots_[m - 1 - std::min<std::uint32_t>(lower_tail_, m - 1)]) : 0;
   first_ = from;
-  shift_ = 0;
   while (((to - from) >> shift_) >= buckets) ++shift_;
-  guide_.assign(buckets + 1, 0);
-  for (std::uint64_t const knot : knots_) {
-    std::uint64_t const at = knot > from ? std::min<std::uint64_t>((knot - from) >> shift_, buckets - 1) : 0;
-    ++guide_[at + 1];
-  }
+  GridRule<Value> rule{nullptr, nullptr, m, buckets, static_cast<Key>(from), shift_, Value{0}, Value{0}, 0};
   std::uint32_t fullest = 0;
-  for (std::uint32_t b = 0; b < buckets; ++b) {
-    fullest = std::max(fullest, guide_[b + 1]);
-    guide_[b + 1] += guide_[b];
+  auto const fill = [&] {
+    std::vector<std::uint32_t> guide(buckets + 1, 0);
+    for (std::uint64_t const knot : knots_) {
+      auto const key = static_cast<Key>(knot);
+      ++guide[rule.bucket_of(KeyOf<Value>::value(key), key) + 1];
+    }
+    fullest = *std::max_element(guide.begin(), guide.end());
+    std::partial_sum(guide.begin(), guide.end(), guide.begin());
+    return guide;
+  };
+  guide_ = fill();
+  if constexpr (std::is_floating_point_v<Value>) {
+    // Keys are fair to every octave, values to where bell-shaped data lies: the shorter search wins.
+    Value const low = KeyOf<Value>::value(static_cast<Key>(from));
+    Value const scale = static_cast<Value>(buckets) / (KeyOf<Value>::value(static_cast<Key>(to)) - low);
+    if (std::isfinite(low) && std::isfinite(scale) && scale > Value{0}) {
+      std::uint32_t const by_key = fullest;
+      rule.origin = low;
+      rule.scale = scale;
+      auto linear = fill();
+      if (std::bit_width(fullest) < std::bit_width(by_key)) {
+        guide_ = std::move(linear);
+        origin_ = static_cast<double>(low);
+        scale_ = static_cast<double>(scale);
+      } else {
+        fullest = by_key;
+      }
+    }
   }
   steps_ = std::bit_width(fullest);
   padded.reserve(m + (std::size_t{1} << steps_));
@@ -79,8 +106,9 @@ void Grid::build(std::vector<Key>& padded) {
 
 cpu::GridData Grid::data() const {
   void const* const knots = domain_ == Domain::float32 ? static_cast<void const*>(narrow_.data()) : wide_.data();
-  return {knots, guide_.data(), count(), static_cast<std::uint32_t>(guide_.size() - 1), first_, shift_, steps_,
-          domain_};
+  return {knots,  guide_.data(), count(), static_cast<std::uint32_t>(guide_.size() - 1),
+          first_, shift_,        steps_,  origin_,
+          scale_, domain_};
 }
 
 }  // namespace modelwatch

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/key.hpp"
 #include "core/views.hpp"
 #include "cpu/kernel_table.hpp"  // GridData
 
@@ -25,8 +26,8 @@ class Grid {
   cpu::GridData data() const;
 
  private:
-  template <class Key>
-  void build(std::vector<Key>& padded);
+  template <class Value>
+  void build(std::vector<typename KeyOf<Value>::Key>& padded);
 
   Domain domain_;
   std::vector<std::uint64_t> knots_;
@@ -38,6 +39,8 @@ class Grid {
   std::uint32_t upper_tail_ = 0;
   std::int32_t shift_ = 0;
   std::int32_t steps_ = 0;
+  double origin_ = 0;
+  double scale_ = 0;
 };
 
 }  // namespace modelwatch

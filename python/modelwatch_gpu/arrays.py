@@ -28,7 +28,10 @@ def as_columns(values: Any, name: str) -> tuple[list[pa.Array], bool]:
     if hasattr(values, "__cuda_array_interface__"):
         raise DeviceUnavailable(f"{name} lies on a CUDA device, and this version has no CUDA backend; copy it to the host first.")
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
-        values = np.from_dlpack(values)
+        try:
+            values = np.from_dlpack(values)
+        except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(f"{name} cannot be read as an array ({str(error).splitlines()[0]}).") from error
     array = values if isinstance(values, np.ndarray) else _from_sequence(values, name)
     if isinstance(array, pa.Array):
         return [array], False
@@ -46,7 +49,7 @@ def _from_sequence(values: Any, name: str) -> np.ndarray[Any, Any] | pa.Array:
         if any(isinstance(v, (list, tuple, np.ndarray)) for v in listed):
             return np.asarray(listed)
         return pa.array(listed)
-    except (TypeError, ValueError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (TypeError, ValueError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"{name} cannot be read as an array ({str(error).splitlines()[0]}).") from error
 
 
@@ -55,6 +58,10 @@ def _column(array: np.ndarray[Any, Any], name: str) -> pa.Array:
         raise InputError(f"{name} has dtype {array.dtype}; convert it to float64.")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind in "iuf" and array.dtype.itemsize > (2 if array.dtype.kind == "f" else 0):
+        # The same view as pa.array(array), which would import pandas to see whether this is one of its types.
+        whole = np.ascontiguousarray(array)
+        return pa.Array.from_buffers(pa.from_numpy_dtype(array.dtype), len(whole), [None, pa.py_buffer(whole)])
     try:
         return pa.array(np.ascontiguousarray(array))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:

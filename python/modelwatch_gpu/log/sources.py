@@ -6,11 +6,11 @@ import functools
 import glob
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from ..errors import InputError
 from .files import READ_ERRORS, Log, LogFile, first_line, unreadable
@@ -18,6 +18,9 @@ from .ipc import FILE_MAGIC, IpcLogFile
 from .memory import ReaderLogFile, ScannerLogFile, TableLogFile
 from .parquet import ParquetLogFile
 from .reading import read_ahead, spooled
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 __all__ = ["Log", "LogFile", "open_log", "read_ahead", "spooled"]
 
@@ -50,7 +53,7 @@ def _files_of(source: Any, name: str) -> Iterator[LogFile]:
         yield from _files_of_path(source, name)
     elif isinstance(source, list | tuple):
         yield from _files_of_list(source, name)
-    elif isinstance(source, ds.Dataset):
+    elif _is_dataset(source):
         yield from _files_of_dataset(source)
     elif isinstance(source, pa.RecordBatchReader):
         yield ReaderLogFile("<reader>", source)
@@ -69,6 +72,8 @@ def _in_memory(source: Any, name: str) -> LogFile:
         if isinstance(source, pa.RecordBatch):
             return TableLogFile(label, pa.Table.from_batches([source]))
         if _is_frame(source, "pandas"):
+            for column in source.columns[source.columns.duplicated()]:
+                raise InputError(f"{label} has two columns named {str(column)!r}; rename one of them.")
             named = all(level is not None for level in source.index.names)
             return TableLogFile(label, pa.Table.from_pandas(source, preserve_index=named))
         if _is_frame(source, "polars"):
@@ -215,13 +220,21 @@ def _other_kind(path: str, head: bytes) -> InputError:
         return InputError(f"{path} is an encrypted Parquet file, which cannot be read; decrypt it first.")
     if head.startswith(b"FEA1"):
         return InputError(f"{path} is a Feather file of version 1, which is not read; write it as version 2.")
-    named = "Parquet" if suffix in PARQUET_SUFFIXES else "Arrow IPC" if suffix in IPC_SUFFIXES else None
+    named = "a Parquet" if suffix in PARQUET_SUFFIXES else "an Arrow IPC" if suffix in IPC_SUFFIXES else None
     if named is not None:
-        return InputError(f"{path} is named as a {named} file but is not one; write it again or leave it out.")
+        return InputError(f"{path} is named as {named} file but is not one; write it again or leave it out.")
     return InputError(f"{path} is neither a Parquet nor an Arrow IPC file; convert it to one of them.")
 
 
+def _is_dataset(source: Any) -> bool:
+    # Importing pyarrow.dataset takes 40 MB, so it is left to those who have a dataset.
+    module = sys.modules.get("pyarrow.dataset")
+    return module is not None and isinstance(source, module.Dataset)
+
+
 def _files_of_dataset(dataset: ds.Dataset) -> Iterator[LogFile]:
+    import pyarrow.dataset as ds
+
     try:
         fragments = list(dataset.get_fragments())
     except ValueError:  # filtered or projected: only the dataset knows its rows
@@ -244,6 +257,8 @@ def _files_of_dataset(dataset: ds.Dataset) -> Iterator[LogFile]:
 
 
 def _file_of_fragment(name: str, fragment: ds.Fragment, schema: pa.Schema) -> LogFile:
+    import pyarrow.dataset as ds
+
     if fragment.physical_schema.equals(schema):
         opener = (
             functools.partial(fragment.filesystem.open_input_file, name) if hasattr(fragment, "filesystem") else None

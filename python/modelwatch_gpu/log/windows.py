@@ -112,8 +112,8 @@ class Window:
             return _clock_label(start, zone)
         slot = self._slot_of(_day_of(start, zone))
         if self.unit == "w":
-            weeks = "week" if self.count == 1 else f"{self.count} weeks"
-            return f"{weeks} of {_local(start, zone):%Y-%m-%d}"
+            weeks = "week of" if self.count == 1 else f"{self.count} weeks from"
+            return f"{weeks} {_local(start, zone):%Y-%m-%d}"
         if self.unit == "d":
             day = int(self._first_day_of(np.array([slot]))[0])
             first, last = _local(start, zone).strftime("%Y-%m-%d"), str(np.datetime64(day + self.count - 1, "D"))
