@@ -26,12 +26,16 @@ def as_columns(values: Any, name: str) -> tuple[list[pa.Array], bool]:
     if not isinstance(values, np.ndarray) and hasattr(values, "__arrow_c_array__"):
         return [pa.array(values)], False
     if hasattr(values, "__cuda_array_interface__"):
-        raise DeviceUnavailable(f"{name} lies on a CUDA device, and this version has no CUDA backend; copy it to the host first.")
+        raise DeviceUnavailable(
+            f"{name} lies on a CUDA device, and this version has no CUDA backend; copy it to the host first."
+        )
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
         try:
             values = np.from_dlpack(values)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(f"{name} cannot be read as an array ({str(error).splitlines()[0]}).") from error
+            raise InputError(
+                f"{name} cannot be read as an array ({(str(error) or type(error).__name__).splitlines()[0]})."
+            ) from error
     array = values if isinstance(values, np.ndarray) else _from_sequence(values, name)
     if isinstance(array, pa.Array):
         return [array], False
@@ -87,7 +91,8 @@ def in_domain(array: pa.Array, domain: str, name: str) -> pa.Array:
         return array.cast(target)
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{name} holds whole numbers that {domain} cannot, so the two sides cannot be compared exactly; give both one type."
+            f"{name} holds whole numbers that {domain} cannot, so the two sides cannot be compared exactly; "
+            "give both one type."
         ) from error
 
 

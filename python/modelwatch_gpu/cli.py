@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from modelwatch_gpu import __version__, demo as demo_run, doctor as doctor_report
+from modelwatch_gpu import __version__
+from modelwatch_gpu import demo as demo_run
+from modelwatch_gpu import doctor as doctor_report
 from modelwatch_gpu.checks.check import checks_from_file
 from modelwatch_gpu.compare import compare as compare_logs
 from modelwatch_gpu.errors import DeviceUnavailable, InputError, OutputError
@@ -51,7 +53,9 @@ class FailOn(enum.StrEnum):
 
 Threads = Annotated[int, typer.Option(min=0, help="Threads; 0: MODELWATCH_THREADS or all CPUs of the process.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Memory = Annotated[str | None, typer.Option(help="Memory for counters, such as 512MB. Default: MODELWATCH_MEMORY or 512 MiB.")]
+Memory = Annotated[
+    str | None, typer.Option(help="Memory for counters, such as 512MB. Default: MODELWATCH_MEMORY or 512 MiB.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Zone = Annotated[str | None, typer.Option(help="IANA time zone of the calendar, such as America/New_York.")]
 HtmlPath = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")]
@@ -161,7 +165,9 @@ def compare(
     window: Annotated[str | None, typer.Option(help="Calendar windows: 15min, 1h, 1d, 1w, 1mo, 1q, 1y.")] = None,
     timezone: Zone = None,
     by: Annotated[str | None, typer.Option(help="Column whose values are judged apart.")] = None,
-    checks: Annotated[Path | None, typer.Option(help="Checks from a TOML or JSON file, instead of the default ones.")] = None,
+    checks: Annotated[
+        Path | None, typer.Option(help="Checks from a TOML or JSON file, instead of the default ones.")
+    ] = None,
     html: HtmlPath = None,
     json: JsonPath = None,
     fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")] = FailOn.alert,

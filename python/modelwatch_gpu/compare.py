@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from modelwatch_gpu import _core
@@ -153,9 +154,7 @@ def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:
         return (WindowInfo(None, None, "whole log", profile.rows, WHOLE),)
     if merged is None:
         return ()
-    rows = {
-        int(key[0]): int(n) for key, n in zip(merged.groups["window"], merged.group_rows["window"], strict=True)
-    }
+    rows = {int(key[0]): int(n) for key, n in zip(merged.groups["window"], merged.group_rows["window"], strict=True)}
     starts = sorted(s for s in rows if s > UNTIMED)
     if not starts:
         return ()
@@ -164,7 +163,7 @@ def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:
     if len(every) > _MOST_LISTED:
         ends = {s: int(interval.boundaries(s, s, zone)[-1]) for s in starts}
     else:
-        ends = dict(zip(every, every[1:], strict=False))
+        ends = dict(pairwise(every))
     return tuple(
         WindowInfo(iso(start, zone), iso(end, zone), interval.label(start, zone), rows.get(start, 0), start)
         for start, end in ends.items()
@@ -176,14 +175,20 @@ def _notes(baseline: Baseline, profile: Profile, merged: Part | None) -> tuple[s
     ignored = [name for name, role in baseline.roles.items() if role == "ignore"]
     if ignored:
         notes.append(f"Not compared, as told: {', '.join(ignored)}.")
-    if merged is None:
+    if not profile.rows:
         notes.append("The log has no rows.")
+    if merged is None:
         return tuple(notes)
     if merged.new:
         notes.append(f"In the log but not in the baseline: {', '.join(merged.new)}.")
     for column, kind in merged.incomparable.items():
-        notes.append(f"Column '{column}' is {kind} in the log and {baseline.by_name[column].type} in the baseline, which cannot be compared.")
-    untimed = dict(zip(merged.groups.get("window", []), merged.group_rows.get("window", []), strict=True)).get((UNTIMED,))
+        notes.append(
+            f"Column '{column}' is {kind} in the log and {baseline.by_name[column].type} in the baseline, "
+            "which cannot be compared."
+        )
+    untimed = dict(zip(merged.groups.get("window", []), merged.group_rows.get("window", []), strict=True)).get(
+        (UNTIMED,)
+    )
     if untimed is not None and profile.window is not None:
         notes.append(f"{int(untimed):,} rows have no timestamp and belong to no window.")
     return tuple(notes)

@@ -24,7 +24,9 @@ ROLES = Roles(
 TIMEZONE = "America/New_York"
 
 
-def run(*, threads: int = 0, device: str = "auto", memory: str | None = None, progress: Progress | None = None) -> Report:
+def run(
+    *, threads: int = 0, device: str = "auto", memory: str | None = None, progress: Progress | None = None
+) -> Report:
     """Fits on January to March 2013 and compares April to December, month by month."""
     with as_file(files("modelwatch_gpu") / "data" / "flights") as folder:
         reference = sorted(Path(folder).glob("reference_*.parquet"))

@@ -62,7 +62,8 @@ def selftest() -> list[tuple[str, bool]]:
     array, reference = pa.array(values), _core.reference.count_cells(pa.array(values), pa.array(knots))
     out = [("rank counts", bool(np.array_equal(_core.count_cells(array, grid), reference)))]
     out.append(("rank counts, one thread", bool(np.array_equal(_core.count_cells(array, grid, 1), reference))))
-    batch = pa.RecordBatch.from_arrays([array], names=["x"])
+    moderate = pa.array(np.where(np.abs(values) > 1e300, np.nan, values))  # the largest would end every sum at infinity
+    batch = pa.RecordBatch.from_arrays([moderate], names=["x"])
     plan = _core.NumericPlan(
         grid=grid,
         to_fine=np.empty(0, dtype=np.uint32),
@@ -74,7 +75,7 @@ def selftest() -> list[tuple[str, bool]]:
     )
     counter = _core.Counter([plan], [_core.SetPlan(coarse=False, moments=True)])
     counter.add(batch, [None])
-    found, plain = counter.numeric(0, 0), _core.reference.moments(array)
+    found, plain = counter.numeric(0, 0), _core.reference.moments(moderate)
     same = found["moments"][0].tolist() == [plain["mean"], plain["m2"], plain["m3"], plain["m4"]]
     out.append(("ordered moments, bit for bit", bool(same and found["moment_count"][0] == plain["count"])))
     return out

@@ -46,7 +46,9 @@ class Check:
         if self.warn is None and self.alert is None:
             raise InputError(f"The check of {self.measure} has no threshold; give warn=, alert= or both.")
         if self.warn is not None and self.alert is not None and self.warn > self.alert:
-            raise InputError(f"The check of {self.measure} warns at {self.warn} but alerts at {self.alert}; alert must not be lower.")
+            raise InputError(
+                f"The check of {self.measure} warns at {self.warn} but alerts at {self.alert}; alert must not be lower."
+            )
 
     def applies_to(self, column: Column) -> bool:
         """Whether this check judges the column."""

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.measures.evaluate import Result
-from modelwatch_gpu.measures.numeric import number_text
 from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.value import REASONS
 
 #: Severities, worst first.
 SEVERITIES: Final = ("alert", "warning", "not_enough_data", "ok")
 
-_SHARE_UNITS: Final = ("points",)
-_PERCENT_MEASURES: Final = ("missing", "missing_change", "unseen", "nan", "out_of_range")
+#: Short for a sentence; the others go by their title.
+_SHORT_NAMES: Final = {
+    "ks": "KS distance",
+    "psi": "PSI",
+    "js_distance": "JS distance",
+    "js_divergence": "JS divergence",
+    "wasserstein_sd": "Wasserstein-1 distance in baseline sd",
+}
+#: What follows the percentage of a measure that is a share of rows or of values.
+_SHARE_SENTENCES: Final = {
+    "missing": "of rows are missing",
+    "missing_change": "",
+    "unseen": "of values are not in the baseline",
+    "nan": "of rows are NaN",
+    "out_of_range": "of values are outside the baseline's range",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,6 @@ def judge(check: Check, result: Result) -> Finding | None:
         return None
     value = result.values.get(check.measure)
     effect = result.effects.get(check.measure)
-    title = MEASURES[check.measure].title
 
     def finding(severity: str, judged: float | None, threshold: float | None, reason: str) -> Finding:
         return Finding(
@@ -92,41 +105,102 @@ def judge(check: Check, result: Result) -> Finding | None:
         )
 
     first = check.warn if check.warn is not None else check.alert
-    if value is None or value.value is None or value.lower is None:
+    if value is None or value.value is None:
         reason = REASONS[value.reason] if value is not None and value.reason else REASONS["empty"]
         return finding("not_enough_data", None, first, reason)
     if value.n < check.min_rows:
         return finding(
-            "not_enough_data", None, first, f"Only {value.n} rows have a value, and a verdict needs {check.min_rows}."
+            "not_enough_data",
+            None,
+            first,
+            f"Only {value.n} {'row has' if value.n == 1 else 'rows have'} a value; a verdict needs {check.min_rows}.",
         )
-    judged = effect.value if effect is not None else value.lower
+    judged = effect.value if effect is not None else value.value if value.lower is None else value.lower
     severity, threshold = "ok", first
     if check.warn is not None and judged > check.warn:
         severity, threshold = "warning", check.warn
     if check.alert is not None and judged > check.alert:
         severity, threshold = "alert", check.alert
-    return finding(severity, judged, threshold, _sentence(check.measure, title, judged, severity, threshold, result))
+    return finding(severity, judged, threshold, _sentence(check, judged, severity, threshold, result))
 
 
-def _sentence(measure: str, title: str, judged: float, severity: str, threshold: float | None, result: Result) -> str:
-    """Why: the number against the threshold, and what moved."""
+def _sentence(check: Check, judged: float, severity: str, threshold: float | None, result: Result) -> str:
+    """Why: what moved, and the number against the threshold."""
     assert threshold is not None
-    percent = measure in _PERCENT_MEASURES
-    unit = " points" if MEASURES[measure].unit in _SHARE_UNITS else "%" if percent else ""
+    if check.measure in _SHARE_SENTENCES:
+        return _share_sentence(check, judged, severity, threshold, result)
+    name = _SHORT_NAMES.get(check.measure, MEASURES[check.measure].title)
+    text, limit = _against(judged, threshold), f"{threshold:g}"
+    measured = result.values[check.measure].value
+    effect = result.effects.get(check.measure)
+    if effect is not None and measured is not None and effect.raw != effect.value:
+        # Below the threshold the digits that tell a number from its limit do not matter.
+        raw = _against(measured, threshold)
+        if raw != text:
+            text = f"{text} beyond chance ({raw} as measured)"
+    moved = _movement(result)
+    if severity == "ok":
+        kind = "warning" if check.warn is not None else "alert"
+        return f"{name} {text} is within the {kind} threshold {limit}" + (f"; {moved}." if moved else ".")
+    number = f"{name} {text}, {severity} above {limit}."
+    return f"{moved[0].upper()}{moved[1:]}; {number}" if moved else number
 
-    def text(x: float) -> str:
-        return f"{100 * x:+.1f}{unit}" if unit == " points" else f"{100 * x:.1f}%" if percent else f"{x:.3g}"
 
-    limit = f"{100 * threshold:g}{unit}" if percent else f"{threshold:g}"
-    side = "within" if severity == "ok" else "above"
-    effect = result.effects.get(measure)
-    corrected = " after noise" if effect is not None and effect.raw != effect.value else ""
-    sentence = f"{title} {text(judged)}{corrected} is {side} the {'warning' if severity == 'ok' else severity} threshold {limit}"
+def _share_sentence(check: Check, judged: float, severity: str, threshold: float, result: Result) -> str:
+    """A share of rows: in percent, its change in points."""
+    kind = ("warning" if check.warn is not None else "alert") if severity == "ok" else severity
+    side = "up to" if severity == "ok" else "above"
+    verdict = f"no {kind}" if severity == "ok" else kind
+    if check.measure != "missing_change":
+        return f"{_percent(judged)} {_SHARE_SENTENCES[check.measure]}; {verdict} {side} {100 * threshold:g}%."
+    now = result.values["missing"].value
+    share = "" if now is None else f" from {_percent(now - judged)} to {_percent(now)} of rows"
+    change = f"{100 * judged:+.1f} points, {verdict} {side} {100 * threshold:+g}"
+    return f"Missing values went{share} ({change})."
+
+
+def _movement(result: Result) -> str:
+    """What a person would see in the data: the mean, the spread, or the category that changed most."""
     shift = result.shift
-    if percent or shift is None:
-        return sentence + "."
+    if shift is None:
+        return ""
     if shift.share:
-        return f"{sentence}; {shift.what} went from {shift.before:.1%} to {shift.after:.1%} of rows."
-    moved = result.values.get("mean_shift")
-    by = f" ({moved.value:+.2f} sd)" if moved is not None and moved.value is not None else ""
-    return f"{sentence}; the mean went from {number_text(shift.before)} to {number_text(shift.after)}{by}."
+        change = f"{_percent(shift.before)} to {_percent(shift.after)} of rows"
+        total = result.values["tv"].value if "tv" in result.values else None
+        # Total variation is half the sum of all changes: below half of it, one value does not tell the story.
+        if total is not None and abs(shift.after - shift.before) < total / 2:
+            return f"many values changed a little, most of all {shift.what} ({change})"
+        return f"{shift.what} went from {change}"
+    before, after = _pair(shift.before, shift.after)
+    moved, spread = (result.values[m].value if m in result.values else None for m in ("mean_shift", "sd_ratio"))
+    if moved is not None and spread is not None and abs(moved) < 0.1 and abs(math.log(max(spread, 1e-9))) > 0.1:
+        return f"the mean stayed near {after}, the standard deviation is {spread:.3g} times the baseline's"
+    by = f" ({moved:+.2f} sd)" if moved is not None else ""
+    return f"the mean stayed at {after}" if before == after else f"the mean went from {before} to {after}{by}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}%" if 0 < abs(share) < 0.001 else f"{100 * share:.1f}%"
+
+
+def _against(value: float, threshold: float) -> str:
+    """A number with as many digits as it takes to tell it from its threshold."""
+    for digits in range(3, 16):
+        small = abs(value) < 0.0995 or abs(value) >= 9.9995
+        text = f"{value:.{digits}g}" if small else f"{value:.{digits}f}"
+        if value == threshold or float(text) != threshold:
+            break
+    return text
+
+
+def _pair(before: float, after: float) -> tuple[str, str]:
+    """Two numbers with as many decimals as it takes to tell one from the other."""
+    size = max(abs(before), abs(after))
+    if not 1e-4 <= size < 1e15:
+        return f"{before:.3g}", f"{after:.3g}"
+    first = max(0, 2 - math.floor(math.log10(size)))
+    for decimals in range(first, first + 4):
+        texts = f"{before:,.{decimals}f}", f"{after:,.{decimals}f}"
+        if texts[0] != texts[1]:
+            break
+    return texts

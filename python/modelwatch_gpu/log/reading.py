@@ -6,7 +6,7 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from .ipc import IpcLogFile
 Item = TypeVar("Item")
 
 
-def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
+def read_ahead(batches: Iterator[Item], depth: int = 2) -> Generator[Item]:
     """The same items, read by a thread that stays up to ``depth`` items ahead.
 
     The thread starts with the first item asked for. Whatever is raised in it, KeyboardInterrupt included, is raised
@@ -31,7 +31,7 @@ def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
     return _read_ahead(batches, depth)
 
 
-def _read_ahead(batches: Iterator[Item], depth: int) -> Iterator[Item]:
+def _read_ahead(batches: Iterator[Item], depth: int) -> Generator[Item]:
     ahead: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(maxsize=depth)
     stop = threading.Event()
 

@@ -18,13 +18,6 @@ from modelwatch_gpu.profile.columns import (
 )
 from modelwatch_gpu.profile.tables import CategoryTable, Counts
 
-#: Measures that only grow when cells are split, so a pooled cell gives a lower bound; and the most that two shares
-#: p and q pooled in one cell can add (all of it disjoint).
-_POOLED_UPPER = {
-    "js_divergence": lambda p, q: (p + q) / 2,
-    "tv": lambda p, q: (p + q) / 2,
-}
-
 
 @dataclass(frozen=True)
 class CategoryGroup:
@@ -92,27 +85,31 @@ def category_measures(column: CategoricalColumn, baseline: CategoryGroup, curren
     for name, measure in bins.BIN_MEASURES.items():
         out[name] = Value.exact(measure(p, q), m)
     if pooled:
-        _bound_pooled(out, p, q, m)
+        _bound_pooled(out, p, q, m, [OTHER_SLOT, COARSE_UNSEEN] if current.grid == "coarse" else [OTHER_SLOT])
     present = m - current.missing
     out["unseen"] = Value.exact(current.unseen_rows / present, present) if present else Value.absent("all_missing", m)
     out["distinct"] = _distinct(column, current, present)
     return out
 
 
-def _bound_pooled(out: dict[str, Value], p: Counts, q: Counts, m: int) -> None:
-    """Several values share the cell `other`: what they hide is at most what disjoint values would add."""
-    a, b = bins.shares(p)[OTHER_SLOT], bins.shares(q)[OTHER_SLOT]
-    middle = (a + b) / 2
-    seen = {
-        "js_divergence": (a * np.log2(a / middle) + b * np.log2(b / middle)) / 2 if a and b else 0.0,
-        "tv": abs(a - b) / 2,
-    }
-    for name, most in _POOLED_UPPER.items():
-        value = out[name].value or 0.0
-        out[name] = Value(value, value, min(1.0, value - float(seen[name]) + float(most(a, b))), m)
-    upper = out["js_divergence"].upper or 0.0
-    distance = out["js_distance"].value or 0.0
-    out["js_distance"] = Value(distance, distance, float(np.sqrt(upper)), m)
+def _bound_pooled(out: dict[str, Value], p: Counts, q: Counts, m: int, hidden: list[int]) -> None:
+    """Several values share a cell, so what they did to each other is unseen.
+
+    Pooling can only shrink a divergence of the f family, so the number is a lower bound; the upper one takes the two
+    shares of the cell as disjoint. Floored sums (psi, kl) can move either way and have no bounds.
+    """
+    both = bins.shares(p), bins.shares(q)
+    a, b = float(both[0][OTHER_SLOT]), float(both[1][OTHER_SLOT])
+    most = float(max(np.max(s[hidden]) for s in both))
+    apart = [np.append(np.delete(s, OTHER_SLOT), extra) for s, extra in zip(both, ([a, 0.0], [0.0, b]), strict=True)]
+    for name in ("js_divergence", "js_distance", "tv", "hellinger"):
+        value, upper = out[name].value or 0.0, bins.BIN_MEASURES[name](*apart)
+        out[name] = Value.between(value, upper, m, value=value)
+    certain = float(np.max(np.abs(np.delete(both[0] - both[1], hidden)), initial=0.0))
+    out["l_infinity"] = Value.between(certain, max(certain, most), m, value=out["l_infinity"].value)
+    out["chi_square"] = Value(out["chi_square"].value, out["chi_square"].value, None, m)
+    for name in ("psi", "kl"):
+        out[name] = Value(out[name].value, None, None, m)
 
 
 def _distinct(column: CategoricalColumn, current: CategoryGroup, present: int) -> Value:

@@ -250,7 +250,9 @@ def _category_effects(
     names = ["missing", "other values"]
     if base.grid == "fine":
         names += [f"'{label}'" for label in column.labels]
-        names += [f"'{v.decode('utf-8', errors='backslashreplace')}'" for v in sorted(set(base.unseen) | set(ours.unseen))]
+        names += [
+            f"'{v.decode('utf-8', errors='backslashreplace')}'" for v in sorted(set(base.unseen) | set(ours.unseen))
+        ]
         assert len(base.slots) == FIRST_CATEGORY + len(column.categories)
     else:
         names += ["new values", *(f"'{column.labels[i]}'" for i in column.kept)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,9 @@ class NumericGroup:
         return self.nan + self.null
 
 
-def numeric_group(column: NumericColumn, table: NumericTable, group: int, grid: str, *, moments: bool = True) -> NumericGroup:
+def numeric_group(
+    column: NumericColumn, table: NumericTable, group: int, grid: str, *, moments: bool = True
+) -> NumericGroup:
     """Reads one group of a table that was counted on ``grid``."""
     fine = grid == "fine"
     slots = table.of_group(group, column.slots if fine else column.coarse_slots)
@@ -72,11 +75,17 @@ def coarsened(column: NumericColumn, fine: NumericGroup) -> NumericGroup:
     return NumericGroup("coarse", cells[:-2], fine.nan, fine.null, None, (0, 0), fine.range, fine.moments)
 
 
+def between(upto: Counts, total: int) -> Counts:
+    """Rows of each bin from the rows at or below each edge, and all rows."""
+    ends = np.concatenate([upto.astype(np.int64), [total]])
+    return np.concatenate([ends[:1], ends[1:] - ends[:-1]]).astype(np.uint64)
+
+
 def bin_counts(column: NumericColumn, group: NumericGroup) -> Counts:
     """(edges + 1,) rows in the default bins (a, b]; missing rows left out."""
     edges = column.edges if group.grid == "fine" else column.coarse_edges
     upto = np.cumsum(group.cells)[2 * edges.astype(np.int64) + 1]
-    return np.diff(np.concatenate([[np.uint64(0)], upto, [group.cells.sum()]]).astype(np.uint64))
+    return between(upto, int(group.cells.sum()))
 
 
 def numeric_measures(column: NumericColumn, baseline: NumericGroup, current: NumericGroup) -> dict[str, Value]:
@@ -87,7 +96,16 @@ def numeric_measures(column: NumericColumn, baseline: NumericGroup, current: Num
         del out["nan"]
     if current.rows == 0 or n == 0 or m == 0:
         reason = "baseline_all_missing" if n == 0 else "empty" if current.rows == 0 else "all_missing"
-        names = ("ks", "cvm", "wasserstein", "wasserstein_sd", *bins.BIN_MEASURES, "mean_shift", "sd_ratio", "out_of_range")
+        names = (
+            "ks",
+            "cvm",
+            "wasserstein",
+            "wasserstein_sd",
+            *bins.BIN_MEASURES,
+            "mean_shift",
+            "sd_ratio",
+            "out_of_range",
+        )
         return {**{name: Value.absent(reason, m) for name in names}, **out}
     out["ks"] = rank.ks(baseline.cells, current.cells)
     out["cvm"] = rank.cvm(baseline.cells, current.cells)
@@ -113,7 +131,9 @@ def missing_measures(
         return {**out, **{name: Value.absent("empty") for name in ("missing", "missing_change", "nan")}}
     out["missing"] = Value.exact(missing / rows, rows)
     out["missing_change"] = (
-        Value.exact(missing / rows - base_missing / base_rows, rows) if base_rows else Value.absent("baseline_all_missing", rows)
+        Value.exact(missing / rows - base_missing / base_rows, rows)
+        if base_rows
+        else Value.absent("baseline_all_missing", rows)
     )
     out["nan"] = Value.exact(nan / rows, rows)
     return out
@@ -142,7 +162,9 @@ def _scaled(value: Value, sd: float | None) -> Value:
     return Value.between(value.lower / sd, value.upper / sd, value.n, value=value.value / sd)
 
 
-def _moment_measures(baseline: Moments | None, current: Moments | None, sd: float | None, m: int) -> tuple[Value, Value]:
+def _moment_measures(
+    baseline: Moments | None, current: Moments | None, sd: float | None, m: int
+) -> tuple[Value, Value]:
     """(mean - mean_0) / sd_0 and sd / sd_0, over finite values; population standard deviations."""
     if baseline is None or current is None or current[0] == 0:
         absent = Value.absent("all_missing", m)
@@ -179,7 +201,7 @@ def bin_labels(column: NumericColumn) -> list[str]:
         edges = [number_text(float(v)) for v in column.values[column.edges]]
     if not edges:
         return ["all values"]
-    inner = [f"({a}, {b}]" for a, b in zip(edges, edges[1:], strict=False)]
+    inner = [f"({a}, {b}]" for a, b in pairwise(edges)]
     return [f"≤ {edges[0]}", *inner, f"> {edges[-1]}"]
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Value:
-    """``lower <= value <= upper``, or all three None and the ``reason`` why there is no number.
+    """``lower <= value <= upper``; a bound is None where none is known, and all three are None, with the ``reason``,
+    where there is no number.
 
     ``n``: rows of the window that took part.
     """

@@ -65,7 +65,12 @@ def category_array(array: pa.Array) -> pa.Array:
 
 def _as_text(values: pa.Array) -> pa.Array:
     t = pa.types
-    if t.is_string(values.type) or t.is_large_string(values.type) or t.is_binary(values.type) or t.is_large_binary(values.type):
+    if (
+        t.is_string(values.type)
+        or t.is_large_string(values.type)
+        or t.is_binary(values.type)
+        or t.is_large_binary(values.type)
+    ):
         return values
     if t.is_floating(values.type):
         # A column of whole numbers with nulls arrives as floats from pandas: 3.0 is category "3".
@@ -112,7 +117,9 @@ def reading_of(column: Column, arrow_type: pa.DataType) -> Reading | None:
     if domain == column.domain:
         return Reading(_numeric_plan(column), numeric_array)
     if column.domain == "float64":
-        return Reading(_numeric_plan(column), numeric_array if domain == "float32" or narrow else _cast_to(pa.float64()))
+        return Reading(
+            _numeric_plan(column), numeric_array if domain == "float32" or narrow else _cast_to(pa.float64())
+        )
     if column.domain == "float32" or keys.is_float(domain):
         plan = _lifted_plan(column)
         if plan is None:

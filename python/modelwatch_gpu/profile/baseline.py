@@ -77,9 +77,7 @@ class Baseline:
         with spooled(open_log(log, name="the reference")) as source:
             assignment = roles.assign(source.schema)
             zone = timezone_of(timezone, source.schema, assignment)
-            fitted = fit_columns(
-                source, assignment, roles, exact_up_to=exact_up_to, threads=threads, progress=progress
-            )
+            fitted = fit_columns(source, assignment, roles, exact_up_to=exact_up_to, threads=threads, progress=progress)
             spec = CountSpec(
                 sets=_OWN_SETS if assignment.timestamp else _OWN_SETS[:1],
                 window=None,

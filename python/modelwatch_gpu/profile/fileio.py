@@ -60,7 +60,9 @@ def from_bytes(raw: bytes, kind: str, name: str) -> tuple[dict[str, Any], Arrays
     """Header and arrays of a file; ``name`` is used in errors. Nothing is trusted before the hash agrees."""
     at = raw.find(_HASH_KEY)
     if at < 0 or len(raw) < at + len(_HASH_KEY) + 64:
-        raise InputError(f"{name}: not a modelwatch {kind} file, or cut short; make it again or restore it from a copy.")
+        raise InputError(
+            f"{name}: not a modelwatch {kind} file, or cut short; make it again or restore it from a copy."
+        )
     at += len(_HASH_KEY)
     stated = raw[at : at + 64]
     digest = hashlib.sha256(raw[:at])

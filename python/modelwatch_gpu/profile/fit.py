@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead
 from modelwatch_gpu.keys import domain_of
+from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead
 from modelwatch_gpu.profile.adapt import category_array, is_supported, numeric_array
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
 from modelwatch_gpu.profile.knots import Ranked, Refiner, exact_ranked, numeric_column
@@ -66,12 +66,16 @@ def _candidates(log: Log, assignment: RoleAssignment, roles: Roles, notes: list[
     return out
 
 
-def _passes(log: Log, names: Sequence[str], convert: Callable[[pa.RecordBatch], pa.RecordBatch], progress: Progress | None) -> Any:
+def _passes(
+    log: Log, names: Sequence[str], convert: Callable[[pa.RecordBatch], pa.RecordBatch], progress: Progress | None
+) -> Any:
     """Every batch of the log with these columns, converted."""
     for file in log.files:
         missing = [n for n in names if n not in file.schema.names]
         if missing:
-            raise InputError(f"{file.name}: column '{missing[0]}' is missing, but other files of the reference have it.")
+            raise InputError(
+                f"{file.name}: column '{missing[0]}' is missing, but other files of the reference have it."
+            )
         batches = read_ahead(file.batches(list(names)))
         try:
             for batch in batches:
@@ -79,7 +83,9 @@ def _passes(log: Log, names: Sequence[str], convert: Callable[[pa.RecordBatch], 
                     yield convert(batch)
                 except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
                     first = str(error).splitlines()[0]
-                    raise InputError(f"{file.name}: a column changes its type between the reference's files ({first}).") from error
+                    raise InputError(
+                        f"{file.name}: a column changes its type between the reference's files ({first})."
+                    ) from error
                 if progress is not None:
                     progress(len(batch))
         finally:
@@ -95,13 +101,21 @@ def _numeric_batch(columns: Sequence[_Candidate]) -> Callable[[pa.RecordBatch], 
 
 
 def fit_columns(
-    log: Log, assignment: RoleAssignment, roles: Roles, *, exact_up_to: int, threads: int, progress: Progress | None = None
+    log: Log,
+    assignment: RoleAssignment,
+    roles: Roles,
+    *,
+    exact_up_to: int,
+    threads: int,
+    progress: Progress | None = None,
 ) -> Fitted:
     """Fits every column that has a counted role. Raises InputError for a log that cannot be a reference."""
     notes: list[str] = []
     candidates = _candidates(log, assignment, roles, notes)
     if not candidates:
-        raise InputError("The reference has no column to compare; give at least one column a role such as feature or score.")
+        raise InputError(
+            "The reference has no column to compare; give at least one column a role such as feature or score."
+        )
     numbers = [c for c in candidates if c.domain is not None]
     texts = [c for c in candidates if c.domain is None]
     distinct = _core.DistinctPass([keys.DOMAINS[str(c.domain)] for c in numbers], exact_up_to)
@@ -145,7 +159,8 @@ def fit_columns(
         if integers and 0 < len(found[c.name]["keys"]) <= CATEGORICAL_INTEGERS:
             columns.append(_from_integers(c, found[c.name]))
             notes.append(
-                f"Column '{c.name}' has {len(found[c.name]['keys'])} distinct whole numbers and is taken as categorical."
+                f"Column '{c.name}' has {len(found[c.name]['keys'])} distinct whole numbers "
+                "and is taken as categorical."
             )
         else:
             columns.append(numeric_column(c.name, c.role, str(c.type), ranked[c.name], exact=exact))

@@ -31,7 +31,8 @@ def time_column(array: pa.Array, name: str) -> tuple[pa.Array, int]:
     if pa.types.is_null(kind):
         return array.cast(pa.int64()), 1
     raise InputError(
-        f"Column '{name}' has the role timestamp but its type is {kind}; store it as an Arrow timestamp, or give another column that role."
+        f"Column '{name}' has the role timestamp but its type is {kind}; store it as an Arrow timestamp, "
+        "or give another column that role."
     )
 
 
@@ -80,7 +81,9 @@ class TimeGroups:
         span = pc.min_max(ticks)
         if not span["min"].is_valid:
             return self.numbering.numbers(np.zeros(rows, dtype=np.int32), [(UNTIMED,)])
-        starts = self.interval.boundaries(span["min"].as_py() // per_second, span["max"].as_py() // per_second, self.zone)
+        starts = self.interval.boundaries(
+            span["min"].as_py() // per_second, span["max"].as_py() // per_second, self.zone
+        )
         local = _core.interval_of(ticks, starts * per_second)
         if ticks.null_count:
             local = np.where(local < 0, len(starts) - 1, local).astype(np.int32)
@@ -102,7 +105,9 @@ class SegmentGroups:
     def of(self, windows: Int32, window_keys: list[GroupKey], values: pa.Array) -> Int32:
         """Group of every row; ``windows`` are its window groups, numbered by ``window_keys``."""
         coded = category_array(values)
-        names = coded.dictionary.cast(pa.large_binary() if pa.types.is_large_string(coded.dictionary.type) else pa.binary())
+        names = coded.dictionary.cast(
+            pa.large_binary() if pa.types.is_large_string(coded.dictionary.type) else pa.binary()
+        )
         keys: list[tuple[int, str]] = [self._key(v) for v in names.to_pylist()] + [(SEGMENT_NULL, "")]
         codes = coded.indices.fill_null(len(keys) - 1).to_numpy(zero_copy_only=False).astype(np.int64)
         used = np.unique(windows)

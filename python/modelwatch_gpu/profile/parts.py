@@ -172,10 +172,14 @@ def merge_parts(parts: Iterable[Part]) -> Part:
         for key in columns:
             if key[0] != name:
                 continue
-            have = [(p.tables[key], to, o) for p, to, o in zip(parts, maps, origin_maps, strict=True) if key in p.tables]
+            have = [
+                (p.tables[key], to, o) for p, to, o in zip(parts, maps, origin_maps, strict=True) if key in p.tables
+            ]
             numeric = [(t, to, o) for t, to, o in have if isinstance(t, NumericTable)]
             if numeric:
-                tables[key] = merge_numeric([t for t, _, _ in numeric], [g for _, g, _ in numeric], [o for _, _, o in numeric])
+                tables[key] = merge_numeric(
+                    [t for t, _, _ in numeric], [g for _, g, _ in numeric], [o for _, _, o in numeric]
+                )
             else:
                 category = [(t, to) for t, to, _ in have if isinstance(t, CategoryTable)]
                 tables[key] = merge_categories([t for t, _ in category], [g for _, g in category], cap=UNSEEN_CAP)
@@ -188,6 +192,8 @@ def merge_parts(parts: Iterable[Part]) -> Part:
         tables=tables,
         gone=tuple(sorted({c for part in parts for c in part.gone})),
         new=tuple(sorted({c for part in parts for c in part.new})),
-        incomparable={c: t for part in sorted(parts, key=lambda p: p.fingerprint) for c, t in part.incomparable.items()},
+        incomparable={
+            c: t for part in sorted(parts, key=lambda p: p.fingerprint) for c, t in part.incomparable.items()
+        },
         origins=origins,
     )

@@ -90,9 +90,9 @@ def plan(columns: Sequence[Column], groups: GroupCounts, *, rows: int | None, me
                 )
             return Plan(grid, MAX_GROUPS if segment else 0, total, note)
     raise InputError(
-        f"Counting {len(columns)} columns in {groups.windows} windows, {groups.blocks} blocks and {segments} segment groups "
-        f"needs {_mb(total)}, and memory= allows {_mb(memory)}; raise memory=, use longer windows, or segment by a column "
-        f"with fewer values."
+        f"Counting {len(columns)} columns in {groups.windows} windows, {groups.blocks} blocks and {segments} segment "
+        f"groups needs {_mb(total)}, and memory= allows {_mb(memory)}; raise memory=, use longer windows, or segment "
+        "by a column with fewer values."
     )
 
 

@@ -72,17 +72,23 @@ class Profile:
         if isinstance(segments, str):
             segments = (segments,)
         if len(segments) > 1:
-            raise InputError(f"One segment column can be counted at a time; {len(segments)} were given: {', '.join(segments)}.")
+            raise InputError(
+                f"One segment column can be counted at a time; {len(segments)} were given: {', '.join(segments)}."
+            )
         parsed = Window.parse(window) if window is not None else None
         timestamp = baseline.timestamp
         zone = timezone if timezone is not None else baseline.timezone
         source = open_log(log)
         if timestamp is not None and timestamp not in source.schema.names:
             if parsed is not None:
-                raise InputError(f"The log has no column '{timestamp}', which is the timestamp, so it cannot be cut into windows.")
+                raise InputError(
+                    f"The log has no column '{timestamp}', which is the timestamp, so it cannot be cut into windows."
+                )
             timestamp = None
         if parsed is not None and timestamp is None:
-            raise InputError("Windows need a timestamp, and the baseline has no column with that role; give one when you fit it.")
+            raise InputError(
+                "Windows need a timestamp, and the baseline has no column with that role; give one when you fit it."
+            )
         block = Window.parse("1d") if parsed is None else block_for(parsed)
         zone_info = zone_of(zone)
         groups = _group_counts(baseline, source, parsed, block, timestamp, zone_info, segments)
@@ -140,8 +146,8 @@ class Profile:
         for name in ("baseline", "window", "block", "timezone", "segments", "sets"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(
-                    f"Profiles cannot be added: their {name} differs ({getattr(self, name)} and {getattr(other, name)}); "
-                    "count both against the same baseline with the same options."
+                    f"Profiles cannot be added: their {name} differs ({getattr(self, name)} and "
+                    f"{getattr(other, name)}); count both against the same baseline with the same options."
                 )
         notes = tuple(dict.fromkeys([*self.notes, *other.notes]))
         return replace(self, parts=_sorted([*self.parts, *other.parts]), notes=tuple(sorted(notes)))
@@ -188,7 +194,8 @@ class Profile:
             raise InputError(f"{path}: the profile does not fit together ({error}); count it again.") from error
 
     def __repr__(self) -> str:
-        return f"Profile({self.rows:,} rows in {len(self.parts)} parts, window={self.window}, baseline {self.baseline[:12]})"
+        where = f"window={self.window}, baseline {self.baseline[:12]}"
+        return f"Profile({self.rows:,} rows in {len(self.parts)} parts, {where})"
 
 
 def _sorted(parts: Iterable[Part]) -> tuple[Part, ...]:

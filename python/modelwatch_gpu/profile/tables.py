@@ -46,7 +46,8 @@ def _added(groups: UInt32, index: UInt32, values: UInt64) -> tuple[UInt32, UInt3
 
 def _expand(groups: UInt32, begin: UInt64) -> UInt32:
     """The group of every entry of a table with row starts."""
-    return np.repeat(groups, np.diff(begin.astype(np.int64)))
+    ends = begin.astype(np.int64)
+    return np.repeat(groups, ends[1:] - ends[:-1])
 
 
 def _wide_sum(limbs: UInt64) -> int:
@@ -181,8 +182,7 @@ class NumericTable:
         if len(parts) != 2 * len(groups):
             raise ValueError("tail sums and groups differ in length")
         table = cls(
-            **{name: a[name].astype(np.uint32) for name in _UINT32},
-            **{name: a[name].astype(np.uint64) for name in _UINT64},
+            **_typed(a),
             tails={g: (parts[2 * i], parts[2 * i + 1]) for i, g in enumerate(groups)},
             moments=a["moments"].astype(np.float64).reshape(-1, 4),
         )
@@ -196,6 +196,13 @@ class NumericTable:
 
 _UINT32 = ("cell_group", "cell", "gap_group", "gap", "range_group", "moment_group", "moment_origin")
 _UINT64 = ("count", "gap_sum", "low", "high", "moment_count")
+
+
+def _typed(a: Arrays) -> dict[str, Any]:
+    return {
+        **{name: a[name].astype(np.uint32) for name in _UINT32},
+        **{name: a[name].astype(np.uint64) for name in _UINT64},
+    }
 
 
 def _signed_bytes(value: int) -> bytes:

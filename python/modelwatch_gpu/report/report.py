@@ -248,6 +248,14 @@ def sorted_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(
         sorted(
             findings,
-            key=lambda f: (rank[f.severity], f.segment is not None, -f.excess, f.start, f.column, f.check, f.segment or (0, "")),
+            key=lambda f: (
+                rank[f.severity],
+                f.segment is not None,
+                -f.excess,
+                f.start,
+                f.column,
+                f.check,
+                f.segment or (0, ""),
+            ),
         )
     )

@@ -59,7 +59,9 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "notes": list(report.notes),
         "segments": list(report.segments),
         "windows": whole["windows"],
-        "columns": [_column_view(report, c, results[c.name], verdicts, main.get(c.name)) for c in report.baseline.columns],
+        "columns": [
+            _column_view(report, c, results[c.name], verdicts, main.get(c.name)) for c in report.baseline.columns
+        ],
         "findings": [
             {
                 "window": at.get(f.start),
@@ -137,7 +139,9 @@ def _measure(result: Result | None, name: str) -> float | None:
     return value.value if value is not None else None
 
 
-def _distribution(report: Report, column: Column, results: dict[int, Result], starts: list[int]) -> dict[str, Any] | None:
+def _distribution(
+    report: Report, column: Column, results: dict[int, Result], starts: list[int]
+) -> dict[str, Any] | None:
     base = baseline_histogram(report.baseline, column)
     if int(base.sum()) == 0:
         return None
@@ -183,5 +187,3 @@ def _shown_categories(
 def _shares(counts: npt.NDArray[np.uint64]) -> list[float] | None:
     total = int(counts.sum())
     return [round(float(c) / total, 9) for c in counts] if total else None
-
-

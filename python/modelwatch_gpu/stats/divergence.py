@@ -15,6 +15,7 @@ from modelwatch_gpu.arrays import common_domain, in_domain, is_numeric, present_
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import bins
+from modelwatch_gpu.measures.numeric import between
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
 
@@ -82,21 +83,22 @@ def _binned(a: pa.Array, b: pa.Array, edges: Any, threads: int) -> tuple[Counts,
             cut = np.quantile(values, np.linspace(0, 1, 11)[1:-1]) if len(values) else np.empty(0)
         cut = np.unique(cut[~np.isnan(cut)])
     else:
-        cut = np.unique(np.asarray(edges))
+        cut = np.asarray(edges)
         if cut.dtype.kind not in "iuf" or cut.ndim != 1 or np.isnan(cut.astype(np.float64)).any():
             raise InputError("edges must be a one-dimensional array of numbers.")
+        cut = np.unique(cut)
     found = [keys.edge_key(e, domain, right_closed=True) for e in cut.tolist()]
     cuts = np.unique(np.array([k for k in found if k is not None], dtype=np.uint64))
     knots = np.unique(np.concatenate([keys.infinities(domain), cuts]))
     grid = _core.Grid(keys.DOMAINS[domain], knots)
     at = 2 * np.searchsorted(knots, cuts) + 1
-    p, q = (_between(_core.count_cells(side, grid, threads)[:-2], at) for side in (a, b))
+    p, q = (_bins(_core.count_cells(side, grid, threads)[:-2], at) for side in (a, b))
     return p, q
 
 
-def _between(cells: Counts, at: npt.NDArray[np.int64]) -> Counts:
+def _bins(cells: Counts, at: npt.NDArray[np.int64]) -> Counts:
     upto = np.cumsum(cells)
-    return np.diff(np.concatenate([[np.uint64(0)], upto[at], upto[-1:]]).astype(np.uint64))
+    return between(upto[at], int(upto[-1]))
 
 
 def _by_value(a: pa.Array, b: pa.Array, edges: Any) -> tuple[Counts, Counts]:

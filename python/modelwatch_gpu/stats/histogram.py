@@ -90,7 +90,8 @@ def _one(array: pa.Array, edges: Any, limits: tuple[float, float] | None, device
     cut = _edges(array, edges, limits)
     listed = cut.tolist() if cut.dtype.kind in "iu" else cut.astype(np.float64).tolist()
     below, last, total, missing = edge_counts(array, listed[:-1], listed[-1], threads)
-    counts = np.diff(np.array([*below, last], dtype=np.int64))
+    ends = np.array([*below, last], dtype=np.int64)
+    counts = ends[1:] - ends[:-1]
     return Histogram(counts, cut, below[0], total - last, missing, device)
 
 
@@ -104,8 +105,9 @@ def _edges(array: pa.Array, edges: Any, limits: tuple[float, float] | None) -> n
 
             finite = present_values(array)
             finite = finite[np.isfinite(finite)]
-            limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-        return np.histogram_bin_edges(np.empty(0), bins, limits)
+            limits = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+        # NumPy rounds the edges to the values' own float type.
+        return np.histogram_bin_edges(np.empty(0, keys.dtype_of(str(keys.domain_of(array.type)))), bins, limits)
     cut = np.asarray(edges)
     if cut.ndim != 1 or len(cut) < 2 or cut.dtype.kind not in "iuf":
         raise InputError("edges must be a one-dimensional array of at least two numbers.")

@@ -29,9 +29,7 @@ class StatResult:
     device: str
 
 
-def over_pairs(
-    reference: Any, current: Any, measure: Callable[[pa.Array, pa.Array], StatResult], *, full: bool
-) -> Any:
+def over_pairs(reference: Any, current: Any, measure: Callable[[pa.Array, pa.Array], StatResult], *, full: bool) -> Any:
     """Applies ``measure`` to every pair of columns: one number, or an array of them; results where ``full``."""
     left, left_batched = as_columns(reference, "reference")
     right, right_batched = as_columns(current, "current")
