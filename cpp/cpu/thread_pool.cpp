@@ -25,6 +25,8 @@ namespace {
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
 constexpr int kMostThreads = 1024;
 
+thread_local bool is_helper = false;  // this thread belongs to a pool
+
 /// One call of parallel_for.
 struct Job {
   Job(std::int64_t tasks_of_job, std::function<void(std::int64_t)> const& task_body) : tasks(tasks_of_job), body(&task_body) {}
@@ -82,6 +84,7 @@ class Pool {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    is_helper = true;
     std::unique_lock lock(mutex_);
     for (;;) {
       wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
@@ -156,7 +159,9 @@ int default_threads() {
 void parallel_for(std::int64_t tasks, int threads, std::function<void(std::int64_t)> const& body,
                   std::function<void()> const& poll) {
   if (tasks <= 0) return;
-  int const wanted = static_cast<int>(std::min<std::int64_t>(threads > 0 ? threads : default_threads(), tasks));
+  // A helper that waited for other helpers could wait for itself.
+  int const most = is_helper ? 1 : threads > 0 ? threads : default_threads();
+  int const wanted = static_cast<int>(std::min<std::int64_t>(most, tasks));
   if (wanted == 1) {
     auto next_poll = std::chrono::steady_clock::now() + kPollEvery;
     for (std::int64_t task = 0; task < tasks; ++task) {

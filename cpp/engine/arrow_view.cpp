@@ -32,9 +32,14 @@ std::optional<Storage> storage_of(std::string_view format) {
   return std::nullopt;
 }
 
+/// More rows than any memory holds; below it, no sum of offsets and no byte position overflows.
+constexpr std::int64_t kMostRows = std::int64_t{1} << 56;
+
+bool is_shape(ArrowArray const& a) { return a.length >= 0 && a.offset >= 0 && a.offset <= kMostRows - a.length; }
+
 void check_shape(ArrowColumn const& column, std::int64_t buffers) {
   ArrowArray const& a = *column.array;
-  if (a.length < 0 || a.offset < 0 || a.n_buffers != buffers || a.buffers == nullptr)
+  if (!is_shape(a) || a.n_buffers != buffers || a.buffers == nullptr)
     refuse(column, "the Arrow array is malformed (length, offset or buffers).");
   if (column.rows < 0 || column.offset < 0 || column.offset > a.length - column.rows)
     refuse(column, "the Arrow array is shorter than its batch.");
@@ -43,6 +48,15 @@ void check_shape(ArrowColumn const& column, std::int64_t buffers) {
 Validity validity_of(ArrowArray const& array, std::int64_t offset) {
   if (array.null_count == 0) return {nullptr, 0};
   return {static_cast<std::uint8_t const*>(array.buffers[0]), offset};
+}
+
+/// Counted where the producer did not: a null count of -1 means that nobody has looked yet.
+bool has_null_rows(ArrowArray const& batch) {
+  if (batch.null_count >= 0 || batch.n_buffers < 1 || batch.buffers == nullptr) return batch.null_count > 0;
+  Validity const validity = validity_of(batch, batch.offset);
+  for (std::int64_t row = 0; validity.bits != nullptr && row < batch.length; ++row)
+    if (!validity.valid(row)) return true;
+  return false;
 }
 
 NumericView numbers(ArrowColumn const& column, Storage storage) {
@@ -117,15 +131,20 @@ std::string_view StringsView::at(std::int64_t i) const {
   return {begin == end ? "" : reinterpret_cast<char const*>(bytes) + begin, static_cast<std::size_t>(end - begin)};
 }
 
+bool StringsView::same_memory(StringsView const& other) const {
+  return offsets == other.offsets && bytes == other.bytes && validity.bits == other.validity.bits &&
+         validity.offset == other.validity.offset && size == other.size && wide == other.wide;
+}
+
 std::int64_t rows_of(ArrowOwner const& batch) { return batch.array().length; }
 
 std::int64_t columns_of(ArrowOwner const& batch) {
   ArrowSchema const& s = batch.schema();
   ArrowArray const& a = batch.array();
   if (s.format == nullptr || std::strcmp(s.format, "+s") != 0) throw InvalidInput("expected an Arrow record batch (a struct array).");
-  if (a.length < 0 || a.offset < 0 || s.n_children != a.n_children || (a.n_children > 0 && (a.children == nullptr || s.children == nullptr)))
+  if (!is_shape(a) || s.n_children != a.n_children || (a.n_children > 0 && (a.children == nullptr || s.children == nullptr)))
     throw InvalidInput("the Arrow record batch is malformed (children and schema differ).");
-  if (a.null_count > 0) throw InvalidInput("the Arrow record batch has null rows; flatten it first.");
+  if (has_null_rows(a)) throw InvalidInput("the Arrow record batch has null rows; flatten it first.");
   return a.n_children;
 }
 
@@ -165,7 +184,7 @@ CategoryView category_view(ArrowColumn const& column) {
   ArrowArray const& dictionary = *column.array->dictionary;
   ArrowColumn const inner{column.schema->dictionary, &dictionary, dictionary.length, 0, column.name};
   if (inner.schema->format == nullptr) refuse(column, "its dictionary has no type.");
-  CategoryView const view{numbers(column, *storage), strings(inner), dictionary.n_buffers == 3 ? dictionary.buffers[2] : nullptr};
+  CategoryView const view{numbers(column, *storage), strings(inner)};
   switch (view.codes.storage) {
     case Storage::int8: check_codes<std::int8_t>(column, view); break;
     case Storage::int16: check_codes<std::int16_t>(column, view); break;

@@ -36,13 +36,14 @@ struct StringsView {
   bool wide;  // 64-bit offsets
 
   std::string_view at(std::int64_t i) const;
+  /// The same memory, so the same values while its owner lives.
+  bool same_memory(StringsView const& other) const;
 };
 
 /// A dictionary-encoded column: codes into `values`, checked to be in range where valid.
 struct CategoryView {
   NumericView codes;
   StringsView values;
-  void const* identity;  // address of the dictionary's bytes, to recognise the same dictionary while it lives
 };
 
 /// One column of a batch (a struct array), or the array itself when it is not a struct.

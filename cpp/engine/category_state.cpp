@@ -30,16 +30,12 @@ CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets
     if (slot >= plan_.coarse_slots) throw InvalidInput("a category map leads out of its grid.");
 }
 
-bool CategoryState::beyond(std::uint64_t hash, std::string_view bytes) const {
-  if (plan_.known_is_capped && std::tuple(hash, bytes) > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes)))
-    return true;
-  return capped_ && std::tuple(hash, bytes) > std::tuple(cap_hash_, std::string_view(cap_bytes_));
-}
-
 std::uint32_t CategoryState::resolve(std::string_view bytes) {
   if (auto const known = known_.find(bytes); known != known_.end()) return known->second;
   std::uint64_t const hash = hash_of(bytes);
-  if (beyond(hash, bytes)) return kOtherSlot;
+  std::tuple const rank(hash, bytes);
+  if (plan_.known_is_capped && rank > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes))) return kOtherSlot;
+  if (capped_ && rank > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
   auto const [at, fresh] = unseen_index_.try_emplace(std::string(bytes), static_cast<std::uint32_t>(unseen_.size()));
   if (fresh) unseen_.push_back({std::string(bytes), hash, false});
   return kFirstCategory + static_cast<std::uint32_t>(plan_.known.size()) + at->second;
@@ -79,7 +75,9 @@ void CategoryState::count(Set const& set, Group& into, std::uint32_t slot) const
   if (slot < first_unseen)
     into.cells.add(set.coarse && slot >= kFirstCategory ? plan_.to_coarse[slot - kFirstCategory] : slot, 1);
   else if (set.coarse)
-    into.cells.add(kCoarseUnseen, 1);
+    into.cells.add(kCoarseUnseen, 1);  // evicted or not: the order of rows must not show
+  else if (slot == kEvicted)
+    into.cells.add(kOtherSlot, 1);
   else
     ++into.unseen[slot - first_unseen];
 }
@@ -101,14 +99,10 @@ void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::int32_
 void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner,
                         std::vector<std::int32_t const*> const& groups) {
   if (groups.size() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
-  bool const same = last_owner_ && column.identity != nullptr && column.identity == last_identity_ &&
-                    column.values.offsets == last_offsets_ && column.values.size == last_size_;
-  if (!same) {
+  if (!last_owner_ || !column.values.same_memory(last_values_)) {
     slot_of_code_.assign(static_cast<std::size_t>(column.values.size), kUnresolved);
     last_owner_ = std::move(owner);
-    last_identity_ = column.identity;
-    last_offsets_ = column.values.offsets;
-    last_size_ = column.values.size;
+    last_values_ = column.values;
   }
   std::uint32_t slots[kTileRows];
   for (std::int64_t begin = 0; begin < column.codes.rows; begin += kTileRows) {
@@ -160,7 +154,6 @@ void CategoryState::evict_beyond_cap() {
       }
     }
   last_owner_.reset();  // codes of evicted values must be resolved anew
-  last_size_ = -1;
 }
 
 CategoryResult CategoryState::finish(std::size_t set_index) {

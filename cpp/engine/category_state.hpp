@@ -59,6 +59,7 @@ class CategoryState {
 
  private:
   static constexpr std::uint32_t kUnresolved = 0xffffffffu;
+  static constexpr std::uint32_t kEvicted = 0xfffffffeu;  // an unseen value beyond the cap
 
   struct Group {
     SparseArray<std::uint64_t> cells;
@@ -81,7 +82,6 @@ class CategoryState {
   void count(Set const& set, Group& into, std::uint32_t slot) const;
   void count_tile(Set& set, std::uint32_t const* slots, std::int32_t const* groups, int rows);
   void evict_beyond_cap();
-  bool beyond(std::uint64_t hash, std::string_view bytes) const;
 
   CategoryPlan plan_;
   std::unordered_map<std::string_view, std::uint32_t> known_;  // views into plan_.known
@@ -92,9 +92,7 @@ class CategoryState {
   std::uint64_t cap_hash_ = 0;
   std::string cap_bytes_;
   std::shared_ptr<ArrowOwner const> last_owner_;
-  void const* last_identity_ = nullptr;
-  void const* last_offsets_ = nullptr;
-  std::int64_t last_size_ = -1;
+  StringsView last_values_{};
   std::vector<std::uint32_t> slot_of_code_;
 };
 

@@ -9,13 +9,6 @@
 namespace modelwatch {
 namespace {
 
-std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::size_t expected) {
-  if (static_cast<std::size_t>(columns_of(batch)) != expected) throw InvalidInput("a batch has another number of columns than the plan.");
-  std::vector<NumericView> views;
-  for (std::size_t i = 0; i < expected; ++i) views.push_back(numeric_view(column_of(batch, static_cast<std::int64_t>(i))));
-  return views;
-}
-
 bool fits(Storage storage, Domain domain) {
   switch (domain) {
     case Domain::float32: return storage == Storage::float32;
@@ -29,6 +22,19 @@ bool fits(Storage storage, Domain domain) {
 void check_fits(ArrowColumn const& column, Storage storage, Domain domain) {
   if (!fits(storage, domain))
     throw InvalidInput("column '" + column.name + "': Arrow format '" + column.schema->format + "' cannot be compared with its grid.");
+}
+
+/// The columns of a batch for a pass over numbers, each checked against its domain.
+template <class Pass>
+std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::vector<Pass> const& columns) {
+  if (static_cast<std::size_t>(columns_of(batch)) != columns.size()) throw InvalidInput("a batch has another number of columns than the plan.");
+  std::vector<NumericView> views;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    ArrowColumn const column = column_of(batch, static_cast<std::int64_t>(i));
+    views.push_back(numeric_view(column));
+    check_fits(column, views.back().storage, columns[i].domain());
+  }
+  return views;
 }
 
 }  // namespace
@@ -80,14 +86,14 @@ DistinctPass::DistinctPass(std::vector<Domain> const& domains, std::uint64_t cap
 }
 
 void DistinctPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll) {
-  auto const views = numeric_views(*batch, columns_.size());
+  auto const views = numeric_views(*batch, columns_);
   cpu::parallel_for(
       static_cast<std::int64_t>(columns_.size()), threads,
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);
 }
 
 void SplitPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll) {
-  auto const views = numeric_views(*batch, columns_.size());
+  auto const views = numeric_views(*batch, columns_);
   cpu::parallel_for(
       static_cast<std::int64_t>(columns_.size()), threads,
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);

@@ -24,19 +24,27 @@ void each_of(NumericView const& column, F& f, std::uint64_t* nulls, std::uint64_
   }
 }
 
+template <class Stored, class F>
+void each_integer(NumericView const& column, Domain domain, F& f, std::uint64_t* nulls, std::uint64_t* nans) {
+  if (domain == Domain::float64)
+    each_of<Stored, double>(column, f, nulls, nans);
+  else
+    each_of<Stored, std::int64_t>(column, f, nulls, nans);
+}
+
 /// Calls f(key) for every value that is neither null nor NaN, and counts the others.
 template <class F>
 void each_key(NumericView const& column, Domain domain, F f, std::uint64_t* nulls, std::uint64_t* nans) {
   if (domain == Domain::float64 && column.storage == Storage::float32)
     return each_of<float, double>(column, f, nulls, nans);
   switch (column.storage) {
-    case Storage::int8: return each_of<std::int8_t, std::int64_t>(column, f, nulls, nans);
-    case Storage::int16: return each_of<std::int16_t, std::int64_t>(column, f, nulls, nans);
-    case Storage::int32: return each_of<std::int32_t, std::int64_t>(column, f, nulls, nans);
+    case Storage::int8: return each_integer<std::int8_t>(column, domain, f, nulls, nans);
+    case Storage::int16: return each_integer<std::int16_t>(column, domain, f, nulls, nans);
+    case Storage::int32: return each_integer<std::int32_t>(column, domain, f, nulls, nans);
     case Storage::int64: return each_of<std::int64_t, std::int64_t>(column, f, nulls, nans);
-    case Storage::uint8: return each_of<std::uint8_t, std::int64_t>(column, f, nulls, nans);
-    case Storage::uint16: return each_of<std::uint16_t, std::int64_t>(column, f, nulls, nans);
-    case Storage::uint32: return each_of<std::uint32_t, std::int64_t>(column, f, nulls, nans);
+    case Storage::uint8: return each_integer<std::uint8_t>(column, domain, f, nulls, nans);
+    case Storage::uint16: return each_integer<std::uint16_t>(column, domain, f, nulls, nans);
+    case Storage::uint32: return each_integer<std::uint32_t>(column, domain, f, nulls, nans);
     case Storage::uint64: return each_of<std::uint64_t, std::uint64_t>(column, f, nulls, nans);
     case Storage::float32: return each_of<float, float>(column, f, nulls, nans);
     case Storage::float64: return each_of<double, double>(column, f, nulls, nans);

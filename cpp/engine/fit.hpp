@@ -16,6 +16,7 @@ class DistinctValues {
   DistinctValues(Domain domain, std::uint64_t cap);
   void add(NumericView const& column);
 
+  Domain domain() const { return domain_; }
   bool overflowed() const { return overflowed_; }
   std::uint64_t rows() const { return rows_; }
   std::uint64_t nulls() const { return nulls_; }
@@ -45,6 +46,7 @@ class IntervalSplitter {
  public:
   IntervalSplitter(Domain domain, std::vector<std::uint64_t> lows, int width, int split);
   void add(NumericView const& column);
+  Domain domain() const { return domain_; }
   /// intervals x 2^split counts, row by row.
   std::vector<std::uint64_t> const& counts() const { return counts_; }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <type_traits>
 
@@ -84,7 +85,10 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
     // Keys are fair to every octave, values to where bell-shaped data lies: the shorter search wins.
     Value const low = KeyOf<Value>::value(static_cast<Key>(from));
     Value const scale = static_cast<Value>(buckets) / (KeyOf<Value>::value(static_cast<Key>(to)) - low);
-    if (std::isfinite(low) && std::isfinite(scale) && scale > Value{0}) {
+    // Not where a bucket is so narrow that a thread which flushes subnormals to zero would look into another.
+    using Limits = std::numeric_limits<Value>;
+    bool const wide_enough = scale < Limits::epsilon() / 4 / Limits::min();
+    if (std::isfinite(low) && wide_enough && scale > Value{0}) {
       std::uint32_t const by_key = fullest;
       rule.origin = low;
       rule.scale = scale;

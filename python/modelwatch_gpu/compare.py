@@ -76,6 +76,8 @@ def compare(
         raise InputError("The profile was counted against another baseline; count the log again against this one.")
     elif window is not None and window != profile.window:
         raise InputError(f"The profile was counted with window={profile.window}, not {window}; count the log again.")
+    else:
+        profile.check_fits(base)
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
     merged = profile.merged()
     results = tuple(r for r in evaluate(base, profile, merged) if r.start != UNTIMED) if merged else ()

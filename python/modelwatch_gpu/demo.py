@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Roles
+from modelwatch_gpu.log import Roles, open_log
 from modelwatch_gpu.profile import Baseline
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.report import Report
@@ -23,9 +24,13 @@ ROLES = Roles(
 )
 TIMEZONE = "America/New_York"
 
+#: Called when a stage begins, with what it does and the rows it reads, each as often as it says; returns what is called
+#: with the rows of every batch.
+Stage = Callable[[str, int | None, int], Progress | None]
+
 
 def run(
-    *, threads: int = 0, device: str = "auto", memory: str | None = None, progress: Progress | None = None
+    *, threads: int = 0, device: str = "auto", memory: str | None = None, stage: Stage = lambda what, rows, passes: None
 ) -> Report:
     """Fits on January to March 2013 and compares April to December, month by month."""
     with as_file(files("modelwatch_gpu") / "data" / "flights") as folder:
@@ -34,8 +39,19 @@ def run(
         if not reference or not production:
             raise InputError("The demo's data is not installed; install modelwatch-gpu again.")
         baseline = Baseline.fit(
-            reference, roles=ROLES, timezone=TIMEZONE, threads=threads, device=device, progress=progress
+            reference,
+            roles=ROLES,
+            timezone=TIMEZONE,
+            threads=threads,
+            device=device,
+            progress=stage("fitting a baseline on January to March 2013", open_log(reference).rows, 2),
         )
         return compare(
-            baseline, production, window="1mo", threads=threads, device=device, memory=memory, progress=progress
+            baseline,
+            production,
+            window="1mo",
+            threads=threads,
+            device=device,
+            memory=memory,
+            progress=stage("comparing April to December, month by month", open_log(production).rows, 1),
         )

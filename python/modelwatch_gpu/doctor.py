@@ -6,12 +6,14 @@ import ctypes
 import os
 import platform
 import sys
+from importlib.resources import files
 
 import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.device import cuda_reason
+from modelwatch_gpu.device import resolve
+from modelwatch_gpu.profile.planner import memory_of
 
 
 def driver_report() -> str:
@@ -36,18 +38,28 @@ def driver_report() -> str:
     return f"driver for {supported}, {count.value} devices: {', '.join(names) or 'none'}"
 
 
+def _bundled_log() -> str:
+    folder = files("modelwatch_gpu") / "data" / "flights"
+    found = sum(1 for file in folder.iterdir() if file.name.endswith(".parquet")) if folder.is_dir() else 0
+    return f"{found} files" if found else "not installed: modelwatch demo cannot run"
+
+
 def lines() -> list[tuple[str, str]]:
     """Version, build, instruction sets, threads, CUDA and driver."""
     info = _core.build_info()
     why = "MODELWATCH_THREADS" if os.environ.get("MODELWATCH_THREADS") else "CPU affinity and cgroup quota"
+    memory_from = "from MODELWATCH_MEMORY" if os.environ.get("MODELWATCH_MEMORY") else "default"
     return [
         ("version", str(info["version"])),
         ("python", f"{platform.python_version()} on {sys.platform} {platform.machine()}"),
         ("numpy, pyarrow", f"{np.__version__}, {pa.__version__}"),
-        ("build", f"{info['compiler']}, C++ {info['cxx_standard']}"),
+        ("engine", f"built with {info['compiler']} as C++{int(info['cxx_standard']) // 100 % 100}"),
         ("instruction sets", f"{', '.join(_core.available_isas())}; in use: {_core.isa()}"),
         ("threads", f"{_core.default_threads()} (from {why})"),
-        ("CUDA backend", "built" if info["cuda"] else f"not built: {cuda_reason()}"),
+        ("memory for counters", f"{memory_of(None) / 2**20:,.0f} MiB ({memory_from})"),
+        ("bundled flights log", _bundled_log()),
+        ("device", f"{resolve()} ({'MODELWATCH_DEVICE' if os.environ.get('MODELWATCH_DEVICE') else 'auto'})"),
+        ("CUDA backend", "built" if info["cuda"] else "none in this version: everything runs on the CPU"),
         ("NVIDIA driver", driver_report()),
     ]
 

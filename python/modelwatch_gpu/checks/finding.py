@@ -133,11 +133,8 @@ def _sentence(check: Check, judged: float, severity: str, threshold: float | Non
     text, limit = _against(judged, threshold), f"{threshold:g}"
     measured = result.values[check.measure].value
     effect = result.effects.get(check.measure)
-    if effect is not None and measured is not None and effect.raw != effect.value:
-        # Below the threshold the digits that tell a number from its limit do not matter.
-        raw = _against(measured, threshold)
-        if raw != text:
-            text = f"{text} beyond chance ({raw} as measured)"
+    if effect is not None and measured is not None and f"{measured:.2g}" != f"{effect.value:.2g}":
+        text = f"{text} beyond chance ({measured:.3g} as measured)"
     moved = _movement(result)
     if severity == "ok":
         kind = "warning" if check.warn is not None else "alert"
@@ -148,15 +145,24 @@ def _sentence(check: Check, judged: float, severity: str, threshold: float | Non
 
 def _share_sentence(check: Check, judged: float, severity: str, threshold: float, result: Result) -> str:
     """A share of rows: in percent, its change in points."""
-    kind = ("warning" if check.warn is not None else "alert") if severity == "ok" else severity
-    side = "up to" if severity == "ok" else "above"
-    verdict = f"no {kind}" if severity == "ok" else kind
+    if severity == "ok":
+        verdict = f"no {'warning' if check.warn is not None else 'alert'} up to"
+    else:
+        verdict = f"{severity} above"
     if check.measure != "missing_change":
-        return f"{_percent(judged)} {_SHARE_SENTENCES[check.measure]}; {verdict} {side} {100 * threshold:g}%."
+        share = _percent(judged) if judged else "0%"
+        if severity != "ok" and judged:
+            share = f"{_against(100 * judged, 100 * threshold)}%"
+        return f"{share} {_SHARE_SENTENCES[check.measure]}; {verdict} {100 * threshold:g}%."
+    limit = f"{verdict} {100 * threshold:+g} points"
     now = result.values["missing"].value
-    share = "" if now is None else f" from {_percent(now - judged)} to {_percent(now)} of rows"
-    change = f"{100 * judged:+.1f} points, {verdict} {side} {100 * threshold:+g}"
-    return f"Missing values went{share} ({change})."
+    if now is None:
+        return f"The share of missing values changed by {100 * judged:+.1f} points; {limit}."
+    if judged == 0:
+        return f"{_percent(now) + ' of' if now else 'No'} values are missing, as in the baseline; {limit}."
+    return (
+        f"Missing values went from {_percent(now - judged)} to {_percent(now)} of rows ({100 * judged:+.1f}); {limit}."
+    )
 
 
 def _movement(result: Result) -> str:
@@ -186,8 +192,8 @@ def _percent(share: float) -> str:
 def _against(value: float, threshold: float) -> str:
     """A number with as many digits as it takes to tell it from its threshold."""
     for digits in range(3, 16):
-        small = abs(value) < 0.0995 or abs(value) >= 9.9995
-        text = f"{value:.{digits}g}" if small else f"{value:.{digits}f}"
+        distance = 0.0995 <= abs(value) < 1.0005
+        text = f"{value:.{digits}f}" if distance else f"{value:.{digits}g}"
         if value == threshold or float(text) != threshold:
             break
     return text

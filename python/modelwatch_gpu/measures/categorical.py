@@ -37,13 +37,6 @@ class CategoryGroup:
         """Null rows."""
         return int(self.slots[NULL_SLOT])
 
-    @property
-    def unseen_rows(self) -> int:
-        """Rows whose value the baseline does not have (those beyond the cap included)."""
-        if self.grid == "coarse":
-            return int(self.slots[COARSE_UNSEEN])
-        return sum(self.unseen.values())
-
 
 def category_group(column: CategoricalColumn, table: CategoryTable, group: int, grid: str) -> CategoryGroup:
     """Reads one group of a table that was counted on ``grid``."""
@@ -57,6 +50,9 @@ def coarsened(column: CategoricalColumn, fine: CategoryGroup) -> CategoryGroup:
     slots = np.zeros(column.coarse_slots, dtype=np.uint64)
     slots[:FIRST_CATEGORY] = fine.slots[:FIRST_CATEGORY]
     slots[COARSE_UNSEEN] = sum(fine.unseen.values())
+    if column.cap is None:  # then `other` holds unseen values beyond the cap, and nothing else
+        slots[COARSE_UNSEEN] += slots[OTHER_SLOT]
+        slots[OTHER_SLOT] = 0
     np.add.at(slots, column.to_coarse, fine.slots[FIRST_CATEGORY:])
     return CategoryGroup("coarse", slots, {})
 
@@ -87,7 +83,7 @@ def category_measures(column: CategoricalColumn, baseline: CategoryGroup, curren
     if pooled:
         _bound_pooled(out, p, q, m, [OTHER_SLOT, COARSE_UNSEEN] if current.grid == "coarse" else [OTHER_SLOT])
     present = m - current.missing
-    out["unseen"] = Value.exact(current.unseen_rows / present, present) if present else Value.absent("all_missing", m)
+    out["unseen"] = _unseen(column, current, present) if present else Value.absent("all_missing", m)
     out["distinct"] = _distinct(column, current, present)
     return out
 
@@ -110,6 +106,16 @@ def _bound_pooled(out: dict[str, Value], p: Counts, q: Counts, m: int, hidden: l
     out["chi_square"] = Value(out["chi_square"].value, out["chi_square"].value, None, m)
     for name in ("psi", "kl"):
         out[name] = Value(out[name].value, None, None, m)
+
+
+def _unseen(column: CategoricalColumn, current: CategoryGroup, present: int) -> Value:
+    """Share of rows whose value the baseline does not have. On the fine grid `other` holds unseen values beyond the
+    cap; where the baseline kept only some of its own categories, `other` may be known values or unseen ones."""
+    rows = int(current.slots[COARSE_UNSEEN]) if current.grid == "coarse" else sum(current.unseen.values())
+    other = int(current.slots[OTHER_SLOT])
+    if column.cap is not None:
+        return Value.between(rows / present, (rows + other) / present, present, value=rows / present)
+    return Value.exact((rows if current.grid == "coarse" else rows + other) / present, present)
 
 
 def _distinct(column: CategoricalColumn, current: CategoryGroup, present: int) -> Value:

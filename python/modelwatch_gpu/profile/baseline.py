@@ -17,8 +17,8 @@ from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.fit import fit_columns
-from modelwatch_gpu.profile.parts import Part, SetSpec, merge_parts
-from modelwatch_gpu.profile.tables import Arrays, split_bytes
+from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
 
 #: Up to so many distinct values every one of them is a knot, and KS is exact (DESIGN 3.1).
 EXACT_UP_TO = 131_072
@@ -85,7 +85,7 @@ class Baseline:
                 zone=zone_of(zone),
                 timestamp=assignment.timestamp,
                 segment=None,
-                max_groups=0,
+                segment_cap=0,
                 threads=threads,
                 ignored=frozenset(assignment.roles),
             )
@@ -154,6 +154,12 @@ class Baseline:
             prefix = f"column/{i}/"
             columns.append(_column_from(own, {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}))
         part = Part.from_file(header["part"], {k[5:]: v for k, v in arrays.items() if k.startswith("part/")})
+        check_part(part, columns, _OWN_SETS)
+        for column in columns:
+            own_counts = part.tables[("window", column.name)]
+            ranked = not isinstance(own_counts, NumericTable) or own_counts.range_of(0) is not None
+            if not ranked and own_counts.of_group(0, column.slots)[:-2].any():
+                raise ValueError(f"column {column.name} has values but no range")
         return cls(
             columns=tuple(columns),
             roles=dict(header["roles"]),

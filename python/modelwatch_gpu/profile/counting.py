@@ -16,8 +16,8 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, LogFile, Window, read_ahead
 from modelwatch_gpu.profile.adapt import Reading, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
-from modelwatch_gpu.profile.grouping import Numbering, SegmentGroups, TimeGroups, capped_segments, time_column
-from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec
+from modelwatch_gpu.profile.grouping import Numbering, SegmentGroups, TimeGroups, time_column
+from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_segments
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
 
 Progress = Callable[[int], None]
@@ -33,7 +33,7 @@ class CountSpec:
     zone: ZoneInfo
     timestamp: str | None
     segment: str | None
-    max_groups: int
+    segment_cap: int
     threads: int = 0
     ignored: frozenset[str] = field(default_factory=frozenset)
 
@@ -73,7 +73,7 @@ class _FileCounter:
         self.new = tuple(n for n in file.schema.names if n not in known)
         self.windows = TimeGroups(spec.window, spec.zone)
         self.blocks = TimeGroups(spec.block if spec.timestamp else None, spec.zone)
-        self.segments = SegmentGroups(spec.segment, spec.max_groups) if spec.segment is not None else None
+        self.segments = SegmentGroups(spec.segment, spec.segment_cap) if spec.segment is not None else None
         self.counter = _core.Counter(
             [r.plan for r in self.readings],
             [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments) for s in spec.sets],
@@ -150,7 +150,7 @@ class _FileCounter:
             numbering = numberings[spec.name]
             own = numbering.keys
             if spec.name == "segment":
-                own = capped_segments(own, self.spec.max_groups)
+                own = capped_segments(own, self.spec.segment_cap)
             groups[spec.name] = sorted(set(own))
             at = {key: i for i, key in enumerate(groups[spec.name])}
             to = np.array([at[key] for key in own], dtype=np.uint32)

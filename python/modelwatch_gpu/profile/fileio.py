@@ -78,7 +78,7 @@ def from_bytes(raw: bytes, kind: str, name: str) -> tuple[dict[str, Any], Arrays
         version, found = header["format"], header["kind"]
     except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{name}: not a modelwatch {kind} file ({type(error).__name__}); make it again.") from error
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise InputError(
             f"{name}: written in format {version} by modelwatch {header.get('library')}; this version reads formats up "
             f"to {FORMAT_VERSION}, so upgrade modelwatch-gpu."
@@ -116,7 +116,9 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         os.umask(umask)
         Path(beside).chmod(0o666 & ~umask)
         os.replace(beside, target)
-    except OSError as error:
+    except BaseException as error:
         if beside is not None:
             Path(beside).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error

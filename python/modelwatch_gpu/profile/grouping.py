@@ -15,6 +15,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window
 from modelwatch_gpu.profile.adapt import category_array
 from modelwatch_gpu.profile.parts import SEGMENT_NULL, SEGMENT_OTHER, SEGMENT_VALUE, UNTIMED, WHOLE, GroupKey
+from modelwatch_gpu.profile.planner import SEGMENT_SLACK
 
 Int32 = npt.NDArray[np.int32]
 
@@ -127,20 +128,10 @@ class SegmentGroups:
         if self._limit is not None and rank > self._limit:
             return (SEGMENT_OTHER, "")
         self._seen[value] = rank[0]
-        if len(self._seen) > 2 * self.cap:
+        if len(self._seen) > self.cap * (1 + SEGMENT_SLACK):
             kept = sorted((h, v) for v, h in self._seen.items())[: self.cap]
             self._limit = kept[-1]
             self._seen = {v: h for h, v in kept}
             if value not in self._seen:
                 return (SEGMENT_OTHER, "")
         return (SEGMENT_VALUE, text)
-
-
-def capped_segments(keys: list[GroupKey], cap: int) -> list[GroupKey]:
-    """The keys with every segment value beyond the cap replaced by `other`."""
-    values = sorted({str(k[2]) for k in keys if k[1] == SEGMENT_VALUE})
-    if len(values) <= cap:
-        return keys
-    raw = [(v.encode("utf-8", errors="surrogateescape"), v) for v in values]
-    kept = {v for _, _, v in sorted((_core.hash_bytes(b), b, v) for b, v in raw)[:cap]}
-    return [k if k[1] != SEGMENT_VALUE or k[2] in kept else (int(k[0]), SEGMENT_OTHER, "") for k in keys]

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from modelwatch_gpu import _core
+from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.tables import (
     Arrays,
     CategoryTable,
@@ -141,21 +143,57 @@ class Part:
         )
 
 
-def _merged_keys(parts: Sequence[Part], name: str) -> tuple[list[GroupKey], list[UInt32]]:
+def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -> None:
+    """Raises ValueError where a part that was read from a file does not fit the grids of its columns."""
+    grids = {s.name: s.grid for s in sets}
+    by_name = {c.name: c for c in columns}
+    if not set(grids.values()) <= {"fine", "coarse"}:
+        raise ValueError("a set is counted on a grid that does not exist")
+    for (name, column_name), table in part.tables.items():
+        column = by_name.get(column_name)
+        if column is None or name not in grids or column.kind != table.kind:
+            raise ValueError(f"set {name} counts column {column_name}, which is not there to be counted")
+        slots = column.slots if grids[name] == "fine" else column.coarse_slots
+        inside = not len(table.cell) or int(table.cell.max()) < slots
+        if isinstance(table, NumericTable) and isinstance(column, NumericColumn) and len(table.gap):
+            inside = inside and int(table.gap.max()) <= len(column.knots)
+        if not inside:
+            raise ValueError(f"column {column_name} has counts outside its grid")
+
+
+def capped_segments(keys: list[GroupKey], cap: int) -> list[GroupKey]:
+    """The keys with every segment value beyond the cap replaced by `other`."""
+    values = sorted({str(k[2]) for k in keys if k[1] == SEGMENT_VALUE})
+    if len(values) <= cap:
+        return keys
+    raw = [(v.encode("utf-8", errors="surrogateescape"), v) for v in values]
+    kept = {v for _, _, v in sorted((_core.hash_bytes(b), b, v) for b, v in raw)[:cap]}
+    return [k if k[1] != SEGMENT_VALUE or k[2] in kept else (int(k[0]), SEGMENT_OTHER, "") for k in keys]
+
+
+def _merged_keys(parts: Sequence[Part], name: str, segment_cap: int) -> tuple[list[GroupKey], list[UInt32]]:
     """The union of the parts' groups, sorted, and each part's numbers in it."""
     union = sorted({key for part in parts for key in part.groups.get(name, [])})
-    at = {key: i for i, key in enumerate(union)}
-    return union, [np.array([at[key] for key in part.groups.get(name, [])], dtype=np.uint32) for part in parts]
+    # A value that one part kept may lie beyond the cap of all: then some other part has counted it as `other`.
+    kept = capped_segments(union, segment_cap) if name == "segment" else union
+    into = dict(zip(union, kept, strict=True))
+    merged = sorted(set(kept))
+    at = {key: i for i, key in enumerate(merged)}
+    return merged, [np.array([at[into[key]] for key in part.groups.get(name, [])], dtype=np.uint32) for part in parts]
 
 
-def merge_parts(parts: Iterable[Part]) -> Part:
-    """Adds parts: the same result for any order and any grouping of the additions."""
+def merge_parts(parts: Iterable[Part], segment_cap: int = 0) -> Part:
+    """Adds parts: the same result for any order and any grouping of the additions.
+
+    Of more than ``segment_cap`` segment values those with the smallest (hash, bytes) stay apart (DESIGN 3.3).
+    """
     parts = list(parts)
     if len(parts) == 1:
         return parts[0]
     if not parts:
         raise ValueError("nothing to merge")
-    origins = tuple(sorted({o for part in parts for o in part.origins}))
+    # One entry for every file, also where a file was counted twice: the fingerprint must tell that apart.
+    origins = tuple(sorted(o for part in parts for o in part.origins))
     origin_at = {o: i for i, o in enumerate(origins)}
     origin_maps = [np.array([origin_at[o] for o in part.origins], dtype=np.uint32) for part in parts]
     groups: dict[str, list[GroupKey]] = {}
@@ -163,7 +201,7 @@ def merge_parts(parts: Iterable[Part]) -> Part:
     tables: dict[tuple[str, str], Table] = {}
     columns = sorted({key for part in parts for key in part.tables})
     for name in sorted({n for part in parts for n in part.groups}):
-        groups[name], maps = _merged_keys(parts, name)
+        groups[name], maps = _merged_keys(parts, name, segment_cap)
         rows = np.zeros(len(groups[name]), dtype=np.uint64)
         for part, to in zip(parts, maps, strict=True):
             if name in part.group_rows:
@@ -192,8 +230,6 @@ def merge_parts(parts: Iterable[Part]) -> Part:
         tables=tables,
         gone=tuple(sorted({c for part in parts for c in part.gone})),
         new=tuple(sorted({c for part in parts for c in part.new})),
-        incomparable={
-            c: t for part in sorted(parts, key=lambda p: p.fingerprint) for c, t in part.incomparable.items()
-        },
+        incomparable=dict(sorted({item for part in parts for item in part.incomparable.items()}, reverse=True)),
         origins=origins,
     )

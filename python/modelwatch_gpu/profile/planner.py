@@ -13,8 +13,13 @@ from modelwatch_gpu.profile.columns import Column, NumericColumn
 
 #: Memory for counters where neither ``memory=`` nor MODELWATCH_MEMORY says otherwise.
 DEFAULT_MEMORY: Final = 512 * 2**20
-#: Segments kept apart where memory allows; beyond, `other`.
-MAX_GROUPS: Final = 10_000
+#: Values of a segment column kept apart: never more than the cap, room for so many where memory allows, and at least
+#: as many as the baseline has and some to spare. Beyond, `other`.
+SEGMENT_CAP: Final = 10_000
+SEGMENT_ROOM: Final = 1_024
+SEGMENT_SPARE: Final = 16
+#: A file may hold so many more, as a share, before those beyond the cap are given up.
+SEGMENT_SLACK: Final = 1 / 8
 #: Intervals assumed for a log that cannot say which time it covers before it is read.
 ASSUMED_WINDOWS: Final = 128
 ASSUMED_BLOCKS: Final = 732
@@ -25,11 +30,12 @@ _SPARSE_ROW = 24  # bytes a row can add while its counters are sparse: key, coun
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """How many groups each set will have, at most."""
+    """How many windows and blocks there will be, at most; how many values of the segment column the baseline has (0 if
+    it does not know the column, None if there are no segments)."""
 
     windows: int
     blocks: int
-    segments: int
+    segments: int | None
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Plan:
     """The grid of the windows, how many segments are kept apart, and the bytes this takes at most."""
 
     window_grid: str
-    max_groups: int
+    segment_cap: int
     bytes: int
     note: str | None
 
@@ -73,28 +79,36 @@ def _coarse_bytes(columns: Sequence[Column]) -> int:
     return sum(_GROUP + c.coarse_slots * _CELL for c in columns)
 
 
-def plan(columns: Sequence[Column], groups: GroupCounts, *, rows: int | None, memory: int, segment: str | None) -> Plan:
+def plan(columns: Sequence[Column], groups: GroupCounts, *, rows: int | None, memory: int) -> Plan:
     """Chooses the finest counting that fits; raises InputError with the numbers and the option to change."""
     coarse = _coarse_bytes(columns)
     blocks = groups.blocks * coarse
     fine = groups.windows * _fine_bytes(columns, None if rows is None else -(-rows // max(1, groups.windows)))
-    segments = min(groups.segments, MAX_GROUPS) * groups.windows if segment else 0
+    least, most = 0, 0
+    if groups.segments is not None:
+        least = min(SEGMENT_CAP, groups.segments + SEGMENT_SPARE)
+        most = min(SEGMENT_CAP, max(SEGMENT_ROOM, 2 * groups.segments))
+    each = groups.windows * coarse * (1 + SEGMENT_SLACK)  # one segment value in every window
     for grid, windows in (("fine", fine), ("coarse", groups.windows * coarse)):
-        total = windows + blocks + segments * coarse
-        if total <= memory:
-            note = None
-            if grid == "coarse":
-                note = (
-                    f"Windows are counted on the coarse grid, so measures have bounds: the fine grid would need "
-                    f"{_mb(fine + blocks + segments * coarse)} of the {_mb(memory)} allowed; raise memory= for it."
-                )
-            return Plan(grid, MAX_GROUPS if segment else 0, total, note)
+        fixed = windows + blocks
+        if fixed + least * each > memory:
+            continue
+        cap = min(most, int((memory - fixed) / each)) if most else 0
+        note = None
+        if grid == "coarse":
+            note = (
+                f"Windows are counted on the coarse grid, so measures have bounds: the fine grid would need "
+                f"{_size(fine + blocks + int(least * each))} of the {_size(memory)} allowed; raise memory= for it."
+            )
+        return Plan(grid, cap, fixed + int(cap * each), note)
+    parts = f"{len(columns)} columns in {groups.windows} windows and {groups.blocks} blocks"
+    if groups.segments is not None:
+        parts += f", with {least} segments in each window,"
     raise InputError(
-        f"Counting {len(columns)} columns in {groups.windows} windows, {groups.blocks} blocks and {segments} segment "
-        f"groups needs {_mb(total)}, and memory= allows {_mb(memory)}; raise memory=, use longer windows, or segment "
-        "by a column with fewer values."
+        f"Counting {parts} needs {_size(groups.windows * coarse + blocks + int(least * each))}, and memory= allows "
+        f"{_size(memory)}; raise memory=, use longer windows, or segment by a column with fewer values."
     )
 
 
-def _mb(size: int) -> str:
-    return f"{size / 2**20:,.0f} MiB"
+def _size(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB" if size >= 10 * 2**20 else f"{-(-size // 2**10):,} KiB"

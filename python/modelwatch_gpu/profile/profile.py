@@ -14,7 +14,7 @@ from modelwatch_gpu.profile import fileio, planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import CategoricalColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
-from modelwatch_gpu.profile.parts import Part, SetSpec, merge_parts
+from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.tables import Arrays
 
 
@@ -24,7 +24,8 @@ class Profile:
 
     Profiles of the same baseline and the same windows add up: ``a + b`` and ``b + a`` save to the same bytes.
     ``baseline``: fingerprint of the baseline it was counted against. ``window``, ``block``: such as "1mo" and "1d".
-    ``segments``: the segment columns. ``sets``: what was counted on which grid. ``parts``: by fingerprint.
+    ``segments``: the segment columns. ``segment_cap``: how many of their values are kept
+    apart. ``sets``: what was counted on which grid. ``parts``: by fingerprint.
     """
 
     baseline: str
@@ -32,6 +33,7 @@ class Profile:
     block: str | None
     timezone: str
     segments: tuple[str, ...]
+    segment_cap: int
     sets: tuple[SetSpec, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
@@ -97,7 +99,6 @@ class Profile:
             groups,
             rows=source.rows,
             memory=planner.memory_of(memory),
-            segment=segments[0] if segments else None,
         )
         sets = [SetSpec("window", chosen.window_grid, True)]
         if timestamp is not None:
@@ -111,13 +112,13 @@ class Profile:
             zone=zone_info,
             timestamp=timestamp,
             segment=segments[0] if segments else None,
-            max_groups=chosen.max_groups,
+            segment_cap=chosen.segment_cap,
             threads=threads,
             ignored=frozenset(baseline.roles),
         )
         parts = count_log(baseline.columns, source, spec, progress)
         if not keep_parts:
-            total = _merged_as_read(parts)
+            total = _merged_as_read(parts, chosen.segment_cap)
             parts = iter([total] if total is not None else [])
         return cls(
             baseline=baseline.fingerprint,
@@ -125,6 +126,7 @@ class Profile:
             block=str(block) if timestamp is not None else None,
             timezone=zone,
             segments=tuple(segments),
+            segment_cap=chosen.segment_cap,
             sets=tuple(sets),
             parts=_sorted(parts),
             notes=(chosen.note,) if chosen.note else (),
@@ -137,13 +139,21 @@ class Profile:
 
     def merged(self) -> Part | None:
         """All parts added up; None where there is none."""
-        return merge_parts(self.parts) if self.parts else None
+        return merge_parts(self.parts, self.segment_cap) if self.parts else None
+
+    def check_fits(self, baseline: Baseline) -> None:
+        """Raises InputError where the counts (of a file from outside) do not fit the baseline's grids."""
+        try:
+            for part in self.parts:
+                check_part(part, baseline.columns, self.sets)
+        except ValueError as error:
+            raise InputError(f"The profile does not fit its baseline ({error}); count the log again.") from error
 
     def __add__(self, other: Profile) -> Profile:
         """The profile of both logs. Raises InputError where they were not counted alike."""
         if not isinstance(other, Profile):
             return NotImplemented
-        for name in ("baseline", "window", "block", "timezone", "segments", "sets"):
+        for name in ("baseline", "window", "block", "timezone", "segments", "segment_cap", "sets"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(
                     f"Profiles cannot be added: their {name} differs ({getattr(self, name)} and "
@@ -164,6 +174,7 @@ class Profile:
             "block": self.block,
             "timezone": self.timezone,
             "segments": list(self.segments),
+            "segment_cap": self.segment_cap,
             "sets": [{"name": s.name, "grid": s.grid, "moments": s.moments} for s in self.sets],
             "notes": list(self.notes),
             "parts": [part.header() for part in self.parts],
@@ -186,6 +197,7 @@ class Profile:
                 block=header["block"],
                 timezone=str(header["timezone"]),
                 segments=tuple(header["segments"]),
+                segment_cap=int(header["segment_cap"]),
                 sets=tuple(SetSpec(s["name"], s["grid"], s["moments"]) for s in header["sets"]),
                 parts=tuple(Part.from_file(own, by_part.get(str(i), {})) for i, own in enumerate(header["parts"])),
                 notes=tuple(header["notes"]),
@@ -202,16 +214,16 @@ def _sorted(parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda p: p.fingerprint))
 
 
-def _merged_as_read(parts: Iterator[Part]) -> Part | None:
+def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
     """Adds parts up as they come. Merging waits until the new ones weigh as much as the old, so it stays linear."""
     total: Part | None = None
     waiting: list[Part] = []
     for part in parts:
         waiting.append(part)
         if sum(p.entries for p in waiting) >= (total.entries if total is not None else 0):
-            total = merge_parts([*([total] if total is not None else []), *waiting])
+            total = merge_parts([*([total] if total is not None else []), *waiting], segment_cap)
             waiting = []
-    return merge_parts([*([total] if total is not None else []), *waiting]) if total is not None else None
+    return merge_parts([*([total] if total is not None else []), *waiting], segment_cap) if total is not None else None
 
 
 def _group_counts(
@@ -235,9 +247,8 @@ def _group_counts(
         else:
             blocks = planner.ASSUMED_BLOCKS
             windows = planner.ASSUMED_WINDOWS if window is not None else 1
-    count = 0
+    in_baseline: int | None = None
     if segments:
         column = baseline.by_name.get(segments[0])
-        # Room for a few values the baseline has not seen; beyond that the smallest hashes are kept apart.
-        count = len(column.categories) * 2 + 16 if isinstance(column, CategoricalColumn) else 1024
-    return planner.GroupCounts(windows=windows, blocks=blocks, segments=count)
+        in_baseline = len(column.categories) if isinstance(column, CategoricalColumn) else 0
+    return planner.GroupCounts(windows=windows, blocks=blocks, segments=in_baseline)

@@ -15,6 +15,7 @@ from modelwatch_gpu.checks.finding import SEVERITIES, Finding
 from modelwatch_gpu.errors import AlertError, InputError
 from modelwatch_gpu.log.windows import iso, zone_of
 from modelwatch_gpu.measures.evaluate import Result, segment_text
+from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.profile.parts import WHOLE
@@ -126,8 +127,8 @@ class Report:
 
     def to_arrow(self) -> Tables:
         """Three pyarrow tables: ``profile`` (a row per window, segment, column), ``drift`` (every measure of it against
-        the baseline, with bounds), ``findings``."""
-        drift_names = sorted({name for r in self.results for name in r.values if name != "row_count"})
+        the baseline, with bounds), ``findings``. Their schemas are the same for every report."""
+        drift_names = [name for name in MEASURES if name != "row_count"]
         profile = [self._flat(self._profile_row(r)) for r in self.results]
         drift = []
         for r in self.results:

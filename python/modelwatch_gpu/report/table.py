@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +17,25 @@ from modelwatch_gpu.report.report import Report
 
 STYLES: Final = {"alert": "bold red", "warning": "yellow", "not_enough_data": "dim", "ok": "green"}
 SHOWN_ROWS: Final = 20
+#: Terminals narrower than this get the window of a reason in its sentence instead of columns of their own.
+WIDE: Final = 110
+#: Terminals narrower than this get a line of facts above each reason instead of a table.
+NARROW: Final = 60
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A column (in a segment, where there is one) that asks for attention: its worst finding, in how many windows, and
+    the window since which it has without a break (None where the last window is fine)."""
+
+    worst: Finding
+    windows: int
+    since: str | None
+
+
+def printable(text: str) -> str:
+    """Text from data without characters that would command a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def headline(report: Report) -> str:
@@ -21,9 +43,20 @@ def headline(report: Report) -> str:
     judged = {f.column for f in report.findings}
     changed = {f.column for f in report.findings if f.severity in ("alert", "warning")}
     alerts = {f.column for f in report.findings if f.severity == "alert"}
+    if not report.rows:
+        return "The log has no rows, so nothing was compared."
+    if not judged:
+        return "No check fits any column, so nothing was judged."
     if not changed:
-        return f"No change in any of {len(judged)} columns."
-    return f"{len(changed)} of {len(judged)} columns changed, {len(alerts)} of them beyond the alert threshold."
+        if all(f.severity == "not_enough_data" for f in report.findings):
+            return "There was not enough data to judge any column."
+        return "The column did not change." if len(judged) == 1 else f"None of {len(judged)} columns changed."
+    if len(judged) == 1:
+        return f"The column changed, {'beyond' if alerts else 'but not beyond'} the alert threshold."
+    how_far = "none" if not alerts else "all" if alerts == changed and len(changed) > 1 else str(len(alerts))
+    if len(changed) == 1:
+        return f"1 of {len(judged)} columns changed, {'beyond' if alerts else 'but not beyond'} the alert threshold."
+    return f"{len(changed)} of {len(judged)} columns changed, {how_far} of them beyond the alert threshold."
 
 
 def window_label(report: Report, finding: Finding) -> str:
@@ -40,18 +73,33 @@ def segment_label(report: Report, finding: Finding) -> str:
 
 def since_labels(report: Report) -> dict[str, str]:
     """Column -> label of the window since which it has asked for attention without a break, up to the last window."""
-    bad = {(f.column, f.start) for f in report.findings if f.severity in ("alert", "warning") and f.segment is None}
-    out: dict[str, str] = {}
-    for column in {c for c, _ in bad}:
+    return {c.worst.column: c.since for c in changes(report) if c.worst.segment is None and c.since is not None}
+
+
+def changes(report: Report) -> list[Changed]:
+    """Every column and segment with a warning or an alert, once, worst first."""
+    worst: dict[tuple[str, object], Finding] = {}
+    starts: dict[tuple[str, object], set[int]] = {}
+    for f in report.findings:
+        if f.severity in ("alert", "warning"):
+            worst.setdefault((f.column, f.segment), f)
+            starts.setdefault((f.column, f.segment), set()).add(f.start)
+    out = []
+    for key, f in worst.items():
+        since = None
         for w in reversed(report.windows):
-            if (column, w.second) not in bad:
+            if w.second not in starts[key]:
                 break
-            out[column] = w.label
+            since = w.label
+        out.append(Changed(f, len(starts[key]), since))
     return out
 
 
 class ReportTable:
-    """A Rich renderable of the report: headline, one row per column at its worst, notes."""
+    """A Rich renderable of the report: headline, one row per column at its worst, notes.
+
+    What is shown depends on the width: at ``WIDE`` every column of the table, below that the essential ones.
+    """
 
     def __init__(self, report: Report, *, rows: int = SHOWN_ROWS) -> None:
         self.report = report
@@ -60,56 +108,85 @@ class ReportTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         report = self.report
         yield Text(headline(report), style="bold")
-        worst: dict[tuple[str, object], Finding] = {}
-        windows: dict[tuple[str, object], set[int]] = {}
-        for f in report.findings:
-            if f.severity not in ("alert", "warning"):
-                continue
-            key = (f.column, f.segment)
-            worst.setdefault(key, f)
-            windows.setdefault(key, set()).add(f.start)
-        since = since_labels(report)
-        many = len(report.windows) > 1
-        if worst:
-            table = Table(show_edge=False, pad_edge=False, header_style="bold", expand=False)
-            table.add_column("Column", no_wrap=True)
-            if report.segments:
-                table.add_column("Segment")
-            table.add_column("Severity", no_wrap=True)
-            if many:
-                table.add_column("Windows", justify="right")
-                table.add_column("Since", no_wrap=True)
-                table.add_column("Worst in", no_wrap=True)
-            table.add_column("Reason", ratio=1)
-            for key, f in list(worst.items())[: self.rows]:
-                cells: list[str | Text] = [Text(f.column)]
-                if report.segments:
-                    cells.append(Text(segment_label(report, f)))
-                cells.append(Text(f.severity, style=STYLES[f.severity]))
-                if many:
-                    current = since.get(f.column, "-") if f.segment is None else "-"
-                    cells += [f"{len(windows[key])} of {len(report.windows)}", current, window_label(report, f)]
-                cells.append(Text(f.reason))
-                table.add_row(*cells)
-            yield table
-            hidden = len(worst) - self.rows
-            if hidden > 0:
-                yield Text(f"... and {hidden} more; --html or --json has all of them.", style="dim")
+        found = changes(report)
+        if found:
+            yield Text()
+            shown = found[: self.rows]
+            yield self._table(shown, options.max_width) if options.max_width >= NARROW else self._list(shown)
+            if len(found) > self.rows:
+                yield Text(f"... and {len(found) - self.rows} more; --html or --json has all of them.", style="dim")
+        yield Text()
         thin = sum(f.severity == "not_enough_data" for f in report.findings)
-        if thin:
-            yield Text(f"{thin} checks had not enough data for a verdict.", style="dim")
-        for note in report.notes:
-            yield Text(note, style="dim")
-        yield Text(f"{report.rows:,} rows, {report.device} ({report.isa}), time zone {report.timezone}", style="dim")
+        for line in (
+            *([f"{thin:,} {'check' if thin == 1 else 'checks'} had not enough data for a verdict."] if thin else []),
+            *report.notes,
+            f"{report.rows:,} rows on {report.device} ({report.isa}), time zone {report.timezone}.",
+        ):
+            yield Text(printable(line), style="dim")
+
+    def _facts(self, c: Changed) -> list[str]:
+        """(window of the worst finding, how many windows, since when), nothing for a log without windows."""
+        report = self.report
+        if len(report.windows) < 2:
+            return ["", "", ""]
+        return [window_label(report, c.worst), f"{c.windows} of {len(report.windows)}", c.since or "-"]
+
+    def _table(self, shown: Iterable[Changed], width: int) -> Table:
+        report = self.report
+        many, wide = len(report.windows) > 1, width >= WIDE
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        table.add_column("Column", no_wrap=True, max_width=max(12, width // 4))
+        if report.segments:
+            table.add_column("Segment", overflow="fold", max_width=width // 5)
+        table.add_column("Severity", no_wrap=True)
+        if many:
+            if wide:
+                table.add_column("Windows", no_wrap=True, justify="right")
+            table.add_column("Since", no_wrap=True)
+            if wide:
+                table.add_column("Worst in", no_wrap=True)
+        table.add_column("Reason", overflow="fold")
+        for c in shown:
+            at, windows, since = self._facts(c)
+            cells = [Text(printable(c.worst.column))]
+            if report.segments:
+                cells.append(Text(printable(segment_label(report, c.worst)) or "all rows"))
+            cells.append(Text(c.worst.severity, style=STYLES[c.worst.severity]))
+            if many:
+                cells += [Text(windows), Text(since), Text(at)] if wide else [Text(since)]
+            reason = printable(c.worst.reason)
+            cells.append(Text(reason if wide or not many else f"{at}: {reason}"))
+            table.add_row(*cells)
+        return table
+
+    def _list(self, shown: Iterable[Changed]) -> Text:
+        lines = Text()
+        for c in shown:
+            at, windows, _ = self._facts(c)
+            lines.append(printable(c.worst.column), style="bold").append("  ")
+            lines.append(c.worst.severity, style=STYLES[c.worst.severity])
+            where = [printable(segment_label(self.report, c.worst)), f"in {windows} windows" if windows else ""]
+            lines.append("".join(f", {w}" for w in where if w))
+            lines.append(f"\n{at + ': ' if at else ''}{printable(c.worst.reason)}\n")
+        lines.rstrip()
+        return lines
 
 
 def short_html(report: Report) -> str:
     """A small table for a notebook cell; everything from the data is escaped."""
+    many = len(report.windows) > 1
+    names = ["Column", *(["Segment"] if report.segments else []), "Severity"]
+    names += ["Windows", "Since", "Worst in"] if many else []
+    names.append("Reason")
     rows = []
-    for f in report.worst(SHOWN_ROWS):
-        cells = (f.column, segment_label(report, f), window_label(report, f), f.severity, f.reason)
-        rows.append("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in cells) + "</tr>")
-    names = ("Column", "Segment", "Window", "Severity", "Reason")
+    found = changes(report)
+    for c in found[:SHOWN_ROWS]:
+        cells = [c.worst.column, *([segment_label(report, c.worst)] if report.segments else []), c.worst.severity]
+        if many:
+            cells += [f"{c.windows} of {len(report.windows)}", c.since or "-", window_label(report, c.worst)]
+        cells.append(c.worst.reason)
+        rows.append("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(t)}</td>" for t in cells) + "</tr>")
     head = "".join(f"<th style='text-align:left'>{n}</th>" for n in names)
     body = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>" if rows else ""
-    return f"<div><p><strong>{html.escape(headline(report))}</strong></p>{body}</div>"
+    more = f"<p>... and {len(found) - SHOWN_ROWS} more.</p>" if len(found) > SHOWN_ROWS else ""
+    return f"<div><p><strong>{html.escape(headline(report))}</strong></p>{body}{more}</div>"

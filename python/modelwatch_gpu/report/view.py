@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import Any, Final
 
@@ -15,8 +16,10 @@ from modelwatch_gpu.measures.numeric import bin_labels
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.report.report import Report
 
-#: Categories a page shows one by one; the others are one bar.
-SHOWN_CATEGORIES: Final = 60
+#: Categories a page shows one by one; the others are one bar. Beyond the first few only those that can be seen.
+SHOWN_CATEGORIES: Final = 30
+ALWAYS_SHOWN: Final = 10
+SMALLEST_SHARE: Final = 0.005
 #: Findings a page carries: worst first.
 SHOWN_FINDINGS: Final = 5_000
 
@@ -78,6 +81,12 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
     }
 
 
+def type_text(kind: str) -> str:
+    """An Arrow type as a person reads it: a dictionary by its values."""
+    found = re.fullmatch(r"dictionary<values=(.+), indices=\w+, ordered=[01]>", kind)
+    return f"{found[1]} (dictionary)" if found else kind
+
+
 def _column_view(
     report: Report,
     column: Column,
@@ -98,13 +107,16 @@ def _column_view(
         "name": column.name,
         "role": column.role,
         "kind": column.kind,
-        "type": column.type,
+        "type": type_text(column.type),
         "check": check,
         "warn": thresholds[1] if thresholds else None,
         "alert": thresholds[2] if thresholds else None,
         "strip": strip,
         "measures": {
-            name: [_measure(results.get(s), name) for s in starts]
+            # The number that was judged, so that the line and its thresholds belong together.
+            name: [cell["value"] if cell else None for cell in strip]
+            if name == check
+            else [_measure(results.get(s), name) for s in starts]
             for name in dict.fromkeys([*([check] if check else []), *_TRENDS[column.kind]])
         },
         "since": since,
@@ -125,11 +137,13 @@ def _thresholds(report: Report) -> list[tuple[str, float | None, float | None, s
 def _cell(finding: Finding | None) -> dict[str, Any] | None:
     if finding is None:
         return None
+    # Bounds are of the measure itself; beside a number freed of chance they would not fit.
+    corrected = finding.noise_floor is not None and finding.value != finding.raw
     return {
         "severity": finding.severity,
         "value": finding.value,
-        "lower": finding.lower,
-        "upper": finding.upper,
+        "lower": None if corrected else finding.lower,
+        "upper": None if corrected else finding.upper,
         "reason": finding.reason,
     }
 
@@ -174,6 +188,7 @@ def _shown_categories(
             peak = np.maximum(peak, h / h.sum())
     categories = np.arange(FIRST_CATEGORY, FIRST_CATEGORY + len(column.categories))
     top = categories[np.lexsort([categories, -peak[categories]])][:SHOWN_CATEGORIES]
+    top = top[(np.arange(len(top)) < ALWAYS_SHOWN) | (peak[top] >= SMALLEST_SHARE)]
     rest = np.setdiff1d(categories, top)
     labels = [column.labels[int(i) - FIRST_CATEGORY] for i in top]
 

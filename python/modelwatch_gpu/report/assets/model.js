@@ -5,14 +5,14 @@ const { windows, columns, findings } = view;
 const last = windows.length - 1;
 const RANK = { alert: 3, warning: 2, not_enough_data: 1, ok: 0, none: -1 };
 const WORD = { alert: "alert", warning: "warning", not_enough_data: "not enough data", ok: "ok", none: "no value" };
-const SHARES = new Set(["missing", "nan", "unseen", "out_of_range"]);
+const SHARES = new Set(["missing", "nan", "unseen", "out_of_range", "present"]);
 const PERIOD = { mo: "month", d: "day", w: "week", h: "hour", y: "year", q: "quarter" };
 const PAGE = 100,
   ROWS_AT_FIRST = 60;
 const GLOSSARY = {
   ks: "Largest gap between the two cumulative distributions. 0 is the same, 1 is nothing in common.",
   psi: "Population stability index: how far the shares of the bins moved. Below 0.1 is little, above 0.25 a lot.",
-  js_distance: "Jensen-Shannon distance between the two sets of shares, from 0 (the same) to 1 (nothing in common).",
+  js_distance: "Jensen-Shannon distance between the two sets of shares, from 0 (the same) to 1 (nothing in common). A verdict goes by what is left beyond chance: two samples of one distribution are never quite the same.",
   js_divergence: "The square of js_distance, in bits.",
   kl: "Kullback-Leibler divergence: the surprise at the new shares of someone who expects the baseline.",
   hellinger: "Hellinger distance between the two sets of shares, from 0 to 1.",
@@ -26,8 +26,10 @@ const GLOSSARY = {
   sd_ratio: "Standard deviation of the window divided by that of the baseline; 1 is unchanged.",
   out_of_range: "Share of values outside the range the baseline had.",
   missing: "Share of rows without a value.",
+  missing_change: "Share of rows without a value less that of the baseline, in points.",
+  present: "Whether the column is in the log at all, as a share of the rows for which it is.",
   nan: "Share of rows that hold a NaN.",
-  unseen: "Share of rows with a category the baseline never had.",
+  unseen: "Share of values that the baseline never had.",
   distinct: "Number of different values.",
   row_count: "Number of rows.",
   roc_auc: "Chance that a positive row scores above a negative one; 0.5 is guessing.",
@@ -62,6 +64,7 @@ const whole = (n) => (n === null || n === undefined ? "unknown" : n.toLocaleStri
 const compact = (n) => new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(n);
 const count = (n, one, many = one + "s") => `${whole(n)} ${n === 1 ? one : many}`;
 const percent = (x) => `${Number((100 * x).toFixed(Math.abs(x) < 0.01 ? 2 : Math.abs(x) < 0.1 ? 1 : 0))}%`;
+const signed = (x) => `${x > 0 ? "+" : ""}${Number(x.toFixed(1))}`;
 const off = (sign) => RANK[sign.severity] >= RANK.warning;
 const label = (w) => (windows[w] ? windows[w].label : "whole log");
 const plain = (text) => String(text).replaceAll("{", "{\u200b"); // ECharts reads {style|text} in rich text
@@ -69,6 +72,7 @@ const empty = (x) => x === null || x === undefined;
 function number(x, measure) {
   if (empty(x)) return "no value";
   if (SHARES.has(measure)) return percent(x);
+  if (measure === "missing_change") return `${signed(100 * x)} points`;
   const size = Math.abs(x);
   if (size >= 1e6 || (size > 0 && size < 1e-4)) return x.toExponential(1);
   if (size >= 100 || Number.isInteger(x)) return whole(Math.round(x));
@@ -76,6 +80,7 @@ function number(x, measure) {
 }
 function short(x, measure) {
   if (SHARES.has(measure)) return `${Math.round(100 * x)}%`;
+  if (measure === "missing_change") return signed(Math.round(100 * x));
   return Math.abs(x) >= 100 ? compact(Math.round(x)) : x.toFixed(Math.abs(x) >= 10 ? 1 : 2);
 }
 function day(stamp, before = false) {

@@ -102,9 +102,7 @@ function change(state) {
       ? ""
       : since === null
         ? `off until ${label(w)}, fine now`
-        : since === last
-          ? `new in ${label(last)}`
-          : `since ${label(since)}`;
+        : `${signs.slice(0, since).some(off) ? "again " : ""}${since === last ? "in" : "since"} ${label(since)}`;
   const limit = sign.other ? sign.threshold : sign.severity === "alert" ? column.alert : column.warn;
   return h(
     "li",

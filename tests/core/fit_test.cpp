@@ -1,0 +1,177 @@
+#include <map>
+
+#include "check.hpp"
+#include "columns.hpp"
+#include "engine/counter.hpp"  // interval_of
+#include "engine/fit.hpp"
+
+using namespace modelwatch;
+using namespace modelwatch::test;
+
+namespace {
+
+template <class Value>
+std::map<std::uint64_t, std::uint64_t> key_counts(reference::Rows<Value> const& rows) {
+  std::map<std::uint64_t, std::uint64_t> out;
+  for (auto const& x : rows)
+    if (x && *x == *x) ++out[KeyOf<Value>::key(*x)];
+  return out;
+}
+
+std::map<std::uint64_t, std::uint64_t> found_counts(DistinctValues const& values) {
+  std::vector<std::uint64_t> keys;
+  std::vector<std::uint64_t> counts;
+  values.sorted(keys, counts);
+  CHECK(std::is_sorted(keys.begin(), keys.end()));
+  std::map<std::uint64_t, std::uint64_t> out;
+  for (std::size_t i = 0; i < keys.size(); ++i) out[keys[i]] = counts[i];
+  return out;
+}
+
+template <class Value>
+reference::Rows<Value> mixed_rows(std::size_t size, std::uint64_t seed) {
+  Random random{seed};
+  auto rows = sprinkled_rows<Value>(size, random);
+  for (auto& x : rows)
+    if (x && random.below(3) == 0) x = random_value<Value>(random);
+  return rows;
+}
+
+}  // namespace
+
+TEST("distinct values and their counts are those of a sorted list") {
+  each_domain([]<class Value>(Value) {
+    auto const rows = mixed_rows<Value>(5000, 81);
+    auto const column = make_column(rows, 4);
+    DistinctValues values(domain_of<Value>(), 5000);
+    values.add(column.view());
+    values.add(column.view());
+    auto expected = key_counts(rows);
+    for (auto& [key, count] : expected) count *= 2;
+    CHECK(found_counts(values) == expected);
+    CHECK(!values.overflowed());
+    std::uint64_t nulls = 0;
+    std::uint64_t nans = 0;
+    for (auto const& x : rows) {
+      nulls += !x;
+      nans += x && *x != *x;
+    }
+    CHECK_EQ(values.rows(), std::uint64_t{10'000});
+    CHECK_EQ(values.nulls(), 2 * nulls);
+    CHECK_EQ(values.nans(), 2 * nans);
+  });
+}
+
+TEST("one value more than the cap overflows, and not one less") {
+  for (std::uint64_t const cap : {0u, 1u, 511u, 512u, 513u, 3000u})
+    for (std::uint64_t const distinct : {cap, cap + 1}) {
+      reference::Rows<std::int64_t> rows;
+      for (int again = 0; again < 2; ++again)
+        for (std::uint64_t i = 0; i < distinct; ++i) rows.emplace_back(static_cast<std::int64_t>(i * i));
+      auto const column = make_column(rows);
+      DistinctValues values(Domain::int64, cap);
+      values.add(column.view());
+      CHECK_EQ_ABOUT(values.overflowed(), distinct > cap, std::to_string(distinct) + " of " + std::to_string(cap));
+      CHECK(found_counts(values) == (distinct > cap ? std::map<std::uint64_t, std::uint64_t>{} : key_counts(rows)));
+    }
+}
+
+TEST("the histogram of the first key bits goes on after an overflow") {
+  each_domain([]<class Value>(Value) {
+    auto const rows = mixed_rows<Value>(3000, 82);
+    auto const column = make_column(rows);
+    DistinctValues values(domain_of<Value>(), 10);
+    values.add(column.view());
+    CHECK(values.overflowed());
+    std::vector<std::uint64_t> expected(std::size_t{1} << DistinctValues::kTopBits, 0);
+    for (auto const& [key, count] : key_counts(rows)) expected[key >> (key_bits(domain_of<Value>()) - DistinctValues::kTopBits)] += count;
+    CHECK(values.top() == expected);
+  });
+}
+
+TEST("narrow integers on a float64 column are keyed as doubles in every pass") {
+  Column<std::int32_t> const column{{-3, 0, 7}, {}, 0};
+  DistinctValues values(Domain::float64, 10);
+  values.add(column.view());
+  CHECK((found_counts(values) == std::map<std::uint64_t, std::uint64_t>{
+                                     {KeyOf<double>::key(-3.0), 1}, {KeyOf<double>::key(0.0), 1}, {KeyOf<double>::key(7.0), 1}}));
+}
+
+TEST("a splitter counts every piece of every interval as a search by hand does") {
+  for (int const width : {64, 48, 16, 1})
+    for (int const split : {1, 8, 16}) {
+      if (split > width) continue;
+      each_domain([&]<class Value>(Value) {
+        int const bits = key_bits(domain_of<Value>());
+        if (width > bits) return;
+        auto rows = mixed_rows<Value>(2000, 83);
+        std::vector<std::uint64_t> lows;
+        if (width == 64) {
+          lows = {0};
+        } else {
+          Random random{84};
+          for (int i = 0; i < 5; ++i) {
+            auto const& x = rows[random.below(rows.size())];
+            std::uint64_t const key = x && *x == *x ? KeyOf<Value>::key(*x) : 0;
+            lows.push_back(key >> width << width);
+          }
+          std::sort(lows.begin(), lows.end());
+          lows.erase(std::unique(lows.begin(), lows.end()), lows.end());
+        }
+        IntervalSplitter splitter(domain_of<Value>(), lows, width, split);
+        auto const column = make_column(rows);
+        splitter.add(column.view());
+        std::vector<std::uint64_t> expected(lows.size() << split, 0);
+        for (auto const& [key, count] : key_counts(rows))
+          for (std::size_t i = 0; i < lows.size(); ++i) {
+            bool const inside = key >= lows[i] && (width == 64 || key - lows[i] < (std::uint64_t{1} << width));
+            if (inside) expected[(i << split) + ((key - lows[i]) >> (width - split))] += count;
+          }
+        CHECK_ABOUT(splitter.counts() == expected, std::to_string(width) + " bits in " + std::to_string(split));
+      });
+    }
+}
+
+TEST("a splitter refuses cuts that make no sense") {
+  CHECK_REFUSED(IntervalSplitter(Domain::int64, {0}, 4, 5), "cut that finely");
+  CHECK_REFUSED(IntervalSplitter(Domain::int64, {0}, 4, 0), "cut that finely");
+  CHECK_REFUSED(IntervalSplitter(Domain::int64, {0}, 65, 1), "cut that finely");
+  CHECK_REFUSED(IntervalSplitter(Domain::int64, {0}, 64, 25), "cut that finely");
+  CHECK_REFUSED(IntervalSplitter(Domain::int64, {2, 1}, 4, 2), "sorted");
+}
+
+TEST("a splitter without intervals counts nothing") {
+  IntervalSplitter splitter(Domain::int64, {}, 16, 4);
+  Column<std::int64_t> const column{{1, 2, 3}, {}, 0};
+  splitter.add(column.view());
+  CHECK(splitter.counts().empty());
+}
+
+TEST("an interval holds its first boundary and not its last") {
+  auto const column = make_column<std::int64_t>({9, 10, 19, 20, 29, 30, {}, std::numeric_limits<std::int64_t>::min()});
+  CHECK_EQ(interval_of(column.view(), {10, 20, 30}), (std::vector<std::int32_t>{-1, 0, 0, 1, 1, -1, -1, -1}));
+  CHECK_EQ(interval_of(column.view(), {10}), std::vector<std::int32_t>(8, -1));
+  CHECK_EQ(interval_of(column.view(), {}), std::vector<std::int32_t>(8, -1));
+  CHECK_REFUSED(interval_of(column.view(), {10, 10}), "strictly increasing");
+  CHECK_REFUSED(interval_of(column.view(), {10, 5}), "strictly increasing");
+}
+
+TEST("intervals of random times are those of a search by hand") {
+  Random random{85};
+  for (int round = 0; round < 20; ++round) {
+    std::vector<std::int64_t> edges;
+    for (std::uint64_t i = 0, count = random.below(20); i < count; ++i) edges.push_back(random_value<std::int64_t>(random));
+    edges = as_knots(edges);
+    reference::Rows<std::int64_t> rows;
+    for (int i = 0; i < 500; ++i) rows.emplace_back(random_value<std::int64_t>(random));
+    for (auto const edge : edges) rows.insert(rows.end(), {next_below(edge), edge, next_above(edge)});
+    auto const column = make_column(rows);
+    auto const found = interval_of(column.view(), edges);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::int32_t expected = -1;
+      for (std::size_t k = 0; k + 1 < edges.size(); ++k)
+        if (*rows[i] >= edges[k] && *rows[i] < edges[k + 1]) expected = static_cast<std::int32_t>(k);
+      CHECK_EQ(found[i], expected);
+    }
+  }
+}

@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <memory>
+
+#include "check.hpp"
+#include "columns.hpp"
+#include "core/offset_rule.hpp"
+#include "cpu/isa.hpp"
+#include "cpu/kernel_table.hpp"
+#include "reference/reference.hpp"
+
+namespace modelwatch::cpu {
+extern KernelTable const kernels_baseline;
+#if defined(__x86_64__)
+extern KernelTable const kernels_x86_64_v3;
+extern KernelTable const kernels_x86_64_v4;
+#endif
+}  // namespace modelwatch::cpu
+
+using namespace modelwatch;
+using namespace modelwatch::test;
+using cpu::KernelTable;
+
+namespace {
+
+struct Scratch {
+  std::uint32_t cells[kTileRows];
+  std::uint64_t keys[kTileRows];
+  double values[kTileRows];
+  std::uint8_t usable[kTileRows];
+  cpu::GapRow gaps[kTileRows];
+};
+
+template <class Value>
+reference::Rows<Value> tile_rows(int rows, Random& random) {
+  auto out = sprinkled_rows<Value>(static_cast<std::size_t>(rows), random);
+  for (auto& x : out)
+    if (x && random.below(8) == 0) x = random_value<Value>(random);
+  return out;
+}
+
+template <class Value>
+void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const& rows, std::vector<Value> const& knots) {
+  auto const grid = make_grid(knots);
+  auto const column = make_column(rows, 1);
+  auto const s = std::make_unique<Scratch>();
+  int const count = static_cast<int>(rows.size());
+  table.rank_tile(column.view(), 0, count, grid->data(), s->cells, s->keys);
+  int const found = table.gap_rows(s->cells, s->keys, count, grid->data(), grid->lower_tail(), grid->upper_tail(), s->gaps);
+  int at = 0;
+  std::uint64_t low = ~std::uint64_t{0};
+  std::uint64_t high = 0;
+  for (int i = 0; i < count; ++i) {
+    auto const& x = rows[static_cast<std::size_t>(i)];
+    bool const ranked = x && *x == *x;
+    std::uint32_t const cell = ranked ? reference::cell(*x, knots) : grid->slots() - (x ? 2u : 1u);
+    CHECK_EQ(s->cells[i], cell);
+    if (!ranked) continue;
+    CHECK_EQ(s->keys[i], std::uint64_t{KeyOf<Value>::key(*x)});
+    low = std::min(low, s->keys[i]);
+    high = std::max(high, s->keys[i]);
+    if (cell % 2 == 1) continue;
+    std::uint32_t const gap = cell / 2;
+    bool const inner = gap > grid->lower_tail() && gap < grid->upper_tail();
+    CHECK(at < found);
+    cpu::GapRow const& row = s->gaps[at++];
+    CHECK_EQ(row.row, static_cast<std::uint32_t>(i));
+    CHECK_EQ(row.gap, gap);
+    CHECK_EQ(row.fraction, inner ? gap_offset(*x, knots[gap - 1], knots[gap]) : std::uint64_t{0});
+  }
+  CHECK_EQ(at, found);
+  std::uint64_t table_low = ~std::uint64_t{0};
+  std::uint64_t table_high = 0;
+  table.key_range(s->cells, s->keys, count, grid->slots() - 2, &table_low, &table_high);
+  CHECK_EQ(table_low, low);
+  CHECK_EQ(table_high, high);
+}
+
+template <class Value>
+void check_moments(KernelTable const& table, reference::Rows<Value> const& rows, Random& random) {
+  Value const pivot = kIsFloat<Value> ? Value{0} : static_cast<Value>(random.next());
+  auto const column = make_column(rows, 3);
+  auto const s = std::make_unique<Scratch>();
+  int const count = static_cast<int>(rows.size());
+  table.load_tile(column.view(), 0, count, domain_of<Value>(), KeyOf<Value>::key(pivot), s->values, s->usable);
+  MomentLanes lanes;
+  Moments one;
+  table.moments_one(s->values, s->usable, count, &lanes, &one);
+  auto const expected = reference::moments(rows, pivot);
+  // The state never merges a tile without usable values, so only its count matters.
+  CHECK_ABOUT(expected.count == 0 ? one.count == 0 : same_bits(one, expected), shown(one) + " is not " + shown(expected));
+
+  constexpr int kSlots = 5;
+  std::vector<std::int32_t> slots;
+  for (int i = 0; i < count; ++i) slots.push_back(static_cast<std::int32_t>(random.below(kSlots + 1)) - 1);
+  std::vector<MomentLanes> many_lanes(kSlots);
+  std::vector<Moments> many(kSlots);
+  table.moments_slots(s->values, s->usable, slots.data(), count, kSlots, many_lanes.data(), many.data());
+  for (int slot = 0; slot < kSlots; ++slot) {
+    auto mine = rows;
+    for (std::size_t i = 0; i < mine.size(); ++i)
+      if (slots[i] != slot) mine[i].reset();
+    auto const alone = reference::moments(mine, pivot);
+    CHECK(alone.count == 0 ? many[static_cast<std::size_t>(slot)].count == 0 : same_bits(many[static_cast<std::size_t>(slot)], alone));
+  }
+}
+
+void check_counting(KernelTable const& table, int rows, Random& random) {
+  constexpr std::uint32_t kCells = 37;
+  constexpr std::size_t kGroups = 3;
+  std::vector<std::uint32_t> cells;
+  std::vector<std::int32_t> groups;
+  std::vector<std::uint32_t> map;
+  for (std::uint32_t i = 0; i < kCells; ++i) map.push_back(static_cast<std::uint32_t>(random.next()));
+  for (int i = 0; i < rows; ++i) {
+    cells.push_back(static_cast<std::uint32_t>(random.below(kCells)));
+    groups.push_back(static_cast<std::int32_t>(random.below(kGroups)));
+  }
+  std::vector<std::uint32_t> one(kCells, 0);
+  std::vector<std::uint32_t> mapped(static_cast<std::size_t>(rows));
+  std::vector<std::vector<std::uint32_t>> many(kGroups, one);
+  std::vector<std::uint32_t*> pointers;
+  for (auto& counters : many) pointers.push_back(counters.data());
+  auto expected = many;
+  std::vector<std::uint32_t> expected_one(kCells, 0);
+  table.count_one(cells.data(), rows, one.data());
+  table.count_groups(cells.data(), groups.data(), rows, pointers.data());
+  table.map_cells(cells.data(), rows, map.data(), mapped.data());
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    ++expected_one[cells[i]];
+    ++expected[static_cast<std::size_t>(groups[i])][cells[i]];
+    CHECK_EQ(mapped[i], map[cells[i]]);
+  }
+  CHECK_EQ(one, expected_one);
+  CHECK(many == expected);
+}
+
+/// All a table offers against the reference: tables that equal it equal each other.
+void check_table(KernelTable const& table) {
+  auto const names = cpu::available_isas();
+  if (std::find(names.begin(), names.end(), table.name) == names.end()) throw Skipped{"this machine cannot run " + std::string(table.name)};
+  Random random{71};
+  for (int const rows : {0, 1, 7, 8, 15, 16, 17, 31, 33, 1000, 1023, 1024}) {
+    each_domain([&]<class Value>(Value) {
+      auto const column = tile_rows<Value>(rows, random);
+      std::vector<Value> knots;
+      for (std::size_t i = 0; i < column.size(); i += 9)
+        if (column[i] && *column[i] == *column[i]) knots.push_back(*column[i]);
+      check_ranks_and_gaps(table, column, as_knots(knots));
+      check_ranks_and_gaps(table, column, as_knots<Value>({}));
+      check_moments(table, column, random);
+    });
+    check_counting(table, rows, random);
+  }
+}
+
+}  // namespace
+
+#if defined(__x86_64__)
+TEST("the baseline kernels equal the reference in cells, gaps, counts and the bits of moments") { check_table(cpu::kernels_baseline); }
+TEST("the x86-64-v3 kernels equal the reference in cells, gaps, counts and the bits of moments") { check_table(cpu::kernels_x86_64_v3); }
+TEST("the x86-64-v4 kernels equal the reference in cells, gaps, counts and the bits of moments") { check_table(cpu::kernels_x86_64_v4); }
+#else
+TEST("the neon kernels equal the reference in cells, gaps, counts and the bits of moments") { check_table(cpu::kernels_baseline); }
+#endif
+
+TEST("the chosen instruction set is one of those available") {
+  auto const names = cpu::available_isas();
+  CHECK(std::find(names.begin(), names.end(), cpu::chosen_isa()) != names.end());
+}

@@ -1,0 +1,187 @@
+"""mw.stats.histogram counts as numpy.histogram does, and what NumPy leaves out."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import modelwatch_gpu as mw
+
+Array = npt.NDArray[Any]
+
+
+def counted_exactly(values: list[Any], edges: list[Any]) -> tuple[list[int], int, int]:
+    """Counts, below and above, with Python's exact comparisons of integers, floats and fractions."""
+    exact = [Fraction(e) for e in edges]
+    counts, below, above = [0] * (len(edges) - 1), 0, 0
+    for value in values:
+        if np.isinf(float(value)):
+            below, above = below + (value < 0), above + (value > 0)
+            continue
+        x = Fraction(value)
+        if x < exact[0]:
+            below += 1
+        elif x > exact[-1]:
+            above += 1
+        elif x == exact[-1]:
+            counts[-1] += 1
+        else:
+            counts[sum(e <= x for e in exact) - 1] += 1
+    return counts, below, above
+
+
+def check(values: Array, edges: Array, device: str = "cpu") -> None:
+    found = mw.stats.histogram(values, edges, device=device, full=True)
+    there = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    counts, below, above = counted_exactly(there.tolist(), edges.tolist())
+    assert found.counts.tolist() == counts
+    assert (found.below, found.above, found.missing) == (below, above, len(values) - len(there))
+    assert sum(counts) + below + above + found.missing == len(values)
+    assert found.edges.tolist() == edges.tolist()
+    assert mw.stats.histogram(values, edges, device=device).tolist() == counts
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int8", "int32", "int64", "uint16", "uint64"])
+@pytest.mark.parametrize("rows", [1, 7, 1000, 70_000])
+def test_counts_are_numpys_for_random_values(dtype: str, rows: int, device: str) -> None:
+    rng = np.random.default_rng(rows)
+    values = rng.integers(0, 100, rows).astype(dtype) if np.dtype(dtype).kind in "iu" else rng.normal(50, 30, rows)
+    values = values.astype(dtype)
+    for edges in (np.linspace(0, 100, 11), np.array([10, 20, 50]), np.sort(rng.uniform(-20, 120, 33))):
+        found = mw.stats.histogram(values, edges, device=device)
+        assert found.tolist() == np.histogram(values, edges)[0].tolist()
+
+
+@given(
+    st.sampled_from(["float32", "float64"]),
+    st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=9),
+    st.lists(st.floats(width=32, allow_nan=True), max_size=20),
+)
+def test_an_edge_and_its_neighbours_fall_where_comparison_says(dtype: str, cuts: list[float], more: list[float]) -> None:
+    edges = np.sort(np.array(cuts))
+    with np.errstate(over="ignore"):
+        near = edges.astype(dtype)
+        kind = near.dtype.type
+        sides = [near, np.nextafter(near, kind(-np.inf)), np.nextafter(near, kind(np.inf)), np.array(more, dtype=dtype)]
+    check(np.concatenate(sides), edges)
+
+
+@given(
+    st.sampled_from(["int64", "uint64"]),
+    st.lists(st.integers(-4, 4), min_size=2, max_size=6),
+    st.lists(st.integers(-6, 6), min_size=1, max_size=20),
+    st.sampled_from([0, 2**53, 2**60, 2**62]),
+    st.booleans(),
+)
+def test_integers_beyond_2_to_the_53_are_counted_one_by_one(
+    dtype: str, cuts: list[int], near: list[int], base: int, as_float: bool
+) -> None:
+    low = max(base, 6 if dtype == "uint64" else 0)
+    edges = np.array(sorted(low + c for c in cuts), dtype=dtype)
+    values = np.array([low + n for n in near], dtype=dtype)
+    check(values, edges.astype(np.float64) if as_float else edges)
+
+
+def test_integers_at_the_ends_of_their_type_meet_edges_beyond_it() -> None:
+    info = np.iinfo(np.int64)
+    values = np.array([info.min, info.min + 1, -1, 0, info.max - 1, info.max])
+    check(values, np.array([-(2.0**63), 0.0, 2.0**63]))
+    check(values, np.array([-1e30, 0.5, 1e30]))
+    check(values, np.array([2.0**63, 1e30]))
+    check(values.view(np.uint64), np.array([-1.0, 0.0, 2.0**63, 2.0**64]))
+
+
+@pytest.mark.parametrize("edges", [[0, 1, 1, 2], [1, 1], [0, 0, 0, 1], [0, 1, 1, 1]])
+def test_bins_of_no_width_count_as_numpys_do(edges: list[int]) -> None:
+    values = np.array([0, 0.5, 1, 1, 1.5, 2, -1, 3])
+    assert mw.stats.histogram(values, edges).tolist() == np.histogram(values, np.array(edges))[0].tolist()
+
+
+def test_the_last_bin_is_closed_and_the_others_are_not(device: str) -> None:
+    found = mw.stats.histogram([0, 1, 2, 3, -1, 4, None], [0, 1, 2, 3], device=device, full=True)
+    assert found.counts.tolist() == [1, 1, 2]
+    assert (found.below, found.above, found.missing, found.device) == (1, 1, 1, device)
+
+
+def test_infinities_and_minus_zero_are_ordinary_values() -> None:
+    values = np.array([-np.inf, np.inf, np.nan, -0.0, 0.0, 5e-324])
+    found = mw.stats.histogram(values, [0.0, 5e-324, 1.0], full=True)
+    assert found.counts.tolist() == [2, 1]
+    assert (found.below, found.above, found.missing) == (1, 1, 1)
+
+
+@given(
+    st.sampled_from(["float32", "float64", "int16", "int64"]),
+    st.integers(1, 50),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([None, (0, 10), (-3.5, 99.25), (0.1, 0.7)]),
+)
+def test_a_number_of_bins_makes_numpys_edges_and_counts(
+    dtype: str, bins: int, seed: int, limits: tuple[float, float] | None
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = (rng.normal(5, 10, 200) * 8).round(rng.integers(0, 4)).astype(dtype)
+    counts, edges = np.histogram(values, bins, limits)
+    found = mw.stats.histogram(values, bins, range=limits, full=True)
+    assert found.edges.tolist() == edges.tolist()
+    assert found.counts.tolist() == counts.tolist()
+    assert found.below + found.above + found.counts.sum() == 200
+
+
+def test_a_number_of_bins_covers_the_finite_values() -> None:
+    found = mw.stats.histogram([1.0, 2.0, float("inf"), float("nan"), None, 5.0], 4, full=True)
+    assert found.edges.tolist() == [1, 2, 3, 4, 5]
+    assert found.counts.tolist() == [1, 1, 0, 1]
+    assert (found.above, found.missing) == (1, 2)
+    assert mw.stats.histogram(np.empty(0), 3).tolist() == [0, 0, 0]
+    assert mw.stats.histogram([7, 7], 2).tolist() == np.histogram([7, 7], 2)[0].tolist()
+
+
+def test_columns_are_counted_at_once_and_as_alone() -> None:
+    values = np.random.default_rng(3).normal(size=(500, 3))
+    edges = np.linspace(-2, 2, 9)
+    found = mw.stats.histogram(values, edges)
+    assert found.shape == (8, 3)
+    assert found.dtype == np.int64
+    for i in range(3):
+        assert found[:, i].tolist() == np.histogram(values[:, i], edges)[0].tolist()
+    assert [h.below for h in mw.stats.histogram(values, edges, full=True)] == (values < -2).sum(axis=0).tolist()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_slices_and_threads_change_nothing(threads: int) -> None:
+    values = np.random.default_rng(4).normal(size=200_003)
+    table = pa.chunked_array([values[:70_001], values[70_001:]])
+    edges = np.linspace(-1, 1, 5)
+    assert mw.stats.histogram(table.slice(5, 150_000), edges, threads=threads).tolist() == (
+        np.histogram(values[5:150_005], edges)[0].tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("edges", "says"),
+    [
+        ([1, 0], "must increase"),
+        ([0.0, float("nan")], "must be finite"),
+        ([0.0, float("inf")], "must be finite"),
+        ([1.0], "at least two"),
+        ([[0, 1], [1, 2]], "one-dimensional"),
+        (["a", "b"], "numbers"),
+        (0, "at least one bin"),
+    ],
+)
+def test_edges_that_make_no_bins_are_refused_in_a_sentence(edges: Any, says: str) -> None:
+    with pytest.raises(mw.InputError, match=says):
+        mw.stats.histogram([1.0, 2.0], edges)
+
+
+def test_values_that_are_not_numbers_are_refused_in_a_sentence() -> None:
+    with pytest.raises(mw.InputError, match="numbers, dates or times are needed"):
+        mw.stats.histogram(["a"], 3)

@@ -1,0 +1,44 @@
+"""Every tolerance of the tests, with its reason. What is not here is compared exactly."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: KS against SciPy. Ours is one correctly rounded quotient (2^-54); SciPy subtracts two rounded ones (2^-54 each) and
+#: rounds the difference (2^-54): 4 * 2^-54 = 2.22e-16.
+KS: Final = 2.3e-16
+
+#: Sums over a few dozen bins of terms with logarithms (psi, kl, js, hellinger, tv): numpy and SciPy add in another
+#: order and know other logarithms to the last bit. Absolute below one, relative above.
+DIVERGENCE: Final = 1e-12
+
+#: Distances are square roots of divergences. Near 0 the root of a rounding error of 1e-16 is 1e-8.
+DISTANCE_NEAR_ZERO: Final = 2e-8
+
+#: Chi-square against SciPy, relative: a sum of squares over at most a few dozen bins.
+CHI_SQUARE: Final = 1e-11
+
+#: Wasserstein-1 against SciPy, which integrates in float64 over up to 10^5 sorted values: relative to the distance
+#: plus the spread of the data.
+WASSERSTEIN: Final = 1e-11
+
+#: How wide certified Wasserstein bounds may be on an exact grid, relative to the spread of the data. In a gap of the
+#: grid only F - G's mean is known where the window crosses the baseline, so the bounds are as wide as what one gap can
+#: hide; on the flights log that is far below this share.
+WASSERSTEIN_WIDTH: Final = 0.02
+
+#: Cramer-von Mises against SciPy, relative to the size of the terms it subtracts (n + m): SciPy's float64 ranks.
+CVM: Final = 1e-12
+
+#: Mean over the spread, and standard deviation, against NumPy's pairwise float64 sums, relative.
+MOMENTS: Final = 1e-12
+
+#: Moments counted with other cuts of the same rows, relative to the size of the moment: other rounding, same sum.
+MOMENTS_PARTITION: Final = 1e-11
+
+#: A gap of a quantile grid may hold this share of the baseline (DESIGN 3.1), and one row of slack for rounding.
+GAP_SHARE: Final = 1 / 2048
+HEAVY_SHARE: Final = 1 / 4096
+
+#: The oracle of the flights log, stored with 17 digits and checked to this by its own script.
+ORACLE: Final = 1e-12

@@ -1,0 +1,105 @@
+"""Real reports in a browser without a network: the demo's, and one of a log with a hostile category."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_report_page import Visit
+
+import modelwatch_gpu as mw
+from modelwatch_gpu import demo
+
+HOSTILE = "<script>alert(1)</script>"
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("demo") / "report.html"
+    demo.run().to_html(path)
+    return path
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Callable[..., Visit]]:
+    contexts = []
+
+    def go(path: Path, width: int = 1280) -> Visit:
+        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+        contexts.append(context)
+        context.route(re.compile("^(?!file:|data:)"), lambda route: route.abort())
+        return Visit(context.new_page(), path)
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_demo_opens_without_a_complaint_a_request_or_a_sideways_scroll(
+    opened: Any, demo_page: Path, width: int
+) -> None:
+    seen = opened(demo_page, width)
+    verdict = seen.verdict()
+    assert re.search(r"\d+ of 24 columns changed; \d+ need attention in the latest month, Dec 2013\.", verdict)
+    assert "have been off since Apr 2013." in verdict
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+@pytest.mark.parametrize(("column", "label"), [("temp", "37.9"), ("carrier", "UA"), ("tailnum", "not in the baseline")])
+def test_a_click_on_the_demo_opens_a_distribution_with_its_numbers(
+    opened: Any, demo_page: Path, column: str, label: str
+) -> None:
+    seen = opened(demo_page)
+    seen.cell(column, 3).click()
+    assert seen.canvas_size()["height"] > 100
+    panel = seen.page.locator(".panel")
+    assert panel.get_attribute("aria-label") == f"{column} in Jul 2013"
+    panel.locator("summary").click()
+    assert label in panel.inner_text()
+    assert "dictionary<" not in seen.page.locator("body").inner_text()
+    assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+def test_the_page_and_the_report_agree_on_every_verdict(opened: Any, demo_page: Path) -> None:
+    seen = opened(demo_page)
+    report = demo.run()
+    worst: dict[tuple[str, int], str] = {}
+    at = {w.second: i for i, w in enumerate(report.windows)}
+    for f in report.findings:  # worst first
+        worst.setdefault((f.column, at[f.start]), f.severity)
+    cells = seen.page.evaluate(
+        "[...document.querySelectorAll('[data-testid=cell]')].map("
+        "(c) => [c.dataset.column, Number(c.dataset.window), c.dataset.severity])"
+    )
+    assert len(cells) == 25 * 9
+    for column, window, severity in cells:
+        expected = worst.get((column, window), "none")
+        assert severity == expected, (column, window)
+
+
+def test_a_category_of_a_real_log_that_is_named_like_a_script_shows_as_text(opened: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for name, share in (("reference", 0.2), ("production", 0.7)):
+        sky = np.where(rng.random(2000) < share, HOSTILE, "clear")
+        pq.write_table(pa.table({"sky": pa.array(sky).dictionary_encode()}), tmp_path / f"{name}.parquet")
+    report = mw.compare(tmp_path / "reference.parquet", tmp_path / "production.parquet")
+    report.to_html(tmp_path / "report.html", title=HOSTILE)
+    seen = opened(tmp_path / "report.html")
+    seen.cell("sky", 0).click()
+    seen.canvas_size()
+    seen.page.locator("summary").click()
+    assert seen.page.locator(".numbers").get_by_text(HOSTILE, exact=True).is_visible()
+    assert f"'{HOSTILE}' went from" in seen.page.get_by_test_id("findings").inner_text()
+    assert seen.page.title() == HOSTILE
+    assert seen.page.locator("script").count() == 3
+    assert seen.is_quiet(), seen.complaints
