@@ -14,7 +14,7 @@
 namespace modelwatch {
 
 /// Slots of a categorical column: null, `other` (beyond a cap), then the baseline's categories by their bytes.
-/// On the coarse grid: null, other, unseen, then the categories kept apart.
+/// On the coarse grid: null, other (what a capped baseline may have held), unseen, then the categories kept apart.
 inline constexpr std::uint32_t kNullSlot = 0;
 inline constexpr std::uint32_t kOtherSlot = 1;
 inline constexpr std::uint32_t kFirstCategory = 2;

@@ -83,8 +83,8 @@ LONG_WORK = {
         from modelwatch_gpu import _core, keys
         grid = _core.Grid(keys.DOMAINS["int64"], keys.keys_of(np.arange(100), "int64"))
         empty = np.empty(0, np.uint32)
-        one = dict(grid=grid, to_fine=empty, fine_slots=grid.slots, to_coarse=empty, coarse_slots=0, gap_shift=0, pivot=0)
-        plans = [_core.NumericPlan(**one) for _ in range(16)]
+        maps = dict(to_fine=empty, fine_slots=grid.slots, to_coarse=empty, coarse_slots=0, gap_shift=0)
+        plans = [_core.NumericPlan(grid=grid, pivot=0, **maps) for _ in range(16)]
         counter = _core.Counter(plans, [_core.SetPlan(coarse=False, moments=True)])
         batch = pa.RecordBatch.from_arrays([pa.array(np.arange(1 << 20))] * 16, names=[str(i) for i in range(16)])
         begin()

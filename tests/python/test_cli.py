@@ -104,7 +104,9 @@ def test_fit_says_what_it_took_the_columns_for_and_equal_data_give_equal_bytes(
     done = run("fit", flights.reference, "-o", "again.mwb", *ARGUMENTS, "--threads", 1, cwd=here)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Column 'label' is taken as label because of its name" in done.stdout
-    assert re.search(r"Wrote again\.mwb: 77,911 rows, 25 columns \(.* numeric ones exact\), [\d.]+ [KM]iB\.\n$", done.stdout)
+    assert re.search(
+        r"Wrote again\.mwb: 77,911 rows, 25 columns \(.* numeric ones exact\), [\d.]+ [KM]iB\.\n$", done.stdout
+    )
     assert (here / "again.mwb").read_bytes() == baseline.read_bytes()
 
 
@@ -173,7 +175,10 @@ def test_a_pattern_a_folder_and_a_list_are_the_same_log(call: Any, here: Path, b
 def test_checks_from_a_file_replace_the_default_ones(call: Any, here: Path, baseline: Path, flights: Any) -> None:
     (here / "checks.json").write_text('[{"measure": "psi", "columns": ["temp", "dewp"], "alert": 0.25}]')
     done = call("compare", baseline, flights.months[0], "--checks", "checks.json", "--json", "-")
-    assert {(f["check"], f["column"]) for f in json.loads(done.stdout)["findings"]} == {("psi", "temp"), ("psi", "dewp")}
+    assert {(f["check"], f["column"]) for f in json.loads(done.stdout)["findings"]} == {
+        ("psi", "temp"),
+        ("psi", "dewp"),
+    }
 
 
 def test_a_reference_log_may_stand_for_its_baseline(call: Any, flights: Any) -> None:
@@ -364,7 +369,9 @@ def test_a_disk_that_fails_late_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    is_one_line(call("fit", flights.reference, "-o", "b.mwb", "-q"), "b.mwb: cannot be written (No space left on device)")
+    is_one_line(
+        call("fit", flights.reference, "-o", "b.mwb", "-q"), "b.mwb: cannot be written (No space left on device)"
+    )
     assert os.listdir(here) == ["b.mwb"]
     assert (here / "b.mwb").read_text() == "old"
 

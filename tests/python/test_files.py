@@ -55,7 +55,10 @@ def test_a_baseline_saved_loaded_and_saved_again_has_the_same_bytes_and_measures
     again.save(tmp_path / "b.mwb")
     assert (tmp_path / "a.mwb").read_bytes() == (tmp_path / "b.mwb").read_bytes() == baseline.to_bytes()
     assert again.fingerprint == baseline.fingerprint
-    assert mw.compare(again, log(300, 1), window="1mo").to_json() == mw.compare(baseline, log(300, 1), window="1mo").to_json()
+    assert (
+        mw.compare(again, log(300, 1), window="1mo").to_json()
+        == mw.compare(baseline, log(300, 1), window="1mo").to_json()
+    )
     assert mw.compare(tmp_path / "a.mwb", log(9, 1)).to_json() == mw.compare(baseline, log(9, 1)).to_json()
 
 
@@ -104,7 +107,9 @@ def test_every_byte_that_is_changed_is_noticed(small: bytes, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("what", ["baseline", "profile"])
-def test_a_file_cut_short_or_continued_is_refused_with_its_name(what: str, baseline: mw.Baseline, tmp_path: Path) -> None:
+def test_a_file_cut_short_or_continued_is_refused_with_its_name(
+    what: str, baseline: mw.Baseline, tmp_path: Path
+) -> None:
     whole = baseline.to_bytes() if what == "baseline" else profile_of(baseline).to_bytes()
     load: Callable[[Path], Any] = mw.Baseline.load if what == "baseline" else mw.Profile.load
     path = tmp_path / "cut"
@@ -118,7 +123,9 @@ def test_a_file_cut_short_or_continued_is_refused_with_its_name(what: str, basel
         load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"ARROW1\0\0", b'"sha256": "', b'"sha256": "' + b"0" * 64, b"PK\3\4" * 99, b"\0" * 9999])
+@pytest.mark.parametrize(
+    "content", [b"", b"ARROW1\0\0", b'"sha256": "', b'"sha256": "' + b"0" * 64, b"PK\3\4" * 99, b"\0" * 9999]
+)
 def test_something_else_is_refused_with_its_name(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "else.mwb"
     path.write_bytes(content)
@@ -179,7 +186,9 @@ def hostile_changes(raw: bytes, kind: str) -> list[tuple[str, Callable[[dict[str
     out: list[tuple[str, Callable[[dict[str, Any], Arrays], None]]] = []
     for name, array in arrays.items():
         out.append((f"without {name}", lambda h, a, n=name: a.pop(n)))
-        out.append((f"longer {name}", lambda h, a, n=name: a.update({n: np.append(a[n], a[n][-1:] if len(a[n]) else 7)})))
+        out.append(
+            (f"longer {name}", lambda h, a, n=name: a.update({n: np.append(a[n], a[n][-1:] if len(a[n]) else 7)}))
+        )
         if len(array):
             top = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else np.nan
             out.append((f"huge {name}", lambda h, a, n=name, t=top: a.update({n: np.full_like(a[n], t)})))
@@ -193,7 +202,9 @@ def hostile_changes(raw: bytes, kind: str) -> list[tuple[str, Callable[[dict[str
 
 
 @pytest.mark.parametrize("kind", ["baseline", "profile"])
-def test_a_well_sealed_file_with_hostile_content_is_refused_or_compared_but_never_breaks(kind: str, tmp_path: Path) -> None:
+def test_a_well_sealed_file_with_hostile_content_is_refused_or_compared_but_never_breaks(
+    kind: str, tmp_path: Path
+) -> None:
     table = pa.table({"x": [1.5, 2.5, None, -8.0], "t": ["a", "b", "a", "c"]})
     baseline = mw.Baseline.fit(table)
     profile = mw.Profile.count(baseline, pa.table({"x": [1.5, 2.0, 9.0, -9.0], "t": ["a", "new", None, "c"]}))

@@ -47,7 +47,9 @@ def results(report: mw.Report) -> dict[tuple[str, str], Result]:
 
 def test_there_is_a_window_for_every_month_with_every_row_of_its_file(report: mw.Report) -> None:
     assert {(w.start or "")[:7]: w.rows for w in report.windows} == {m: int(EXPECTED[m]["rows"]) for m in EXPECTED}
-    assert [w.label for w in report.windows] == [f"{m} 2013" for m in ("Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")]
+    assert [w.label for w in report.windows] == [
+        f"{m} 2013" for m in ("Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    ]
 
 
 @pytest.mark.parametrize("month", EXPECTED)

@@ -135,9 +135,7 @@ def test_arrow_json_and_pandas_hold_the_same_numbers(report: mw.Report) -> None:
     assert tables.profile.num_rows == tables.drift.num_rows == len(found["profile"])
     assert tables.findings.num_rows == len(found["findings"])
     assert tables.findings["reason"].to_pylist() == [f["reason"] for f in found["findings"]]
-    ks = {
-        (m["window"], str(m["segment"]), m["column"]): m["value"] for m in found["measures"] if m["measure"] == "ks"
-    }
+    ks = {(m["window"], str(m["segment"]), m["column"]): m["value"] for m in found["measures"] if m["measure"] == "ks"}
     for row in tables.drift.to_pylist():
         segment = None if row["segment_key"] is None else {row["segment_key"]: row["segment_value"]}
         assert row["ks"] == ks.get((row["window"], str(segment), row["column"]))
@@ -192,11 +190,22 @@ def test_a_window_without_rows_is_not_enough_data_for_every_check(report: mw.Rep
 # ---- sentences -------------------------------------------------------------------------------------------------------
 
 COLUMN = NumericColumn(
-    "x", "feature", "double", "float64", np.empty(0, np.uint64), np.empty(0, np.uint32), np.empty(0, np.uint32), (), True, 0
+    "x",
+    "feature",
+    "double",
+    "float64",
+    np.empty(0, np.uint64),
+    np.empty(0, np.uint32),
+    np.empty(0, np.uint32),
+    (),
+    True,
+    0,
 )
 
 
-def reason(check: Check, value: float, *, n: int = 1000, effect: Effect | None = None, shift: Any = None, **more: float) -> str:
+def reason(
+    check: Check, value: float, *, n: int = 1000, effect: Effect | None = None, shift: Any = None, **more: float
+) -> str:
     """What `judge` says of a measure with this value."""
     values = {name: Value.exact(number, n) for name, number in {check.measure: value, **more}.items()}
     effects = {check.measure: effect} if effect else {}
@@ -218,7 +227,8 @@ def test_the_reason_of_a_number_says_where_the_mean_went() -> None:
         "KS distance 0.05 is within the warning threshold 0.1; the mean went from 1,016.8 to 1,016.9 (+0.01 sd)."
     )
     assert reason(KS, 0.15, shift=Shift("mean", 5.0, 5.01, share=False), mean_shift=0.01, sd_ratio=2.0) == (
-        "The mean stayed near 5.01, the standard deviation is 2 times the baseline's; KS distance 0.150, warning above 0.1."
+        "The mean stayed near 5.01, the standard deviation is 2 times the baseline's; "
+        "KS distance 0.150, warning above 0.1."
     )
 
 

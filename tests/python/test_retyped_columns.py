@@ -109,17 +109,16 @@ def test_integer_categories_as_floats_with_missing_rows_are_the_same_categories(
         assert number(result.values["missing"]) == 1 / 5
 
 
-@pytest.mark.parametrize(("left", "right"), [("int16", "int64"), ("int64", "uint64"), ("uint64", "int64"), ("int64", "int8")])
+@pytest.mark.parametrize(
+    ("left", "right"), [("int16", "int64"), ("int64", "uint64"), ("uint64", "int64"), ("int64", "int8")]
+)
 def test_integers_of_another_width_are_compared_to_the_last_one(left: str, right: str) -> None:
     top = min(np.iinfo(left).max, np.iinfo(right).max)
     a = np.array([top, top - 1, top - 2, 0] * 9, dtype=left)
     b = np.array([top, top, top - 1, 0, 1], dtype=right)
     found = result_of(fitted(a), b).values["ks"]
-    assert found.value == mw.stats.ks((a - left_zero(a)).tolist(), b.tolist()) == found.upper
-
-
-def left_zero(a: Array) -> Array:
-    return np.zeros_like(a)
+    at = {v: i for i, v in enumerate(sorted({*a.tolist(), *b.tolist()}))}
+    assert found.value == found.upper == mw.stats.ks([at[v] for v in a.tolist()], [at[v] for v in b.tolist()])
 
 
 @pytest.mark.parametrize(
@@ -152,8 +151,10 @@ def test_timestamps_of_other_units_and_zones_are_the_same_instants(unit: str, zo
         baseline = mw.Baseline.fit(pa.table({"x": pa.array(MOMENTS_IN_TIME, pa.timestamp(own, "UTC"))}), roles=roles)
         assert baseline.columns[0].kind == "numeric"
         later = pa.array(MOMENTS_IN_TIME[10:], pa.timestamp("us")).cast(pa.timestamp(unit))
-        current = later.cast(pa.timestamp(unit, zone)) if zone in (None, "UTC") else later.cast(pa.int64()).cast(
-            pa.timestamp(unit, zone)
+        current = (
+            later.cast(pa.timestamp(unit, zone))
+            if zone in (None, "UTC")
+            else later.cast(pa.int64()).cast(pa.timestamp(unit, zone))
         )
         assert number(result_of(baseline, current).values["ks"]) == 10 / 40
 
@@ -207,7 +208,7 @@ def test_what_is_no_number_is_named_and_the_rest_of_the_report_comes_out(current
     report = mw.compare(mw.Baseline.fit(reference), reference.set_column(0, "x", current))
     findings = {(f.column, f.check): f for f in report.findings}
     assert findings["x", "present"].severity == "alert"
-    assert findings["x", "present"].reason == "Column 'x''s type cannot be compared with the baseline's."
+    assert "cannot be compared with the baseline" in findings["x", "present"].reason
     assert ("x", "ks") not in findings
     assert findings["y", "ks"].severity == findings["text", "js_distance"].severity == "ok"
     assert not report.ok
@@ -217,10 +218,8 @@ def test_what_is_no_number_is_named_and_the_rest_of_the_report_comes_out(current
 
 def text_kinds(words: list[str | None]) -> dict[str, pa.Array | pa.ChunkedArray]:
     plain = pa.array(words, pa.string())
-    unused = pa.DictionaryArray.from_arrays(pa.array([2, 0, 1], pa.int8()).take(pa.array([0, 1, 2])), ["b", "c", "a"])
-    assert len(unused) == 3
     half = len(words) // 2
-    kinds: dict[str, pa.Array | pa.ChunkedArray] = {
+    return {
         "string": plain,
         "large_string": plain.cast(pa.large_string()),
         "string_view": plain.cast(pa.string_view()),
@@ -247,7 +246,6 @@ def text_kinds(words: list[str | None]) -> dict[str, pa.Array | pa.ChunkedArray]
             [plain[:half].dictionary_encode(), plain[half:].dictionary_encode()]
         ),
     }
-    return kinds
 
 
 WORDS: list[str | None] = ["a", "b", None, "new", "a", "", "a", None, "b", "new"]

@@ -39,8 +39,13 @@ VALUES = st.lists(st.floats(-1e6, 1e6, width=32).map(lambda x: round(x, 1)), min
 
 
 @given(VALUES, VALUES, st.sampled_from(["float64", "int64", "int8"]))
-def test_psi_and_js_are_what_numpy_and_scipy_make_of_decile_bins(left: list[float], right: list[float], dtype: str) -> None:
-    a, b = (np.array(v).clip(-128, 127).astype(dtype) if dtype == "int8" else np.array(v).astype(dtype) for v in (left, right))
+def test_psi_and_js_are_what_numpy_and_scipy_make_of_decile_bins(
+    left: list[float], right: list[float], dtype: str
+) -> None:
+    a, b = (
+        np.array(v).clip(-128, 127).astype(dtype) if dtype == "int8" else np.array(v).astype(dtype)
+        for v in (left, right)
+    )
     assert mw.stats.psi(a, b) == pytest.approx(psi(a, b), rel=DIVERGENCE, abs=DIVERGENCE)
     wanted = jensenshannon(*decile_shares(a, b), base=2)
     assert mw.stats.js_distance(a, b) == pytest.approx(wanted, rel=DIVERGENCE, abs=DISTANCE_NEAR_ZERO)

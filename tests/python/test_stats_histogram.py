@@ -64,7 +64,9 @@ def test_counts_are_numpys_for_random_values(dtype: str, rows: int, device: str)
     st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=9),
     st.lists(st.floats(width=32, allow_nan=True), max_size=20),
 )
-def test_an_edge_and_its_neighbours_fall_where_comparison_says(dtype: str, cuts: list[float], more: list[float]) -> None:
+def test_an_edge_and_its_neighbours_fall_where_comparison_says(
+    dtype: str, cuts: list[float], more: list[float]
+) -> None:
     edges = np.sort(np.array(cuts))
     with np.errstate(over="ignore"):
         near = edges.astype(dtype)

@@ -15,6 +15,7 @@ from example_view import EMPTY, HOSTILE, calm_view, daily_view, example_view, no
 
 from modelwatch_gpu.report.html import render_html
 
+
 class Elements(HTMLParser):
     """Every start tag of a page with its attributes, and the text of its scripts."""
 

@@ -11,6 +11,9 @@ from modelwatch_gpu.measures.evaluate import Result
 from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.value import REASONS
 
+#: A sample is small where chance alone reaches this share of the first threshold (in 1% of windows without drift).
+CHANCE_SHARE: Final = 0.5
+
 #: Severities, worst first.
 SEVERITIES: Final = ("alert", "warning", "not_enough_data", "ok")
 
@@ -116,11 +119,24 @@ def judge(check: Check, result: Result) -> Finding | None:
             f"Only {value.n} {'row has' if value.n == 1 else 'rows have'} a value; a verdict needs {check.min_rows}.",
         )
     judged = effect.value if effect is not None else value.value if value.lower is None else value.lower
+    certain = judged
+    assert first is not None
+    # Where chance alone comes near the threshold, only what chance cannot explain is evidence.
+    if effect is not None and effect.chance > first * CHANCE_SHARE:
+        certain = min(judged, effect.lower)
     severity, threshold = "ok", first
-    if check.warn is not None and judged > check.warn:
+    if check.warn is not None and certain > check.warn:
         severity, threshold = "warning", check.warn
-    if check.alert is not None and judged > check.alert:
+    if check.alert is not None and certain > check.alert:
         severity, threshold = "alert", check.alert
+    if effect is not None and severity == "ok" and certain < judged:
+        name = _SHORT_NAMES.get(check.measure, MEASURES[check.measure].title)
+        return finding(
+            "not_enough_data",
+            judged,
+            first,
+            f"{name} {judged:.3g}, but chance alone can add {effect.chance:.2g} to samples this small.",
+        )
     return finding(severity, judged, threshold, _sentence(check, judged, severity, threshold, result))
 
 

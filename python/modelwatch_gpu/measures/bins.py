@@ -101,6 +101,15 @@ def psi_floor(bins: int, n: int, m: int) -> float:
     return (bins - 1) * (1 / n + 1 / m)
 
 
+def chance_excess(bins: int) -> float:
+    """How far chi-square with B-1 degrees of freedom lies above its mean at the 99% point, as a share of the mean.
+
+    Wilson and Hilferty's approximation (1931): k (1 - 2/(9k) + 2.3263 sqrt(2/(9k)))^3.
+    """
+    k = max(1, bins - 1)
+    return float((1 - 2 / (9 * k) + 2.3263478740408408 * np.sqrt(2 / (9 * k))) ** 3) - 1
+
+
 #: Measures of two histograms, by id.
 BIN_MEASURES = {
     "psi": psi,

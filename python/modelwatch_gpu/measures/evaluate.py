@@ -23,11 +23,17 @@ OTHER_LABEL = "(other)"
 
 @dataclass(frozen=True)
 class Effect:
-    """A divergence freed of what noise adds on average (DESIGN 3.9): ``value`` is judged, ``raw`` stands beside it."""
+    """A divergence freed of what noise adds on average (DESIGN 3.9): ``value`` is judged, ``raw`` stands beside it.
+
+    ``chance``: what ``value`` exceeds in 1% of pairs of samples of one distribution. ``lower``: what is left of it when
+    chance has added that much. Both take rows as independent.
+    """
 
     value: float
     raw: float
     noise_floor: float
+    chance: float = 0.0
+    lower: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,8 @@ def _numeric_effects(
     effects = _bin_effects(numeric.bin_counts(column, base), numeric.bin_counts(column, ours))
     ks = values["ks"].value
     if ks is not None:
-        effects["ks"] = Effect(ks, ks, rank.ks_noise(n, m))
+        chance = rank.ks_chance(n, m)
+        effects["ks"] = Effect(ks, ks, rank.ks_noise(n, m), chance, max(0.0, ks - chance))
     shift = None
     if base.moments is not None and ours.moments is not None and base.moments[0] and ours.moments[0]:
         pivot = _pivot(column)
@@ -232,11 +239,20 @@ def _bin_effects(p: bins.Counts, q: bins.Counts) -> dict[str, Effect]:
     n, m = int(p.sum()), int(q.sum())
     js, js_floor = bins.js_divergence(p, q), bins.js_floor(used, n, m)
     psi, psi_floor = bins.psi(p, q), bins.psi_floor(used, n, m)
+    excess = bins.chance_excess(used)
+    divergence = _freed(js, js_floor, excess)
+    numbers = (divergence.value, divergence.raw, divergence.noise_floor, divergence.chance, divergence.lower)
     return {
-        "js_divergence": Effect(max(0.0, js - js_floor), js, js_floor),
-        "js_distance": Effect(float(np.sqrt(max(0.0, js - js_floor))), float(np.sqrt(js)), float(np.sqrt(js_floor))),
-        "psi": Effect(max(0.0, psi - psi_floor), psi, psi_floor),
+        "js_divergence": divergence,
+        "js_distance": Effect(*(float(np.sqrt(x)) for x in numbers)),
+        "psi": _freed(psi, psi_floor, excess),
     }
+
+
+def _freed(raw: float, floor: float, excess: float) -> Effect:
+    """A divergence that is like chi-square under chance: ``floor`` on average, ``floor * excess`` beyond it in 1%."""
+    value = max(0.0, raw - floor)
+    return Effect(value, raw, floor, floor * excess, max(0.0, value - floor * excess))
 
 
 def _category_effects(

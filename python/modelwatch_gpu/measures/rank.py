@@ -59,6 +59,14 @@ def ks_noise(n: int, m: int) -> float:
     return 0.8687311606361592 * float(np.sqrt((n + m) / (n * m)))
 
 
+def ks_chance(n: int, m: int) -> float:
+    """What D exceeds in 1% of pairs of samples of one continuous distribution: 1.6276 sqrt((n+m)/(nm)).
+
+    The 99% point of the Kolmogorov distribution (Smirnov 1948).
+    """
+    return 1.6276 * float(np.sqrt((n + m) / (n * m)))
+
+
 def cvm(baseline: Counts, current: Counts) -> Value:
     """Two-sample Cramer-von Mises statistic T with mid-ranks, as ``scipy.stats.cramervonmises_2samp`` (Anderson 1962).
 

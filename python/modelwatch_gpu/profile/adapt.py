@@ -79,7 +79,7 @@ def _as_text(values: pa.Array) -> pa.Array:
 
 
 def _number_text(value: float | None) -> str | None:
-    if value is None:
+    if value is None or value != value:  # NaN is missing, as everywhere
         return None
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 

@@ -86,6 +86,7 @@ class _FileCounter:
         spec = self.spec
         extra = [n for n in (spec.timestamp, spec.segment) if n is not None and n in self.file.schema.names]
         wanted = list(dict.fromkeys([c.name for c in self.columns] + extra))
+        wanted = wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
         batches = read_ahead(self.file.batches(wanted))
         try:
             for batch in batches:

@@ -1,0 +1,207 @@
+"""The pages under docs/ and the README say what the code does: lists are compared, examples are run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import modelwatch_gpu as mw
+from modelwatch_gpu.checks import DEFAULT_CHECKS
+from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.value import REASONS
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("fit", "compare", "demo", "doctor", "version")
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all table rows, headings and rules left out."""
+    tables = [line.strip().strip("|").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in cells] for cells in tables if not set("".join(cells)) <= set("-:| ")]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([\w.]+)`", cell)
+
+
+def section(text: str, heading: str) -> str:
+    found = re.search(rf"^{re.escape(heading)}$(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def report() -> mw.Report:
+    day = pa.array(["2024-01-01", "2024-01-02"] * 40).cast(pa.timestamp("us"))
+    log = pa.table({"ts": day, "x": [1.5, 2.5] * 40, "side": ["a", "b"] * 40})
+    return mw.compare(log, log, window="1d", segments=["side"])
+
+
+# ---- docs/measures.md ------------------------------------------------------------------------------------------------
+
+
+def test_every_measure_has_its_row_and_every_row_its_measure() -> None:
+    text = page("docs/measures.md").split("### What a check judges")
+    defined = [row for part in (text[0], text[1].split("\n## ", 1)[1]) for row in rows(part) if names(row[0])]
+    ids = [names(row[0])[0] for row in defined]
+    assert sorted(ids) == sorted(MEASURES)
+    for row in defined:
+        assert all(len(cell) > 2 for cell in row[1:3]), row
+
+
+def test_the_page_of_measures_names_the_reasons_and_the_default_checks() -> None:
+    text = page("docs/measures.md")
+    for reason in REASONS:
+        assert f"`{reason}`" in text
+    stated = {row[0].strip("`"): row[2:] for row in rows(section(text, "### What a check judges"))[1:]}
+    assert stated.keys() == {c.measure for c in DEFAULT_CHECKS}
+    for check in DEFAULT_CHECKS:
+        numbers = [float(re.findall(r"[\d.]+", cell)[0]) for cell in stated[check.measure]]
+        scale = 100 if check.measure in ("missing_change", "unseen") else 1
+        assert check.warn is not None
+        assert check.alert is not None
+        assert numbers == pytest.approx([scale * check.warn, scale * check.alert])
+
+
+# ---- docs/report.md --------------------------------------------------------------------------------------------------
+
+
+def fields(text: str, after: str) -> set[str]:
+    """Names in the first column of the table that follows a line."""
+    table = text.split(after, 1)[1].split("\n\n|", 1)[1].split("\n\n", 1)[0]
+    return {name for row in rows("|" + table)[1:] for name in names(row[0])}
+
+
+def test_the_page_of_the_report_has_the_keys_of_real_json(report: mw.Report) -> None:
+    text, found = page("docs/report.md"), json.loads(report.to_json())
+    assert fields(text, "## JSON") == set(found)
+    assert fields(text, "\n`baseline`:") == set(found["baseline"])
+    for name in ("windows", "profile", "findings"):
+        keys = {key for row in found[name] for key in row}
+        assert fields(text, f"\n`{name}[]`") == keys, name
+    assert fields(text, "\n`measures[]`") == {key for row in found["measures"] for key in row} | {"reason"}
+
+
+def test_the_page_of_the_report_has_the_columns_and_types_of_real_tables(report: mw.Report) -> None:
+    stated = {names(row[0])[0]: row[1] for row in rows(section(page("docs/report.md"), "## Arrow"))[1:]}
+    for name, table in report.to_arrow()._asdict().items():
+        groups = re.findall(r"((?:`\w+`(?:, )?)+) \((\w+)", stated[name])
+        said = {column: kind for group, kind in groups for column in names(group)}
+        if name == "drift":
+            for measure in MEASURES:
+                if measure != "row_count":
+                    said |= {f"{measure}{end}": "double" for end in ("", "_lower", "_upper")}
+        assert said == {field.name: str(field.type) for field in table.schema}, name
+
+
+# ---- docs/cli.md -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, str]:
+    script = "import sys; from modelwatch_gpu.cli import main; sys.argv[0] = 'modelwatch'; main()"
+    return {
+        command: subprocess.run(
+            [sys.executable, "-c", script, command, "--help"], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+        for command in COMMANDS
+    }
+
+
+def test_the_page_of_the_command_has_the_options_of_its_help(helps: dict[str, str]) -> None:
+    text = page("docs/cli.md")
+    for command, shown in helps.items():
+        heading = next(line for line in text.splitlines() if line.startswith(f"## `modelwatch {command}"))
+        own = section(text, heading)
+        stated = set(re.findall(r"--[a-z-]+", "".join(row[0] for row in rows(own))))
+        offered = set(re.findall(r"^\s+(?:-\w, )?(--[a-z-]+)", shown, re.MULTILINE)) - {"--help"}
+        assert stated == offered, command
+    assert set(re.findall(r"`modelwatch (\w+)[` ]", "".join(re.findall(r"^## .*", text, re.MULTILINE)))) == set(
+        COMMANDS
+    )
+
+
+def test_the_page_of_the_command_has_every_environment_variable_of_the_sources() -> None:
+    sources = [*ROOT.glob("python/modelwatch_gpu/**/*.py"), *ROOT.glob("cpp/**/*.cpp")]
+    reads = re.compile(r"(?:environ(?:\.get\(|\[)|getenv\()\"(MODELWATCH_[A-Z]+)\"")
+    used = {name for path in sources for name in reads.findall(path.read_text(encoding="utf-8"))}
+    assert used
+    stated = {name for row in rows(section(page("docs/cli.md"), "## Environment variables")) for name in names(row[0])}
+    assert stated == used
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    from modelwatch_gpu import cli
+
+    stated = [int(row[0]) for row in rows(section(page("docs/cli.md"), "## Exit codes"))[1:]]
+    assert stated == [cli.DONE, cli.ALERTS, cli.BAD_INPUT, cli.BROKEN]
+
+
+@pytest.mark.parametrize("option", ["checks", "roles"])
+def test_the_files_that_the_page_shows_are_read(option: str, tmp_path: Path) -> None:
+    from modelwatch_gpu.checks.check import checks_from_file
+
+    blocks = re.findall(r"```toml\n(.*?)```", page("docs/cli.md"), re.DOTALL)
+    path = tmp_path / "file.toml"
+    path.write_text(next(b for b in blocks if ("[[checks]]" in b) == (option == "checks")))
+    if option == "checks":
+        assert [c.measure for c in checks_from_file(path)] == ["psi"]
+    else:
+        assert mw.Roles.from_file(path).timestamp == "ts"
+
+
+# ---- README.md and examples ------------------------------------------------------------------------------------------
+
+
+def run_script(path: Path, *args: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, str(path), *args], cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_example_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL)
+    assert len(code.splitlines()) <= 24
+    (tmp_path / "example.py").write_text(code)
+    said = run_script(tmp_path / "example.py", cwd=tmp_path).splitlines()
+    assert said[0].startswith("Report(255,987 rows, 9 windows")
+    assert said[1].startswith("temp alert The mean went from")
+    assert said[-2].endswith("rows, alerts")
+    assert said[-1] == "0.5"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["baseline.mwb", "example.py", "report.html", "report.json"]
+
+
+def test_the_flights_example_runs(tmp_path: Path) -> None:
+    said = run_script(ROOT / "examples" / "flights.py", str(tmp_path), cwd=ROOT)
+    assert said.splitlines()[-1].startswith("Wrote flights.mwb, flights.json and flights.html")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["flights.html", "flights.json", "flights.mwb"]
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", *(f"docs/{p}.md" for p in ("cli", "measures", "report", "privacy"))]
+)
+def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page(name)):
+        assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+def test_the_picture_of_the_readme_is_small(tmp_path: Any) -> None:
+    picture = (ROOT / "docs" / "images" / "report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 300_000
+    assert int.from_bytes(picture[16:20], "big") == 1280
