@@ -341,3 +341,22 @@ def test_the_page_says_types_as_people_do_and_draws_what_was_judged(report: mw.R
     assert side["type"] == "string (dictionary)"
     assert HOSTILE not in side["distribution"]["labels"]
     assert side["distribution"]["windows"][5][side["distribution"]["labels"].index("not in the baseline")] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("measure", "sample", "severity"),
+    [
+        ("mean_shift", [-5.0, -4.0, -3.0] * 20, "alert"),
+        ("mean_shift", [0.9, 2.0, 3.1] * 20, "ok"),
+        ("sd_ratio", [2.0, 2.0, 2.01] * 20, "alert"),
+        ("sd_ratio", [2.0] * 60, "alert"),
+        ("sd_ratio", [-20.0, 2.0, 24.0] * 20, "alert"),
+    ],
+)
+def test_a_measure_of_two_directions_is_judged_by_how_far_it_went(
+    measure: str, sample: list[float], severity: str
+) -> None:
+    check = mw.Check(measure, warn=1.5, alert=2)
+    report = mw.compare(pa.table({"x": [1.0, 2.0, 3.0] * 20}), pa.table({"x": sample}), checks=[check])
+    assert [f.severity for f in report.findings] == [severity]
+    report.to_json()

@@ -15,7 +15,7 @@ from tolerances import MOMENTS_PARTITION
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.measures import categorical, numeric
-from modelwatch_gpu.profile import parts, planner
+from modelwatch_gpu.profile import fit, parts, planner
 from modelwatch_gpu.profile.columns import COARSE_UNSEEN, OTHER_SLOT, NumericColumn
 from modelwatch_gpu.profile.parts import UNTIMED, Part
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable
@@ -296,9 +296,12 @@ def test_a_small_cap_ends_in_the_same_state_for_any_order(
     assert int(coarse.of_group(0, 5)[COARSE_UNSEEN]) == len(values) - 5
 
 
-def test_a_baseline_that_kept_only_some_categories_says_how_much_may_be_unseen() -> None:
+def test_a_baseline_that_kept_only_some_categories_says_how_much_may_be_unseen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fit, "CATEGORY_CAP", 10)
     names = new_values(60)
-    baseline = mw.Baseline.fit(text_log([*names, "a"]), roles=mw.Roles(timestamp="when"), exact_up_to=10)
+    baseline = mw.Baseline.fit(text_log([*names, "a"]), roles=mw.Roles(timestamp="when"))
     part = assert_same_for_any_order(baseline, [*names, "never seen", "nor this"], 7)
     assert part.rows == 62
     found = mw.compare(baseline, text_log([*names, "never seen", "nor this"])).results[0].values

@@ -9,13 +9,16 @@ from typing import Final
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.measures.evaluate import Result
 from modelwatch_gpu.measures.registry import MEASURES
-from modelwatch_gpu.measures.value import REASONS
+from modelwatch_gpu.measures.value import REASONS, Value
 
 #: A sample is small where chance alone reaches this share of the first threshold (in 1% of windows without drift).
 CHANCE_SHARE: Final = 0.5
 
 #: Severities, worst first.
 SEVERITIES: Final = ("alert", "warning", "not_enough_data", "ok")
+
+#: A standard deviation of 0 is this small a share of the baseline's: a report holds no infinity.
+_SMALLEST_RATIO: Final = 1e-9
 
 #: Short for a sentence; the others go by their title.
 _SHORT_NAMES: Final = {
@@ -118,7 +121,7 @@ def judge(check: Check, result: Result) -> Finding | None:
             first,
             f"Only {value.n} {'row has' if value.n == 1 else 'rows have'} a value; a verdict needs {check.min_rows}.",
         )
-    judged = effect.value if effect is not None else value.value if value.lower is None else value.lower
+    judged = effect.value if effect is not None else _size_of(check.measure, value)
     certain = judged
     assert first is not None
     # Where chance alone comes near the threshold, only what chance cannot explain is evidence.
@@ -138,6 +141,16 @@ def judge(check: Check, result: Result) -> Finding | None:
             f"{name} {judged:.3g}, but chance alone can add {effect.chance:.2g} to samples this small.",
         )
     return finding(severity, judged, threshold, _sentence(check, judged, severity, threshold, result))
+
+
+def _size_of(measure: str, value: Value) -> float:
+    """What a threshold is held against: the lower bound, and for measures of two directions how far they went."""
+    assert value.value is not None
+    if measure == "mean_shift":
+        return abs(value.value)
+    if measure == "sd_ratio":
+        return max(value.value, 1 / max(value.value, _SMALLEST_RATIO))
+    return value.value if value.lower is None else value.lower
 
 
 def _sentence(check: Check, judged: float, severity: str, threshold: float | None, result: Result) -> str:

@@ -20,6 +20,8 @@ from modelwatch_gpu.profile.knots import Ranked, Refiner, exact_ranked, numeric_
 
 #: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
 COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error")
+#: Categories a baseline keeps: those with the smallest (hash, bytes) where a column has more (DESIGN 3.3).
+CATEGORY_CAP = 131_072
 #: An integer column with at most this many distinct values is categorical unless the user says otherwise.
 CATEGORICAL_INTEGERS = 10
 
@@ -124,7 +126,7 @@ def fit_columns(
             known=[],
             to_coarse=np.empty(0, dtype=np.uint32),
             coarse_slots=COARSE_FIRST,
-            unseen_cap=exact_up_to,
+            unseen_cap=CATEGORY_CAP,
             known_cap=None,
         )
         for _ in texts
