@@ -97,7 +97,13 @@ void bind_grid(py::module_& m) {
       "rank_cells",
       [](py::object const& values, Grid const& grid) {
         auto const owner = import_array(values);
-        return to_numpy(rank_cells(numeric_view(single_column(*owner)), grid));
+        auto const view = numeric_view(single_column(*owner));
+        std::vector<std::uint32_t> cells;
+        {
+          py::gil_scoped_release const release;
+          cells = rank_cells(view, grid);
+        }
+        return to_numpy(std::move(cells));
       },
       py::arg("values"), py::arg("grid"));
   m.def(

@@ -31,6 +31,7 @@ struct GridRule {
   MW_HD std::uint32_t nan_slot() const { return 2 * count + 1; }
   MW_HD std::uint32_t null_slot() const { return 2 * count + 2; }
 
+  /// Where the search for x begins; x is not NaN, key is its key.
   MW_HD std::uint32_t bucket_of(Value x, Key key) const {
     if (scale > Value{0}) {
       Value const guess = (x - origin) * scale;
@@ -54,15 +55,6 @@ struct GridRule {
     std::uint32_t const at = below != 0 ? below - 1 : 0;
     std::uint32_t const hit = static_cast<std::uint32_t>(below != 0) & static_cast<std::uint32_t>(knots[at] == key);
     return 2 * below - hit;
-  }
-
-  /// x is not NaN; key is its key.
-  MW_HD std::uint32_t cell(Value x, Key key) const {
-    std::uint32_t const bucket = bucket_of(x, key);
-    std::uint32_t below = guide[bucket];
-    std::uint32_t const end = guide[bucket + 1];
-    for (std::uint32_t step = (1u << steps) >> 1; step != 0; step >>= 1) below = halved(below, end, step, key);
-    return cell_above(below, key);
   }
 };
 

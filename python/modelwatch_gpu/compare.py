@@ -72,12 +72,8 @@ def compare(
             keep_parts=False,
             progress=progress,
         )
-    elif profile.baseline != base.fingerprint:
-        raise InputError("The profile was counted against another baseline; count the log again against this one.")
-    elif window is not None and window != profile.window:
-        raise InputError(f"The profile was counted with window={profile.window}, not {window}; count the log again.")
     else:
-        profile.check_fits(base)
+        _check_profile(profile, base, window=window, timezone=timezone, segments=segments)
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
     merged = profile.merged()
     results = tuple(r for r in evaluate(base, profile, merged) if r.start != UNTIMED) if merged else ()
@@ -107,6 +103,24 @@ def _baseline_of(
     if isinstance(baseline, (str, os.PathLike)) and str(baseline).endswith(".mwb"):
         return Baseline.load(baseline)
     return Baseline.fit(baseline, roles=roles, timezone=timezone, threads=threads, device=device, progress=progress)
+
+
+def _check_profile(
+    profile: Profile, baseline: Baseline, *, window: str | None, timezone: str | None, segments: Sequence[str]
+) -> None:
+    """Raises InputError where a profile counted before does not answer what is asked now."""
+    again = "count the log again"
+    if profile.baseline != baseline.fingerprint:
+        raise InputError(f"The profile was counted against another baseline; {again} against this one.")
+    if window is not None and window != profile.window:
+        raise InputError(f"The profile was counted with window={profile.window}, not {window}; {again}.")
+    if timezone is not None and timezone != profile.timezone:
+        raise InputError(f"The profile was counted in time zone {profile.timezone}, not {timezone}; {again}.")
+    wanted = (segments,) if isinstance(segments, str) else tuple(segments)
+    if wanted and wanted != profile.segments:
+        counted = ", ".join(profile.segments) or "none"
+        raise InputError(f"The profile was counted with the segments {counted}, not {', '.join(wanted)}; {again}.")
+    profile.check_fits(baseline)
 
 
 def _judged(checks: Sequence[Check], results: Sequence[Result]) -> list[Finding]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tolerances import MOMENTS_PARTITION
 
 import modelwatch_gpu as mw
+from modelwatch_gpu import _core
 from modelwatch_gpu.measures import categorical, numeric
 from modelwatch_gpu.profile import fit, parts, planner
 from modelwatch_gpu.profile.columns import COARSE_UNSEEN, OTHER_SLOT, NumericColumn
@@ -357,3 +358,25 @@ def test_windows_are_local_calendar_intervals_over_both_changes_of_the_clock(win
     for before, after in itertools.pairwise(report.windows):
         assert before.end == after.start
     assert sum(w.rows for w in report.windows) == len(table)
+
+
+def test_a_profile_counted_one_way_is_not_compared_another_way() -> None:
+    baseline = mw.Baseline.fit(text_log(["a", "b"] * 20), roles=mw.Roles(timestamp="when"))
+    profile = mw.Profile.count(baseline, text_log(["a", "b"] * 20))
+    for asked in ({"window": "1d"}, {"timezone": "Asia/Tokyo"}, {"segments": ["text"]}):
+        with pytest.raises(mw.InputError, match="count the log again"):
+            mw.compare(baseline, profile, **asked)
+
+
+def test_the_fingerprint_of_a_baseline_does_not_name_the_version_of_the_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fit_one() -> mw.Baseline:
+        return mw.Baseline.fit(text_log(["a", "b"] * 20), roles=mw.Roles(timestamp="when"))
+
+    before, before_bytes = fit_one().fingerprint, fit_one().to_bytes()
+    info = _core.build_info()
+    monkeypatch.setattr(_core, "build_info", lambda: {**info, "version": "99.0"})
+    after = fit_one()
+    assert after.fingerprint == before
+    assert after.to_bytes() != before_bytes

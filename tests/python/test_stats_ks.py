@@ -199,7 +199,7 @@ def test_dates_and_times_are_compared_where_their_types_agree() -> None:
 @pytest.mark.parametrize("nothing", [[], np.empty(0), [None, None], [float("nan")], pa.chunked_array([], pa.float32())])
 def test_a_side_without_values_is_refused_in_a_sentence(nothing: Any) -> None:
     for sides in ((nothing, [1.0]), ([1.0], nothing), (nothing, nothing)):
-        with pytest.raises(mw.InputError, match=r"(has no answer: The|has type null;) .*\.$"):
+        with pytest.raises(mw.InputError, match=r"has no (answer: The .*|values)\.$"):
             mw.stats.ks(*sides)
 
 

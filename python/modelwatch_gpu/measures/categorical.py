@@ -75,13 +75,11 @@ def category_measures(column: CategoricalColumn, baseline: CategoryGroup, curren
         reason = "empty" if m == 0 else "baseline_all_missing"
         return {**{name: Value.absent(reason, m) for name in (*bins.BIN_MEASURES, "unseen", "distinct")}, **out}
     p, q = paired_counts(baseline, current)
-    pooled = int(p[OTHER_SLOT]) > 0 and int(q[OTHER_SLOT]) > 0
-    if current.grid == "coarse":
-        pooled = pooled or int(q[COARSE_UNSEEN]) > 0
     for name, measure in bins.BIN_MEASURES.items():
         out[name] = Value.exact(measure(p, q), m)
-    if pooled:
-        _bound_pooled(out, p, q, m, [OTHER_SLOT, COARSE_UNSEEN] if current.grid == "coarse" else [OTHER_SLOT])
+    pooled = [OTHER_SLOT, COARSE_UNSEEN] if current.grid == "coarse" else [OTHER_SLOT]
+    if int(p[pooled].sum()) or int(q[pooled].sum()):
+        _bound_pooled(out, p, q, m, pooled)
     present = m - current.missing
     out["unseen"] = _unseen(column, current, present) if present else Value.absent("all_missing", m)
     out["distinct"] = _distinct(column, current, present)
@@ -103,7 +101,8 @@ def _bound_pooled(out: dict[str, Value], p: Counts, q: Counts, m: int, hidden: l
         out[name] = Value.between(value, upper, m, value=value)
     certain = float(np.max(np.abs(np.delete(both[0] - both[1], hidden)), initial=0.0))
     out["l_infinity"] = Value.between(certain, max(certain, most), m, value=out["l_infinity"].value)
-    out["chi_square"] = Value(out["chi_square"].value, out["chi_square"].value, None, m)
+    if a and b:
+        out["chi_square"] = Value(out["chi_square"].value, out["chi_square"].value, None, m)
     for name in ("psi", "kl"):
         out[name] = Value(out[name].value, None, None, m)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,8 +115,8 @@ class Baseline:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the saved file: profiles name the baseline they were counted against by it."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        """SHA-256 of what the baseline says: profiles name the baseline they were counted against by it."""
+        return fileio.content_hash("baseline", *self._content())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the baseline; raises OutputError and leaves an old file as it was where that fails."""
@@ -134,6 +133,10 @@ class Baseline:
 
     def to_bytes(self) -> bytes:
         """The file's content: equal baselines have equal bytes."""
+        return fileio.to_bytes("baseline", *self._content())
+
+    def _content(self) -> tuple[dict[str, Any], Arrays]:
+        """Header and arrays of the file."""
         header: dict[str, Any] = {
             "timezone": self.timezone,
             "exact_up_to": self.exact_up_to,
@@ -145,7 +148,7 @@ class Baseline:
         arrays: Arrays = {f"part/{name}": a for name, a in self.part.arrays().items()}
         for i, column in enumerate(self.columns):
             arrays.update({f"column/{i}/{name}": a for name, a in _column_arrays(column).items()})
-        return fileio.to_bytes("baseline", header, arrays)
+        return header, arrays
 
     @classmethod
     def _from_file(cls, header: dict[str, Any], arrays: Arrays) -> Self:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.profile.tables import Arrays
 
@@ -36,11 +37,15 @@ def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(array, dtype=np.dtype(dtype))
 
 
-def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays) -> bytes:
-    """A complete file; ``header`` must hold JSON values only."""
-    from modelwatch_gpu import _core
+def content_hash(kind: str, header: dict[str, Any], arrays: Arrays) -> str:
+    """SHA-256 of what a file says, whichever version of the library writes it."""
+    return hashlib.sha256(to_bytes(kind, header, arrays, library="")).hexdigest()
 
-    library = _core.build_info()["version"]
+
+def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str | None = None) -> bytes:
+    """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one."""
+    if library is None:
+        library = str(_core.build_info()["version"])
     full = {"sha256": _ZEROS.decode(), "format": FORMAT_VERSION, "kind": kind, "library": library, **header}
     rows = [("header", "json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
     for name in sorted(arrays):

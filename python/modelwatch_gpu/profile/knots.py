@@ -60,6 +60,8 @@ def deciles(ranked: Ranked) -> list[float]:
         low = int(np.floor(virtual))
         pair = np.array([ranked.key_at(low), ranked.key_at(min(low + 1, total - 1))], dtype=np.uint64)
         a, b = keys.values_of(pair, ranked.domain)
+        if not keys.is_float(ranked.domain):
+            a, b = int(a), int(b)  # neighbours may lie further apart than their type can say
         share = virtual - low
         if a == b or share == 0:
             edge = float(a)

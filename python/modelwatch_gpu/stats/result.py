@@ -35,6 +35,9 @@ def over_pairs(reference: Any, current: Any, measure: Callable[[pa.Array, pa.Arr
     right, right_batched = as_columns(current, "current")
     if len(left) != len(right):
         raise InputError(f"reference has {len(left)} columns and current has {len(right)}; give both the same columns.")
+    for columns, name in ((left, "reference"), (right, "current")):
+        if any(pa.types.is_null(c.type) for c in columns):
+            raise InputError(f"{name} has no values.")
     results = [measure(a, b) for a, b in zip(left, right, strict=True)]
     if left_batched or right_batched:
         return tuple(results) if full else np.array([r.value for r in results], dtype=np.float64)
