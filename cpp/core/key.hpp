@@ -12,43 +12,32 @@ namespace modelwatch {
 template <class Value>
 struct KeyOf;
 
-template <>
-struct KeyOf<float> {
-  using Key = std::uint32_t;
-  static constexpr Key kSign = 0x80000000u;
-  static constexpr Key kInfinity = 0x7f800000u;
-  static MW_HD Key bits(float x) { return __builtin_bit_cast(Key, x); }
-  static MW_HD bool missing(float x) { return (bits(x) & ~kSign) > kInfinity; }
-  static MW_HD bool finite(float x) { return (bits(x) & ~kSign) < kInfinity; }
-  static MW_HD Key key(float x) {
+/// Floats: the sign bit is set for positive numbers, and all bits are inverted for negative ones.
+template <class Value, class Bits, Bits kInfinityBits>
+struct FloatKey {
+  using Key = Bits;
+  static constexpr Key kSign = Key{1} << (8 * sizeof(Key) - 1);
+  static constexpr Key kInfinity = kInfinityBits;
+  static MW_HD Key bits(Value x) { return __builtin_bit_cast(Key, x); }
+  static MW_HD bool missing(Value x) { return (bits(x) & ~kSign) > kInfinity; }
+  static MW_HD bool finite(Value x) { return (bits(x) & ~kSign) < kInfinity; }
+  static MW_HD Key key(Value x) {
     Key b = bits(x);
     b = b == kSign ? 0 : b;
-    return b ^ (static_cast<Key>(-static_cast<std::int32_t>(b >> 31)) | kSign);
+    Key const negative = Key{0} - (b >> (8 * sizeof(Key) - 1));  // all ones or none
+    return b ^ (negative | kSign);
   }
-  static MW_HD float value(Key k) {
+  static MW_HD Value value(Key k) {
     Key const b = (k & kSign) != 0 ? k ^ kSign : ~k;
-    return __builtin_bit_cast(float, b);
+    return __builtin_bit_cast(Value, b);
   }
 };
 
 template <>
-struct KeyOf<double> {
-  using Key = std::uint64_t;
-  static constexpr Key kSign = 0x8000000000000000u;
-  static constexpr Key kInfinity = 0x7ff0000000000000u;
-  static MW_HD Key bits(double x) { return __builtin_bit_cast(Key, x); }
-  static MW_HD bool missing(double x) { return (bits(x) & ~kSign) > kInfinity; }
-  static MW_HD bool finite(double x) { return (bits(x) & ~kSign) < kInfinity; }
-  static MW_HD Key key(double x) {
-    Key b = bits(x);
-    b = b == kSign ? 0 : b;
-    return b ^ (static_cast<Key>(-static_cast<std::int64_t>(b >> 63)) | kSign);
-  }
-  static MW_HD double value(Key k) {
-    Key const b = (k & kSign) != 0 ? k ^ kSign : ~k;
-    return __builtin_bit_cast(double, b);
-  }
-};
+struct KeyOf<float> : FloatKey<float, std::uint32_t, 0x7f800000u> {};
+
+template <>
+struct KeyOf<double> : FloatKey<double, std::uint64_t, 0x7ff0000000000000u> {};
 
 template <>
 struct KeyOf<std::int64_t> {

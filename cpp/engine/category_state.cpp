@@ -83,16 +83,22 @@ void CategoryState::count(Set const& set, Group& into, std::uint32_t slot) const
 }
 
 void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::int32_t const* groups, int rows) {
+  std::uint32_t const first_unseen = kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
   std::int32_t current = -1;
   Group* into = nullptr;
+  std::uint64_t* dense = nullptr;
   for (int i = 0; i < rows; ++i) {
     std::int32_t const group = groups == nullptr ? 0 : groups[i];
     if (group < 0) continue;
     if (group != current) {
       into = &group_of(set, group);
       current = group;
+      dense = into->cells.dense();
     }
-    count(set, *into, slots[i]);
+    if (!set.coarse && dense != nullptr && slots[i] < first_unseen)
+      ++dense[slots[i]];  // nearly every row
+    else
+      count(set, *into, slots[i]);
   }
 }
 

@@ -22,6 +22,9 @@ from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
 
 Progress = Callable[[int], None]
 
+#: Batches between two tidyings of Arrow's memory pool.
+_TIDY_EVERY = 8
+
 
 @dataclass(frozen=True)
 class CountSpec:
@@ -89,8 +92,11 @@ class _FileCounter:
         wanted = wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
         batches = read_ahead(self.file.batches(wanted))
         try:
-            for batch in batches:
+            for at, batch in enumerate(batches):
                 self._add(batch)
+                if at % _TIDY_EVERY == 0:
+                    # The pool keeps what decoding freed; without this a long log slowly grows the process.
+                    pa.default_memory_pool().release_unused()
                 if progress is not None:
                     progress(len(batch))
         finally:

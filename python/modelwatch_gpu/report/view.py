@@ -23,6 +23,7 @@ SMALLEST_SHARE: Final = 0.005
 #: Findings a page carries: worst first.
 SHOWN_FINDINGS: Final = 5_000
 
+_FINDING_FIELDS: Final = ("segment", "column", "check", "severity", "value", "threshold", "reason")
 _VERDICTS: Final = ("ks", "js_distance")
 _TRENDS: Final = {
     "numeric": ("ks", *SHOWN_BESIDE, "missing", "mean_shift", "out_of_range"),
@@ -66,17 +67,8 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
             _column_view(report, c, results[c.name], verdicts, main.get(c.name)) for c in report.baseline.columns
         ],
         "findings": [
-            {
-                "window": at.get(f.start),
-                "segment": report.segment_of(f.segment),
-                "column": f.column,
-                "check": f.check,
-                "severity": f.severity,
-                "value": f.value,
-                "threshold": f.threshold,
-                "reason": f.reason,
-            }
-            for f in report.findings[:SHOWN_FINDINGS]
+            {**{name: row[name] for name in _FINDING_FIELDS}, "window": at.get(f.start)}
+            for f, row in zip(report.findings[:SHOWN_FINDINGS], whole["findings"], strict=False)
         ],
     }
 
