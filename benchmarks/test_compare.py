@@ -14,7 +14,7 @@ from modelwatch_gpu.demo import ROLES, TIMEZONE
 
 
 def test_comparing_nine_months_of_flights(against: Callable[..., Any]) -> None:
-    folder = Path(str(files("modelwatch_gpu"))) / "data" / "flights"
+    folder = Path(str(files("modelwatch_gpu") / "data" / "flights"))
     reference, production = sorted(folder.glob("reference_*")), sorted(folder.glob("production_*"))
     baseline = mw.Baseline.fit(reference, roles=ROLES, timezone=TIMEZONE)
     names = [c.name for c in baseline.columns] + ["timestamp"]

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from log_makers import cuts, log_folder, read, refused, table
 
+import modelwatch_gpu as mw
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import parquet as parquet_module
 from modelwatch_gpu.log.sources import open_log
@@ -217,3 +218,8 @@ def test_a_stream_that_breaks_is_an_input_error() -> None:
     said = refused(pa.RecordBatchReader.from_batches(schema, breaking()))
     assert "<reader>" in said
     assert "connection lost" in said
+
+
+def test_a_reference_is_called_the_reference_once() -> None:
+    with pytest.raises(InputError, match=r"^The reference is an empty list; pass "):
+        mw.Baseline.fit([])

@@ -73,7 +73,7 @@ class Baseline:
         if exact_up_to < 2:
             raise InputError("exact_up_to must be at least 2.")
         roles = roles if roles is not None else Roles()
-        with spooled(open_log(log, name="the reference")) as source:
+        with spooled(open_log(log, name="reference")) as source:
             assignment = roles.assign(source.schema)
             zone = timezone_of(timezone, source.schema, assignment)
             fitted = fit_columns(source, assignment, roles, exact_up_to=exact_up_to, threads=threads, progress=progress)
