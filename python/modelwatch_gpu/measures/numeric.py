@@ -7,7 +7,6 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.measures import bins, rank
@@ -212,9 +211,3 @@ def bin_labels(column: NumericColumn) -> list[str]:
 def number_text(value: float) -> str:
     """A number in at most six significant digits."""
     return f"{value:.6g}"
-
-
-def histogram_shares(counts: npt.NDArray[np.uint64]) -> list[float] | None:
-    """Shares of a histogram, None where it is empty."""
-    total = int(counts.sum())
-    return (counts / total).tolist() if total else None

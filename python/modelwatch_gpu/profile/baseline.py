@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -236,11 +235,3 @@ def _column_from(header: dict[str, Any], a: Arrays) -> Column:
         raise ValueError(f"column {name} has an edge that its coarse grid lacks")
     _ = numeric.grid  # the engine checks that the knots are sorted
     return numeric
-
-
-def columns_named(baseline: Baseline, names: Sequence[str]) -> list[Column]:
-    """Columns by name; raises InputError naming what the baseline has."""
-    missing = [n for n in names if n not in baseline.by_name]
-    if missing:
-        raise InputError(f"The baseline has no column '{missing[0]}'; it has {', '.join(baseline.by_name)}.")
-    return [baseline.by_name[n] for n in names]

@@ -112,9 +112,9 @@ class NumericTable:
         """Rows of the largest table: what merging costs."""
         return len(self.cell)
 
-    def regrouped(self, to: UInt32, origin_to: UInt32 | None = None) -> NumericTable:
-        """The same table with group g renumbered to ``to[g]`` (and origins likewise); groups that meet are added."""
-        return merge_numeric([self], [to], [origin_to])
+    def regrouped(self, to: UInt32) -> NumericTable:
+        """The same table with group g renumbered to ``to[g]``; groups that meet are added."""
+        return merge_numeric([self], [to], [None])
 
     def of_group(self, group: int, slots: int) -> UInt64:
         """Dense counts of one group: (slots,)."""
@@ -318,7 +318,7 @@ class CategoryTable:
         """Rows of the largest table: what merging costs."""
         return len(self.cell) + len(self.unseen_count)
 
-    def regrouped(self, to: UInt32, origin_to: UInt32 | None = None) -> CategoryTable:
+    def regrouped(self, to: UInt32) -> CategoryTable:
         """The same table with group g renumbered to ``to[g]``; groups that meet are added."""
         return merge_categories([self], [to], cap=max(1, len(self.unseen)))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu.arrays import as_columns
@@ -49,6 +48,3 @@ def checked(value: Value, name: str) -> tuple[float, float, float]:
     if value.value is None or value.lower is None or value.upper is None:
         raise InputError(f"{name} has no answer: {REASONS[value.reason or 'empty']}")
     return value.value, value.lower, value.upper
-
-
-Counts = npt.NDArray[np.uint64]
