@@ -1,13 +1,16 @@
 #include <cstring>
+#include <optional>
 
 #include "binding/support.hpp"
 #include "engine/counter.hpp"
+#include "engine/row_hash.hpp"
 
 namespace modelwatch::binding {
 namespace {
 
 using Slots = py::array_t<std::uint32_t, py::array::c_style | py::array::forcecast>;
 using Groups = py::array_t<std::int32_t, py::array::c_style>;
+using Weights = py::array_t<std::uint32_t, py::array::c_style>;
 
 NumericPlan numeric_plan(std::shared_ptr<Grid const> grid, Slots const& to_fine, std::uint32_t fine_slots, Slots const& to_coarse,
                          std::uint32_t coarse_slots, std::uint32_t gap_shift, std::uint64_t pivot) {
@@ -63,6 +66,11 @@ py::dict to_dict(NumericResult&& r) {
   out["gap_sum"] = to_numpy(std::move(r.gap_sum));
   out["low"] = to_numpy(std::move(r.low));
   out["high"] = to_numpy(std::move(r.high));
+  out["bucket_begin"] = to_numpy(std::move(r.bucket_begin));
+  out["bucket"] = to_numpy(std::move(r.bucket));
+  out["bucket_count"] = to_numpy(std::move(r.bucket_count));
+  out["register_group"] = to_numpy(std::move(r.register_group));
+  out["registers"] = to_numpy(std::move(r.registers));
   return out;
 }
 
@@ -79,10 +87,12 @@ py::dict to_dict(CategoryResult&& r) {
   out["unseen_group"] = to_numpy(std::move(r.unseen_group));
   out["unseen_index"] = to_numpy(std::move(r.unseen_index));
   out["unseen_count"] = to_numpy(std::move(r.unseen_count));
+  out["register_group"] = to_numpy(std::move(r.register_group));
+  out["registers"] = to_numpy(std::move(r.registers));
   return out;
 }
 
-void add_batch(Counter& counter, py::object const& batch, py::list const& groups, int threads) {
+void add_batch(Counter& counter, py::object const& batch, py::list const& groups, int threads, py::object const& weights) {
   auto const owner = import_array(batch);
   std::vector<Groups> arrays;  // held while the GIL is released
   std::vector<std::int32_t const*> pointers;
@@ -97,25 +107,45 @@ void add_batch(Counter& counter, py::object const& batch, py::list const& groups
       throw InvalidInput("groups must have one entry per row of the batch.");
     pointers.push_back(arrays.back().data());
   }
+  std::optional<Weights> times;
+  if (!weights.is_none()) {
+    if (!py::isinstance<Weights>(weights)) throw InvalidInput("weights must be a contiguous uint32 array.");
+    times = py::reinterpret_borrow<Weights>(weights);
+    if (times->ndim() != 1 || times->size() != owner->array().length)
+      throw InvalidInput("weights must have one entry per row of the batch.");
+  }
+  std::uint32_t const* const per_row = times ? times->data() : nullptr;
   py::gil_scoped_release const release;
-  counter.add(owner, pointers, threads, signal_poll());
+  counter.add(owner, pointers, threads, signal_poll(), per_row);
 }
 
 }  // namespace
 
 void bind_counter(py::module_& m) {
   py::class_<SetPlan>(m, "SetPlan")
-      .def(py::init([](bool coarse, bool moments) { return SetPlan{coarse, moments}; }), py::kw_only(), py::arg("coarse"),
-           py::arg("moments"));
+      .def(py::init([](bool coarse, bool moments, bool sketches) { return SetPlan{coarse, moments, sketches}; }), py::kw_only(),
+           py::arg("coarse"), py::arg("moments"), py::arg("sketches") = false);
   py::class_<NumericPlan>(m, "NumericPlan")
       .def(py::init(&numeric_plan), py::kw_only(), py::arg("grid"), py::arg("to_fine"), py::arg("fine_slots"), py::arg("to_coarse"),
            py::arg("coarse_slots"), py::arg("gap_shift"), py::arg("pivot"));
   py::class_<CategoryPlan>(m, "CategoryPlan")
       .def(py::init(&category_plan), py::kw_only(), py::arg("known"), py::arg("to_coarse"), py::arg("coarse_slots"),
            py::arg("unseen_cap"), py::arg("known_cap"));
+  m.def(
+      "hash_rows",
+      [](py::object const& batch) {
+        auto const owner = import_array(batch);
+        std::vector<std::uint64_t> hashes;
+        {
+          py::gil_scoped_release const release;
+          hashes = hash_rows(owner);
+        }
+        return to_numpy(std::move(hashes));
+      },
+      py::arg("batch"));
   py::class_<Counter>(m, "Counter")
       .def(py::init<std::vector<ColumnPlan>, std::vector<SetPlan>>(), py::arg("columns"), py::arg("sets"))
-      .def("add", &add_batch, py::arg("batch"), py::arg("groups"), py::arg("threads") = 0)
+      .def("add", &add_batch, py::arg("batch"), py::arg("groups"), py::arg("threads") = 0, py::arg("weights") = py::none())
       .def_property_readonly("rows", &Counter::rows)
       .def_property_readonly("bytes", &Counter::bytes)
       .def("numeric", [](Counter const& c, std::size_t column, std::size_t set) { return to_dict(c.numeric(column, set)); })

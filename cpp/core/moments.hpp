@@ -43,7 +43,7 @@ struct Moments {
 
 /// The lanes of one tile and one group.
 struct MomentLanes {
-  std::uint32_t count[kLanes];
+  std::uint64_t count[kLanes];
   double sum[kLanes];
   double d1[kLanes];
   double d2[kLanes];
@@ -74,6 +74,14 @@ MW_HD void add_deviation(MomentLanes& lanes, int lane, double deviation) {
   lanes.d2[lane] += square;
   lanes.d3[lane] += square * deviation;
   lanes.d4[lane] += square * square;
+}
+
+MW_HD void add_deviation(MomentLanes& lanes, int lane, double deviation, double weight) {
+  double const square = deviation * deviation;
+  lanes.d1[lane] += weight * deviation;
+  lanes.d2[lane] += weight * square;
+  lanes.d3[lane] += weight * (square * deviation);
+  lanes.d4[lane] += weight * (square * square);
 }
 
 /// Second pass is over.  M2 is corrected by what rounding left in the first powers (corrected two-pass).

@@ -47,8 +47,9 @@ struct KernelTable {
   /// Ordered moments of one tile whose rows all belong to one group.
   void (*moments_one)(double const* values, std::uint8_t const* usable, int rows, MomentLanes*, Moments*);
   /// The same for several groups: row i belongs to slots[i] (< 0: none); tiles and lanes have one entry per slot.
-  void (*moments_slots)(double const* values, std::uint8_t const* usable, std::int32_t const* slots, int rows, int slot_count,
-                        MomentLanes*, Moments*);
+  /// weights: how often every row counts, or nullptr (once).
+  void (*moments_slots)(double const* values, std::uint8_t const* usable, std::int32_t const* slots, std::uint32_t const* weights,
+                        int rows, int slot_count, MomentLanes*, Moments*);
   /// The rows of a ranked tile that lie between knots; those of an inner gap (first_gap < gap < last_gap) with their
   /// fractions, those of a tail with 0.
   int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, GridData const&, std::uint32_t first_gap,

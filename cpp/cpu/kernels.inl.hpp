@@ -187,20 +187,36 @@ void moments_one(double const* values, std::uint8_t const* usable, int rows, Mom
   *out = tile;
 }
 
-void moments_slots(double const* values, std::uint8_t const* usable, std::int32_t const* slots, int rows, int slot_count,
-                   MomentLanes* lanes, Moments* out) {
+/// kWeighted: row i counts weights[i] times.
+template <bool kWeighted>
+void moments_of_slots(double const* values, std::uint8_t const* usable, std::int32_t const* slots, std::uint32_t const* weights, int rows,
+                      int slot_count, MomentLanes* lanes, Moments* out) {
   for (int slot = 0; slot < slot_count; ++slot) clear(lanes[slot]);
   for (int row = 0; row < rows; ++row) {
     if (slots[row] < 0) continue;
-    lanes[slots[row]].count[row % kLanes] += usable[row];
-    lanes[slots[row]].sum[row % kLanes] += values[row];
+    MomentLanes& mine = lanes[slots[row]];
+    std::uint32_t const times = kWeighted ? weights[row] : 1;
+    mine.count[row % kLanes] += usable[row] * std::uint64_t{times};
+    mine.sum[row % kLanes] += kWeighted ? values[row] * times : values[row];
   }
   for (int slot = 0; slot < slot_count; ++slot) out[slot] = tile_mean(lanes[slot]);
   for (int row = 0; row < rows; ++row) {
     std::int32_t const slot = slots[row];
-    if (slot >= 0 && usable[row] != 0) add_deviation(lanes[slot], row % kLanes, values[row] - out[slot].mean);
+    if (slot < 0 || usable[row] == 0) continue;
+    if constexpr (kWeighted)
+      add_deviation(lanes[slot], row % kLanes, values[row] - out[slot].mean, static_cast<double>(weights[row]));
+    else
+      add_deviation(lanes[slot], row % kLanes, values[row] - out[slot].mean);
   }
   for (int slot = 0; slot < slot_count; ++slot) tile_finish(lanes[slot], out[slot]);
+}
+
+void moments_slots(double const* values, std::uint8_t const* usable, std::int32_t const* slots, std::uint32_t const* weights, int rows,
+                   int slot_count, MomentLanes* lanes, Moments* out) {
+  if (weights != nullptr)
+    moments_of_slots<true>(values, usable, slots, weights, rows, slot_count, lanes, out);
+  else
+    moments_of_slots<false>(values, usable, slots, weights, rows, slot_count, lanes, out);
 }
 
 template <class Value>

@@ -24,15 +24,16 @@ CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets
   }
   for (auto const& set : sets) {
     if (set.coarse && plan_.to_coarse.size() != plan_.known.size()) throw InvalidInput("a category map has the wrong length.");
-    sets_.push_back({set.coarse, {}});
+    if (set.coarse && set.sketches) throw InvalidInput("a counter set on the coarse grid cannot keep sketches.");
+    sets_.push_back({set.coarse, set.sketches, {}});
   }
   for (auto const slot : plan_.to_coarse)
     if (slot >= plan_.coarse_slots) throw InvalidInput("a category map leads out of its grid.");
 }
 
-std::uint32_t CategoryState::resolve(std::string_view bytes) {
+std::uint32_t CategoryState::resolve(std::string_view bytes, std::uint64_t& hash) {
   if (auto const known = known_.find(bytes); known != known_.end()) return known->second;
-  std::uint64_t const hash = hash_of(bytes);
+  hash = hash_of(bytes);
   std::tuple const rank(hash, bytes);
   if (plan_.known_is_capped && rank > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes))) return kOtherSlot;
   if (capped_ && rank > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
@@ -46,7 +47,7 @@ CategoryState::Group& CategoryState::group_of(Set& set, std::int32_t group) {
   if (at >= set.groups.size()) set.groups.resize(at + 1);
   if (!set.groups[at]) {
     std::uint32_t const slots = set.coarse ? plan_.coarse_slots : kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
-    set.groups[at] = std::make_unique<Group>(Group{SparseArray<std::uint64_t>(slots), {}});
+    set.groups[at] = std::make_unique<Group>(Group{SparseArray<std::uint64_t>(slots), {}, {}});
   }
   return *set.groups[at];
 }
@@ -54,7 +55,8 @@ CategoryState::Group& CategoryState::group_of(Set& set, std::int32_t group) {
 /// Slot of every row of a tile.  A value is looked up on the first row that uses it: a dictionary may list values
 /// that never occur.
 template <class Code>
-void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots) {
+void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots,
+                                 std::uint32_t* row_codes) {
   auto const* const codes = static_cast<Code const*>(column.codes.values) + begin;
   for (int i = 0; i < rows; ++i) {
     if (!column.codes.validity.valid(begin + i)) {
@@ -64,25 +66,31 @@ void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin,
     auto const code = static_cast<std::size_t>(codes[i]);
     if (slot_of_code_[code] == kUnresolved) {
       auto const at = static_cast<std::int64_t>(code);
-      slot_of_code_[code] = column.values.validity.valid(at) ? resolve(column.values.at(at)) : kNullSlot;
+      slot_of_code_[code] = column.values.validity.valid(at) ? resolve(column.values.at(at), hash_of_code_[code]) : kNullSlot;
     }
     slots[i] = slot_of_code_[code];
+    row_codes[i] = static_cast<std::uint32_t>(code);
   }
 }
 
-void CategoryState::count(Set const& set, Group& into, std::uint32_t slot) const {
+void CategoryState::count(Set const& set, Group& into, std::uint32_t slot, std::uint32_t code, std::uint64_t times) const {
   std::uint32_t const first_unseen = kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
   if (slot < first_unseen)
-    into.cells.add(set.coarse && slot >= kFirstCategory ? plan_.to_coarse[slot - kFirstCategory] : slot, 1);
+    into.cells.add(set.coarse && slot >= kFirstCategory ? plan_.to_coarse[slot - kFirstCategory] : slot, times);
   else if (set.coarse)
-    into.cells.add(kCoarseUnseen, 1);  // evicted or not: the order of rows must not show
+    into.cells.add(kCoarseUnseen, times);  // evicted or not: the order of rows must not show
   else if (slot == kEvicted)
-    into.cells.add(kOtherSlot, 1);
+    into.cells.add(kOtherSlot, times);
   else
-    ++into.unseen[slot - first_unseen];
+    into.unseen[slot - first_unseen] += times;
+  if (set.sketches && (slot == kEvicted || slot == kOtherSlot)) {
+    if (!into.beyond) into.beyond = std::make_unique<Registers>();
+    into.beyond->add(hash_of_code_[code]);
+  }
 }
 
-void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::int32_t const* groups, int rows) {
+void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::int32_t const* groups,
+                               std::uint32_t const* weights, int rows) {
   std::uint32_t const first_unseen = kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
   std::int32_t current = -1;
   Group* into = nullptr;
@@ -95,37 +103,44 @@ void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::int32_
       current = group;
       dense = into->cells.dense();
     }
-    if (!set.coarse && dense != nullptr && slots[i] < first_unseen)
-      ++dense[slots[i]];  // nearly every row
-    else
-      count(set, *into, slots[i]);
+    std::uint64_t const times = weights == nullptr ? 1 : weights[i];
+    if (!set.coarse && dense != nullptr && slots[i] < first_unseen && slots[i] != kOtherSlot) {
+      dense[slots[i]] += times;  // nearly every row
+    } else {
+      count(set, *into, slots[i], codes[i], times);
+      dense = into->cells.dense();
+    }
   }
 }
 
 void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner,
-                        std::vector<std::int32_t const*> const& groups) {
+                        std::vector<std::int32_t const*> const& groups, std::uint32_t const* weights) {
   if (groups.size() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
   if (!last_owner_ || !column.values.same_memory(last_values_)) {
     slot_of_code_.assign(static_cast<std::size_t>(column.values.size), kUnresolved);
+    hash_of_code_.assign(slot_of_code_.size(), 0);
     last_owner_ = std::move(owner);
     last_values_ = column.values;
   }
   std::uint32_t slots[kTileRows];
+  std::uint32_t codes[kTileRows];
   for (std::int64_t begin = 0; begin < column.codes.rows; begin += kTileRows) {
     int const rows = static_cast<int>(std::min<std::int64_t>(kTileRows, column.codes.rows - begin));
     switch (column.codes.storage) {
-      case Storage::int8: resolve_tile<std::int8_t>(column, begin, rows, slots); break;
-      case Storage::int16: resolve_tile<std::int16_t>(column, begin, rows, slots); break;
-      case Storage::int32: resolve_tile<std::int32_t>(column, begin, rows, slots); break;
-      case Storage::int64: resolve_tile<std::int64_t>(column, begin, rows, slots); break;
-      case Storage::uint8: resolve_tile<std::uint8_t>(column, begin, rows, slots); break;
-      case Storage::uint16: resolve_tile<std::uint16_t>(column, begin, rows, slots); break;
-      case Storage::uint32: resolve_tile<std::uint32_t>(column, begin, rows, slots); break;
-      case Storage::uint64: resolve_tile<std::uint64_t>(column, begin, rows, slots); break;
+      case Storage::int8: resolve_tile<std::int8_t>(column, begin, rows, slots, codes); break;
+      case Storage::int16: resolve_tile<std::int16_t>(column, begin, rows, slots, codes); break;
+      case Storage::int32: resolve_tile<std::int32_t>(column, begin, rows, slots, codes); break;
+      case Storage::int64: resolve_tile<std::int64_t>(column, begin, rows, slots, codes); break;
+      case Storage::uint8: resolve_tile<std::uint8_t>(column, begin, rows, slots, codes); break;
+      case Storage::uint16: resolve_tile<std::uint16_t>(column, begin, rows, slots, codes); break;
+      case Storage::uint32: resolve_tile<std::uint32_t>(column, begin, rows, slots, codes); break;
+      case Storage::uint64: resolve_tile<std::uint64_t>(column, begin, rows, slots, codes); break;
       case Storage::float32:
       case Storage::float64: throw InvalidInput("dictionary codes must be integers.");
     }
-    for (std::size_t s = 0; s < sets_.size(); ++s) count_tile(sets_[s], slots, groups[s] == nullptr ? nullptr : groups[s] + begin, rows);
+    for (std::size_t s = 0; s < sets_.size(); ++s)
+      count_tile(sets_[s], slots, codes, groups[s] == nullptr ? nullptr : groups[s] + begin,
+                 weights == nullptr ? nullptr : weights + begin, rows);
   }
   if (unseen_index_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
 }
@@ -153,6 +168,10 @@ void CategoryState::evict_beyond_cap() {
       for (auto entry = group->unseen.begin(); entry != group->unseen.end();) {
         if (unseen_[entry->first].evicted) {
           group->cells.add(kOtherSlot, entry->second);
+          if (set.sketches) {
+            if (!group->beyond) group->beyond = std::make_unique<Registers>();
+            group->beyond->add(unseen_[entry->first].hash);
+          }
           entry = group->unseen.erase(entry);
         } else {
           ++entry;
@@ -184,6 +203,11 @@ CategoryResult CategoryState::finish(std::size_t set_index) {
       out.count.push_back(count);
     });
     out.cell_begin.push_back(out.cell.size());
+    if (set.groups[g]->beyond) {
+      auto const& ranks = set.groups[g]->beyond->ranks();
+      out.register_group.push_back(static_cast<std::uint32_t>(g));
+      out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());
+    }
     std::vector<std::pair<std::uint32_t, std::uint64_t>> entries;
     for (auto const& [id, count] : set.groups[g]->unseen) entries.emplace_back(rank[id], count);
     std::sort(entries.begin(), entries.end());

@@ -9,6 +9,7 @@
 
 #include "engine/arrow_view.hpp"
 #include "engine/numeric_state.hpp"  // SetPlan
+#include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
 
 namespace modelwatch {
@@ -41,6 +42,8 @@ struct CategoryResult {
   std::vector<std::uint32_t> unseen_index;  // into `unseen`
   std::vector<std::uint64_t> unseen_count;
   bool capped = false;
+  std::vector<std::uint32_t> register_group;  // groups with a value beyond a cap; sets that keep sketches only
+  std::vector<std::uint8_t> registers;        // kRegisters of each
 };
 
 /// Counts one categorical column into several sets.  Values the baseline does not know keep exact counts up to
@@ -52,7 +55,7 @@ class CategoryState {
 
   /// `owner` keeps the dictionary alive, so that the next batch can be recognised to use the same one.
   void add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner,
-           std::vector<std::int32_t const*> const& groups);
+           std::vector<std::int32_t const*> const& groups, std::uint32_t const* weights = nullptr);
 
   CategoryResult finish(std::size_t set);
   std::size_t bytes() const;
@@ -64,9 +67,11 @@ class CategoryState {
   struct Group {
     SparseArray<std::uint64_t> cells;
     std::unordered_map<std::uint32_t, std::uint64_t> unseen;
+    std::unique_ptr<Registers> beyond;  // values beyond a cap, which have no count of their own
   };
   struct Set {
     bool coarse;
+    bool sketches;
     std::vector<std::unique_ptr<Group>> groups;
   };
   struct Unseen {
@@ -75,12 +80,13 @@ class CategoryState {
     bool evicted;
   };
 
-  std::uint32_t resolve(std::string_view bytes);
+  std::uint32_t resolve(std::string_view bytes, std::uint64_t& hash);
   Group& group_of(Set& set, std::int32_t group);
   template <class Code>
-  void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots);
-  void count(Set const& set, Group& into, std::uint32_t slot) const;
-  void count_tile(Set& set, std::uint32_t const* slots, std::int32_t const* groups, int rows);
+  void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
+  void count(Set const& set, Group& into, std::uint32_t slot, std::uint32_t code, std::uint64_t times) const;
+  void count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::int32_t const* groups,
+                  std::uint32_t const* weights, int rows);
   void evict_beyond_cap();
 
   CategoryPlan plan_;
@@ -94,6 +100,7 @@ class CategoryState {
   std::shared_ptr<ArrowOwner const> last_owner_;
   StringsView last_values_{};
   std::vector<std::uint32_t> slot_of_code_;
+  std::vector<std::uint64_t> hash_of_code_;  // of codes whose value lies beyond a cap
 };
 
 }  // namespace modelwatch

@@ -48,7 +48,8 @@ Counter::Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets) {
   }
 }
 
-void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<std::int32_t const*> const& groups, int threads, Poll const& poll) {
+void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<std::int32_t const*> const& groups, int threads,
+                  Poll const& poll, std::uint32_t const* weights) {
   if (static_cast<std::size_t>(columns_of(*batch)) != states_.size())
     throw InvalidInput("a batch has another number of columns than the plan.");
   std::vector<std::variant<NumericView, CategoryView>> views;
@@ -67,9 +68,9 @@ void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<st
       [&](std::int64_t task) {
         auto const i = static_cast<std::size_t>(task);
         if (auto* const numeric = std::get_if<NumericState>(&states_[i]))
-          numeric->add(std::get<NumericView>(views[i]), groups);
+          numeric->add(std::get<NumericView>(views[i]), groups, weights);
         else
-          std::get<CategoryState>(states_[i]).add(std::get<CategoryView>(views[i]), batch, groups);
+          std::get<CategoryState>(states_[i]).add(std::get<CategoryView>(views[i]), batch, groups, weights);
       },
       poll);
   rows_ += static_cast<std::uint64_t>(rows_of(*batch));

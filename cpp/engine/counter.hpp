@@ -23,7 +23,9 @@ class Counter {
 
   /// Column i of the batch goes with plan i.  groups[s] has one entry per row of the batch, or is nullptr (all in
   /// group 0).  All columns are checked before the first is counted: a refused batch leaves the counts as they were.
-  void add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<std::int32_t const*> const& groups, int threads, Poll const& poll);
+  /// weights: how often every row counts, or nullptr (once).
+  void add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<std::int32_t const*> const& groups, int threads,
+           Poll const& poll, std::uint32_t const* weights = nullptr);
 
   bool is_numeric(std::size_t column) const { return std::holds_alternative<NumericState>(states_.at(column)); }
   NumericResult numeric(std::size_t column, std::size_t set) const { return std::get<NumericState>(states_.at(column)).finish(set); }

@@ -18,6 +18,8 @@ struct NumericState::Tile {
   std::int32_t slots[kTileRows];
   cpu::GapRow gaps[kTileRows];
   int gap_count = 0;
+  std::uint32_t buckets[kTileRows];  // of the rows in gaps
+  std::uint64_t hashes[kTileRows];
   std::vector<MomentLanes> lanes;
   std::vector<Moments> moments;
   std::vector<std::int32_t> slot_group;
@@ -31,14 +33,21 @@ bool all_equal(std::int32_t const* groups, int rows) {
   return different == 0;
 }
 
-/// A finite value of any domain, added exactly.
-void add_value(WideSum& sum, std::uint64_t key, Domain domain) {
+/// Calls f with the value of a key in its own type.
+template <class F>
+auto with_value(std::uint64_t key, Domain domain, F f) {
   switch (domain) {
-    case Domain::float32: sum.add(KeyOf<float>::value(static_cast<std::uint32_t>(key))); break;
-    case Domain::float64: sum.add(KeyOf<double>::value(key)); break;
-    case Domain::int64: sum.add(KeyOf<std::int64_t>::value(key)); break;
-    case Domain::uint64: sum.add(KeyOf<std::uint64_t>::value(key)); break;
+    case Domain::float32: return f(KeyOf<float>::value(static_cast<std::uint32_t>(key)));
+    case Domain::float64: return f(KeyOf<double>::value(key));
+    case Domain::int64: return f(KeyOf<std::int64_t>::value(key));
+    case Domain::uint64: break;
   }
+  return f(KeyOf<std::uint64_t>::value(key));
+}
+
+/// A finite value of any domain, added exactly as often as its row counts.
+void add_value(WideSum& sum, std::uint64_t key, Domain domain, std::uint32_t times) {
+  with_value(key, domain, [&](auto x) { sum.add(x, times); });
 }
 
 }  // namespace
@@ -54,7 +63,11 @@ NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uin
   check(plan_.to_fine, plan_.fine_slots, false);
   bool const coarse = std::any_of(sets.begin(), sets.end(), [](SetPlan const& s) { return s.coarse; });
   if (coarse) check(plan_.to_coarse, plan_.coarse_slots, true);
-  for (auto const& set : sets) sets_.push_back({set, {}, {}});
+  for (auto const& set : sets) {
+    // A value on a knot that only the fine grid has would be in neither.
+    if (set.coarse && set.sketches) throw InvalidInput("a counter set on the coarse grid cannot keep sketches.");
+    sets_.push_back({set, {}, {}});
+  }
 }
 
 NumericState::Group& NumericState::group_of(Set& set, std::int32_t group) {
@@ -74,7 +87,7 @@ NumericState::Group& NumericState::group_of(Set& set, std::int32_t group) {
   return *set.groups[at];
 }
 
-void NumericState::count_tile(Set& set, Tile& tile, std::int32_t const* groups) {
+void NumericState::count_tile(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights) {
   auto const& kernel = cpu::kernels();
   auto const& map = set.plan.coarse ? plan_.to_coarse : plan_.to_fine;
   std::uint32_t const* cells = tile.ranked;
@@ -84,9 +97,11 @@ void NumericState::count_tile(Set& set, Tile& tile, std::int32_t const* groups) 
   }
   std::uint32_t const end_cell = plan_.grid->slots() - 2;
   bool const uniform = groups == nullptr || all_equal(groups, tile.rows);
-  if (uniform) {
+  if (uniform && groups != nullptr && groups[0] < 0) return;
+  if (weights != nullptr) {
+    count_weighted(set, tile, cells, groups, weights);
+  } else if (uniform) {
     std::int32_t const id = groups == nullptr ? 0 : groups[0];
-    if (id < 0) return;
     Group& group = group_of(set, id);
     kernel.key_range(tile.ranked, tile.keys, tile.rows, end_cell, &group.low, &group.high);
     if (std::uint32_t* const dense = group.cells.dense()) {
@@ -120,30 +135,64 @@ void NumericState::count_tile(Set& set, Tile& tile, std::int32_t const* groups) 
       }
     }
   }
-  if (!set.plan.coarse && tile.gap_count > 0) add_tile_gaps(set, tile, groups);
-  if (set.plan.moments) add_tile_moments(set, tile, groups, uniform);
+  if (tile.gap_count > 0 && !set.plan.coarse) add_tile_gaps(set, tile, groups, weights);
+  if (set.plan.moments) add_tile_moments(set, tile, groups, weights, uniform);
 }
 
-void NumericState::add_tile_gaps(Set& set, Tile const& tile, std::int32_t const* groups) {
+/// Weighted counters are 64-bit ones from the start: those that `spill` fills.
+void NumericState::count_weighted(Set& set, Tile const& tile, std::uint32_t const* cells, std::int32_t const* groups,
+                                  std::uint32_t const* weights) {
+  std::uint32_t const end_cell = plan_.grid->slots() - 2;
+  for (int i = 0; i < tile.rows; ++i) {
+    std::int32_t const id = groups == nullptr ? 0 : groups[i];
+    if (id < 0) continue;
+    Group& group = group_of(set, id);
+    if (group.spilled.empty()) group.spilled.resize(group.cells.size(), 0);
+    group.spilled[cells[i]] += weights[i];
+    if (tile.ranked[i] < end_cell) {
+      group.low = std::min(group.low, tile.keys[i]);
+      group.high = std::max(group.high, tile.keys[i]);
+    }
+  }
+}
+
+/// Bucket and hash of the rows in gaps.  A float grid lifted from integers hashes whole numbers as integers.
+void NumericState::sketch_gaps(Tile& tile) const {
+  Domain const domain = plan_.grid->domain();
+  bool const whole = plan_.gap_shift != 0;
+  for (int i = 0; i < tile.gap_count; ++i)
+    with_value(tile.keys[tile.gaps[i].row], domain, [&](auto x) {
+      tile.buckets[i] = bucket_of(static_cast<double>(x));
+      tile.hashes[i] = whole ? hash_whole(static_cast<double>(x)) : hash_number(x);
+    });
+}
+
+void NumericState::add_tile_gaps(Set& set, Tile const& tile, std::int32_t const* groups, std::uint32_t const* weights) {
   Domain const domain = plan_.grid->domain();
   for (int i = 0; i < tile.gap_count; ++i) {
     cpu::GapRow const& row = tile.gaps[i];
     std::int32_t const id = groups == nullptr ? 0 : groups[row.row];
     if (id < 0) continue;
     Group& group = group_of(set, id);
+    std::uint32_t const times = weights == nullptr ? 1 : weights[row.row];
+    if (set.plan.sketches) {
+      if (!group.sketch) group.sketch = std::make_unique<Sketch>();
+      group.sketch->buckets.add(tile.buckets[i], times);
+      group.sketch->registers.add(tile.hashes[i]);
+    }
     bool const lower = row.gap <= plan_.grid->lower_tail();
     if (!lower && row.gap < plan_.grid->upper_tail()) {
-      group.gaps.add(row.gap - plan_.gap_shift, row.fraction);
+      group.gaps.add(row.gap - plan_.gap_shift, row.fraction * times);
       continue;
     }
     if (!group.tails) group.tails = std::make_unique<WideSum[]>(2);  // zeroed
-    add_value(group.tails[lower ? 0 : 1], tile.keys[row.row], domain);
+    add_value(group.tails[lower ? 0 : 1], tile.keys[row.row], domain, times);
   }
 }
 
-void NumericState::add_tile_moments(Set& set, Tile& tile, std::int32_t const* groups, bool uniform) {
+void NumericState::add_tile_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights, bool uniform) {
   auto const& kernel = cpu::kernels();
-  if (uniform) {
+  if (uniform && weights == nullptr) {
     tile.lanes.resize(std::max<std::size_t>(1, tile.lanes.size()));
     Moments moments;
     kernel.moments_one(tile.values, tile.usable, tile.rows, tile.lanes.data(), &moments);
@@ -151,20 +200,21 @@ void NumericState::add_tile_moments(Set& set, Tile& tile, std::int32_t const* gr
     return;
   }
   tile.slot_group.clear();
+  auto const group_at = [&](int i) { return groups == nullptr ? 0 : groups[i]; };
   for (int i = 0; i < tile.rows; ++i) {
     tile.slots[i] = -1;
-    if (groups[i] >= 0) tile.slot_group.push_back(groups[i]);
+    if (group_at(i) >= 0) tile.slot_group.push_back(group_at(i));
   }
   std::sort(tile.slot_group.begin(), tile.slot_group.end());
   tile.slot_group.erase(std::unique(tile.slot_group.begin(), tile.slot_group.end()), tile.slot_group.end());
   for (int i = 0; i < tile.rows; ++i)
-    if (groups[i] >= 0)
+    if (group_at(i) >= 0)
       tile.slots[i] = static_cast<std::int32_t>(
-          std::lower_bound(tile.slot_group.begin(), tile.slot_group.end(), groups[i]) - tile.slot_group.begin());
+          std::lower_bound(tile.slot_group.begin(), tile.slot_group.end(), group_at(i)) - tile.slot_group.begin());
   std::size_t const slots = tile.slot_group.size();
   tile.lanes.resize(std::max(slots, tile.lanes.size()));
   tile.moments.resize(std::max(slots, tile.moments.size()));
-  kernel.moments_slots(tile.values, tile.usable, tile.slots, tile.rows, static_cast<int>(slots), tile.lanes.data(),
+  kernel.moments_slots(tile.values, tile.usable, tile.slots, weights, tile.rows, static_cast<int>(slots), tile.lanes.data(),
                        tile.moments.data());
   for (std::size_t s = 0; s < slots; ++s) group_of(set, tile.slot_group[s]).moments.merge(tile.moments[s]);
 }
@@ -182,12 +232,13 @@ void NumericState::spill() {
   rows_since_spill_ = 0;
 }
 
-void NumericState::add(NumericView const& column, std::vector<std::int32_t const*> const& groups) {
+void NumericState::add(NumericView const& column, std::vector<std::int32_t const*> const& groups, std::uint32_t const* weights) {
   if (groups.size() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
   auto const& kernel = cpu::kernels();
   auto const tile = std::make_unique<Tile>();
   auto const grid = plan_.grid->data();
   bool const moments = std::any_of(sets_.begin(), sets_.end(), [](Set const& s) { return s.plan.moments; });
+  bool const sketches = std::any_of(sets_.begin(), sets_.end(), [](Set const& s) { return s.plan.sketches; });
   for (std::int64_t begin = 0; begin < column.rows; begin += kTileRows) {
     tile->rows = static_cast<int>(std::min<std::int64_t>(kTileRows, column.rows - begin));
     if (rows_since_spill_ + static_cast<std::uint64_t>(tile->rows) > spill_rows_) spill();
@@ -195,9 +246,10 @@ void NumericState::add(NumericView const& column, std::vector<std::int32_t const
     kernel.rank_tile(column, begin, tile->rows, grid, tile->ranked, tile->keys);
     tile->gap_count = kernel.gap_rows(tile->ranked, tile->keys, tile->rows, grid, plan_.grid->lower_tail(),
                                       plan_.grid->upper_tail(), tile->gaps);
+    if (sketches) sketch_gaps(*tile);
     if (moments) kernel.load_tile(column, begin, tile->rows, grid.domain, plan_.pivot, tile->values, tile->usable);
     for (std::size_t s = 0; s < sets_.size(); ++s)
-      count_tile(sets_[s], *tile, groups[s] == nullptr ? nullptr : groups[s] + begin);
+      count_tile(sets_[s], *tile, groups[s] == nullptr ? nullptr : groups[s] + begin, weights == nullptr ? nullptr : weights + begin);
   }
 }
 
@@ -206,6 +258,7 @@ NumericResult NumericState::finish(std::size_t set_index) const {
   NumericResult out;
   out.cell_begin.push_back(0);
   out.gap_begin.push_back(0);
+  out.bucket_begin.push_back(0);
   for (std::size_t g = 0; g < set.groups.size(); ++g) {
     if (!set.groups[g]) continue;
     Group const& group = *set.groups[g];
@@ -231,6 +284,16 @@ NumericResult NumericState::finish(std::size_t set_index) const {
     out.low.push_back(group.low);
     out.high.push_back(group.high);
     if (set.plan.moments) out.moments.push_back(group.moments);
+    if (group.sketch) {
+      group.sketch->buckets.each([&](std::uint32_t bucket, std::uint64_t count) {
+        out.bucket.push_back(bucket);
+        out.bucket_count.push_back(count);
+      });
+      auto const& ranks = group.sketch->registers.ranks();
+      out.register_group.push_back(static_cast<std::uint32_t>(g));
+      out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());
+    }
+    out.bucket_begin.push_back(out.bucket.size());
     if (group.tails) {
       out.tail_group.push_back(static_cast<std::uint32_t>(g));
       out.tail_lower.push_back(group.tails[0]);
@@ -244,7 +307,9 @@ std::size_t NumericState::bytes() const {
   std::size_t total = 0;
   for (auto const& set : sets_)
     for (auto const& group : set.groups)
-      if (group) total += sizeof(Group) + group->cells.bytes() + group->gaps.bytes() + group->spilled.capacity() * 8;
+      if (group)
+        total += sizeof(Group) + group->cells.bytes() + group->gaps.bytes() + group->spilled.capacity() * 8 +
+                 (group->sketch ? group->sketch->buckets.bytes() + kRegisters : 0);
   return total;
 }
 

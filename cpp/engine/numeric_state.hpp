@@ -7,6 +7,7 @@
 #include "core/moments.hpp"
 #include "core/wide_sum.hpp"
 #include "engine/grid.hpp"
+#include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
 
 namespace modelwatch {
@@ -15,6 +16,7 @@ namespace modelwatch {
 struct SetPlan {
   bool coarse = false;   // count on the coarse grid
   bool moments = false;  // keep ordered moments
+  bool sketches = false; // keep a log-linear histogram and registers of what no knot or category tells apart; fine grid only
 };
 
 /// A numeric column's grids.  `to_state` maps a slot of `grid` to the slot of the state (empty: the same);
@@ -44,6 +46,11 @@ struct NumericResult {
   std::vector<std::uint32_t> tail_group;  // groups with a finite value beyond the finite knots
   std::vector<WideSum> tail_lower;        // SUM of the values below, above
   std::vector<WideSum> tail_upper;
+  std::vector<std::uint64_t> bucket_begin;  // groups + 1; the log-linear histogram of values between knots
+  std::vector<std::uint32_t> bucket;
+  std::vector<std::uint64_t> bucket_count;
+  std::vector<std::uint32_t> register_group;  // groups with a value between knots
+  std::vector<std::uint8_t> registers;        // kRegisters of each
 };
 
 /// Counts one numeric column into several sets.  Rows must come in the order of the file.
@@ -56,7 +63,8 @@ class NumericState {
 
   /// groups[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.
   /// A batch opens a new ordered block at its first row (DESIGN 3.5): split files at multiples of kTileRows.
-  void add(NumericView const& column, std::vector<std::int32_t const*> const& groups);
+  /// weights: how often every row counts, or nullptr (once).  A row of weight 0 must be in no group.
+  void add(NumericView const& column, std::vector<std::int32_t const*> const& groups, std::uint32_t const* weights = nullptr);
 
   Domain domain() const { return plan_.grid->domain(); }
   NumericResult finish(std::size_t set) const;
@@ -71,6 +79,7 @@ class NumericState {
     std::uint64_t high = 0;
     Moments moments{};
     std::unique_ptr<WideSum[]> tails;  // lower, upper
+    std::unique_ptr<Sketch> sketch;
   };
   struct Set {
     SetPlan plan;
@@ -80,9 +89,11 @@ class NumericState {
   struct Tile;
 
   Group& group_of(Set& set, std::int32_t group);
-  void count_tile(Set& set, Tile& tile, std::int32_t const* groups);
-  void add_tile_gaps(Set& set, Tile const& tile, std::int32_t const* groups);
-  void add_tile_moments(Set& set, Tile& tile, std::int32_t const* groups, bool uniform);
+  void count_tile(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
+  void count_weighted(Set& set, Tile const& tile, std::uint32_t const* cells, std::int32_t const* groups, std::uint32_t const* weights);
+  void add_tile_gaps(Set& set, Tile const& tile, std::int32_t const* groups, std::uint32_t const* weights);
+  void sketch_gaps(Tile& tile) const;
+  void add_tile_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights, bool uniform);
   void spill();
 
   NumericPlan plan_;

@@ -94,7 +94,7 @@ void check_moments(KernelTable const& table, reference::Rows<Value> const& rows,
   for (int i = 0; i < count; ++i) slots.push_back(static_cast<std::int32_t>(random.below(kSlots + 1)) - 1);
   std::vector<MomentLanes> many_lanes(kSlots);
   std::vector<Moments> many(kSlots);
-  table.moments_slots(s->values, s->usable, slots.data(), count, kSlots, many_lanes.data(), many.data());
+  table.moments_slots(s->values, s->usable, slots.data(), nullptr, count, kSlots, many_lanes.data(), many.data());
   for (int slot = 0; slot < kSlots; ++slot) {
     auto mine = rows;
     for (std::size_t i = 0; i < mine.size(); ++i)

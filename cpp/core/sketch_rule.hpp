@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/key.hpp"
+#include "core/macros.hpp"
+
+namespace modelwatch {
+
+/// Buckets of the log-linear histogram: the first 19 bits of a value's float64 key (sign, exponent, 7 bits of fraction),
+/// so a bucket spans at most 2^-7 of the values in it and order is kept.  One rule for every type: integers are
+/// rounded to double first, which never decreases.
+inline constexpr int kBucketBits = 19;
+inline constexpr std::uint32_t kBuckets = std::uint32_t{1} << kBucketBits;
+
+MW_HD std::uint32_t bucket_of(double x) { return static_cast<std::uint32_t>(KeyOf<double>::key(x) >> (64 - kBucketBits)); }
+
+/// HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007) with 2^12 registers: 1.6% standard error.
+inline constexpr int kRegisterBits = 12;
+inline constexpr std::uint32_t kRegisters = std::uint32_t{1} << kRegisterBits;
+
+/// Which register a hash belongs to, and the 1-based place of the first set bit in the rest of it.
+struct Register {
+  std::uint32_t index;
+  std::uint8_t rank;
+};
+
+MW_HD Register register_of(std::uint64_t hash) {
+  // The added bit ends the search where all others are 0.
+  std::uint64_t const rest = (hash << kRegisterBits) | (std::uint64_t{1} << (kRegisterBits - 1));
+  return {static_cast<std::uint32_t>(hash >> (64 - kRegisterBits)), static_cast<std::uint8_t>(__builtin_clzll(rest) + 1)};
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014; public domain constants): every bit of the input moves every
+/// bit of the hash.  Part of the file format, like hash_bytes.
+MW_HD std::uint64_t mixed_bits(std::uint64_t bits) {
+  bits += 0x9e3779b97f4a7c15u;
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9u;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebu;
+  return bits ^ (bits >> 31);
+}
+
+/// The hash of a number: equal numbers of one column hash alike whichever of its types they come in.  -0.0 is 0.0.
+MW_HD std::uint64_t hash_number(double x) { return mixed_bits(KeyOf<double>::key(x)); }
+MW_HD std::uint64_t hash_number(float x) { return hash_number(static_cast<double>(x)); }
+MW_HD std::uint64_t hash_number(std::int64_t x) { return mixed_bits(static_cast<std::uint64_t>(x)); }
+MW_HD std::uint64_t hash_number(std::uint64_t x) { return mixed_bits(x); }
+
+/// Whole numbers that come as doubles, for a column whose own type is an integer.
+MW_HD std::uint64_t hash_whole(double x) {
+  bool const whole = x >= -9223372036854775808.0 && x < 9223372036854775808.0 && static_cast<double>(static_cast<std::int64_t>(x)) == x;
+  return whole ? hash_number(static_cast<std::int64_t>(x)) : hash_number(x);
+}
+
+}  // namespace modelwatch
