@@ -7,6 +7,7 @@ namespace modelwatch {
 namespace {
 
 constexpr std::uint64_t kNullHash = 0x6e756c6c6e756c6cu;
+constexpr std::uint64_t kNanHash = 0x006e616e006e616eu;  // two rows that differ in null and NaN are two rows
 
 void append(std::uint64_t& row, std::uint64_t value) { row = mixed_bits(row ^ value); }
 
@@ -15,8 +16,8 @@ void append_numbers(NumericView const& column, std::vector<std::uint64_t>& rows)
   auto const* const values = static_cast<Stored const*>(column.values);
   for (std::int64_t i = 0; i < column.rows; ++i) {
     auto const x = static_cast<Value>(values[i]);
-    bool const there = column.validity.valid(i) && !KeyOf<Value>::missing(x);
-    append(rows[static_cast<std::size_t>(i)], there ? hash_number(x) : kNullHash);
+    std::uint64_t const hash = !column.validity.valid(i) ? kNullHash : KeyOf<Value>::missing(x) ? kNanHash : hash_number(x);
+    append(rows[static_cast<std::size_t>(i)], hash);
   }
 }
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -224,6 +225,13 @@ class Report:
         segment = row.pop("segment")
         key, value = next(iter(segment.items())) if segment else (None, None)
         return {**row, "segment_key": key, "segment_value": value}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of what ``Report.to_json`` writes."""
+    text = (resources.files("modelwatch_gpu") / "report" / "report.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 _PROFILE_FIELDS: Final = [

@@ -1,0 +1,90 @@
+"""The sample of rows is that of the smallest hashes, whatever the order, the batches, the files and the merges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwatch_gpu.profile.sample import RowSample, Sampler, row_hashes
+
+
+def log(rows: int, seed: int) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    text = pa.array(rng.choice(["a", "b", "c"], rows), mask=rng.random(rows) < 0.1)
+    x = rng.normal(size=rows)
+    x[rng.random(rows) < 0.1] = np.nan
+    return pa.table(
+        {"id": rng.permutation(rows), "x": x, "text": text, "n": pa.array(rng.integers(0, 3, rows), pa.int8())}
+    )
+
+
+def sample(batches: list[pa.RecordBatch], cap: int, ids: tuple[str, ...]) -> RowSample:
+    sampler = Sampler(cap, ids)
+    for batch in batches:
+        sampler.add(batch)
+    return sampler.finish()
+
+
+def batches_of(table: pa.Table, size: int, *, dictionaries: bool = False) -> list[pa.RecordBatch]:
+    if dictionaries:
+        at = table.schema.get_field_index("text")
+        table = table.set_column(at, "text", table["text"].combine_chunks().dictionary_encode())
+    return table.combine_chunks().to_batches(max_chunksize=size)
+
+
+@pytest.mark.parametrize("ids", [(), ("id",), ("x", "text")])
+@given(seed=st.integers(0, 30), cap=st.sampled_from([1, 7, 60, 500]), size=st.integers(1, 300), coded=st.booleans())
+def test_the_sample_is_the_rows_with_the_smallest_hashes(
+    ids: tuple[str, ...], seed: int, cap: int, size: int, coded: bool
+) -> None:
+    table = log(300, seed)
+    (whole,) = table.combine_chunks().to_batches()
+    key, row = row_hashes(whole, ids or whole.schema.names), row_hashes(whole, whole.schema.names)
+    wanted = table.take(np.lexsort([row, key])[:cap]).select(sorted(table.schema.names)).combine_chunks()
+    found = sample(batches_of(table, size, dictionaries=coded), cap, ids)
+    assert found.rows.to_pydict().keys() == wanted.to_pydict().keys()
+    assert str(found.rows.to_pylist()) == str(wanted.to_pylist())  # NaN is NaN in text
+    order = np.random.default_rng(seed).permutation(300)
+    shuffled = table.take(order)
+    halves = [sample(batches_of(shuffled.slice(a, b), size), cap, ids) for a, b in ((0, 100), (100, 50), (150, 150))]
+    for again in (halves[0].merged(halves[1:]), halves[2].merged([halves[1].merged([halves[0]])])):
+        assert {k: v.tolist() for k, v in again.arrays().items()} == {k: v.tolist() for k, v in found.arrays().items()}
+    back = RowSample.from_arrays(cap, found.arrays())
+    assert str(back.rows.to_pylist()) == str(found.rows.to_pylist())
+
+
+def test_the_same_events_are_sampled_of_two_logs_that_share_their_ids() -> None:
+    left, right = log(2000, 1), log(2000, 2)
+    a, b = (sample(batches_of(t, 512), 50, ("id",)) for t in (left, right))
+    assert a.rows["id"].to_pylist() == b.rows["id"].to_pylist()
+    assert a.rows["x"].to_pylist() != b.rows["x"].to_pylist()
+
+
+def test_files_that_lack_a_column_or_have_a_wider_type_are_sampled_together() -> None:
+    table = log(200, 3)
+    other = log(200, 4).drop_columns(["text"]).set_column(1, "x", pa.array(np.arange(200), pa.int32()))
+    parts = [sample(batches_of(t, 64), 40, ("id",)) for t in (table, other)]
+    one, two = parts[0].merged(parts[1:]), parts[1].merged(parts[:1])
+    assert str(one.rows.to_pylist()) == str(two.rows.to_pylist())
+    assert one.rows.schema.field("x").type == pa.float64()
+    assert one.rows["text"].null_count > 0
+
+
+def test_nothing_gives_an_empty_sample() -> None:
+    empty = sample([], 5, ())
+    assert empty.rows.num_rows == 0
+    assert RowSample.from_arrays(5, empty.arrays()).rows.num_rows == 0
+    filled = sample(batches_of(log(10, 1), 3), 5, ())
+    assert str(empty.merged([filled]).rows.to_pylist()) == str(filled.rows.to_pylist())
+
+
+@pytest.mark.parametrize("spoil", ["sample_key", "sample_rows"])
+def test_a_sample_that_does_not_fit_together_is_refused(spoil: str) -> None:
+    arrays: dict[str, Any] = sample(batches_of(log(10, 1), 3), 5, ()).arrays()
+    with pytest.raises(ValueError, match="sample of rows"):
+        RowSample.from_arrays(5, {**arrays, spoil: arrays[spoil][: len(arrays[spoil]) // 2]})
