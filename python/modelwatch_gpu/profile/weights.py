@@ -43,7 +43,7 @@ class WeightRange:
     def bits(self) -> int:
         """A weight w is stored as the whole number nearest to w 2^bits. Raises InputError where all weights are 0."""
         if self.total <= 0:
-            raise InputError("All weights of the reference are 0, so no row counts; give another weight column or none.")
+            raise InputError("All weights of the reference are 0, so no row counts; give another column or none.")
         if self.whole and self.most <= WHOLE_UP_TO:
             return 0
         return _MEAN_BITS - math.floor(math.log2(self.total / self.rows))
