@@ -59,6 +59,12 @@ bool has_null_rows(ArrowArray const& batch) {
   return false;
 }
 
+/// Arrow recommends aligned buffers and does not require them; the kernels read whole numbers where they lie.
+void check_aligned(ArrowColumn const& column, void const* buffer, std::int64_t width) {
+  if (reinterpret_cast<std::uintptr_t>(buffer) % static_cast<std::uintptr_t>(width) != 0)
+    refuse(column, "its memory is not aligned to its type; copy the column first.");
+}
+
 NumericView numbers(ArrowColumn const& column, Storage storage) {
   static constexpr std::int64_t kWidth[kStorages] = {1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
   check_shape(column, 2);
@@ -66,6 +72,7 @@ NumericView numbers(ArrowColumn const& column, Storage storage) {
   std::int64_t const first = a.offset + column.offset;
   if (column.rows == 0) return {nullptr, {nullptr, 0}, 0, storage};
   if (a.buffers[1] == nullptr) refuse(column, "the Arrow array has no values buffer.");
+  check_aligned(column, a.buffers[1], kWidth[static_cast<int>(storage)]);
   auto const* const bytes = static_cast<std::uint8_t const*>(a.buffers[1]);
   return {bytes + first * kWidth[static_cast<int>(storage)], validity_of(a, first), column.rows, storage};
 }
@@ -79,6 +86,7 @@ StringsView strings(ArrowColumn const& column) {
   std::int64_t const first = a.offset + column.offset;
   if (column.rows == 0) return {nullptr, nullptr, {nullptr, 0}, 0, wide};
   if (a.buffers[1] == nullptr) refuse(column, "its dictionary has no offsets buffer.");
+  check_aligned(column, a.buffers[1], wide ? 8 : 4);
   auto const* const base = static_cast<std::uint8_t const*>(a.buffers[1]);
   StringsView const view{base + first * (wide ? 8 : 4), static_cast<std::uint8_t const*>(a.buffers[2]), validity_of(a, first),
                          column.rows, wide};

@@ -102,7 +102,7 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
       }
     }
   }
-  steps_ = std::bit_width(fullest);
+  steps_ = static_cast<std::int32_t>(std::bit_width(fullest));
   padded.reserve(m + (std::size_t{1} << steps_));
   for (std::uint64_t const knot : knots_) padded.push_back(static_cast<Key>(knot));
   padded.resize(m + (std::size_t{1} << steps_), static_cast<Key>(~Key{0}));
