@@ -28,6 +28,7 @@ from modelwatch_gpu.device import isa
 from modelwatch_gpu.errors import DeviceUnavailable, InputError, OutputError
 from modelwatch_gpu.log import Roles, open_log
 from modelwatch_gpu.profile import Baseline
+from modelwatch_gpu.profile.edges import edges_from_file
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.report import Report
 from modelwatch_gpu.report.table import ReportTable, printable
@@ -259,6 +260,10 @@ def fit(
     id: Annotated[str | None, _column("Column that names a row.")] = None,
     ignore: Annotated[list[str] | None, _column("Column to leave out; may be given several times.")] = None,
     roles: Annotated[Path | None, typer.Option(metavar="FILE", help="Roles from a TOML or JSON file.")] = None,
+    edges: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Edges of bins by column from a TOML or JSON file, instead of deciles."),
+    ] = None,
     exact_up_to: Annotated[
         int, typer.Option(metavar="N", help="A numeric column with at most so many distinct values is kept exactly.")
     ] = 131_072,
@@ -288,11 +293,13 @@ def fit(
     }
     source = _one_or_many(reference)
     given = _roles(roles, named)
+    cuts = edges_from_file(edges) if edges is not None else None
     with _stages(quiet) as stage:
         baseline = Baseline.fit(
             source,
             roles=given,
             timezone=timezone,
+            edges=cuts,
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,

@@ -89,7 +89,7 @@ def compare(
         rows=profile.rows,
         windows=windows,
         results=results,
-        findings=sorted_findings([*_judged(used, results), *_empty(used, base, windows, results)]),
+        findings=sorted_findings([*_judged(used, results), *_empty(used, base, windows, results), *_skipped(base)]),
         checks=used,
         notes=_notes(base, profile, merged),
     )
@@ -163,6 +163,24 @@ def _empty(
                         )
                     )
     return out
+
+
+def _skipped(baseline: Baseline) -> list[Finding]:
+    """A finding for every column that is left out because of its type, though nobody said so."""
+    return [
+        Finding(
+            start=WHOLE,
+            segment=None,
+            column=name,
+            check="type",
+            severity="not_enough_data",
+            value=None,
+            threshold=None,
+            reason=f"Column '{name}' has type {kind}, which is not compared; "
+            "store its parts as columns of plain types, or ignore it.",
+        )
+        for name, kind in baseline.skipped.items()
+    ]
 
 
 def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:

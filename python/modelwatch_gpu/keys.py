@@ -1,8 +1,8 @@
 """Order-preserving integer keys of numbers, as in ``cpp/core/key.hpp``, for NumPy arrays.
 
 A *domain* is the type in which a column is compared with its knots: ``float32``, ``float64``, ``int64`` (every
-narrower integer, dates and times) or ``uint64``. Keys are uint64, and ``a < b`` as values exactly when
-``key(a) < key(b)``. -0.0 has the key of 0.0; NaN has none.
+narrower integer, dates and times, and decimals as the whole numbers of ``units``) or ``uint64``. Keys are uint64, and
+``a < b`` as values exactly when ``key(a) < key(b)``. -0.0 has the key of 0.0; NaN has none.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from modelwatch_gpu.units import in_steps
 
 UInt64 = npt.NDArray[np.uint64]
 
@@ -31,7 +33,7 @@ def domain_of(arrow_type: pa.DataType) -> str | None:
         return "uint64"
     if t.is_integer(arrow_type) or t.is_date(arrow_type) or t.is_time(arrow_type):
         return "int64"
-    if t.is_timestamp(arrow_type) or t.is_duration(arrow_type):
+    if t.is_timestamp(arrow_type) or t.is_duration(arrow_type) or t.is_decimal(arrow_type):
         return "int64"
     return None
 
@@ -86,8 +88,8 @@ def infinities(domain: str) -> UInt64:
     return keys_of(np.array([-np.inf, np.inf], dtype=dtype_of(domain)), domain)
 
 
-def edge_key(edge: float | int, domain: str, *, right_closed: bool) -> int | None:
-    """The knot that cuts a column where ``edge`` would, exactly.
+def edge_key(edge: float | int | Fraction, domain: str, *, right_closed: bool, scale: int = 0) -> int | None:
+    """The knot that cuts a column where ``edge`` would, exactly. ``scale``: of a decimal column, whose edge it is.
 
     Right-closed bins ``(a, b]``: the largest value of the domain not above the edge. Left-closed bins ``[a, b)``: the
     smallest not below it. None where no value of the domain lies on that side.
@@ -101,7 +103,7 @@ def edge_key(edge: float | int, domain: str, *, right_closed: bool) -> int | Non
         if wrong:
             near = np.nextafter(near, toward, dtype=dtype)
         return int(keys_of(np.array([near], dtype=dtype), domain)[0])
-    exact = Fraction(edge) if np.isfinite(edge) else None
+    exact = Fraction(in_steps(edge, scale)) if isinstance(edge, Fraction) or np.isfinite(edge) else None
     info = np.iinfo(dtype_of(domain))
     if exact is None:
         whole = int(info.max) + 1 if edge > 0 else int(info.min) - 1

@@ -126,7 +126,8 @@ def test_a_timestamp_is_recognised_only_where_its_type_is_a_time() -> None:
         pa.struct([("a", pa.int8())]),
         pa.map_(pa.string(), pa.int8()),
         pa.dense_union([pa.field("a", pa.int8())]),
-        pa.run_end_encoded(pa.int32(), pa.int8()),
+        pa.run_end_encoded(pa.int32(), pa.list_(pa.int8())),
+        pa.dictionary(pa.int8(), pa.list_(pa.int8())),
         pa.list_(pa.int8(), 3),
         pa.list_view(pa.int8()),
     ],
@@ -135,13 +136,27 @@ def test_nested_columns_are_ignored_with_a_note_unless_given_a_role(kind: pa.Dat
     found = Roles().assign(schema("age", label=kind))
     assert found.roles == {"age": "feature", "label": "ignore"}
     assert "is taken as ignore because its type is" in found.notes[0]
+    assert found.skipped == ("label",)
+    assert Roles(features="age").assign(schema("age", label=kind)).skipped == ()
+    assert Roles(ignore="label").assign(schema("age", label=kind)).skipped == ()
     assert Roles(text="label").assign(schema(label=kind)).roles == {"label": "text"}
+
+
+@pytest.mark.parametrize("kind", [pa.run_end_encoded(pa.int32(), pa.int8()), pa.uuid(), pa.bool8(), pa.json_()])
+def test_a_type_that_only_stores_another_has_the_roles_of_that_one(kind: pa.DataType) -> None:
+    found = Roles().assign(schema("age", label=kind, other=kind))
+    assert found.roles == {"age": "feature", "label": "label", "other": "feature"}
+    assert found.skipped == ()
+    when = pa.run_end_encoded(pa.int32(), TIME)
+    assert Roles(timestamp="when").assign(schema(when=when)).timestamp == "when"
 
 
 def test_a_list_of_floats_of_fixed_size_is_an_embedding_with_a_note() -> None:
     found = Roles().assign(schema(vector=pa.list_(pa.float32(), 8)))
     assert found.roles == {"vector": "embedding"}
     assert "is taken as embedding" in found.notes[0]
+    assert found.notes[0].endswith("embeddings are not counted yet.")
+    assert found.skipped == ()
     assert Roles(features=[]).assign(schema(vector=pa.list_(pa.float32(), 8))).roles == {"vector": "ignore"}
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import InputError
+from ..plain import plain_array, plain_type
 
 BLOCK_ROWS = 1024  # every batch but the last of a row group has a multiple of this many rows
 BATCH_ROWS = 131_072  # and at most this many: large enough to keep threads busy, about 10 MB of 20 columns
@@ -132,15 +133,15 @@ def guarded(batches: Iterable[pa.RecordBatch], where: str) -> Iterator[pa.Record
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema with string and binary views as ordinary strings and binaries."""
-    fields = [field.with_type(_plain_type(field.type)) for field in schema]
+    """The schema with every type as the plain one it stands for, see ``plain.plain_type``."""
+    fields = [field.with_type(plain_type(field.type)) for field in schema]
     return pa.schema(fields, schema.metadata)
 
 
 def cut(table: pa.Table, where: str) -> Iterator[pa.RecordBatch]:
     """One row group as validated batches of 131,072 rows, of which only the last may be shorter."""
     try:
-        table = _one_dictionary(_without_views(table))
+        table = _one_dictionary(_plain(table))
     except READ_ERRORS as error:
         raise unreadable(where, error) from None
     for first in range(0, table.num_rows, BATCH_ROWS):
@@ -187,17 +188,15 @@ def wider(span: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[
     return min(span[0], other[0]), max(span[1], other[1])
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if kind == pa.string_view():
-        return pa.large_string()
-    return pa.large_binary() if kind == pa.binary_view() else kind
-
-
-def _without_views(table: pa.Table) -> pa.Table:
+def _plain(table: pa.Table) -> pa.Table:
     for index, field in enumerate(table.schema):
-        kind = _plain_type(field.type)
+        kind = plain_type(field.type)
         if kind != field.type:
-            table = table.set_column(index, field.with_type(kind), table.column(index).cast(kind))
+            chunks = table.column(index).chunks
+            for chunk in chunks:
+                chunk.validate(full=True)
+            plain = pa.chunked_array([plain_array(chunk) for chunk in chunks], kind)
+            table = table.set_column(index, field.with_type(kind), plain)
     return table
 
 
@@ -209,9 +208,10 @@ def _one_dictionary(table: pa.Table) -> pa.Table:
             continue
         try:
             column = column.unify_dictionaries()
-        except pa.ArrowNotImplementedError:
-            column = column.cast(field.type.value_type).combine_chunks().dictionary_encode().cast(field.type)
-        table = table.set_column(index, field, column)
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+            # Values that Arrow cannot unify, or more of them than the type of the codes can number.
+            column = column.cast(field.type.value_type).combine_chunks().dictionary_encode()
+        table = table.set_column(index, field.with_type(column.type), column)
     return table
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import InputError
+from ..plain import is_nested, is_vector, plain_type
 
 ROLES = (
     "feature",
@@ -55,10 +56,16 @@ _ONE_BY_NAME = (*_SINGLE, "score")
 
 @dataclass(frozen=True)
 class RoleAssignment:
-    """The role of every column of a log, in schema order, and a sentence for every role nobody gave."""
+    """The role of every column of a log, in schema order, and a sentence for every role nobody gave.
+
+    ``asked``: columns that the user named for a role or a kind. ``skipped``: columns nobody named that are left out
+    because of their type.
+    """
 
     roles: dict[str, str]
     notes: tuple[str, ...] = ()
+    asked: frozenset[str] = frozenset()
+    skipped: tuple[str, ...] = ()
 
     @property
     def timestamp(self) -> str | None:
@@ -141,17 +148,25 @@ class Roles:
         found, notes = self._by_name(schema, given) if self.infer else ({}, {})
         rest = "feature" if self.features is None else "ignore"
         roles: dict[str, str] = {}
+        asked = frozenset((*given, *self.categorical, *self.numeric))
+        skipped: list[str] = []
         for field in schema:
             roles[field.name] = given.get(field.name) or found.get(field.name) or rest
-            if field.name in given or field.name in found or not _is_nested(field.type):
+            if field.name in asked or field.name in found or not is_nested(field.type):
                 continue
-            roles[field.name] = "embedding" if _is_vector(field.type) and self.features is None else "ignore"
-            if self.features is None:
-                notes[field.name] = (
-                    f"Column {field.name!r} is taken as {roles[field.name]} because its type is {field.type}; "
-                    "pass roles to change that."
-                )
-        return RoleAssignment(roles, tuple(notes[name] for name in schema.names if name in notes))
+            roles[field.name] = "ignore"
+            if self.features is not None:
+                continue
+            advice = "store its parts as columns of their own to compare them"
+            if is_vector(field.type):
+                roles[field.name], advice = "embedding", "embeddings are not counted yet"
+            else:
+                skipped.append(field.name)
+            notes[field.name] = (
+                f"Column {field.name!r} is taken as {roles[field.name]} because its type is {field.type}; {advice}."
+            )
+        ordered = tuple(notes[name] for name in schema.names if name in notes)
+        return RoleAssignment(roles, ordered, asked, tuple(skipped))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Roles:
@@ -214,7 +229,7 @@ class Roles:
         notes: dict[str, str] = {}
         for field in schema:
             role = _role_by_name(field.name)
-            if role is None or role in taken or field.name in given or _is_nested(field.type):
+            if role is None or role in taken or field.name in given or is_nested(field.type):
                 continue
             if role == "timestamp" and not _is_time(field.type):
                 notes[field.name] = (
@@ -263,25 +278,8 @@ def _role_by_name(name: str) -> str | None:
 
 
 def _is_time(kind: pa.DataType) -> bool:
+    kind = plain_type(kind)
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    while isinstance(kind, pa.BaseExtensionType):
-        kind = kind.storage_type
-    return kind
-
-
-def _is_nested(kind: pa.DataType) -> bool:
-    kind = _plain(kind)
-    if pa.types.is_dictionary(kind):
-        return _is_nested(kind.value_type)
-    return bool(pa.types.is_nested(kind) or pa.types.is_run_end_encoded(kind))
-
-
-def _is_vector(kind: pa.DataType) -> bool:
-    kind = _plain(kind)
-    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type))
 
 
 def _first_line(error: BaseException) -> str:

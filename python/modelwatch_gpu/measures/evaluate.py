@@ -199,10 +199,11 @@ def _numeric_summary(column: NumericColumn, group: numeric.NumericGroup) -> Summ
     low = high = mean = sd = None
     if group.range is not None:
         ends = keys.values_of(np.array(group.range, dtype=np.uint64), column.domain)
-        low, high = (float(v) if np.isfinite(v) else None for v in ends)
+        low, high = (column.in_units(v) if np.isfinite(v) else None for v in ends.tolist())
     if group.moments is not None and group.moments[0]:
         count, shifted, m2 = group.moments[:3]
-        center, spread = shifted + _pivot(column), float(np.sqrt(max(0.0, m2) / count))
+        center = column.in_units(shifted + _pivot(column))
+        spread = column.in_units(float(np.sqrt(max(0.0, m2) / count)))
         mean, sd = center if np.isfinite(center) else None, spread if np.isfinite(spread) else None
     return Summary(group.count, group.missing, low, high, mean, sd)
 
@@ -221,7 +222,8 @@ def _numeric_effects(
     shift = None
     if base.moments is not None and ours.moments is not None and base.moments[0] and ours.moments[0]:
         pivot = _pivot(column)
-        shift = Shift("mean", base.moments[1] + pivot, ours.moments[1] + pivot, share=False)
+        before, after = (column.in_units(m[1] + pivot) for m in (base.moments, ours.moments))
+        shift = Shift("mean", before, after, share=False)
     return effects, shift
 
 

@@ -119,6 +119,7 @@ def numeric_measures(column: NumericColumn, baseline: NumericGroup, current: Num
         out["wasserstein"] = rank.wasserstein(_sample(column, baseline), _sample(column, current), knots)
     sd = _sd(baseline.moments)
     out["wasserstein_sd"] = _scaled(out["wasserstein"], sd)
+    out["wasserstein"] = _in_units(column, out["wasserstein"])
     out["mean_shift"], out["sd_ratio"] = _moment_measures(baseline.moments, current.moments, sd, m)
     out["out_of_range"] = _out_of_range(column, baseline, current)
     out["distinct"] = _distinct(current)
@@ -165,6 +166,14 @@ def _scaled(value: Value, sd: float | None) -> Value:
     return Value.between(value.lower / sd, value.upper / sd, value.n, value=value.value / sd)
 
 
+def _in_units(column: NumericColumn, value: Value) -> Value:
+    """A distance between values of the domain in the column's units."""
+    if not column.scale or value.value is None or value.lower is None or value.upper is None:
+        return value
+    lower, upper, middle = (column.in_units(v) for v in (value.lower, value.upper, value.value))
+    return Value.between(lower, upper, value.n, value=middle)
+
+
 def _moment_measures(
     baseline: Moments | None, current: Moments | None, sd: float | None, m: int
 ) -> tuple[Value, Value]:
@@ -201,7 +210,7 @@ def bin_labels(column: NumericColumn) -> list[str]:
     """The default bins as a person reads them."""
     edges = [number_text(e) for e in column.deciles]
     if len(edges) != len(column.edges):  # two deciles that no value of the column's type separates
-        edges = [number_text(float(v)) for v in column.values[column.edges]]
+        edges = [number_text(column.in_units(v)) for v in column.values[column.edges].tolist()]
     if not edges:
         return ["all values"]
     inner = [f"({a}, {b}]" for a, b in pairwise(edges)]

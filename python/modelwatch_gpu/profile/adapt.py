@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -11,35 +12,34 @@ import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.keys import domain_of
+from modelwatch_gpu.plain import plain_array, plain_type
 from modelwatch_gpu.profile.columns import COARSE_FIRST, CategoricalColumn, Column, NumericColumn, UInt32
+from modelwatch_gpu.units import scale_of, unscaled
 
 Convert = Callable[[pa.Array], pa.Array]
 
 #: Integers up to this size are exact as float64.
 _EXACT_IN_FLOAT = 1 << 53
-
-
-def is_text(arrow_type: pa.DataType) -> bool:
-    """Whether values are text or bytes, dictionary-encoded or not."""
-    t = pa.types
-    if t.is_dictionary(arrow_type):
-        return True
-    return bool(
-        t.is_string(arrow_type)
-        or t.is_large_string(arrow_type)
-        or t.is_binary(arrow_type)
-        or t.is_large_binary(arrow_type)
-        or arrow_type in _views()
-    )
-
-
-def _views() -> tuple[pa.DataType, ...]:
-    return tuple(getattr(pa, name)() for name in ("string_view", "binary_view") if hasattr(pa, name))
+_SUBSECOND_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 
 
 def is_supported(arrow_type: pa.DataType) -> bool:
     """Whether a column of this type can be counted at all."""
-    return domain_of(arrow_type) is not None or is_text(arrow_type) or pa.types.is_boolean(arrow_type)
+    t = pa.types
+    kind = _values_type(plain_type(arrow_type))
+    return bool(
+        domain_of(kind) is not None or t.is_boolean(kind) or t.is_fixed_size_binary(kind) or _is_text_or_bytes(kind)
+    )
+
+
+def _values_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text_or_bytes(kind: pa.DataType) -> bool:
+    """Whether the engine reads these values from a dictionary as they are."""
+    t = pa.types
+    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind) or t.is_large_binary(kind))
 
 
 def numeric_array(array: pa.Array) -> pa.Array:
@@ -47,41 +47,86 @@ def numeric_array(array: pa.Array) -> pa.Array:
     return array.cast(pa.float32()) if pa.types.is_float16(array.type) else array
 
 
+def exact_numbers(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Numbers, dates or times of any type as the engine's array of type ``kind``; decimals as their whole numbers.
+
+    Raises pa.ArrowInvalid where a value would change, or the types have nothing to do with each other.
+    """
+    array = _without_dictionary(plain_array(array))
+    own = array.type
+    decimals = pa.types.is_decimal(kind)
+    if own == kind and not decimals:
+        return numeric_array(array)
+    if pa.types.is_null(own):
+        return array.cast(pa.int64() if decimals else numeric_array(pa.nulls(0, kind)).type)
+    if domain_of(own) is None or pa.types.is_temporal(own) != pa.types.is_temporal(kind):
+        raise pa.ArrowInvalid(f"{own} is not {kind}")
+    if decimals:
+        if pa.types.is_floating(own):
+            raise pa.ArrowInvalid(f"{own} is not {kind}")
+        return unscaled(array, kind.scale)
+    if pa.types.is_decimal(own):
+        array = unscaled(array, 0)
+    found = array.cast(kind)
+    # The one cast that Arrow calls safe and that rounds.
+    if pa.types.is_floating(own) and found.type.bit_width < own.bit_width:
+        kept, back = numeric_array(array), numeric_array(found).cast(numeric_array(array).type)
+        if not pc.all(pc.or_(pc.equal(kept, back), pc.is_nan(kept))).as_py():
+            raise pa.ArrowInvalid(f"a value of type {own} is not exact as {kind}")
+    return numeric_array(found)
+
+
+def _without_dictionary(array: pa.Array) -> pa.Array:
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
 def category_array(array: pa.Array) -> pa.Array:
-    """A dictionary array with text or bytes as values. Numbers and booleans become their text ("3", "true")."""
-    t = pa.types
-    if t.is_dictionary(array.type):
-        values = array.dictionary
-        if t.is_string(values.type) or t.is_large_string(values.type) or t.is_binary(values.type):
-            return array
-        return pa.DictionaryArray.from_arrays(array.indices, _as_text(values))
-    if t.is_null(array.type):
+    """A dictionary array with text or bytes as values. Numbers, dates and times become their text ("3", "true"), which
+    does not depend on how they were stored: 3.0 and 3.00 are "3", and an instant is told in UTC."""
+    array = plain_array(array)
+    if _values_type(array.type) == pa.null():
         return pa.nulls(len(array), pa.dictionary(pa.int32(), pa.string()))
-    if array.type in _views():
-        array = array.cast(pa.large_string() if array.type == _views()[0] else pa.large_binary())
-    encoded = pc.dictionary_encode(array)
+    if not is_supported(array.type):
+        raise pa.ArrowNotImplementedError(f"values of type {array.type} cannot be counted")
+    encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
+    if _is_text_or_bytes(encoded.dictionary.type):
+        return encoded
     return pa.DictionaryArray.from_arrays(encoded.indices, _as_text(encoded.dictionary))
 
 
 def _as_text(values: pa.Array) -> pa.Array:
-    t = pa.types
-    if (
-        t.is_string(values.type)
-        or t.is_large_string(values.type)
-        or t.is_binary(values.type)
-        or t.is_large_binary(values.type)
-    ):
-        return values
-    if t.is_floating(values.type):
+    t, kind = pa.types, values.type
+    if t.is_fixed_size_binary(kind):
+        return values.cast(pa.binary())
+    if t.is_floating(kind):
         # A column of whole numbers with nulls arrives as floats from pandas: 3.0 is category "3".
         return pa.array([_number_text(v) for v in values.to_pylist()], pa.string())
-    return values.cast(pa.string())
+    if t.is_decimal(kind):
+        return pa.array([None if v is None else _decimal_text(v) for v in values.to_pylist()], pa.string())
+    if t.is_duration(kind):
+        digits = _SUBSECOND_DIGITS[kind.unit]
+        ticks = values.cast(pa.int64()).to_pylist()
+        seconds = [None if v is None else _decimal_text(Decimal(v).scaleb(-digits)) + "s" for v in ticks]
+        return pa.array(seconds, pa.string())
+    if t.is_timestamp(kind):
+        values = values.cast(pa.timestamp(kind.unit))
+    text = values.cast(pa.string())
+    if t.is_timestamp(kind) or t.is_time(kind):
+        text = pc.replace_substring_regex(text, r"(\.\d*?)0+$", r"\1")
+        text = pc.replace_substring_regex(text, r"\.$", "")
+    return text
 
 
 def _number_text(value: float | None) -> str | None:
     if value is None or value != value:  # NaN is missing, as everywhere
         return None
     return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _decimal_text(value: Decimal) -> str:
+    text = f"{value:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 @dataclass(frozen=True)
@@ -98,15 +143,21 @@ class Reading:
 
 def reading_of(column: Column, arrow_type: pa.DataType) -> Reading | None:
     """How data of ``arrow_type`` is counted against a baseline column; None where they cannot be compared."""
+    arrow_type = plain_type(arrow_type)
     if isinstance(column, CategoricalColumn):
-        if not (is_supported(arrow_type) or pa.types.is_null(arrow_type)):
+        if not (is_supported(arrow_type) or _values_type(arrow_type) == pa.null()):
             return None
         return Reading(_category_plan(column), category_array)
+    if pa.types.is_dictionary(arrow_type):
+        inner = reading_of(column, arrow_type.value_type)
+        return inner and Reading(inner.plan, _after(_without_dictionary, inner.convert), inner.lifted)
     if pa.types.is_null(arrow_type):
         return Reading(_numeric_plan(column), _cast_to(_plain_type(column.domain)))
     domain = domain_of(arrow_type)
     if domain is None:
         return None
+    if pa.types.is_decimal(arrow_type) or column.scale:
+        return _decimal_reading(column, arrow_type)
     temporal = pa.types.is_temporal(arrow_type)
     if str(arrow_type) == column.type:
         return Reading(_numeric_plan(column), numeric_array)
@@ -127,6 +178,25 @@ def reading_of(column: Column, arrow_type: pa.DataType) -> Reading | None:
         direct = narrow or keys.is_float(domain)
         return Reading(plan, numeric_array if direct else _cast_to(pa.float64()), lifted="float64")
     return Reading(_numeric_plan(column), _cast_to(pa.int64() if column.domain == "int64" else pa.uint64()))
+
+
+def _decimal_reading(column: NumericColumn, arrow_type: pa.DataType) -> Reading | None:
+    """Decimals against numbers, or numbers against decimals: both as whole numbers of the column's unit."""
+    if pa.types.is_temporal(arrow_type) or _is_temporal_name(column.type):
+        return None
+    if not keys.is_float(column.domain):
+        if pa.types.is_floating(arrow_type):
+            return None
+        target = _plain_type(column.domain)
+        return Reading(_numeric_plan(column), lambda array: unscaled(array, column.scale).cast(target))
+    if scale_of(arrow_type):
+        return None  # 0.1 is a decimal and no float
+    inner = reading_of(column, pa.int64())
+    return inner and Reading(inner.plan, _after(lambda array: unscaled(array, 0), inner.convert), inner.lifted)
+
+
+def _after(first: Convert, then: Convert) -> Convert:
+    return lambda array: then(first(array))
 
 
 def _cast_to(target: pa.DataType) -> Convert:

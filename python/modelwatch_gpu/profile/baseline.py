@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
+from modelwatch_gpu import keys
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import RoleAssignment, Roles, Window, open_log, spooled, zone_of
 from modelwatch_gpu.profile import fileio
@@ -17,6 +19,7 @@ from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.fit import fit_columns
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
+from modelwatch_gpu.units import MOST_DIGITS
 
 #: Up to so many distinct values every one of them is a knot, and KS is exact (DESIGN 3.1).
 EXACT_UP_TO = 131_072
@@ -30,7 +33,8 @@ class Baseline:
 
     Make one with ``Baseline.fit`` or ``Baseline.load``. ``columns``: what is compared, in schema order. ``roles``:
     column -> role of every column of the reference. ``part``: the reference counted on its own grids. ``notes``:
-    sentences about what was decided without being told.
+    sentences about what was decided without being told. ``skipped``: column -> type of the columns that are not
+    compared because of their type, though nobody said so.
     """
 
     columns: tuple[Column, ...]
@@ -39,6 +43,7 @@ class Baseline:
     timezone: str
     exact_up_to: int
     notes: tuple[str, ...] = ()
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -47,6 +52,7 @@ class Baseline:
         *,
         roles: Roles | None = None,
         timezone: str | None = None,
+        edges: Mapping[str, Sequence[Any]] | None = None,
         exact_up_to: int = EXACT_UP_TO,
         threads: int = 0,
         device: str = "auto",
@@ -58,13 +64,17 @@ class Baseline:
             log: A path, glob, list of paths, table, batch, reader, dataset or DataFrame.
             roles: What the columns are; columns without one are recognised by name, and the notes say so.
             timezone: IANA name; days (blocks) begin at its midnight. Default: the timestamps' own zone, else UTC.
+            edges: Column -> increasing edges, at most 60, at which its bins (a, b] are cut instead of the deciles, in
+                the column's units (of a date or time: such a value, or ISO 8601 text). The outer bins are open. A
+                column named here is numeric.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
             device: "auto" or "cpu"; another one raises DeviceUnavailable.
             progress: Called with the number of rows of every batch read.
 
         Raises:
-            InputError: The log cannot be read, has no rows, or a role names a column it lacks.
+            InputError: The log cannot be read, has no rows, a role or edges name a column it lacks, or a column asked
+                for has a type or values that cannot be counted.
         """
         from modelwatch_gpu.device import resolve
 
@@ -75,7 +85,15 @@ class Baseline:
         with spooled(open_log(log, name="reference")) as source:
             assignment = roles.assign(source.schema)
             zone = timezone_of(timezone, source.schema, assignment)
-            fitted = fit_columns(source, assignment, roles, exact_up_to=exact_up_to, threads=threads, progress=progress)
+            fitted = fit_columns(
+                source,
+                assignment,
+                roles,
+                edges=edges,
+                exact_up_to=exact_up_to,
+                threads=threads,
+                progress=progress,
+            )
             spec = CountSpec(
                 sets=_OWN_SETS if assignment.timestamp else _OWN_SETS[:1],
                 window=None,
@@ -95,6 +113,7 @@ class Baseline:
             timezone=zone,
             exact_up_to=exact_up_to,
             notes=(*assignment.notes, *fitted.notes),
+            skipped=fitted.skipped,
         )
 
     @property
@@ -143,6 +162,8 @@ class Baseline:
             "notes": list(self.notes),
             "columns": [_column_header(c) for c in self.columns],
             "part": self.part.header(),
+            # Left out where there is nothing to say, so that files of before have the fingerprint they had.
+            **({"skipped": self.skipped} if self.skipped else {}),
         }
         arrays: Arrays = {f"part/{name}": a for name, a in self.part.arrays().items()}
         for i, column in enumerate(self.columns):
@@ -169,6 +190,7 @@ class Baseline:
             timezone=str(header["timezone"]),
             exact_up_to=int(header["exact_up_to"]),
             notes=tuple(header["notes"]),
+            skipped={str(name): str(kind) for name, kind in header.get("skipped", {}).items()},
         )
 
     def __repr__(self) -> str:
@@ -191,7 +213,8 @@ def timezone_of(name: str | None, schema: Any, assignment: RoleAssignment) -> st
 def _column_header(column: Column) -> dict[str, Any]:
     common = {"name": column.name, "role": column.role, "type": column.type, "kind": column.kind}
     if isinstance(column, NumericColumn):
-        return {**common, "domain": column.domain, "exact": column.exact, "pivot": column.pivot}
+        numbers = {"domain": column.domain, "exact": column.exact, "pivot": column.pivot}
+        return {**common, **numbers, **({"scale": column.scale} if column.scale else {})}
     cap = [column.cap[0], column.cap[1].hex()] if column.cap else None
     return {**common, "cap": cap}
 
@@ -227,7 +250,10 @@ def _column_from(header: dict[str, Any], a: Arrays) -> Column:
         deciles=tuple(a["deciles"].tolist()),
         exact=bool(header["exact"]),
         pivot=int(header["pivot"]),
+        scale=int(header.get("scale", 0)),
     )
+    if not -MOST_DIGITS <= numeric.scale <= MOST_DIGITS or (numeric.scale and keys.is_float(numeric.domain)):
+        raise ValueError(f"column {name} has no such scale as {numeric.scale}")
     for index in (numeric.coarse, numeric.edges):
         if len(index) and int(index.max()) >= len(numeric.knots):
             raise ValueError(f"column {name} names a knot it does not have")

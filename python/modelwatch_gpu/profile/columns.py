@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.keys import UInt64
+from modelwatch_gpu.units import in_units, unit_of
 
 UInt32 = npt.NDArray[np.uint32]
 
@@ -27,9 +29,11 @@ class NumericColumn:
     """A numeric column of a baseline.
 
     ``knots``: uint64 keys, strictly increasing; a float column begins with -inf and ends with +inf.
-    ``coarse``: indices of the knots that make the coarse grid. ``edges``: indices of the knots at which the default
-    bins (a, b] are cut; ``deciles``: the same edges before they were moved to a value of the column's type.
-    ``exact``: every distinct baseline value is a knot. ``pivot``: key taken off before moments (integers only).
+    ``coarse``: indices of the knots that make the coarse grid. ``edges``: indices of the knots at which the bins (a, b]
+    are cut; ``deciles``: the same edges before they were moved to a value of the column's type, in the column's units:
+    the baseline's deciles, or what the user gave instead. ``exact``: every distinct baseline value is a knot.
+    ``pivot``: key taken off before moments (integers only). ``scale``: of a decimal column, whose values are counted as
+    whole numbers of 10^-scale; 0 of every other.
     """
 
     name: str
@@ -42,6 +46,7 @@ class NumericColumn:
     deciles: tuple[float, ...]
     exact: bool
     pivot: int
+    scale: int = 0
 
     kind = "numeric"
 
@@ -74,6 +79,15 @@ class NumericColumn:
     def values(self) -> npt.NDArray[Any]:
         """Knots as values of the domain's dtype."""
         return keys.values_of(self.knots, self.domain)
+
+    @property
+    def unit(self) -> Fraction:
+        """What one step of the domain is worth in the column's units."""
+        return unit_of(self.scale)
+
+    def in_units(self, value: Any) -> float:
+        """A value of the domain, or a mean or a distance of such values, in the column's units."""
+        return in_units(value, self.scale)
 
     @cached_property
     def coarse_edges(self) -> UInt32:

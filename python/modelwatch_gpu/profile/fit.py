@@ -3,7 +3,8 @@ more distinct values than an exact grid may have."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,10 @@ from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import domain_of
 from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead
-from modelwatch_gpu.profile.adapt import category_array, is_supported, numeric_array
+from modelwatch_gpu.plain import plain_type
+from modelwatch_gpu.profile.adapt import category_array, exact_numbers, is_supported
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
+from modelwatch_gpu.profile.edges import Edge, checked_edges
 from modelwatch_gpu.profile.knots import Ranked, Refiner, exact_ranked, numeric_column
 
 #: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
@@ -35,37 +38,77 @@ def named(names: str | Sequence[str]) -> tuple[str, ...]:
 
 @dataclass
 class Fitted:
-    """Columns in schema order, and sentences about what was decided without being told."""
+    """Columns in schema order, sentences about what was decided without being told, and column -> type of those that
+    are left out because of their type."""
 
     columns: list[Column]
     notes: list[str]
+    skipped: dict[str, str]
 
 
 @dataclass
 class _Candidate:
     name: str
     role: str
-    type: pa.DataType
+    type: pa.DataType  # of a numeric column: of its numbers, also where they come in a dictionary
     domain: str | None  # None: categorical
+    edges: list[Edge] | None = None
 
 
-def _candidates(log: Log, assignment: RoleAssignment, roles: Roles, notes: list[str]) -> list[_Candidate]:
+def _candidates(
+    log: Log,
+    assignment: RoleAssignment,
+    roles: Roles,
+    edges: Mapping[str, Sequence[Any]],
+    notes: list[str],
+    skipped: dict[str, str],
+) -> list[_Candidate]:
     out = []
     for name, role in assignment.roles.items():
+        kind = log.schema.field(name).type
+        if name in assignment.skipped:
+            skipped[name] = str(kind)
         if role not in COUNTED_ROLES:
             continue
-        kind = log.schema.field(name).type
-        if pa.types.is_null(kind):
+        asked = name in assignment.asked or name in edges
+        plain = plain_type(kind)
+        if pa.types.is_null(plain) or (pa.types.is_dictionary(plain) and pa.types.is_null(plain.value_type)):
             notes.append(f"Column '{name}' has no values in the reference, so it is not compared.")
             continue
-        if not is_supported(kind):
-            notes.append(f"Column '{name}' has type {kind}, which is not supported yet, so it is not compared.")
+        if not is_supported(plain):
+            advice = "store its parts as columns of plain types, or ignore it"
+            if asked:
+                raise InputError(f"Column '{name}' has type {kind}, which cannot be counted; {advice}.")
+            skipped[name] = str(kind)
+            notes.append(f"Column '{name}' has type {kind}, which cannot be counted, so it is not compared; {advice}.")
             continue
-        domain = None if name in named(roles.categorical) else domain_of(kind)
+        categorical = name in named(roles.categorical)
+        wanted = name in named(roles.numeric) or name in edges
+        if wanted and pa.types.is_dictionary(plain):
+            plain = plain.value_type
+        domain = None if categorical else domain_of(plain)
         if name in named(roles.numeric) and domain is None:
             raise InputError(f"Column '{name}' is asked to be numeric, but its type is {kind}.")
-        out.append(_Candidate(name, role, kind, domain))
+        cuts = None
+        if name in edges:
+            if domain is None:
+                what = "is asked to be categorical" if categorical else f"has type {kind}"
+                raise InputError(f"Column '{name}' has edges but {what}; edges cut numbers, dates and times only.")
+            cuts = checked_edges(name, edges[name], plain)
+        out.append(_Candidate(name, role, plain if domain is not None else kind, domain, cuts))
     return out
+
+
+def _check_edges(log: Log, assignment: RoleAssignment, edges: Mapping[str, Sequence[Any]]) -> None:
+    """Raises InputError for edges of a column that is not there or not compared."""
+    for name in edges:
+        if name not in assignment.roles:
+            close = " or ".join(map(repr, difflib.get_close_matches(str(name), log.schema.names, n=3)))
+            ask = f"did you mean {close}?" if close else f"there are {', '.join(log.schema.names[:20])}."
+            raise InputError(f"Column {name!r} has edges but is not in the log; {ask}")
+        if assignment.roles[name] not in COUNTED_ROLES:
+            role = assignment.roles[name]
+            raise InputError(f"Column '{name}' has edges but the role {role}, which is not compared; drop one of them.")
 
 
 def _passes(
@@ -83,6 +126,8 @@ def _passes(
             for batch in batches:
                 try:
                     yield convert(batch)
+                except InputError as error:
+                    raise InputError(f"{file.name}: {error}") from None
                 except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
                     first = str(error).splitlines()[0]
                     raise InputError(
@@ -96,10 +141,22 @@ def _passes(
 
 def _numeric_batch(columns: Sequence[_Candidate]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     def convert(batch: pa.RecordBatch) -> pa.RecordBatch:
-        arrays = [numeric_array(batch.column(c.name).cast(c.type)) for c in columns]
+        arrays = [_numbers(batch.column(c.name), c) for c in columns]
         return pa.RecordBatch.from_arrays(arrays, names=[c.name for c in columns])
 
     return convert
+
+
+def _numbers(array: pa.Array, c: _Candidate) -> pa.Array:
+    try:
+        return exact_numbers(array, c.type)
+    except pa.ArrowInvalid as error:
+        if pa.types.is_decimal(c.type) and array.type == c.type:
+            raise InputError(
+                f"column '{c.name}' holds decimals ({array.type}) of more digits than 64 bits hold, which cannot be "
+                "compared exactly; cast it to float64, or to fewer digits after the point, or ignore it."
+            ) from None
+        raise pa.ArrowInvalid(f"column '{c.name}', {str(error).splitlines()[0]}") from error
 
 
 def fit_columns(
@@ -107,13 +164,17 @@ def fit_columns(
     assignment: RoleAssignment,
     roles: Roles,
     *,
+    edges: Mapping[str, Sequence[Any]] | None = None,
     exact_up_to: int,
     threads: int,
     progress: Progress | None = None,
 ) -> Fitted:
     """Fits every column that has a counted role. Raises InputError for a log that cannot be a reference."""
     notes: list[str] = []
-    candidates = _candidates(log, assignment, roles, notes)
+    skipped: dict[str, str] = {}
+    edges = edges or {}
+    _check_edges(log, assignment, edges)
+    candidates = _candidates(log, assignment, roles, edges, notes, skipped)
     if not candidates:
         raise InputError(
             "The reference has no column to compare; give at least one column a role such as feature or score."
@@ -157,7 +218,7 @@ def fit_columns(
             columns.append(_from_engine(c, categories.category(texts.index(c), 0)))
             continue
         exact = not found[c.name]["overflowed"]
-        integers = pa.types.is_integer(c.type) and exact and c.name not in named(roles.numeric)
+        integers = pa.types.is_integer(c.type) and exact and c.name not in named(roles.numeric) and c.edges is None
         if integers and 0 < len(found[c.name]["keys"]) <= CATEGORICAL_INTEGERS:
             columns.append(_from_integers(c, found[c.name]))
             notes.append(
@@ -165,8 +226,8 @@ def fit_columns(
                 "and is taken as categorical."
             )
         else:
-            columns.append(numeric_column(c.name, c.role, str(c.type), ranked[c.name], exact=exact))
-    return Fitted(columns, notes)
+            columns.append(numeric_column(c.name, c.role, c.type, ranked[c.name], exact=exact, edges=c.edges))
+    return Fitted(columns, notes, skipped)
 
 
 def _ranked_columns(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.keys import UInt64
 from modelwatch_gpu.profile.columns import COARSE_KNOTS, NumericColumn
+from modelwatch_gpu.profile.edges import Edge
+from modelwatch_gpu.units import in_units, scale_of
 
 #: A gap of a quantile grid holds at most this share of the baseline ...
 GAP_SHARE: Final = 1 / 2048
@@ -172,13 +176,31 @@ def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.
     return np.array(sorted(chosen), dtype=np.uint32)
 
 
-def numeric_column(name: str, role: str, type_name: str, ranked: Ranked, *, exact: bool) -> NumericColumn:
-    """The baseline column: fine grid, coarse grid, default edges."""
-    domain = ranked.domain
+def numeric_column(
+    name: str,
+    role: str,
+    kind: pa.DataType,
+    ranked: Ranked,
+    *,
+    exact: bool,
+    edges: Sequence[Edge] | None = None,
+) -> NumericColumn:
+    """The baseline column: fine grid, coarse grid, and bins cut at the deciles, or at ``edges`` in its own units."""
+    domain, scale = ranked.domain, scale_of(kind)
     outer = keys.infinities(domain)
-    edges: list[float] = deciles(ranked) if ranked.total else []
-    edge_keys = [keys.edge_key(e, domain, right_closed=True) for e in edges]
-    cuts = np.unique(np.array([k for k in edge_keys if k is not None], dtype=np.uint64))
+    found: list[tuple[int | None, float]]
+    if edges is None:
+        steps = deciles(ranked) if ranked.total else []
+        found = [(keys.edge_key(e, domain, right_closed=True), in_units(e, scale)) for e in steps]
+    else:
+        # Edges below every value of the type cut nothing, and those with no value between them cut the same.
+        first: dict[int, float] = {}
+        for edge in edges:
+            key = keys.edge_key(edge, domain, right_closed=True, scale=scale)
+            if key is not None:
+                first.setdefault(key, float(edge))
+        found = list(first.items())
+    cuts = np.unique(np.array([key for key, _ in found if key is not None], dtype=np.uint64))
     extremes: list[int] = [ranked.key_at(0), ranked.key_at(ranked.total - 1)] if ranked.total else []
     inner = ranked.lows if exact else quantile_knots(ranked)
     must = np.unique(np.concatenate([outer, cuts, np.array(extremes, dtype=np.uint64)]))
@@ -189,14 +211,15 @@ def numeric_column(name: str, role: str, type_name: str, ranked: Ranked, *, exac
     return NumericColumn(
         name=name,
         role=role,
-        type=type_name,
+        type=str(kind),
         domain=domain,
         knots=knots,
         coarse=coarse_knots(knots, ranked, must),
         edges=np.searchsorted(knots, cuts).astype(np.uint32),
-        deciles=tuple(edges),
+        deciles=tuple(edge for _, edge in found),
         exact=exact,
         pivot=pivot,
+        scale=scale,
     )
 
 

@@ -40,7 +40,7 @@ def printable(text: str) -> str:
 
 def headline(report: Report) -> str:
     """One sentence: how many columns changed, and whether that asks for attention."""
-    judged = {f.column for f in report.findings}
+    judged = {f.column for f in report.findings if f.check != "type"}
     changed = {f.column for f in report.findings if f.severity in ("alert", "warning")}
     alerts = {f.column for f in report.findings if f.severity == "alert"}
     if not report.rows:

@@ -28,6 +28,7 @@ const GLOSSARY = {
   missing: "Share of rows without a value.",
   missing_change: "Share of rows without a value less that of the baseline, in points.",
   present: "Whether the column is in the log at all, as a share of the rows for which it is.",
+  type: "Whether the column's type can be compared at all.",
   nan: "Share of rows that hold a NaN.",
   unseen: "Share of values that the baseline never had.",
   distinct: "Number of different values.",
