@@ -10,7 +10,7 @@ from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import AlertError, DeviceUnavailable, InputError, ModelwatchError, OutputError
-from modelwatch_gpu.log import Roles
+from modelwatch_gpu.log import Files, Query, Roles
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.report import Report
 
@@ -22,11 +22,13 @@ __all__ = [
     "Baseline",
     "Check",
     "DeviceUnavailable",
+    "Files",
     "Finding",
     "InputError",
     "ModelwatchError",
     "OutputError",
     "Profile",
+    "Query",
     "Report",
     "Roles",
     "__version__",

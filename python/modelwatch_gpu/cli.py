@@ -117,7 +117,11 @@ JsonPath = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - is standard output.")
 ]
 LogPaths = Annotated[
-    list[str], typer.Argument(metavar="LOG", help="Parquet or Arrow files, a folder, or a pattern in quotes.")
+    list[str],
+    typer.Argument(
+        metavar="LOG",
+        help="Parquet, Arrow, CSV or JSON lines files, folders, patterns in quotes, or addresses (s3://bucket/log).",
+    ),
 ]
 Progressed = Callable[[int], None]
 
@@ -291,10 +295,10 @@ def fit(
         "id": id,
         "ignore": ignore,
     }
-    source = _one_or_many(reference)
     given = _roles(roles, named)
     cuts = edges_from_file(edges) if edges is not None else None
     with _stages(quiet) as stage:
+        source = open_log(_one_or_many(reference), name="reference")
         baseline = Baseline.fit(
             source,
             roles=given,
@@ -303,7 +307,7 @@ def fit(
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,
-            progress=stage("fitting the baseline", open_log(source).rows, 2),
+            progress=stage("fitting the baseline", source.rows, 2),
         )
     with _undisturbed():
         baseline.save(output)
@@ -356,12 +360,12 @@ def compare(
     """
     _check_settings()
     _check_outputs(html, json)
-    source = _one_or_many(log)
     rules = checks_from_file(checks) if checks is not None else None
     fitted = baseline.endswith(".mwb")
     with _stages(quiet) as stage:
         # The rows of a reference that is fitted here are not known, so neither is the end of the bar.
-        rows = open_log(source).rows
+        source = open_log(_one_or_many(log))
+        rows = source.rows
         report = compare_logs(
             baseline,
             source,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .files import Log, LogFile
+from .places import Files
+from .query import Query
 from .reading import read_ahead, spooled
 from .roles import ROLES, RoleAssignment, Roles
 from .sources import open_log
@@ -10,8 +12,10 @@ from .windows import Window, block_for, iso, zone_of
 
 __all__ = [
     "ROLES",
+    "Files",
     "Log",
     "LogFile",
+    "Query",
     "RoleAssignment",
     "Roles",
     "Window",

@@ -18,6 +18,8 @@ BATCH_ROWS = 131_072  # and at most this many: large enough to keep threads busy
 
 READ_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError)
 
+Span = tuple[int, int] | None  # first and last time in epoch seconds
+
 _TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -58,7 +60,7 @@ class LogFile(ABC):
             raise InputError(f"{self.name} is read by one or more different columns, not {list(columns)!r}.")
         return self._batches(list(columns))
 
-    def time_range(self, column: str) -> tuple[int, int] | None:
+    def time_range(self, column: str) -> Span:
         """The first and last time in a timestamp or date column, in epoch seconds (floor).
 
         From the statistics of a Parquet file, else by reading this one column. None where there is no time: no rows,
@@ -67,7 +69,7 @@ class LogFile(ABC):
         """
         if column not in self.schema.names or not self.reusable or ticks_of(self.schema.field(column).type) is None:
             return None
-        span: tuple[int, int] | None = None
+        span: Span = None
         for batch in self.batches([column]):
             span = wider(span, span_of(batch.column(0)))
         return span
@@ -171,7 +173,7 @@ def ticks_of(kind: pa.DataType) -> int | None:
     return 1 if pa.types.is_date(kind) else None
 
 
-def span_of(values: pa.Array) -> tuple[int, int] | None:
+def span_of(values: pa.Array) -> Span:
     """The first and last time of a timestamp or date array in epoch seconds (floor); None if all are null."""
     if pa.types.is_date(values.type):
         values = values.cast(pa.timestamp("s"))
@@ -181,7 +183,7 @@ def span_of(values: pa.Array) -> tuple[int, int] | None:
     return None if low is None or ticks is None else (low // ticks, high // ticks)
 
 
-def wider(span: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
+def wider(span: Span, other: Span) -> Span:
     """The span that covers both."""
     if span is None or other is None:
         return span or other

@@ -25,10 +25,12 @@ class ParquetLogFile(LogFile):
     """A Parquet file, local or behind any ``opener`` of a random-access file.
 
     Strings that the file keeps as dictionaries are read as dictionaries. Row groups are counted from 0 in messages.
+    remote: every read is a request, so the columns of a row group are fetched in few large ones.
     """
 
-    def __init__(self, name: str, opener: Callable[[], pa.NativeFile]) -> None:
+    def __init__(self, name: str, opener: Callable[[], pa.NativeFile], *, remote: bool = False) -> None:
         self._opener = opener
+        self._remote = remote
         self._dictionaries: list[str] = []
         with self._opened() as file:
             self._dictionaries = _kept_as_dictionaries(file)
@@ -79,7 +81,12 @@ class ParquetLogFile(LogFile):
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
         with self._opener() as source:
-            yield pq.ParquetFile(source, read_dictionary=self._dictionaries, buffer_size=READ_BUFFER, pre_buffer=False)
+            yield pq.ParquetFile(
+                source,
+                read_dictionary=self._dictionaries,
+                buffer_size=0 if self._remote else READ_BUFFER,
+                pre_buffer=self._remote,
+            )
 
 
 def _with_column(file: pq.ParquetFile, group: int, columns: list[str], where: str) -> str:
