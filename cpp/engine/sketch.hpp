@@ -22,36 +22,47 @@ class Registers {
   std::array<std::uint8_t, kRegisters> ranks_{};
 };
 
-/// Counts of the log-linear buckets, an octave (128 buckets) at a time as values come: a column seldom spans many.
+/// Counts of the log-linear buckets, a page of 32 of them at a time as values come: a column seldom spans many, and a
+/// small group fills few.
 class BucketCounts {
  public:
   void add(std::uint32_t bucket, std::uint64_t by) {
-    std::uint32_t const octave = bucket >> kOctaveBits;
-    if (place_[octave] == 0) {
-      counts_.resize(counts_.size() + kOctave, 0);
-      place_[octave] = static_cast<std::uint16_t>(counts_.size() / kOctave);
+    std::uint32_t const page = bucket >> kPageBits;
+    if (places_.empty()) first_ = page;
+    if (page < first_) {
+      places_.insert(places_.begin(), first_ - page, 0);
+      first_ = page;
     }
-    counts_[(std::size_t{place_[octave]} - 1) * kOctave + (bucket & (kOctave - 1))] += by;
+    if (page - first_ >= places_.size()) places_.resize(page - first_ + 1, 0);
+    std::uint16_t& place = places_[page - first_];
+    if (place == 0) {
+      counts_.resize(counts_.size() + kPage, 0);
+      place = static_cast<std::uint16_t>(counts_.size() / kPage);
+    }
+    counts_[(std::size_t{place} - 1) * kPage + (bucket & (kPage - 1))] += by;
   }
 
   /// Calls f(bucket, count) for the buckets that are not empty, in order.
   template <class F>
   void each(F f) const {
-    for (std::uint32_t octave = 0; octave < place_.size(); ++octave) {
-      if (place_[octave] == 0) continue;
-      std::size_t const first = (std::size_t{place_[octave]} - 1) * kOctave;
-      for (std::uint32_t i = 0; i < kOctave; ++i)
-        if (counts_[first + i] != 0) f(octave * kOctave + i, counts_[first + i]);
+    for (std::uint32_t at = 0; at < places_.size(); ++at) {
+      if (places_[at] == 0) continue;
+      std::size_t const begin = (std::size_t{places_[at]} - 1) * kPage;
+      for (std::uint32_t i = 0; i < kPage; ++i)
+        if (counts_[begin + i] != 0) f((first_ + at) * kPage + i, counts_[begin + i]);
     }
   }
 
-  std::size_t bytes() const { return sizeof(*this) + counts_.capacity() * sizeof(std::uint64_t); }
+  std::size_t bytes() const {
+    return sizeof(*this) + places_.capacity() * sizeof(std::uint16_t) + counts_.capacity() * sizeof(std::uint64_t);
+  }
 
  private:
-  static constexpr int kOctaveBits = 7;
-  static constexpr std::uint32_t kOctave = 1u << kOctaveBits;
+  static constexpr int kPageBits = 5;
+  static constexpr std::uint32_t kPage = 1u << kPageBits;
 
-  std::array<std::uint16_t, kBuckets / kOctave> place_{};  // 1-based
+  std::uint32_t first_ = 0;             // page of places_[0]
+  std::vector<std::uint16_t> places_;   // 1-based; there are 2^14 pages
   std::vector<std::uint64_t> counts_;
 };
 
