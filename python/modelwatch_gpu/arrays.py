@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
 from modelwatch_gpu.keys import domain_of
+from modelwatch_gpu.plain import plain_array
+from modelwatch_gpu.units import scale_of, unscaled
 
 
 def as_columns(values: Any, name: str) -> tuple[list[pa.Array], bool]:
@@ -18,9 +20,9 @@ def as_columns(values: Any, name: str) -> tuple[list[pa.Array], bool]:
     Memory is shared where it is contiguous; a NumPy NaN stays NaN and is not turned into null.
     """
     if isinstance(values, pa.ChunkedArray):
-        return [values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)], False
+        return [plain_array(values.combine_chunks() if values.num_chunks != 1 else values.chunk(0))], False
     if isinstance(values, pa.Array):
-        return [values], False
+        return [plain_array(values)], False
     if not isinstance(values, np.ndarray) and hasattr(values, "__arrow_c_stream__"):
         return as_columns(pa.chunked_array(values), name)
     if not isinstance(values, np.ndarray) and hasattr(values, "__arrow_c_array__"):
@@ -78,10 +80,19 @@ def is_numeric(array: pa.Array) -> bool:
 
 
 def in_domain(array: pa.Array, domain: str, name: str) -> pa.Array:
-    """A numeric array as one type of the domain; raises InputError where a value would change."""
+    """A numeric array as one type of the domain, decimals as whole numbers of their unit; raises InputError where a
+    value would change."""
     own = domain_of(array.type)
     if own is None:
         raise InputError(f"{name} has type {array.type}; numbers, dates or times are needed.")
+    if pa.types.is_decimal(array.type):
+        try:
+            array = unscaled(array, scale_of(array.type))
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"{name} holds decimals ({array.type}) of more digits than 64 bits hold, which cannot be compared "
+                "exactly; cast it to float64, or to fewer digits after the point."
+            ) from error
     if pa.types.is_float16(array.type):
         array = array.cast(pa.float32())
     if own == domain:
@@ -96,6 +107,25 @@ def in_domain(array: pa.Array, domain: str, name: str) -> pa.Array:
         ) from error
 
 
+def one_scale(a: pa.Array, b: pa.Array, names: tuple[str, str]) -> tuple[pa.Array, pa.Array]:
+    """Decimals, or decimals and whole numbers, with as many digits after the point as the finer side; others as they
+    are. Raises InputError where these are more digits than a decimal has."""
+    finer = max(scale_of(a.type), scale_of(b.type))
+    if scale_of(a.type) == scale_of(b.type):
+        return a, b
+    sides = []
+    for side, name in ((a, names[0]), (b, names[1])):
+        if scale_of(side.type) != finer and (pa.types.is_decimal(side.type) or pa.types.is_integer(side.type)):
+            try:
+                side = side.cast(pa.decimal256(76, finer))
+            except pa.ArrowInvalid as error:
+                raise InputError(
+                    f"{name} has type {side.type}, which has no {finer} digits after the point."
+                ) from error
+        sides.append(side)
+    return sides[0], sides[1]
+
+
 def common_domain(a: pa.Array, b: pa.Array, names: tuple[str, str]) -> str:
     """The narrowest domain in which both sides are exact, as far as their types tell."""
     domains = []
@@ -108,6 +138,9 @@ def common_domain(a: pa.Array, b: pa.Array, names: tuple[str, str]) -> str:
         if a.type != b.type:
             raise InputError(f"{names[0]} is {a.type} and {names[1]} is {b.type}; give both one type.")
         return domains[0]
+    scales = scale_of(a.type), scale_of(b.type)
+    if scales != (0, 0) and (scales[0] != scales[1] or {"float32", "float64"} & set(domains)):
+        raise InputError(f"{names[0]} is {a.type} and {names[1]} is {b.type}; give both one type.")
     if domains[0] == domains[1]:
         return domains[0]
     return "float64" if {"float32", "float64"} & set(domains) else "int64"

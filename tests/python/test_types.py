@@ -71,12 +71,11 @@ NUMERIC: dict[str, tuple[pa.DataType, Callable[[int], Values], float]] = {
             each(lambda v: EPOCH + dt.timedelta(hours=v)),
             1.0,
         )
-        for unit in ("s", "ms", "us", "ns")
-        for zone in (None, "UTC", "America/New_York")
+        for unit, zone in (("s", None), ("ms", "UTC"), ("us", "America/New_York"), ("ns", None))
     },
     **{
         f"duration[{unit}]": (pa.duration(unit), each(lambda v: dt.timedelta(minutes=v - 60)), 1.0)
-        for unit in ("s", "ms", "us", "ns")
+        for unit in ("s", "ns")
     },
 }
 if hasattr(pa, "decimal32"):
@@ -244,7 +243,7 @@ def test_dictionaries_of_any_values_and_codes_are_categories_of_their_text(name:
     assert number(mw.compare(baseline, tmp_path / "x.parquet").results[0].values["js_distance"]) == 0.0
 
 
-@pytest.mark.parametrize("name", ["float64", "int16", "decimal128", "date32", "timestamp[us, UTC]", "duration[ms]"])
+@pytest.mark.parametrize("name", ["float64", "int16", "decimal128", "date32", "timestamp[ms, UTC]", "duration[ns]"])
 def test_numbers_in_a_dictionary_are_numbers_where_they_are_asked_to_be_or_the_baseline_says_so(name: str) -> None:
     kind, make, _ = NUMERIC[name]
     plain, other = array_of(kind, make(2)), array_of(kind, make(3))

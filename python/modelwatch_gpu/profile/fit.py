@@ -19,7 +19,7 @@ from modelwatch_gpu.plain import plain_type
 from modelwatch_gpu.profile.adapt import category_array, exact_numbers, is_supported
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
 from modelwatch_gpu.profile.edges import Edge, checked_edges
-from modelwatch_gpu.profile.knots import Ranked, Refiner, exact_ranked, numeric_column
+from modelwatch_gpu.profile.knots import Keep, Ranked, Refiner, Split, exact_ranked, numeric_column
 
 #: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
 COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error")
@@ -241,11 +241,18 @@ def _ranked_columns(
         if not steps:
             break
         columns = [c for c in numbers if c.name in steps]
-        split = _core.SplitPass([steps[c.name] for c in columns])
+        splits = [(c.name, step) for c in columns if isinstance(step := steps[c.name], Split)]
+        kept = [(c.name, step) for c in columns if isinstance(step := steps[c.name], Keep)]
+        split = _core.SplitPass([(s.domain, s.lows, s.width, s.split) for _, s in splits])
         for batch in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress):
-            split.add(batch, threads)
-        for i, c in enumerate(columns):
-            refiners[c.name].take(split.column(i))
+            if splits:
+                split.add(batch.select([name for name, _ in splits]), threads)
+            for name, keep in kept:
+                keep.add(batch.column(name))
+        for i, (name, _) in enumerate(splits):
+            refiners[name].take(split.column(i))
+        for name, keep in kept:
+            refiners[name].take_kept(keep)
     out.update({name: r.ranked() for name, r in refiners.items()})
     return out
 

@@ -11,18 +11,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu import keys
+from modelwatch_gpu.arrays import present_values
 from modelwatch_gpu.keys import UInt64
 from modelwatch_gpu.profile.columns import COARSE_KNOTS, NumericColumn
 from modelwatch_gpu.profile.edges import Edge
 from modelwatch_gpu.units import in_units, scale_of
 
-#: A gap of a quantile grid holds at most this share of the baseline ...
-GAP_SHARE: Final = 1 / 2048
-#: ... and a value of at least this share is a knot of its own.
-HEAVY_SHARE: Final = 1 / 4096
+#: A gap of a quantile grid holds at most one row in so many of the baseline ...
+GAP_ONE_IN: Final = 2048
+#: ... and a value of at least one row in so many is a knot of its own, if more than one row has it.
+HEAVY_ONE_IN: Final = 4096
 #: Counters of one splitting pass, over all intervals of a column.
 _SPLIT_BUDGET: Final = 1 << 21
 _TOP_BITS: Final = 16
+#: Rows kept to end the splitting: at most so many, and at most one in so many of the column's.
+_KEPT_ROWS: Final = 1 << 22
+_KEPT_ONE_IN: Final = 64
 _DECILES: Final = np.linspace(0, 1, 11)[1:-1]
 
 
@@ -77,12 +81,43 @@ def deciles(ranked: Ranked) -> list[float]:
     return sorted(out)
 
 
+def heavy_rows(total: int) -> int:
+    """Rows from which on a value of a column with ``total`` rows is a knot of its own."""
+    return max(2, -(-total // HEAVY_ONE_IN))
+
+
+@dataclass(frozen=True)
+class Split:
+    """A pass that cuts the intervals [low, low + 2^width) into 2^split pieces each."""
+
+    domain: int
+    lows: UInt64
+    width: int
+    split: int
+
+
+@dataclass
+class Keep:
+    """A pass that keeps the keys of the few rows within some intervals. ``lasts``: their largest keys."""
+
+    domain: str
+    lows: UInt64
+    lasts: UInt64
+    found: list[UInt64] = field(default_factory=list)
+
+    def add(self, array: pa.Array) -> None:
+        """Another batch of the column."""
+        values = keys.keys_of(present_values(array), self.domain)
+        at = np.searchsorted(self.lows, values, side="right")
+        self.found.append(values[(at > 0) & (values <= self.lasts[at - 1])])
+
+
 @dataclass
 class Refiner:
-    """Cuts key space finer where values crowd, one pass over the log at a time, without ever sorting them.
+    """Cuts key space finer where values crowd, one pass over the log at a time, without ever sorting all of them.
 
-    Ends when every interval with more than ``HEAVY_SHARE`` of the rows, and every interval that holds a rank some
-    decile needs, is a single key.
+    Ends when every interval that may hold a heavy value, and every interval that holds a rank some decile needs, is a
+    single key. What it ends with depends on how often each value occurs, not on the order of rows.
     """
 
     domain: str
@@ -100,31 +135,43 @@ class Refiner:
         self.widths = np.full(len(used), width, dtype=np.int64)
         self.counts = self.top[used]
 
-    def next_pass(self) -> tuple[int, UInt64, int, int] | None:
-        """(domain, lows, width, split bits) for ``_core.SplitPass``, or None when done."""
+    def next_pass(self) -> Split | Keep | None:
+        """What to do in the next pass over the log, None when done."""
         total = int(self.counts.sum())
-        wanted = (self.counts > max(1, int(total * HEAVY_SHARE))) & (self.widths > 0)
+        wanted = (self.counts >= np.uint64(heavy_rows(total))) & (self.widths > 0)
         ends = np.cumsum(self.counts)
         at = np.searchsorted(ends, np.array(decile_ranks(total), dtype=np.uint64), side="right")
         wanted[at] |= self.widths[at] > 0
         if not wanted.any():
             return None
+        if int(self.counts[wanted].sum()) <= min(_KEPT_ROWS, total // _KEPT_ONE_IN):
+            self._open = np.flatnonzero(wanted)
+            lows, sizes = self.lows[self._open], np.uint64(1) << self.widths[self._open].astype(np.uint64)
+            return Keep(self.domain, lows, lows + (sizes - np.uint64(1)))
         width = int(self.widths[wanted].max())
         self._open = np.flatnonzero(wanted & (self.widths == width))
         self._split = max(1, min(width, _TOP_BITS, (_SPLIT_BUDGET // len(self._open)).bit_length() - 1))
-        return keys.DOMAINS[self.domain], self.lows[self._open], width, self._split
+        return Split(keys.DOMAINS[self.domain], self.lows[self._open], width, self._split)
 
     def take(self, counts: UInt64) -> None:
-        """The result of the pass: replaces the open intervals by their pieces."""
+        """The result of splitting: replaces the open intervals by their pieces."""
         pieces = counts.reshape(len(self._open), 1 << self._split)
         width = int(self.widths[self._open[0]]) - self._split
         row, column = np.nonzero(pieces)
         lows = self.lows[self._open][row] + (column.astype(np.uint64) << np.uint64(width))
+        self._replace(lows, np.full(len(row), width, dtype=np.int64), pieces[row, column])
+
+    def take_kept(self, kept: Keep) -> None:
+        """The result of keeping: replaces the open intervals by the values in them."""
+        found, counts = np.unique(np.concatenate(kept.found), return_counts=True)
+        self._replace(found, np.zeros(len(found), dtype=np.int64), counts.astype(np.uint64))
+
+    def _replace(self, lows: UInt64, widths: npt.NDArray[np.int64], counts: UInt64) -> None:
         keep = np.ones(len(self.lows), dtype=bool)
         keep[self._open] = False
         lows = np.concatenate([self.lows[keep], lows])
-        widths = np.concatenate([self.widths[keep], np.full(len(row), width, dtype=np.int64)])
-        counts = np.concatenate([self.counts[keep], pieces[row, column]])
+        widths = np.concatenate([self.widths[keep], widths])
+        counts = np.concatenate([self.counts[keep], counts])
         order = np.argsort(lows)
         self.lows, self.widths, self.counts = lows[order], widths[order], counts[order]
 
@@ -134,21 +181,25 @@ class Refiner:
 
 
 def quantile_knots(ranked: Ranked) -> UInt64:
-    """Knots so that no gap holds more than ``GAP_SHARE`` of the rows: heavy values, and first keys of intervals."""
-    total = ranked.total
-    most, heavy = total * GAP_SHARE, total * HEAVY_SHARE
-    knots: list[int] = []
-    running = 0
-    for low, width, count in zip(ranked.lows.tolist(), ranked.widths.tolist(), ranked.counts.tolist(), strict=True):
-        if width == 0 and count >= heavy:
-            knots.append(low)
-            running = 0
-        elif running + count > most:
-            knots.append(low)
-            running = count
-        else:
-            running += count
-    return np.array(knots, dtype=np.uint64)
+    """Knots so that no gap holds more than one in ``GAP_ONE_IN`` rows: heavy values, and first keys of intervals."""
+    total, count = ranked.total, len(ranked.counts)
+    most = total // GAP_ONE_IN
+    ends = np.cumsum(ranked.counts).astype(np.int64)
+    heavy = np.flatnonzero((ranked.widths == 0) & (ranked.counts >= np.uint64(heavy_rows(total))))
+    knots: list[int] = heavy.tolist()
+    # From one heavy value to the next, a knot is due at the interval with which a gap would hold too much.
+    begin = 0
+    for end in [*heavy.tolist(), count]:
+        held_from = int(ends[begin - 1]) if begin else 0
+        while True:
+            at = max(begin, int(np.searchsorted(ends, held_from + most, side="right")))
+            if at >= end:
+                break
+            knots.append(at)
+            held_from = int(ends[at - 1]) if at else 0
+            begin = at + 1
+        begin = end + 1
+    return ranked.lows[np.sort(np.array(knots, dtype=np.int64))]
 
 
 def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.uint32]:

@@ -18,6 +18,7 @@ from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.numeric import between
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
+from modelwatch_gpu.units import scale_of
 
 Counts = npt.NDArray[np.uint64]
 
@@ -76,18 +77,20 @@ def _divergence(
 
 def _binned(a: pa.Array, b: pa.Array, edges: Any, threads: int) -> tuple[Counts, Counts]:
     domain = common_domain(a, b, ("reference", "current"))
+    scale = scale_of(a.type)
     a, b = in_domain(a, domain, "reference"), in_domain(b, domain, "current")
     if edges is None:
         values = present_values(a)
         with np.errstate(invalid="ignore"):
             cut = np.quantile(values, np.linspace(0, 1, 11)[1:-1]) if len(values) else np.empty(0)
         cut = np.unique(cut[~np.isnan(cut)])
+        scale = 0  # the deciles are in whole numbers of the unit already
     else:
         cut = np.asarray(edges)
         if cut.dtype.kind not in "iuf" or cut.ndim != 1 or np.isnan(cut.astype(np.float64)).any():
             raise InputError("edges must be a one-dimensional array of numbers.")
         cut = np.unique(cut)
-    found = [keys.edge_key(e, domain, right_closed=True) for e in cut.tolist()]
+    found = [keys.edge_key(e, domain, right_closed=True, scale=scale) for e in cut.tolist()]
     cuts = np.unique(np.array([k for k in found if k is not None], dtype=np.uint64))
     knots = np.unique(np.concatenate([keys.infinities(domain), cuts]))
     grid = _core.Grid(keys.DOMAINS[domain], knots)

@@ -14,6 +14,7 @@ from modelwatch_gpu import _core, keys
 from modelwatch_gpu.arrays import as_columns, in_domain
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.units import in_steps, in_units, scale_of
 
 Counts = npt.NDArray[np.int64]
 
@@ -31,12 +32,15 @@ class Histogram:
     device: str
 
 
-def edge_counts(array: pa.Array, left: Sequence[Any], last: Any, threads: int) -> tuple[list[int], int, int, int]:
-    """(values < e for every e of ``left``, values <= ``last``, values, missing), each decided by comparisons alone."""
+def edge_counts(
+    array: pa.Array, left: Sequence[Any], last: Any, threads: int, scale: int = 0
+) -> tuple[list[int], int, int, int]:
+    """(values < e for every e of ``left``, values <= ``last``, values, missing), each decided by comparisons alone.
+    ``scale``: of decimals, which come as whole numbers of their unit."""
     domain = keys.domain_of(array.type)
     assert domain is not None
-    left_keys = [keys.edge_key(e, domain, right_closed=False) for e in left]
-    last_key = keys.edge_key(last, domain, right_closed=True)
+    left_keys = [keys.edge_key(e, domain, right_closed=False, scale=scale) for e in left]
+    last_key = keys.edge_key(last, domain, right_closed=True, scale=scale)
     inner = [k for k in (*left_keys, last_key) if k is not None]
     knots = np.unique(np.concatenate([keys.infinities(domain), np.array(inner, dtype=np.uint64)]))
     slots = _core.count_cells(array, _core.Grid(keys.DOMAINS[domain], knots), threads)
@@ -86,16 +90,17 @@ def _one(array: pa.Array, edges: Any, limits: tuple[float, float] | None, device
     domain = keys.domain_of(array.type)
     if domain is None:
         raise InputError(f"values have type {array.type}; numbers, dates or times are needed.")
+    scale = scale_of(array.type)
     array = in_domain(array, domain, "values")
-    cut = _edges(array, edges, limits)
+    cut = _edges(array, edges, limits, scale)
     listed = cut.tolist() if cut.dtype.kind in "iu" else cut.astype(np.float64).tolist()
-    below, last, total, missing = edge_counts(array, listed[:-1], listed[-1], threads)
+    below, last, total, missing = edge_counts(array, listed[:-1], listed[-1], threads, scale)
     ends = np.array([*below, last], dtype=np.int64)
     counts = ends[1:] - ends[:-1]
     return Histogram(counts, cut, below[0], total - last, missing, device)
 
 
-def _edges(array: pa.Array, edges: Any, limits: tuple[float, float] | None) -> npt.NDArray[Any]:
+def _edges(array: pa.Array, edges: Any, limits: tuple[float, float] | None, scale: int) -> npt.NDArray[Any]:
     if np.ndim(edges) == 0:
         bins = int(edges)
         if bins < 1:
@@ -106,6 +111,10 @@ def _edges(array: pa.Array, edges: Any, limits: tuple[float, float] | None) -> n
             finite = present_values(array)
             finite = finite[np.isfinite(finite)]
             limits = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+            if scale and len(finite):
+                limits = (_outward(int(finite.min()), scale, -np.inf), _outward(int(finite.max()), scale, np.inf))
+        if scale:
+            return np.histogram_bin_edges(np.empty(0), bins, limits)
         # NumPy rounds the edges to the values' own float type.
         return np.histogram_bin_edges(np.empty(0, keys.dtype_of(str(keys.domain_of(array.type)))), bins, limits)
     cut = np.asarray(edges)
@@ -116,3 +125,11 @@ def _edges(array: pa.Array, edges: Any, limits: tuple[float, float] | None) -> n
     if np.any(cut[1:] < cut[:-1]):
         raise InputError("edges must increase.")
     return cut
+
+
+def _outward(steps: int, scale: int, toward: float) -> float:
+    """The nearest float that, read as the decimal it is written as, leaves no value outside."""
+    found = in_units(steps, scale)
+    exact = in_steps(found, scale)
+    inside = exact <= steps if toward < 0 else exact >= steps
+    return found if inside else float(np.nextafter(found, toward))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from modelwatch_gpu.arrays import as_columns
+from modelwatch_gpu.arrays import as_columns, one_scale
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.value import REASONS, Value
 
@@ -37,7 +37,8 @@ def over_pairs(reference: Any, current: Any, measure: Callable[[pa.Array, pa.Arr
     for columns, name in ((left, "reference"), (right, "current")):
         if any(pa.types.is_null(c.type) for c in columns):
             raise InputError(f"{name} has no values.")
-    results = [measure(a, b) for a, b in zip(left, right, strict=True)]
+    names = ("reference", "current")
+    results = [measure(*one_scale(a, b, names)) for a, b in zip(left, right, strict=True)]
     if left_batched or right_batched:
         return tuple(results) if full else np.array([r.value for r in results], dtype=np.float64)
     return results[0] if full else results[0].value
