@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,31 @@ from modelwatch_gpu.plain import plain_array
 from modelwatch_gpu.units import scale_of, unscaled
 
 
-def as_columns(values: Any, name: str) -> tuple[list[pa.Array], bool]:
+class Columns(Sequence[pa.Array]):
+    """The columns of a (n, columns) array, each made when it is asked for: one strided column is copied at a time."""
+
+    def __init__(self, array: np.ndarray[Any, Any], name: str) -> None:
+        self._array, self._name = array, name
+
+    def __len__(self) -> int:
+        return int(self._array.shape[1])
+
+    @overload
+    def __getitem__(self, at: int) -> pa.Array: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[pa.Array]: ...
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            return Columns(self._array[:, at], self._name)
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        return _column(self._array[:, at], self._name)
+
+    def __iter__(self) -> Iterator[pa.Array]:
+        return (self[i] for i in range(len(self)))
+
+
+def as_columns(values: Any, name: str) -> tuple[Sequence[pa.Array], bool]:
     """Columns of an array-like: (columns, whether there were two dimensions).
 
     Takes NumPy (n,) or (n, columns), Arrow arrays, pandas and Polars columns, lists, and any host array with DLPack.
@@ -43,8 +68,7 @@ def as_columns(values: Any, name: str) -> tuple[list[pa.Array], bool]:
         return [array], False
     if array.ndim not in (1, 2):
         raise InputError(f"{name} has {array.ndim} dimensions; pass one column (n,) or several (n, columns).")
-    columns = [array] if array.ndim == 1 else [array[:, i] for i in range(array.shape[1])]
-    return [_column(c, name) for c in columns], array.ndim == 2
+    return ([_column(array, name)], False) if array.ndim == 1 else (Columns(array, name), True)
 
 
 def _from_sequence(values: Any, name: str) -> np.ndarray[Any, Any] | pa.Array:

@@ -1,14 +1,12 @@
-"""PSI and Jensen-Shannon distance of columns, binned at the reference's deciles or by category."""
+"""Divergences of columns, binned at the reference's deciles or by category."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.arrays import common_domain, in_domain, is_numeric, present_values
@@ -16,7 +14,10 @@ from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.numeric import between
+from modelwatch_gpu.measures.pvalues import chi_square_pvalue, expected_freedom
 from modelwatch_gpu.measures.value import Value
+from modelwatch_gpu.stats import peers
+from modelwatch_gpu.stats.categories import value_counts
 from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
 from modelwatch_gpu.units import scale_of
 
@@ -24,7 +25,14 @@ Counts = npt.NDArray[np.uint64]
 
 
 def psi(
-    reference: Any, current: Any, *, edges: Any = None, device: str = "auto", threads: int = 0, full: bool = False
+    reference: Any,
+    current: Any,
+    *,
+    edges: Any = None,
+    compat: str | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
 ) -> Any:
     """Population stability index, SUM (q - p) ln(q / p), at least 0.
 
@@ -35,6 +43,7 @@ def psi(
     Args:
         reference, current: (n,) and (m,), or (n, columns) and (m, columns).
         edges: Interior edges to cut at instead of the deciles; numbers only.
+        compat: A peer whose number to give instead; docs/stats.md says which there are and what each does.
         device: "auto" or "cpu".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         full: Return a StatResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
@@ -42,35 +51,108 @@ def psi(
     Raises:
         InputError: A side has no values, or the sides have types that cannot be compared.
     """
-    return _divergence(reference, current, bins.psi, "psi", edges, resolve(device), threads, full)
+    return _divergence("psi", reference, current, edges, compat, device, threads, full)
 
 
 def js_distance(
-    reference: Any, current: Any, *, edges: Any = None, device: str = "auto", threads: int = 0, full: bool = False
+    reference: Any,
+    current: Any,
+    *,
+    edges: Any = None,
+    compat: str | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
 ) -> Any:
     """Jensen-Shannon distance, base 2, 0 to 1: the square root of the divergence. Bins and arguments as for ``psi``,
     but shares are not floored (0 log 0 = 0)."""
-    return _divergence(reference, current, bins.js_distance, "js_distance", edges, resolve(device), threads, full)
+    return _divergence("js_distance", reference, current, edges, compat, device, threads, full)
+
+
+def js_divergence(
+    reference: Any,
+    current: Any,
+    *,
+    edges: Any = None,
+    compat: str | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """Jensen-Shannon divergence in bits, 0 to 1, with 0 log 0 = 0 (Lin 1991). Bins and arguments as for ``psi``."""
+    return _divergence("js_divergence", reference, current, edges, compat, device, threads, full)
+
+
+def kl(
+    reference: Any, current: Any, *, edges: Any = None, device: str = "auto", threads: int = 0, full: bool = False
+) -> Any:
+    """Kullback-Leibler divergence of the current distribution from the reference, SUM q ln(q / p) in nats. Bins and
+    arguments as for ``psi``; shares are floored as there, so it can fall below 0 a little."""
+    return _divergence("kl", reference, current, edges, None, device, threads, full)
+
+
+def hellinger(
+    reference: Any,
+    current: Any,
+    *,
+    edges: Any = None,
+    compat: str | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """Hellinger distance sqrt(SUM (sqrt p - sqrt q)^2 / 2), 0 to 1. Bins and arguments as for ``psi``."""
+    return _divergence("hellinger", reference, current, edges, compat, device, threads, full)
+
+
+def tv(
+    reference: Any, current: Any, *, edges: Any = None, device: str = "auto", threads: int = 0, full: bool = False
+) -> Any:
+    """Total variation distance SUM |p - q| / 2, 0 to 1. Bins and arguments as for ``psi``."""
+    return _divergence("tv", reference, current, edges, None, device, threads, full)
+
+
+def l_infinity(
+    reference: Any, current: Any, *, edges: Any = None, device: str = "auto", threads: int = 0, full: bool = False
+) -> Any:
+    """Largest difference of a share, max |p - q|, 0 to 1. Bins and arguments as for ``psi``."""
+    return _divergence("l_infinity", reference, current, edges, None, device, threads, full)
+
+
+def chi_square(
+    reference: Any,
+    current: Any,
+    *,
+    edges: Any = None,
+    compat: str | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """Pearson's chi-square of the 2 x bins table, without continuity correction; bins empty on both sides left out.
+    Bins and arguments as for ``psi``. With ``full=True`` the result has the p-value at (bins - 1) degrees of freedom
+    (1 where there is one bin), as ``scipy.stats.chi2_contingency(correction=False)``."""
+    return _divergence("chi_square", reference, current, edges, compat, device, threads, full)
 
 
 def _divergence(
-    reference: Any,
-    current: Any,
-    measure: Callable[[Counts, Counts], float],
-    name: str,
-    edges: Any,
-    device: str,
-    threads: int,
-    full: bool,
+    name: str, reference: Any, current: Any, edges: Any, compat: str | None, device: str, threads: int, full: bool
 ) -> Any:
+    chosen = resolve(device)
+    if compat is not None:
+        return peers.answer(name, compat, reference, current, edges, chosen, full)
+
     def one(a: pa.Array, b: pa.Array) -> StatResult:
         numeric = is_numeric(a) and is_numeric(b)
         p, q = _binned(a, b, edges, threads) if numeric else _by_value(a, b, edges)
         n, m = int(p.sum()), int(q.sum())
         if n == 0 or m == 0:
             checked(Value.absent("baseline_all_missing" if n == 0 else "all_missing"), name)
-        value = checked(Value.exact(measure(p, q), m), name)
-        return StatResult(*value, n=n, m=m, missing=len(b) - m if numeric else b.null_count, device=device)
+        value = checked(Value.exact(bins.BIN_MEASURES[name](p, q), m), name)
+        pvalue = chi_square_pvalue(value[0], expected_freedom(p, q)) if full and name == "chi_square" else None
+        return StatResult(
+            *value, n=n, m=m, missing=len(b) - m if numeric else b.null_count, device=chosen, pvalue=pvalue
+        )
 
     return over_pairs(reference, current, one, full=full)
 
@@ -107,14 +189,4 @@ def _bins(cells: Counts, at: npt.NDArray[np.int64]) -> Counts:
 def _by_value(a: pa.Array, b: pa.Array, edges: Any) -> tuple[Counts, Counts]:
     if edges is not None:
         raise InputError("edges can only cut numbers.")
-    if is_numeric(a) != is_numeric(b):
-        raise InputError(f"reference is {a.type} and current is {b.type}; give both one type.")
-    totals: list[dict[Any, int]] = []
-    for side in (a, b):
-        if pa.types.is_dictionary(side.type):
-            side = side.cast(side.type.value_type)
-        counted = pc.value_counts(side)
-        totals.append({row["values"]: row["counts"] for row in counted.to_pylist()})
-    every = sorted(set(totals[0]) | set(totals[1]), key=lambda v: (v is not None, str(v)))
-    p, q = (np.array([t.get(v, 0) for v in every], dtype=np.uint64) for t in totals)
-    return p, q
+    return value_counts(a, b)

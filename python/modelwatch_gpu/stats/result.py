@@ -1,8 +1,8 @@
-"""What ``full=True`` returns, and how pairs of columns are walked."""
+"""What ``full=True`` returns, and how columns and pairs of columns are walked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from modelwatch_gpu.measures.value import REASONS, Value
 @dataclass(frozen=True)
 class StatResult:
     """A measure of one column pair. ``lower <= value <= upper``; ``n``, ``m``: rows with a value in the reference and
-    the current sample; ``missing``: null and NaN rows of the current one; ``device``: what answered."""
+    the current sample; ``missing``: null and NaN rows of the current one; ``device``: what answered; ``pvalue``: of
+    the measure's test, None where the measure has none."""
 
     value: float
     lower: float
@@ -26,26 +27,66 @@ class StatResult:
     m: int
     missing: int
     device: str
+    pvalue: float | None = None
 
 
-def over_pairs(reference: Any, current: Any, measure: Callable[[pa.Array, pa.Array], StatResult], *, full: bool) -> Any:
-    """Applies ``measure`` to every pair of columns: one number, or an array of them; results where ``full``."""
-    left, left_batched = as_columns(reference, "reference")
-    right, right_batched = as_columns(current, "current")
+@dataclass(frozen=True)
+class ColumnResult:
+    """A number of one column, or of labels and what was predicted. ``n``: rows that took part; ``missing``: rows that
+    did not, for a null or NaN; ``device``: what answered."""
+
+    value: float
+    n: int
+    missing: int
+    device: str
+
+
+def over_columns(values: Any, measure: Callable[[pa.Array], ColumnResult], *, full: bool) -> Any:
+    """Applies ``measure`` to every column: one number, or an array of them; results where ``full``."""
+    columns, batched = as_columns(values, "values")
+    return gathered([measure(c) for c in columns], batched, full)
+
+
+def over_pairs(
+    reference: Any,
+    current: Any,
+    measure: Callable[[pa.Array, pa.Array], Any],
+    *,
+    full: bool,
+    names: tuple[str, str] = ("reference", "current"),
+    shared: bool = False,
+) -> Any:
+    """Applies ``measure`` to every pair of columns: one number, or an array of them; results where ``full``.
+
+    ``shared``: one column of the first side may stand against several of the second.
+    """
+    left, left_batched = as_columns(reference, names[0])
+    right, right_batched = as_columns(current, names[1])
+    if shared and not left_batched and len(left) == 1:
+        left = [left[0]] * len(right)
     if len(left) != len(right):
-        raise InputError(f"reference has {len(left)} columns and current has {len(right)}; give both the same columns.")
-    for columns, name in ((left, "reference"), (right, "current")):
-        if any(pa.types.is_null(c.type) for c in columns):
-            raise InputError(f"{name} has no values.")
-    names = ("reference", "current")
-    results = [measure(*one_scale(a, b, names)) for a, b in zip(left, right, strict=True)]
-    if left_batched or right_batched:
-        return tuple(results) if full else np.array([r.value for r in results], dtype=np.float64)
-    return results[0] if full else results[0].value
+        raise InputError(
+            f"{names[0]} has {len(left)} columns and {names[1]} has {len(right)}; give both the same columns."
+        )
+    results = []
+    for a, b in zip(left, right, strict=True):
+        for column, name in ((a, names[0]), (b, names[1])):
+            if pa.types.is_null(column.type):
+                raise InputError(f"{name} has no values.")
+        results.append(measure(*one_scale(a, b, names)))
+    return gathered(results, left_batched or right_batched, full)
 
 
-def checked(value: Value, name: str) -> tuple[float, float, float]:
+def gathered(results: Sequence[Any], batched: bool, full: bool) -> Any:
+    """Results of columns as they are returned."""
+    if full:
+        return tuple(results) if batched else results[0]
+    return np.array([r.value for r in results], dtype=np.float64) if batched else results[0].value
+
+
+def checked(value: Value, name: str, reasons: Mapping[str, str] = REASONS) -> tuple[float, float, float]:
     """The numbers of a measure; raises InputError with the reason where there is none."""
     if value.value is None or value.lower is None or value.upper is None:
-        raise InputError(f"{name} has no answer: {REASONS[value.reason or 'empty']}")
+        reason = value.reason or "empty"
+        raise InputError(f"{name} has no answer: {reasons.get(reason) or REASONS[reason]}")
     return value.value, value.lower, value.upper

@@ -1,0 +1,190 @@
+"""Labels beside scores, classes or numbers: rows that have both, as the tables of ``measures.performance``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modelwatch_gpu.arrays import as_columns, common_domain, in_domain, is_numeric
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.measures.performance import ScoreTable
+from modelwatch_gpu.stats.categories import plain
+
+Array = npt.NDArray[Any]
+Weights = npt.NDArray[np.float64] | None
+
+
+def weights_of(weights: Any, rows: int) -> Weights:
+    """(rows,) weights, finite and not negative; None stays None."""
+    if weights is None:
+        return None
+    (column, *more), batched = as_columns(weights, "weights")
+    if batched or more or not is_numeric(column) or column.null_count:
+        raise InputError("weights must be one column of numbers without nulls.")
+    values: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    if len(values) != rows:
+        raise InputError(f"weights has {len(values)} rows and labels has {rows}; give both the same rows.")
+    if not np.all(np.isfinite(values) & (values >= 0)):
+        raise InputError("weights must be finite and not negative.")
+    return values
+
+
+def _same_rows(labels: pa.Array, other: pa.Array, name: str) -> None:
+    if len(labels) != len(other):
+        raise InputError(f"labels has {len(labels)} rows and {name} has {len(other)}; give both the same rows.")
+
+
+def _as_numbers(array: pa.Array) -> pa.Array:
+    """Booleans as 0 and 1."""
+    return array.cast(pa.uint8()) if pa.types.is_boolean(array.type) else array
+
+
+def _numbers(array: pa.Array, domain: str, name: str) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Values of a column in a domain, and which of them are there."""
+    array = in_domain(_as_numbers(array), domain, name)
+    there = pc.is_valid(array).to_numpy(zero_copy_only=False)
+    if pa.types.is_temporal(array.type):
+        array = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
+    values = (array.fill_null(0) if array.null_count else array).to_numpy(zero_copy_only=False)
+    return values, there & ~np.isnan(values) if values.dtype.kind == "f" else there
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Labels and predictions as class numbers of one sorted list. ``values``: the (K,) classes; ``labels``,
+    ``predictions``: (rows,) numbers into it, of the rows with both; ``kept``: (all rows,) which those are."""
+
+    values: list[Any]
+    labels: npt.NDArray[np.int64]
+    predictions: npt.NDArray[np.int64]
+    kept: npt.NDArray[np.bool_]
+
+    def table(self, weights: Weights) -> Array:
+        """(K, K) rows of each label (rows) and prediction (columns): int64, or float64 sums of weights."""
+        k = len(self.values)
+        own = None if weights is None else weights[self.kept]
+        return np.bincount(self.labels * k + self.predictions, own, minlength=k * k).reshape(k, k)
+
+    def number_of(self, positive: Any) -> int | None:
+        """The number of the positive class; None where no row has it. ``positive=None``: 1 or True, where the classes
+        are among 0 and 1, or -1 and 1."""
+        if positive is None:
+            if not ({*self.values} <= {0, 1} or {*self.values} <= {-1, 1}):
+                shown = ", ".join(repr(v) for v in self.values[:5])
+                raise InputError(f"the classes are {shown}; name the positive one with positive=.")
+            positive = 1
+        return self.values.index(positive) if positive in self.values else None
+
+
+def classes_of(labels: pa.Array, predictions: pa.Array, name: str = "predictions") -> Classes:
+    """Class numbers of the rows that have a label and a prediction."""
+    _same_rows(labels, predictions, name)
+    labels, predictions = plain(labels), plain(predictions)
+    booleans = [pa.types.is_boolean(c.type) for c in (labels, predictions)]
+    if all(is_numeric(c) or b for c, b in zip((labels, predictions), booleans, strict=True)):
+        sides = _as_numbers(labels), _as_numbers(predictions)
+        domain = common_domain(*sides, ("labels", name))
+        (y, y_there), (z, z_there) = _numbers(sides[0], domain, "labels"), _numbers(sides[1], domain, name)
+        kept = y_there & z_there
+        distinct, at = np.unique(np.concatenate([y[kept], z[kept]]), return_inverse=True)
+        values = [bool(v) for v in distinct] if all(booleans) else distinct.tolist()
+    else:
+        if not all(_is_text(c) for c in (labels, predictions)):
+            raise InputError(f"labels is {labels.type} and {name} is {predictions.type}; give both one type.")
+        wide = pa.large_binary() if pa.types.is_binary(labels.type) else pa.large_string()
+        try:
+            labels, predictions = labels.cast(wide), predictions.cast(wide)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"labels or {name} is not valid text; give both one type.") from error
+        kept = pc.and_(pc.is_valid(labels), pc.is_valid(predictions)).to_numpy(zero_copy_only=False)
+        mask = pa.array(kept)
+        both = pa.concat_arrays([labels.filter(mask), predictions.filter(mask)]).dictionary_encode()
+        listed = both.dictionary.to_pylist()
+        order = sorted(range(len(listed)), key=listed.__getitem__)
+        values = [listed[i] for i in order]
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        at = place[both.indices.to_numpy(zero_copy_only=False)]
+    half = int(np.count_nonzero(kept))
+    return Classes(values, at[:half].astype(np.int64), at[half:].astype(np.int64), kept)
+
+
+def _is_text(array: pa.Array) -> bool:
+    t, own = pa.types, array.type
+    text = t.is_string(own) or t.is_large_string(own) or t.is_string_view(own)
+    return bool(text or t.is_binary(own) or t.is_large_binary(own))
+
+
+def score_table(
+    labels: pa.Array, scores: pa.Array, positive: Any, weights: Weights, *, probability: bool
+) -> tuple[ScoreTable, int]:
+    """The table of distinct scores, and how many rows it holds.
+
+    ``probability``: scores must lie between 0 and 1.
+    """
+    _same_rows(labels, scores, "scores")
+    domain = common_domain(scores, scores, ("scores", "scores"))
+    values, there = _numbers(scores, domain, "scores")
+    classes = classes_of(labels, labels, "labels")
+    if len(classes.values) > 2:
+        raise InputError(f"labels have {len(classes.values)} classes; a score tells two apart.")
+    number = classes.number_of(positive)
+    label = np.full(len(labels), -1, dtype=np.int64)
+    label[classes.kept] = classes.labels == (-1 if number is None else number)
+    kept = there & classes.kept
+    values, label = values[kept], label[kept]
+    if probability and len(values) and not (values.min() >= 0 and values.max() <= 1):
+        raise InputError("scores must be probabilities, from 0 to 1.")
+    if values.dtype.kind in "iu" and probability:
+        values = values.astype(np.float64)  # 0 and 1
+    own = None if weights is None else weights[kept]
+    distinct, at = np.unique(values, return_inverse=True)
+    masses = []
+    for sign in (1, 0):
+        chosen = label == sign
+        masses.append(np.bincount(at[chosen], None if own is None else own[chosen], minlength=len(distinct)))
+    return ScoreTable(distinct, masses[0], masses[1]), int(np.count_nonzero(kept))
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Rows with a label and a prediction. ``errors``: prediction - label, rounded once; ``labels``: less ``pivot``."""
+
+    errors: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.float64]
+    pivot: float
+    weights: Weights
+
+
+def errors_of(labels: pa.Array, predictions: pa.Array, weights: Weights) -> Errors:
+    """Errors of a regression; whole numbers beyond 2^53 are subtracted before they are rounded."""
+    _same_rows(labels, predictions, "predictions")
+    labels, predictions = _as_numbers(labels), _as_numbers(predictions)
+    domain = common_domain(labels, predictions, ("labels", "predictions"))
+    (y, y_there), (z, z_there) = _numbers(labels, domain, "labels"), _numbers(predictions, domain, "predictions")
+    kept = y_there & z_there
+    y, z = y[kept], z[kept]
+    pivot = y.min() if y.dtype.kind in "iu" and len(y) else y.dtype.type(0)
+    own = None if weights is None else weights[kept]
+    return Errors(differences(z, y), differences(y, np.full_like(y, pivot)), float(pivot), own)
+
+
+def differences(a: Array, b: Array) -> npt.NDArray[np.float64]:
+    """a - b in float64, of whole numbers exact before one rounding."""
+    if a.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            out: npt.NDArray[np.float64] = a.astype(np.float64) - b.astype(np.float64)
+            return out
+    larger = a >= b
+    high, low = (_as_uint64(np.where(larger, *sides)) for sides in ((a, b), (b, a)))
+    size = (high - low).astype(np.float64)  # exact: two's complement
+    return np.where(larger, size, -size)
+
+
+def _as_uint64(values: Array) -> Array:
+    return values.astype(np.uint64) if values.dtype.kind == "u" else values.astype(np.int64).view(np.uint64)
