@@ -6,7 +6,7 @@ from .files import Log, LogFile
 from .reading import read_ahead, spooled
 from .roles import ROLES, RoleAssignment, Roles
 from .sources import open_log
-from .windows import Window, block_for, iso, zone_of
+from .windows import RowWindow, Window, block_for, iso, parse_window, zone_of
 
 __all__ = [
     "ROLES",
@@ -14,10 +14,12 @@ __all__ = [
     "LogFile",
     "RoleAssignment",
     "Roles",
+    "RowWindow",
     "Window",
     "block_for",
     "iso",
     "open_log",
+    "parse_window",
     "read_ahead",
     "spooled",
     "zone_of",
