@@ -13,11 +13,12 @@ from modelwatch_gpu.checks.finding import presence
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Roles
-from modelwatch_gpu.log.windows import Window, iso, zone_of
+from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.evaluate import Result, evaluate
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
+from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
 from modelwatch_gpu.report.report import Report, WindowInfo, sorted_findings
 
 #: Windows without rows between two that have some are listed while there are at most so many windows.
@@ -30,7 +31,10 @@ def compare(
     *,
     window: str | None = None,
     timezone: str | None = None,
-    segments: Sequence[str] = (),
+    segments: Segments = (),
+    versions: bool = False,
+    promote: Segments = (),
+    max_groups: int | None = None,
     checks: Sequence[Check] | None = None,
     roles: Roles | None = None,
     memory: int | str | None = None,
@@ -43,9 +47,16 @@ def compare(
     Args:
         baseline: A Baseline, a path to one (``.mwb``), or a reference log to fit one on.
         log: A path, glob, list of paths, table, batch, reader, dataset, DataFrame, or a Profile counted before.
-        window: Calendar windows such as "1d", "1w", "1mo"; None: the whole log is one.
+        window: Calendar windows such as "1d", "1w", "1mo", or so many rows such as "50000rows"; None: the whole log is
+            one.
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
-        segments: At most one column whose values are judged apart within every window.
+        segments: Segmentations, judged apart within every window: ``["carrier", ("origin", "dest")]`` is one by carrier
+            and one by pairs of airports. At most three columns are crossed. A column that is numeric in the baseline is
+            cut into quarters of the baseline.
+        versions: Whether the column with the role version is a segmentation too, a promoted one.
+        promote: Segmentations to count on the fine grid, where memory allows.
+        max_groups: Segments of each segmentation that are kept apart, the others are one, `other`. Default: as many as
+            memory allows, at most 10,000.
         checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7).
         roles: For a reference log that is fitted here.
         memory: Bytes (or "512MB") the counters may take.
@@ -66,6 +77,9 @@ def compare(
             window=window,
             timezone=timezone,
             segments=segments,
+            versions=versions,
+            promote=promote,
+            max_groups=max_groups,
             memory=memory,
             threads=threads,
             device=device,
@@ -73,7 +87,9 @@ def compare(
             progress=progress,
         )
     else:
-        _check_profile(profile, base, window=window, timezone=timezone, segments=segments)
+        _check_profile(profile, base, window=window, timezone=timezone, segments=segments, versions=versions)
+        if promote or max_groups is not None:
+            raise InputError("A profile has been counted already: promote= and max_groups= are options of counting.")
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
     merged = profile.merged()
     results = tuple(r for r in evaluate(base, profile, merged) if r.start != UNTIMED) if merged else ()
@@ -106,7 +122,13 @@ def _baseline_of(
 
 
 def _check_profile(
-    profile: Profile, baseline: Baseline, *, window: str | None, timezone: str | None, segments: Sequence[str]
+    profile: Profile,
+    baseline: Baseline,
+    *,
+    window: str | None,
+    timezone: str | None,
+    segments: Segments,
+    versions: bool,
 ) -> None:
     """Raises InputError where a profile counted before does not answer what is asked now."""
     again = "count the log again"
@@ -116,11 +138,18 @@ def _check_profile(
         raise InputError(f"The profile was counted with window={profile.window}, not {window}; {again}.")
     if timezone is not None and timezone != profile.timezone:
         raise InputError(f"The profile was counted in time zone {profile.timezone}, not {timezone}; {again}.")
-    wanted = (segments,) if isinstance(segments, str) else tuple(segments)
-    if wanted and wanted != profile.segments:
-        counted = ", ".join(profile.segments) or "none"
-        raise InputError(f"The profile was counted with the segments {counted}, not {', '.join(wanted)}; {again}.")
+    wanted = set(segmentations_of(segments))
+    if versions:
+        wanted |= {(name,) for name, role in baseline.roles.items() if role == "version"}
+    if wanted and wanted != set(profile.segments):
+        counted, asked = (_listed(names) or "none" for names in (profile.segments, sorted(wanted)))
+        raise InputError(f"The profile was counted with the segments {counted}, not {asked}; {again}.")
     profile.check_fits(baseline)
+
+
+def _listed(segments: Sequence[tuple[str, ...]]) -> str:
+    """Segmentations in a sentence."""
+    return ", ".join(" and ".join(names) for names in segments)
 
 
 def _judged(checks: Sequence[Check], results: Sequence[Result]) -> list[Finding]:
@@ -192,7 +221,12 @@ def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:
     starts = sorted(s for s in rows if s > UNTIMED)
     if not starts:
         return ()
-    interval, zone = Window.parse(profile.window), zone_of(profile.timezone)
+    interval, zone = parse_window(profile.window), zone_of(profile.timezone)
+    if isinstance(interval, RowWindow):
+        return tuple(
+            WindowInfo(str(s), str(interval.end(s, profile.rows)), interval.label(s, profile.rows), rows[s], s)
+            for s in starts
+        )
     every = [int(b) for b in interval.boundaries(starts[0], starts[-1], zone)]
     if len(every) > _MOST_LISTED:
         ends = {s: int(interval.boundaries(s, s, zone)[-1]) for s in starts}

@@ -42,10 +42,11 @@ _SHARE_SENTENCES: Final = {
 class Finding:
     """``value`` is what was judged: the effect of a divergence, the lower bound of an interval. ``raw``: the measure
     itself. ``threshold``: the one that decided (the warning threshold where all is well). ``noise_floor``: what two
-    samples of one distribution show on average. ``start``: of the window, epoch seconds."""
+    samples of one distribution show on average. ``start``: of the window, epoch seconds. ``by``: columns of the
+    segment."""
 
     start: int
-    segment: tuple[int, str] | None
+    segment: tuple[tuple[int, str], ...] | None
     column: str
     check: str
     severity: str
@@ -57,6 +58,7 @@ class Finding:
     upper: float | None = None
     noise_floor: float | None = None
     n: int = 0
+    by: tuple[str, ...] = ()
 
     @property
     def excess(self) -> float:
@@ -83,6 +85,7 @@ def presence(result: Result) -> Finding | None:
         reason=f"{what}{part}.",
         raw=result.present,
         n=result.rows,
+        by=result.by,
     )
 
 
@@ -108,6 +111,7 @@ def judge(check: Check, result: Result) -> Finding | None:
             upper=value.upper if value else None,
             noise_floor=effect.noise_floor if effect else None,
             n=value.n if value else 0,
+            by=result.by,
         )
 
     first = check.warn if check.warn is not None else check.alert

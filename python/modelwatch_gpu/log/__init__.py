@@ -8,7 +8,7 @@ from .query import Query
 from .reading import read_ahead, spooled
 from .roles import ROLES, RoleAssignment, Roles
 from .sources import open_log
-from .windows import Window, block_for, iso, zone_of
+from .windows import RowWindow, Window, block_for, iso, parse_window, zone_of
 
 __all__ = [
     "ROLES",
@@ -18,10 +18,12 @@ __all__ = [
     "Query",
     "RoleAssignment",
     "Roles",
+    "RowWindow",
     "Window",
     "block_for",
     "iso",
     "open_log",
+    "parse_window",
     "read_ahead",
     "spooled",
     "zone_of",

@@ -1,4 +1,4 @@
-"""Windows of time: calendar slices of a log in its own time zone, never dependent on the data."""
+"""Windows: calendar slices of a log in its own time zone, never dependent on the data; or so many rows each."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ class Window:
         if match is None:
             raise InputError(
                 f"The window {text!r} is not known; write a positive whole number and one of the units "
-                "min, h, d, w, mo, q, y, such as '15min', '1h', '1d', '1w', '1mo', '1q' or '1y'."
+                "min, h, d, w, mo, q, y, such as '15min', '1h', '1d', '1w', '1mo', '1q' or '1y', "
+                "or a number of rows, such as '50000rows'."
             )
         count, unit = int(match[1]), match[2]
         minutes = count * _MINUTES.get(unit, 0)
@@ -163,6 +164,39 @@ class Window:
         if self.unit == "y":
             return str(year)
         return f"Q{index // 3 + 1} {year}" if self.unit == "q" else f"{_MONTH_NAMES[index]} {year}"
+
+
+@dataclass(frozen=True)
+class RowWindow:
+    """So many consecutive rows, in the order of the log's files and of the rows in them: ``RowWindow(50_000)``.
+
+    A window starts at the number of its first row, counted from 0 over the whole log.
+    """
+
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.rows}rows"
+
+    def starts(self, first: int, rows: int) -> npt.NDArray[np.int64]:
+        """(rows,) int64, the start of the window of each row of a batch whose first row has the number ``first``."""
+        return np.arange(first, first + rows) // self.rows * self.rows
+
+    def end(self, start: int, total: int) -> int:
+        """The number after the last row of the window that starts here, in a log of ``total`` rows."""
+        return min(start + self.rows, total)
+
+    def label(self, start: int, total: int) -> str:
+        """What people call it, counting from 1: ``rows 1 to 50,000``."""
+        return f"rows {start + 1:,} to {self.end(start, total):,}"
+
+
+def parse_window(text: str | Window | RowWindow) -> Window | RowWindow:
+    """A window of time (``Window.parse``) or of rows, written as ``50000rows``; raises InputError for anything else."""
+    if isinstance(text, RowWindow):
+        return text
+    match = re.fullmatch(r"([1-9][0-9]{0,14})rows", text.strip()) if isinstance(text, str) else None
+    return RowWindow(int(match[1])) if match is not None else Window.parse(text)
 
 
 def block_for(window: Window) -> Window:

@@ -13,7 +13,7 @@ from modelwatch_gpu.measures import bins, categorical, numeric, rank
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, Column, NumericColumn
-from modelwatch_gpu.profile.parts import SEGMENT_NULL, SEGMENT_OTHER, GroupKey, Part
+from modelwatch_gpu.profile.parts import SEGMENT_NULL, SEGMENT_OTHER, GroupKey, Part, SetSpec
 from modelwatch_gpu.profile.profile import Profile
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable
 
@@ -66,14 +66,15 @@ class Summary:
 class Result:
     """All measures of one column in one group.
 
-    ``start``: of the window, epoch seconds (or ``WHOLE``). ``segment``: the segment's value, None where the group is
-    not a segment. ``present``: share of the group's rows for which the column was there and comparable.
+    ``start``: of the window, epoch seconds (or ``WHOLE``). ``segment``: the segment's (kind, text) in each of the
+    columns ``by``, None where the group is not a segment. ``present``: share of the group's rows for which the column
+    was there and comparable.
     ``histogram``: counts of the window over the baseline's bins or categories, None for segments.
     ``summary``: what the profile says without the baseline.
     """
 
     start: int
-    segment: tuple[int, str] | None
+    segment: tuple[tuple[int, str], ...] | None
     column: Column
     rows: int
     present: float
@@ -83,11 +84,12 @@ class Result:
     shift: Shift | None
     histogram: npt.NDArray[np.uint64] | None
     summary: Summary
+    by: tuple[str, ...] = ()
 
 
-def segment_text(segment: tuple[int, str]) -> str | None:
-    """A segment's value as it is reported: text, None for null."""
-    kind, text = segment
+def segment_text(value: tuple[int, str]) -> str | None:
+    """A segment's value in one column as it is reported: text, None for null."""
+    kind, text = value
     return None if kind == SEGMENT_NULL else OTHER_LABEL if kind == SEGMENT_OTHER else text
 
 
@@ -131,14 +133,14 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part) -> Iterator[Res
     """Every group of windows and segments against the baseline, windows first, columns in schema order."""
     reference = _Reference(baseline)
     for spec in profile.sets:
-        if spec.name not in ("window", "segment"):
+        if spec.name != "window" and not spec.columns:
             continue
         groups = merged.groups.get(spec.name, [])
         rows = merged.group_rows.get(spec.name, np.zeros(len(groups), dtype=np.uint64))
         for column in baseline.columns:
             table = merged.tables.get((spec.name, column.name))
             for at, key in enumerate(groups):
-                yield _result(column, table, at, key, int(rows[at]), spec.grid, reference, merged)
+                yield _result(column, table, at, key, int(rows[at]), spec, reference, merged)
 
 
 def _result(
@@ -147,11 +149,12 @@ def _result(
     at: int,
     key: GroupKey,
     rows: int,
-    grid: str,
+    spec: SetSpec,
     reference: _Reference,
     merged: Part,
 ) -> Result:
-    segment = (int(key[1]), str(key[2])) if len(key) == 3 else None
+    grid = spec.grid
+    segment = tuple((int(k), str(t)) for k, t in zip(key[1::2], key[2::2], strict=True)) if spec.columns else None
     absent = "incomparable" if column.name in merged.incomparable else "gone"
     effects: dict[str, Effect] = {}
     shift: Shift | None = None
@@ -192,6 +195,7 @@ def _result(
         shift=shift,
         histogram=histogram if segment is None else None,
         summary=summary,
+        by=spec.columns,
     )
 
 

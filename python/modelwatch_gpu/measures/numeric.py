@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from modelwatch_gpu import keys
 from modelwatch_gpu.measures import bins, rank
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.profile.columns import NumericColumn
+from modelwatch_gpu.profile.segmentation import interval_labels
 from modelwatch_gpu.profile.tables import WIDE_UNIT_BIT, Counts, Moments, NumericTable
 
 
@@ -211,10 +211,7 @@ def bin_labels(column: NumericColumn) -> list[str]:
     edges = [number_text(e) for e in column.deciles]
     if len(edges) != len(column.edges):  # two deciles that no value of the column's type separates
         edges = [number_text(column.in_units(v)) for v in column.values[column.edges].tolist()]
-    if not edges:
-        return ["all values"]
-    inner = [f"({a}, {b}]" for a, b in pairwise(edges)]
-    return [f"≤ {edges[0]}", *inner, f"> {edges[-1]}"]
+    return interval_labels(edges)
 
 
 def number_text(value: float) -> str:

@@ -100,8 +100,6 @@ class Baseline:
                 block=Window.parse("1d"),
                 zone=zone_of(zone),
                 timestamp=assignment.timestamp,
-                segment=None,
-                segment_cap=0,
                 threads=threads,
                 ignored=frozenset(assignment.roles),
             )

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Log, LogFile, Window, read_ahead
+from modelwatch_gpu.log import Log, LogFile, RowWindow, Window, read_ahead
 from modelwatch_gpu.profile.adapt import Reading, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
-from modelwatch_gpu.profile.grouping import Numbering, SegmentGroups, TimeGroups, time_column
+from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
 from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_segments
+from modelwatch_gpu.profile.segmentation import Segmentation
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
 
 Progress = Callable[[int], None]
@@ -28,33 +29,38 @@ _TIDY_EVERY = 8
 
 @dataclass(frozen=True)
 class CountSpec:
-    """What to count: the sets, and how rows are put into groups."""
+    """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets."""
 
     sets: tuple[SetSpec, ...]
-    window: Window | None
+    window: Window | RowWindow | None
     block: Window
     zone: ZoneInfo
     timestamp: str | None
-    segment: str | None
-    segment_cap: int
+    segmentations: tuple[Segmentation, ...] = ()
+    segment_cap: int = 0
     threads: int = 0
     ignored: frozenset[str] = field(default_factory=frozenset)
 
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
     """One part per file of the log, in the order of its files."""
-    if spec.segment is not None and spec.segment not in log.schema.names:
-        raise InputError(
-            f"Cannot segment by '{spec.segment}': the log has no such column; it has {', '.join(log.schema.names)}."
-        )
+    for name in (name for s in spec.segmentations for name in s.columns):
+        if name not in log.schema.names:
+            raise InputError(
+                f"Cannot segment by '{name}': the log has no such column; it has {', '.join(log.schema.names)}."
+            )
+    first = 0
     for file in log.files:
-        yield _FileCounter(columns, file, spec).run(progress)
+        part = _FileCounter(columns, file, spec, first).run(progress)
+        first += part.rows
+        yield part
+        del part  # whoever takes it may let it go while the next file is read
 
 
 class _FileCounter:
     """The state of one file while it is read."""
 
-    def __init__(self, columns: Sequence[Column], file: LogFile, spec: CountSpec) -> None:
+    def __init__(self, columns: Sequence[Column], file: LogFile, spec: CountSpec, first_row: int) -> None:
         self.file = file
         self.spec = spec
         have = set(file.schema.names)
@@ -74,9 +80,13 @@ class _FileCounter:
             self.readings.append(reading)
         known = {c.name for c in columns} | spec.ignored | {spec.timestamp}
         self.new = tuple(n for n in file.schema.names if n not in known)
-        self.windows = TimeGroups(spec.window, spec.zone)
+        self.windows: TimeGroups | RowGroups
+        if isinstance(spec.window, RowWindow):
+            self.windows = RowGroups(spec.window, first_row)
+        else:
+            self.windows = TimeGroups(spec.window, spec.zone)
         self.blocks = TimeGroups(spec.block if spec.timestamp else None, spec.zone)
-        self.segments = SegmentGroups(spec.segment, spec.segment_cap) if spec.segment is not None else None
+        self.segments = {s.name: SegmentGroups(s, file.schema, spec.segment_cap) for s in spec.segmentations}
         self.counter = _core.Counter(
             [r.plan for r in self.readings],
             [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments) for s in spec.sets],
@@ -87,8 +97,9 @@ class _FileCounter:
     def run(self, progress: Progress | None) -> Part:
         """Reads the whole file and returns its part."""
         spec = self.spec
-        extra = [n for n in (spec.timestamp, spec.segment) if n is not None and n in self.file.schema.names]
-        wanted = list(dict.fromkeys([c.name for c in self.columns] + extra))
+        extra = [spec.timestamp, *(name for s in spec.segmentations for name in s.columns)]
+        present = [name for name in extra if name is not None and name in self.file.schema.names]
+        wanted = list(dict.fromkeys([c.name for c in self.columns] + present))
         wanted = wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
         batches = read_ahead(self.file.batches(wanted))
         try:
@@ -110,16 +121,13 @@ class _FileCounter:
             ticks, per_second = time_column(batch.column(spec.timestamp), spec.timestamp)
             self._widen(ticks, per_second)
         rows = len(batch)
-        groups: dict[str, Any] = {"window": self.windows.of(ticks, per_second, rows)}
+        windows = self.windows
+        own = windows.of(rows) if isinstance(windows, RowGroups) else windows.of(ticks, per_second, rows)
+        groups: dict[str, Any] = {"window": own}
         if any(s.name == "block" for s in spec.sets):
             groups["block"] = self.blocks.of(ticks, per_second, rows)
-        if self.segments is not None:
-            values = (
-                batch.column(self.segments.column)
-                if self.segments.column in batch.schema.names
-                else pa.nulls(rows, pa.string())
-            )
-            groups["segment"] = self.segments.of(groups["window"], self.windows.numbering.keys, values)
+        for name, segments in self.segments.items():
+            groups[name] = segments.of(own, windows.numbering.keys, batch)
         arrays = [self._converted(i, batch.column(c.name)) for i, c in enumerate(self.columns)]
         counted = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
         if self.columns:
@@ -148,15 +156,14 @@ class _FileCounter:
 
     def _part(self) -> Part:
         numberings: dict[str, Numbering] = {"window": self.windows.numbering, "block": self.blocks.numbering}
-        if self.segments is not None:
-            numberings["segment"] = self.segments.numbering
+        numberings.update({name: segments.numbering for name, segments in self.segments.items()})
         groups: dict[str, list[GroupKey]] = {}
         rows: dict[str, Any] = {}
         tables: dict[tuple[str, str], Table] = {}
         for s, spec in enumerate(self.spec.sets):
             numbering = numberings[spec.name]
             own = numbering.keys
-            if spec.name == "segment":
+            if spec.columns:
                 own = capped_segments(own, self.spec.segment_cap)
             groups[spec.name] = sorted(set(own))
             at = {key: i for i, key in enumerate(groups[spec.name])}
@@ -168,12 +175,12 @@ class _FileCounter:
                     continue
                 table: Table
                 if isinstance(column, NumericColumn):
-                    table = NumericTable.from_engine(self.counter.numeric(c, s))
+                    table = NumericTable.from_engine(self.counter.numeric(c, s), len(own))
                     if self.readings[c].lifted is not None:
                         _lower(table, column, str(self.readings[c].lifted))
                 else:
-                    table = CategoryTable.from_engine(self.counter.category(c, s))
-                tables[(spec.name, column.name)] = table.regrouped(to)
+                    table = CategoryTable.from_engine(self.counter.category(c, s), len(own))
+                tables[(spec.name, column.name)] = table.regrouped(to, len(at))
         return Part(
             rows=self.rows,
             span=self.span,
@@ -188,14 +195,14 @@ class _FileCounter:
 
 def _lower(table: NumericTable, column: NumericColumn, lifted: str) -> None:
     """Brings what was counted in a wider domain back to the column's: ranges rounded outwards, means to its pivot."""
-    ranked = table.low <= table.high
-    for i in np.flatnonzero(ranked):
-        low, high = (float(v) for v in keys.values_of(np.array([table.low[i], table.high[i]], dtype=np.uint64), lifted))
+    for i in np.flatnonzero(table.lowest <= table.highest):
+        ends = np.array([table.lowest[i], table.highest[i]], dtype=np.uint64)
+        low, high = (float(v) for v in keys.values_of(ends, lifted))
         below = keys.edge_key(low, column.domain, right_closed=True)
         above = keys.edge_key(high, column.domain, right_closed=False)
         top = (1 << keys.key_bits(column.domain)) - 1
-        table.low[i] = 0 if below is None else below
-        table.high[i] = top if above is None else above
+        table.lowest[i] = 0 if below is None else below
+        table.highest[i] = top if above is None else above
     if not keys.is_float(column.domain):
         pivot = float(keys.values_of(np.array([column.pivot], dtype=np.uint64), column.domain)[0])
         table.moments[table.moment_count > 0, 0] -= pivot

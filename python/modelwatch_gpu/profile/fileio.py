@@ -21,7 +21,8 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.profile.tables import Arrays
 
-FORMAT_VERSION: Final = 1
+#: What this version writes; it reads every earlier one. Profiles of format 1 had one segment column at most.
+FORMAT_VERSIONS: Final = {"baseline": 1, "profile": 2}
 _HASH_KEY: Final = b'"sha256": "'
 _ZEROS: Final = b"0" * 64
 _SCHEMA: Final = pa.schema([("name", pa.string()), ("dtype", pa.string()), ("data", pa.large_binary())])
@@ -46,7 +47,7 @@ def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str 
     """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one."""
     if library is None:
         library = str(_core.build_info()["version"])
-    full = {"sha256": _ZEROS.decode(), "format": FORMAT_VERSION, "kind": kind, "library": library, **header}
+    full = {"sha256": _ZEROS.decode(), "format": FORMAT_VERSIONS[kind], "kind": kind, "library": library, **header}
     rows = [("header", "json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
     for name in sorted(arrays):
         narrow = _narrow(arrays[name])
@@ -83,13 +84,13 @@ def from_bytes(raw: bytes, kind: str, name: str) -> tuple[dict[str, Any], Arrays
         version, found = header["format"], header["kind"]
     except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{name}: not a modelwatch {kind} file ({type(error).__name__}); make it again.") from error
-    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-        raise InputError(
-            f"{name}: written in format {version} by modelwatch {header.get('library')}; this version reads formats up "
-            f"to {FORMAT_VERSION}, so upgrade modelwatch-gpu."
-        )
     if found != kind:
         raise InputError(f"{name}: this is a {found} file, but a {kind} is needed here.")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSIONS[kind]:
+        raise InputError(
+            f"{name}: written in format {version} by modelwatch {header.get('library')}; this version reads formats up "
+            f"to {FORMAT_VERSIONS[kind]}, so upgrade modelwatch-gpu."
+        )
     arrays: Arrays = {}
     for array_name, dtype, content in zip(names[1:], dtypes[1:], data[1:], strict=True):
         if dtype not in _DTYPES or len(content) % np.dtype(dtype).itemsize:

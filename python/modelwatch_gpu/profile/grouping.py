@@ -1,8 +1,9 @@
-"""Which group does each row of a batch belong to: window, block, and segment within a window."""
+"""Which group does each row of a batch belong to: window, block, and segments within a window."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -10,14 +11,25 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelwatch_gpu import _core
+from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log.windows import Window
-from modelwatch_gpu.profile.adapt import category_array
-from modelwatch_gpu.profile.parts import SEGMENT_NULL, SEGMENT_OTHER, SEGMENT_VALUE, UNTIMED, WHOLE, GroupKey
+from modelwatch_gpu.log.windows import RowWindow, Window
+from modelwatch_gpu.profile.adapt import Reading, category_array, is_supported, reading_of
+from modelwatch_gpu.profile.parts import (
+    SEGMENT_NULL,
+    SEGMENT_VALUE,
+    UNTIMED,
+    WHOLE,
+    GroupKey,
+    is_capped,
+    other_segment,
+    segment_rank,
+)
 from modelwatch_gpu.profile.planner import SEGMENT_SLACK
+from modelwatch_gpu.profile.segmentation import Cut, Segmentation
 
 Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
@@ -92,46 +104,149 @@ class TimeGroups:
         return self.numbering.numbers(local, [*keys, (UNTIMED,)])
 
 
-class SegmentGroups:
-    """Numbers rows by (window, segment value). Of more than ``cap`` values those with the smallest (hash, bytes) are
-    kept apart; the others are one segment, `other` (DESIGN 3.3)."""
+class RowGroups:
+    """Numbers rows by the window of consecutive rows they fall into. ``first``: rows of the log before this file."""
 
-    def __init__(self, column: str, cap: int) -> None:
-        self.column = column
+    def __init__(self, window: RowWindow, first: int) -> None:
+        self.window = window
+        self.next = first
+        self.numbering = Numbering()
+
+    def of(self, rows: int) -> Int32:
+        """Group of every row of the next batch."""
+        starts = self.window.starts(self.next, rows)
+        self.next += rows
+        distinct, local = np.unique(starts, return_inverse=True)
+        return self.numbering.numbers(local.astype(np.int32), [(int(start),) for start in distinct])
+
+
+#: Segments whose key is remembered from one batch to the next, beside those kept apart.
+_REMEMBERED = 1 << 16
+
+#: What a column of a segmentation says of a row: (kind, text).
+Value = tuple[int, str]
+_NULL: Value = (SEGMENT_NULL, "")
+
+
+def _by_value(array: pa.Array) -> tuple[Int64, list[Value]]:
+    """The code of every row, and what each code stands for; the last one is null."""
+    coded = category_array(array)
+    names = coded.dictionary.cast(
+        pa.large_binary() if pa.types.is_large_string(coded.dictionary.type) else pa.binary()
+    ).to_pylist()
+    codes = coded.indices.cast(pa.int64()).fill_null(len(names)).to_numpy(zero_copy_only=False)
+    values = [_NULL if v is None else (SEGMENT_VALUE, v.decode("utf-8", errors="surrogateescape")) for v in names]
+    return codes, [*values, _NULL]
+
+
+class _ByInterval:
+    """Cuts a numeric column at knots, by comparison in its own type, or in the wider one the data come in."""
+
+    def __init__(self, cut: Cut, reading: Reading) -> None:
+        domain, column = reading.lifted or cut.column.domain, cut.column
+        values = keys.values_of(cut.knots, column.domain)
+        inner = keys.keys_of(values.astype(keys.dtype_of(domain)), domain)
+        # A float grid begins and ends with the infinities, which are no edges of ours.
+        outer = [keys.infinities(domain)[:1], inner, keys.infinities(domain)[1:]]
+        self.grid = _core.Grid(keys.DOMAINS[domain], np.concatenate(outer).astype(np.uint64))
+        self.reading = reading
+        intervals = len(cut.labels)
+        slots = np.arange(self.grid.slots)
+        at = slots // 2 - (1 if keys.is_float(domain) else 0)
+        self.codes = np.where(slots < self.grid.slots - 2, np.clip(at, 0, intervals - 1), intervals)
+        self.values: list[Value] = [*((SEGMENT_VALUE, label) for label in cut.labels), _NULL]
+
+    def of(self, array: pa.Array) -> tuple[Int64, list[Value]]:
+        try:
+            ranked = _core.rank_cells(self.reading.convert(array), self.grid)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            # Values that the baseline's type cannot hold are not compared either.
+            return np.full(len(array), len(self.values) - 1, dtype=np.int64), self.values
+        return self.codes[ranked].astype(np.int64), self.values
+
+
+class SegmentGroups:
+    """Numbers rows by (window, segment). Of more than ``cap`` segments those with the smallest (hash, bytes) are kept
+    apart; the others are one segment, `other` (DESIGN 3.3).
+
+    ``schema``: of the file; raises InputError for a column of a type that has no values to tell apart.
+    """
+
+    def __init__(self, segmentation: Segmentation, schema: pa.Schema, cap: int) -> None:
+        self.columns = segmentation.columns
         self.cap = cap
         self.numbering = Numbering()
-        self._seen: dict[bytes, int] = {}
+        self._readers: list[_ByInterval | None] = []
+        self._absent: list[bool] = []
+        for name, cut in zip(segmentation.columns, segmentation.cuts, strict=True):
+            there = name in schema.names
+            kind = schema.field(name).type if there else pa.null()
+            reading = reading_of(cut.column, kind) if cut is not None and there else None
+            if cut is None and not (is_supported(kind) or pa.types.is_null(kind)):
+                raise InputError(f"Cannot segment by '{name}': its type is {kind}, which has no values to tell apart.")
+            self._readers.append(_ByInterval(cut, reading) if cut is not None and reading is not None else None)
+            self._absent.append(not there or (cut is not None and reading is None))
+        self._tails: dict[tuple[Value, ...], GroupKey] = {}
+        self._seen: dict[GroupKey, tuple[int, bytes]] = {}
         self._limit: tuple[int, bytes] | None = None
 
-    def of(self, windows: Int32, window_keys: list[GroupKey], values: pa.Array) -> Int32:
+    def of(self, windows: Int32, window_keys: list[GroupKey], batch: pa.RecordBatch) -> Int32:
         """Group of every row; ``windows`` are its window groups, numbered by ``window_keys``."""
-        coded = category_array(values)
-        names = coded.dictionary.cast(
-            pa.large_binary() if pa.types.is_large_string(coded.dictionary.type) else pa.binary()
-        )
-        keys: list[tuple[int, str]] = [self._key(v) for v in names.to_pylist()] + [(SEGMENT_NULL, "")]
-        codes = coded.indices.fill_null(len(keys) - 1).to_numpy(zero_copy_only=False).astype(np.int64)
-        used = np.unique(windows)
-        slot = np.zeros(int(used.max()) + 1 if len(used) else 1, dtype=np.int64)
-        slot[used] = np.arange(len(used))
-        local = (slot[windows] * len(keys) + codes).astype(np.int32)
-        full: list[GroupKey] = [(int(window_keys[w][0]), *key) for w in used for key in keys]
-        return self.numbering.numbers(local, full)
+        used, local = np.unique(windows, return_inverse=True)
+        local = local.astype(np.int64)
+        coded: list[list[Value]] = []
+        for name, reader, absent in zip(self.columns, self._readers, self._absent, strict=True):
+            if absent:
+                codes, values = np.zeros(len(windows), dtype=np.int64), [_NULL]
+            else:
+                codes, values = reader.of(batch.column(name)) if reader else _by_value(batch.column(name))
+            local = local * len(values) + codes
+            coded.append(values)
+        present, local = _compact(local, len(used) * int(np.prod([len(v) for v in coded], dtype=object)))
+        rest, digits = present, []
+        for values in reversed(coded):
+            rest, digit = np.divmod(rest, len(values))
+            digits.append([values[i] for i in digit.tolist()])
+        numbers = np.empty(len(present), dtype=np.int32)
+        starts = [window_keys[w][0] for w in used[rest].tolist()]
+        for i, (start, *values) in enumerate(zip(starts, *reversed(digits), strict=True)):
+            numbers[i] = self.numbering.number((start, *self._tail(tuple(values))))
+        for number, rows in zip(numbers.tolist(), np.bincount(local, minlength=len(present)).tolist(), strict=True):
+            self.numbering.rows[number] += rows
+        return numbers[local]
 
-    def _key(self, value: bytes | None) -> tuple[int, str]:
-        if value is None:
-            return (SEGMENT_NULL, "")
-        text = value.decode("utf-8", errors="surrogateescape")
-        if value in self._seen:
-            return (SEGMENT_VALUE, text)
-        rank = (_core.hash_bytes(value), value)
+    def _tail(self, values: tuple[Value, ...]) -> GroupKey:
+        """What follows the start in the key of a segment: its own values, or those of `other`."""
+        tail = self._tails.get(values)
+        if tail is None:
+            tail = self._admitted(tuple(field for value in values for field in value))
+            if len(self._tails) > _REMEMBERED + 2 * self.cap:
+                self._tails.clear()
+            self._tails[values] = tail
+        return tail
+
+    def _admitted(self, tail: GroupKey) -> GroupKey:
+        if not is_capped(tail):
+            return tail
+        rank = segment_rank(tail)
+        other = other_segment(len(self.columns))
         if self._limit is not None and rank > self._limit:
-            return (SEGMENT_OTHER, "")
-        self._seen[value] = rank[0]
+            return other
+        self._seen[tail] = rank
         if len(self._seen) > self.cap * (1 + SEGMENT_SLACK):
-            kept = sorted((h, v) for v, h in self._seen.items())[: self.cap]
-            self._limit = kept[-1]
-            self._seen = {v: h for h, v in kept}
-            if value not in self._seen:
-                return (SEGMENT_OTHER, "")
-        return (SEGMENT_VALUE, text)
+            kept = sorted(self._seen.items(), key=lambda item: item[1])[: self.cap]
+            self._seen = dict(kept)
+            self._limit = kept[-1][1]
+            self._tails.clear()
+        return tail if tail in self._seen else other
+
+
+def _compact(values: Int64, size: int) -> tuple[Int64, npt.NDArray[Any]]:
+    """The distinct values below ``size``, sorted, and the place of every value among them."""
+    if size > 4 * len(values) + 1024:
+        present, at = np.unique(values, return_inverse=True)
+        return present, at.astype(np.int64)
+    present = np.flatnonzero(np.bincount(values, minlength=1))
+    place = np.zeros(size + 1, dtype=np.int64)
+    place[present] = np.arange(len(present))
+    return present, place[values]

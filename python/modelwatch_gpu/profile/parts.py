@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,23 +27,28 @@ from modelwatch_gpu.profile.tables import (
 WHOLE: Final = -(2**62)
 UNTIMED: Final = WHOLE + 1
 
-#: Kinds of a segment key.
+#: Kinds of a segment's value in one column: a value, null, and the pooled values beyond the cap.
 SEGMENT_VALUE, SEGMENT_NULL, SEGMENT_OTHER = 0, 1, 2
+#: What the name of a counter set of segments begins with; the names of its columns follow.
+SEGMENT_PREFIX: Final = "segment:"
 
 #: Unseen values that keep exact counts, per column (DESIGN 3.3).
 UNSEEN_CAP: Final = 10_000
 
-#: (start,) of a window or block; (start, kind, text) of a segment, start in epoch seconds.
-GroupKey = tuple[int, ...] | tuple[int, int, str]
+#: (start,) of a window or block; (start, kind, text, kind, text, ...) of a segment, a pair for each of its columns.
+#: start: epoch seconds, or the number of the first row where windows are counted in rows.
+GroupKey = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
 class SetSpec:
-    """One counter set: which grid its groups are counted on, and whether they keep moments."""
+    """One counter set: which grid its groups are counted on, and whether they keep moments. ``name``: "window",
+    "block", or "segment:" and the names of its ``columns``, joined by commas."""
 
     name: str
     grid: str
     moments: bool
+    columns: tuple[str, ...] = ()
 
 
 @dataclass
@@ -84,10 +89,18 @@ class Part:
 
     def _own_fingerprint(self) -> str:
         digest = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
-        for name, array in sorted(self.arrays().items()):
+        for name, array in self._named_arrays():
             digest.update(f"{name}:{array.dtype.str}:{len(array)};".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+    def _named_arrays(self) -> Iterator[tuple[str, Any]]:
+        """All arrays by name, those of one table after the other: never all of them in memory at once."""
+        for name in sorted(self.group_rows):
+            yield f"rows/{name}", self.group_rows[name]
+        for at, (_, table) in enumerate(sorted(self.tables.items(), key=lambda item: item[0])):
+            for name, array in table.arrays().items():
+                yield f"{at}/{name}", array
 
     def header(self) -> dict[str, Any]:
         """Everything that is not an array, as JSON values."""
@@ -104,31 +117,32 @@ class Part:
 
     def arrays(self) -> Arrays:
         """All arrays, named by set, column number in the header's table list, and field."""
-        out: Arrays = {f"rows/{name}": rows for name, rows in self.group_rows.items()}
-        for at, (_, table) in enumerate(sorted(self.tables.items(), key=lambda item: item[0])):
-            out.update({f"{at}/{name}": array for name, array in table.arrays().items()})
-        return out
+        return dict(self._named_arrays())
 
     @classmethod
-    def from_file(cls, header: Mapping[str, Any], arrays: Arrays) -> Part:
-        """The inverse of ``header`` and ``arrays``; raises KeyError, TypeError or ValueError where they do not fit."""
-        tables: dict[tuple[str, str], Table] = {}
-        for at, (name, column, kind) in enumerate(header["tables"]):
-            prefix = f"{at}/"
-            own = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
-            table = NumericTable.from_arrays(own) if kind == "numeric" else CategoryTable.from_arrays(own)
-            tables[(str(name), str(column))] = table
-        groups: dict[str, list[GroupKey]] = {
-            name: [tuple(key) for key in keys] for name, keys in header["groups"].items()
-        }
-        rows = {name: arrays[f"rows/{name}"].astype(np.uint64) for name in groups}
+    def from_file(cls, header: Mapping[str, Any], arrays: Arrays, renamed: Mapping[str, str] | None = None) -> Part:
+        """The inverse of ``header`` and ``arrays``; raises KeyError, TypeError or ValueError where they do not fit.
+
+        ``renamed``: sets that have another name today than in the file.
+        """
+        renamed = renamed if renamed is not None else {}
+        groups = {renamed.get(n, str(n)): [_key_from(key) for key in keys] for n, keys in header["groups"].items()}
+        rows = {renamed.get(n, str(n)): arrays[f"rows/{n}"].astype(np.uint64) for n in header["groups"]}
         for name, keys in groups.items():
             if len(rows[name]) != len(keys):
                 raise ValueError(f"set {name} has {len(keys)} groups and {len(rows[name])} row counts")
+        by_table: dict[str, Arrays] = {}
+        for name, array in arrays.items():
+            at, _, rest = name.partition("/")
+            by_table.setdefault(at, {})[rest] = array
+        tables: dict[tuple[str, str], Table] = {}
+        for i, (name, column, kind) in enumerate(header["tables"]):
+            name = renamed.get(name, str(name))
+            read = NumericTable.from_arrays if kind == "numeric" else CategoryTable.from_arrays
+            tables[(name, str(column))] = read(by_table.get(str(i), {}), len(groups[name]))
         for (name, column), table in tables.items():
-            most = max((int(g.max()) for g in (table.cell_group,) if len(g)), default=-1)
-            if most >= len(groups[name]):
-                raise ValueError(f"column {column} counts a group that set {name} does not have")
+            if isinstance(table, NumericTable) and table.moment_origin.max(initial=0) >= max(1, len(header["origins"])):
+                raise ValueError(f"column {column} of set {name} has moments of a file that is not there")
         span = header["span"]
         return cls(
             rows=int(header["rows"]),
@@ -143,6 +157,14 @@ class Part:
         )
 
 
+def _key_from(values: Sequence[Any]) -> GroupKey:
+    """A group's key from JSON; raises ValueError where it is not (start, kind, text, ...)."""
+    kinds = [type(v) for v in values]
+    if kinds[:1] != [int] or kinds[1:] != [int, str] * (len(kinds) // 2):
+        raise ValueError("a group has a key that is not a start and pairs of a kind and a text")
+    return tuple(values)
+
+
 def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -> None:
     """Raises ValueError where a part that was read from a file does not fit the grids of its columns."""
     grids = {s.name: s.grid for s in sets}
@@ -154,38 +176,66 @@ def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -
         if column is None or name not in grids or column.kind != table.kind:
             raise ValueError(f"set {name} counts column {column_name}, which is not there to be counted")
         slots = column.slots if grids[name] == "fine" else column.coarse_slots
-        inside = not len(table.cell) or int(table.cell.max()) < slots
-        if isinstance(table, NumericTable) and isinstance(column, NumericColumn) and len(table.gap):
-            inside = inside and int(table.gap.max()) <= len(column.knots)
+        inside = not len(table.cells) or int(table.cells.index.max()) < slots
+        if isinstance(table, NumericTable) and isinstance(column, NumericColumn) and len(table.gaps):
+            inside = inside and int(table.gaps.index.max()) <= len(column.knots)
         if not inside:
             raise ValueError(f"column {column_name} has counts outside its grid")
 
 
+def segment_rank(values: GroupKey) -> tuple[int, bytes]:
+    """What decides which segments beyond the cap stay apart: the smallest (hash, bytes) do (DESIGN 3.3).
+
+    ``values``: (kind, text) pairs. The bytes are the value's own; a crossing's are those of its columns one after the
+    other, each behind its length (4 bytes, little endian; all ones for null), so no two segments share them.
+    """
+    texts = [str(t).encode("utf-8", errors="surrogateescape") for t in values[1::2]]
+    if len(texts) == 1:
+        joined = texts[0]
+    else:
+        null = [kind == SEGMENT_NULL for kind in values[0::2]]
+        joined = b"".join(
+            b"\xff\xff\xff\xff" if missing else len(text).to_bytes(4, "little") + text
+            for missing, text in zip(null, texts, strict=True)
+        )
+    return _core.hash_bytes(joined), joined
+
+
+def is_capped(values: GroupKey) -> bool:
+    """Whether a segment counts towards the cap: `other` and the one without any value do not."""
+    return any(kind == SEGMENT_VALUE for kind in values[0::2])
+
+
+def other_segment(columns: int) -> GroupKey:
+    """The values of the segment of everything beyond the cap."""
+    return (SEGMENT_OTHER, "") * columns
+
+
 def capped_segments(keys: list[GroupKey], cap: int) -> list[GroupKey]:
-    """The keys with every segment value beyond the cap replaced by `other`."""
-    values = sorted({str(k[2]) for k in keys if k[1] == SEGMENT_VALUE})
+    """The keys with every segment beyond the cap replaced by `other`."""
+    values = {key[1:] for key in keys if is_capped(key[1:])}
     if len(values) <= cap:
         return keys
-    raw = [(v.encode("utf-8", errors="surrogateescape"), v) for v in values]
-    kept = {v for _, _, v in sorted((_core.hash_bytes(b), b, v) for b, v in raw)[:cap]}
-    return [k if k[1] != SEGMENT_VALUE or k[2] in kept else (int(k[0]), SEGMENT_OTHER, "") for k in keys]
+    kept = set(sorted(values, key=segment_rank)[:cap])
+    return [k if k[1:] in kept or not is_capped(k[1:]) else (k[0], *other_segment(len(k) // 2)) for k in keys]
 
 
 def _merged_keys(parts: Sequence[Part], name: str, segment_cap: int) -> tuple[list[GroupKey], list[UInt32]]:
     """The union of the parts' groups, sorted, and each part's numbers in it."""
     union = sorted({key for part in parts for key in part.groups.get(name, [])})
     # A value that one part kept may lie beyond the cap of all: then some other part has counted it as `other`.
-    kept = capped_segments(union, segment_cap) if name == "segment" else union
+    kept = capped_segments(union, segment_cap) if name.startswith(SEGMENT_PREFIX) else union
     into = dict(zip(union, kept, strict=True))
     merged = sorted(set(kept))
     at = {key: i for i, key in enumerate(merged)}
     return merged, [np.array([at[into[key]] for key in part.groups.get(name, [])], dtype=np.uint32) for part in parts]
 
 
-def merge_parts(parts: Iterable[Part], segment_cap: int = 0) -> Part:
+def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = False) -> Part:
     """Adds parts: the same result for any order and any grouping of the additions.
 
-    Of more than ``segment_cap`` segment values those with the smallest (hash, bytes) stay apart (DESIGN 3.3).
+    Of more than ``segment_cap`` segments those with the smallest (hash, bytes) stay apart (DESIGN 3.3). ``consume``:
+    the parts are given up, and each of their tables is let go as soon as it is added.
     """
     parts = list(parts)
     if len(parts) == 1:
@@ -208,19 +258,8 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0) -> Part:
                 np.add.at(rows, to, part.group_rows[name])
         group_rows[name] = rows
         for key in columns:
-            if key[0] != name:
-                continue
-            have = [
-                (p.tables[key], to, o) for p, to, o in zip(parts, maps, origin_maps, strict=True) if key in p.tables
-            ]
-            numeric = [(t, to, o) for t, to, o in have if isinstance(t, NumericTable)]
-            if numeric:
-                tables[key] = merge_numeric(
-                    [t for t, _, _ in numeric], [g for _, g, _ in numeric], [o for _, _, o in numeric]
-                )
-            else:
-                category = [(t, to) for t, to, _ in have if isinstance(t, CategoryTable)]
-                tables[key] = merge_categories([t for t, _ in category], [g for _, g in category], cap=UNSEEN_CAP)
+            if key[0] == name:
+                tables[key] = _merged_table(parts, key, maps, origin_maps, len(groups[name]), consume=consume)
     spans = [part.span for part in parts if part.span]
     return Part(
         rows=sum(part.rows for part in parts),
@@ -233,3 +272,24 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0) -> Part:
         incomparable=dict(sorted({item for part in parts for item in part.incomparable.items()}, reverse=True)),
         origins=origins,
     )
+
+
+def _merged_table(
+    parts: Sequence[Part],
+    key: tuple[str, str],
+    maps: Sequence[UInt32],
+    origins: Sequence[UInt32],
+    groups: int,
+    *,
+    consume: bool,
+) -> Table:
+    """One column of one set, added up over the parts that have it."""
+    have = [(p.tables[key], to, o) for p, to, o in zip(parts, maps, origins, strict=True) if key in p.tables]
+    if consume:
+        for part in parts:
+            part.tables.pop(key, None)
+    numeric = [(t, to, o) for t, to, o in have if isinstance(t, NumericTable)]
+    if numeric:
+        return merge_numeric([t for t, _, _ in numeric], [g for _, g, _ in numeric], [o for _, _, o in numeric], groups)
+    category = [(t, to) for t, to, _ in have if isinstance(t, CategoryTable)]
+    return merge_categories([t for t, _ in category], [g for _, g in category], groups, cap=UNSEEN_CAP)

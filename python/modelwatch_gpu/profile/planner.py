@@ -13,10 +13,9 @@ from modelwatch_gpu.profile.columns import Column, NumericColumn
 
 #: Memory for counters where neither ``memory=`` nor MODELWATCH_MEMORY says otherwise.
 DEFAULT_MEMORY: Final = 512 * 2**20
-#: Values of a segment column kept apart: never more than the cap, room for so many where memory allows, and at least
-#: as many as the baseline has and some to spare. Beyond, `other`.
+#: Segments of one segmentation kept apart: never more than the cap, nor fewer than the baseline has and some to spare.
+#: Where the cap does not fit, half as many are tried, and half of that. Beyond, `other`.
 SEGMENT_CAP: Final = 10_000
-SEGMENT_ROOM: Final = 1_024
 SEGMENT_SPARE: Final = 16
 #: A file may hold so many more, as a share, before those beyond the cap are given up.
 SEGMENT_SLACK: Final = 1 / 8
@@ -24,28 +23,45 @@ SEGMENT_SLACK: Final = 1 / 8
 ASSUMED_WINDOWS: Final = 128
 ASSUMED_BLOCKS: Final = 732
 
-_CELL, _GAP, _GROUP = 4, 8, 160  # bytes of a counter, a gap sum, and a group's own fields
+_CELL, _GAP = 4, 8  # bytes of a counter of a numeric column, and of a gap sum
+_SLOT = 8  # of a counter of a categorical column
+_GROUP = 280  # of what a group of one column has beside its counters
 _SPARSE_ROW = 24  # bytes a row can add while its counters are sparse: key, counter and slack of two tables
+_MOMENTS = 48  # of the ordered moments of one numeric column, one group and one file
+
+
+@dataclass(frozen=True)
+class SegmentCounts:
+    """One segmentation: ``name`` for messages, ``likely`` segments at least, ``most`` segments where that is known,
+    ``promoted``: to be counted on the fine grid."""
+
+    name: str
+    likely: int
+    most: int | None
+    promoted: bool = False
 
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """How many windows and blocks there will be, at most; how many values of the segment column the baseline has (0 if
-    it does not know the column, None if there are no segments)."""
+    """How many windows and blocks there will be, at most; the segmentations; the files of the log, each of which has
+    moments of its own."""
 
     windows: int
     blocks: int
-    segments: int | None
+    segments: tuple[SegmentCounts, ...] = ()
+    files: int = 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The grid of the windows, how many segments are kept apart, and the bytes this takes at most."""
+    """The grid of the windows, and of promoted segmentations, how many segments are kept apart, the bytes this takes at
+    most, and what had to be given up for it."""
 
     window_grid: str
+    promoted_grid: str
     segment_cap: int
     bytes: int
-    note: str | None
+    notes: tuple[str, ...]
 
 
 def memory_of(memory: int | str | None) -> int:
@@ -63,51 +79,125 @@ def memory_of(memory: int | str | None) -> int:
     return memory
 
 
-def _fine_bytes(columns: Sequence[Column], rows: int | None) -> int:
-    """One window on the fine grid. Sparse counters never cost more than their rows."""
-    total = 0
-    for column in columns:
-        dense = _GROUP + column.slots * _CELL
-        if isinstance(column, NumericColumn):
-            dense += len(column.knots) * _GAP
-        total += dense if rows is None else min(dense, _GROUP + rows * _SPARSE_ROW)
-    return total
+@dataclass(frozen=True)
+class _Costs:
+    """Bytes that groups take: counters of one file while it is read, moments of every file."""
+
+    columns: Sequence[Column]
+    rows: int | None
+
+    def fine(self, groups: int) -> int:
+        """Groups on the fine grid. Sparse counters never cost more than the rows they hold."""
+        total = 0
+        for column in self.columns:
+            dense = column.slots * (_CELL if isinstance(column, NumericColumn) else _SLOT)
+            if isinstance(column, NumericColumn):
+                dense += len(column.knots) * _GAP
+            of_groups = groups * dense if self.rows is None else min(groups * dense, self.rows * _SPARSE_ROW)
+            total += groups * _GROUP + of_groups
+        return total
+
+    def coarse(self, groups: int) -> int:
+        """Groups on the coarse grid."""
+        return groups * sum(
+            _GROUP + c.coarse_slots * (_CELL if isinstance(c, NumericColumn) else _SLOT) for c in self.columns
+        )
+
+    def moments(self, groups: int, files: int) -> int:
+        """Ordered moments: one row for each group of each file, at most one for each row of the log."""
+        rows = groups * files if self.rows is None else min(groups * files, self.rows)
+        return rows * _MOMENTS * sum(isinstance(c, NumericColumn) for c in self.columns)
+
+    def segments(self, counts: GroupCounts, segmentation: SegmentCounts, cap: int, *, fine: bool) -> int:
+        """All groups of one segmentation of which ``cap`` are kept apart, in every window."""
+        own = int(cap * (1 + SEGMENT_SLACK)) if segmentation.most is None else min(cap, segmentation.most)
+        groups = counts.windows * own
+        if self.rows is not None:
+            groups = min(groups, self.rows)
+        return (self.fine(groups) if fine else self.coarse(groups)) + self.moments(groups, counts.files)
 
 
-def _coarse_bytes(columns: Sequence[Column]) -> int:
-    """One group on the coarse grid."""
-    return sum(_GROUP + c.coarse_slots * _CELL for c in columns)
+def plan(
+    columns: Sequence[Column], groups: GroupCounts, *, rows: int | None, memory: int, max_groups: int | None = None
+) -> Plan:
+    """Chooses the finest counting that fits; raises InputError with the numbers and the option to change.
+
+    ``max_groups``: segments to keep apart, where the user says so. Given up first: the fine grid of promoted
+    segmentations, then that of the windows, then segments beyond those that are likely.
+    """
+    costs = _Costs(columns, rows)
+    ladder = [max_groups] if max_groups is not None else _ladder(groups.segments)
+    moments = costs.moments(groups.windows, groups.files)
+    windows = {
+        "fine": costs.fine(groups.windows) + moments,
+        "coarse": costs.coarse(groups.windows) + moments,
+    }
+    blocks = costs.coarse(groups.blocks)
+
+    def needed(window_grid: str, promoted_grid: str, cap: int) -> int:
+        return (
+            windows[window_grid]
+            + blocks
+            + sum(costs.segments(groups, s, cap, fine=s.promoted and promoted_grid == "fine") for s in groups.segments)
+        )
+
+    promoted = [s.name for s in groups.segments if s.promoted]
+    grids = [("fine", "fine"), ("fine", "coarse"), ("coarse", "coarse")] if promoted else [("fine", "coarse")]
+    for window_grid, promoted_grid in dict.fromkeys([*grids, ("coarse", "coarse")]):
+        for cap in ladder:
+            size = needed(window_grid, promoted_grid, cap)
+            if size > memory:
+                continue
+            notes = []
+            if window_grid == "coarse":
+                notes.append(
+                    f"Windows are counted on the coarse grid, so measures have bounds: the fine grid would need "
+                    f"{_size(needed('fine', promoted_grid, ladder[-1]))} of the {_size(memory)} allowed; "
+                    "raise memory= for it."
+                )
+            if promoted and promoted_grid == "coarse":
+                notes.append(
+                    f"Segments by {' and by '.join(promoted)} are counted on the coarse grid, so measures have bounds: "
+                    f"the fine grid would need {_size(needed(window_grid, 'fine', ladder[-1]))} of the "
+                    f"{_size(memory)} allowed; raise memory= for it."
+                )
+            return Plan(window_grid, promoted_grid, cap if groups.segments else 0, size, tuple(notes))
+    raise InputError(_refusal(columns, groups, costs, needed("coarse", "coarse", ladder[-1]), ladder[-1], memory))
 
 
-def plan(columns: Sequence[Column], groups: GroupCounts, *, rows: int | None, memory: int) -> Plan:
-    """Chooses the finest counting that fits; raises InputError with the numbers and the option to change."""
-    coarse = _coarse_bytes(columns)
-    blocks = groups.blocks * coarse
-    fine = groups.windows * _fine_bytes(columns, None if rows is None else -(-rows // max(1, groups.windows)))
-    least, most = 0, 0
-    if groups.segments is not None:
-        least = min(SEGMENT_CAP, groups.segments + SEGMENT_SPARE)
-        most = min(SEGMENT_CAP, max(SEGMENT_ROOM, 2 * groups.segments))
-    each = groups.windows * coarse * (1 + SEGMENT_SLACK)  # one segment value in every window
-    for grid, windows in (("fine", fine), ("coarse", groups.windows * coarse)):
-        fixed = windows + blocks
-        if fixed + least * each > memory:
-            continue
-        cap = min(most, int((memory - fixed) / each)) if most else 0
-        note = None
-        if grid == "coarse":
-            note = (
-                f"Windows are counted on the coarse grid, so measures have bounds: the fine grid would need "
-                f"{_size(fine + blocks + int(least * each))} of the {_size(memory)} allowed; raise memory= for it."
-            )
-        return Plan(grid, cap, fixed + int(cap * each), note)
-    parts = f"{len(columns)} columns in {groups.windows} windows and {groups.blocks} blocks"
-    if groups.segments is not None:
-        parts += f", with {least} segments in each window,"
-    raise InputError(
-        f"Counting {parts} needs {_size(groups.windows * coarse + blocks + int(least * each))}, and memory= allows "
-        f"{_size(memory)}; raise memory=, use longer windows, or segment by a column with fewer values."
-    )
+def _ladder(segments: Sequence[SegmentCounts]) -> list[int]:
+    """Caps to try, largest first: few different ones, so that logs of different sizes mostly get the same."""
+    if not segments:
+        return [0]
+    least = min(SEGMENT_CAP, max(s.likely for s in segments) + SEGMENT_SPARE)
+    halves = []
+    cap = SEGMENT_CAP
+    while cap > least:
+        halves.append(cap)
+        cap //= 2
+    return [*halves, least]
+
+
+def _refusal(columns: Sequence[Column], groups: GroupCounts, costs: _Costs, size: int, cap: int, memory: int) -> str:
+    """Why the log cannot be counted, with the numbers and what to change."""
+    parts = f"{len(columns)} columns in {groups.windows:,} windows and {groups.blocks:,} blocks"
+    options = ["raise memory="]
+    if groups.windows > 1:
+        options.append("use longer windows")
+    per_file = 0
+    for s in groups.segments:
+        apart = cap if s.most is None else min(cap, s.most)
+        parts += f", with {apart:,} segments by {s.name} in each window"
+        per_file += costs.moments(groups.windows * apart, groups.files)
+    if groups.segments:
+        parts += ","
+        options += ["set a lower max_groups=", "segment by columns with fewer values"]
+    moments = ""
+    if per_file > size // 2:
+        moments = f" ({_size(per_file)} of it for the moments of {groups.files:,} files)"
+        options.append("write the log in fewer files")
+    ask = " or ".join(options) if len(options) < 3 else f"{', '.join(options[:-1])}, or {options[-1]}"
+    return f"Counting {parts} needs {_size(size)}{moments}, and memory= allows {_size(memory)}; {ask}."
 
 
 def _size(size: int) -> str:

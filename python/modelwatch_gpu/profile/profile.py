@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Log, Window, block_for, open_log, zone_of
+from modelwatch_gpu.log import Log, RowWindow, Window, block_for, open_log, parse_window, zone_of
 from modelwatch_gpu.profile import fileio, planner
 from modelwatch_gpu.profile.baseline import Baseline
-from modelwatch_gpu.profile.columns import CategoricalColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
 from modelwatch_gpu.profile.tables import Arrays
+
+#: A profile that is added up as it is read merges what came since once it weighs this share of what is there.
+MERGE_SHARE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,15 @@ class Profile:
 
     Profiles of the same baseline and the same windows add up: ``a + b`` and ``b + a`` save to the same bytes.
     ``baseline``: fingerprint of the baseline it was counted against. ``window``, ``block``: such as "1mo" and "1d".
-    ``segments``: the segment columns. ``segment_cap``: how many of their values are kept
-    apart. ``sets``: what was counted on which grid. ``parts``: by fingerprint.
+    ``segments``: the columns of every segmentation. ``segment_cap``: how many segments of each are kept apart.
+    ``sets``: what was counted on which grid. ``parts``: by fingerprint.
     """
 
     baseline: str
     window: str | None
     block: str | None
     timezone: str
-    segments: tuple[str, ...]
+    segments: tuple[Names, ...]
     segment_cap: int
     sets: tuple[SetSpec, ...]
     parts: tuple[Part, ...]
@@ -46,7 +49,10 @@ class Profile:
         *,
         window: str | None = None,
         timezone: str | None = None,
-        segments: Sequence[str] = (),
+        segments: Segments = (),
+        versions: bool = False,
+        promote: Segments = (),
+        max_groups: int | None = None,
         memory: int | str | None = None,
         threads: int = 0,
         device: str = "auto",
@@ -58,9 +64,15 @@ class Profile:
         Args:
             baseline: What to count against.
             log: A path, glob, list of paths, table, batch, reader, dataset or DataFrame.
-            window: Calendar windows such as "1d", "1w", "1mo"; None: the whole log is one.
+            window: Calendar windows such as "1d", "1w", "1mo", or so many rows such as "50000rows"; None: the whole log
+                is one.
             timezone: IANA name of the zone the calendar is in. Default: the baseline's.
-            segments: At most one column whose values are counted apart within every window.
+            segments: Segmentations, counted apart within every window: a column, or a tuple of two or three columns
+                that are crossed. A column that is numeric in the baseline is cut into quarters of the baseline.
+            versions: Whether the column with the role version is a segmentation too, a promoted one.
+            promote: Segmentations to count on the fine grid, where memory allows.
+            max_groups: Segments of each segmentation that are kept apart, the others are one, `other`. Default: as many
+                as memory allows, at most 10,000.
             memory: Bytes (or "512MB") the counters may take; decides the grid before the first row is read.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
             device: "auto" or "cpu"; another one raises DeviceUnavailable.
@@ -71,47 +83,45 @@ class Profile:
             InputError: The log cannot be read, a column asked for is missing, or ``memory`` is too small.
         """
         resolve(device)
-        if isinstance(segments, str):
-            segments = (segments,)
-        if len(segments) > 1:
-            raise InputError(
-                f"One segment column can be counted at a time; {len(segments)} were given: {', '.join(segments)}."
-            )
-        parsed = Window.parse(window) if window is not None else None
-        timestamp = baseline.timestamp
+        by, fine = _segmentations(baseline, segments, versions, promote)
+        if max_groups is not None and (not isinstance(max_groups, int) or max_groups < 1):
+            raise InputError(f"max_groups must be a whole number above zero, not {max_groups!r}.")
+        parsed = parse_window(window) if window is not None else None
         zone = timezone if timezone is not None else baseline.timezone
-        source = open_log(log)
-        if timestamp is not None and timestamp not in source.schema.names:
-            if parsed is not None:
-                raise InputError(
-                    f"The log has no column '{timestamp}', which is the timestamp, so it cannot be cut into windows."
-                )
-            timestamp = None
-        if parsed is not None and timestamp is None:
-            raise InputError(
-                "Windows need a timestamp, and the baseline has no column with that role; give one when you fit it."
-            )
-        block = Window.parse("1d") if parsed is None else block_for(parsed)
         zone_info = zone_of(zone)
-        groups = _group_counts(baseline, source, parsed, block, timestamp, zone_info, segments)
+        source = open_log(log)
+        timestamp = _timestamp(baseline, source, parsed)
+        block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
+        blocks = timestamp is not None and not isinstance(parsed, RowWindow)
+        known = [segmentation(names, baseline.by_name, baseline.part) for names in by]
+        windows, days = _interval_counts(source, parsed, block if blocks else None, timestamp, zone_info)
         chosen = planner.plan(
             baseline.columns,
-            groups,
+            planner.GroupCounts(
+                windows=windows,
+                blocks=days,
+                segments=tuple(
+                    planner.SegmentCounts(" and ".join(s.columns), s.likely, s.most, s.columns in fine) for s in known
+                ),
+                files=len(source.files),
+            ),
             rows=source.rows,
             memory=planner.memory_of(memory),
+            max_groups=max_groups,
         )
         sets = [SetSpec("window", chosen.window_grid, True)]
-        if timestamp is not None:
+        if blocks:
             sets.append(SetSpec("block", "coarse", False))
-        if segments:
-            sets.append(SetSpec("segment", "coarse", True))
+        for names in by:
+            grid = chosen.promoted_grid if names in fine else "coarse"
+            sets.append(SetSpec(set_name(names), grid, True, names))
         spec = CountSpec(
             sets=tuple(sets),
             window=parsed,
             block=block,
             zone=zone_info,
             timestamp=timestamp,
-            segment=segments[0] if segments else None,
+            segmentations=tuple(known),
             segment_cap=chosen.segment_cap,
             threads=threads,
             ignored=frozenset(baseline.roles),
@@ -122,14 +132,14 @@ class Profile:
             parts = iter([total] if total is not None else [])
         return cls(
             baseline=baseline.fingerprint,
-            window=window,
-            block=str(block) if timestamp is not None else None,
+            window=str(parsed) if isinstance(parsed, RowWindow) else window,
+            block=str(block) if blocks else None,
             timezone=zone,
-            segments=tuple(segments),
+            segments=by,
             segment_cap=chosen.segment_cap,
             sets=tuple(sets),
             parts=_sorted(parts),
-            notes=(chosen.note,) if chosen.note else (),
+            notes=tuple(sorted(chosen.notes)),
         )
 
     @property
@@ -153,14 +163,53 @@ class Profile:
         """The profile of both logs. Raises InputError where they were not counted alike."""
         if not isinstance(other, Profile):
             return NotImplemented
-        for name in ("baseline", "window", "block", "timezone", "segments", "segment_cap", "sets"):
+        for name in ("baseline", "window", "block", "timezone", "segments", "sets"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(
                     f"Profiles cannot be added: their {name} differs ({getattr(self, name)} and "
                     f"{getattr(other, name)}); count both against the same baseline with the same options."
                 )
+        self._refuse_rows("added to another profile")
+        # The segments that the lower cap keeps are among those that the higher one kept: nothing is lost that counts.
+        cap = min(self.segment_cap, other.segment_cap)
         notes = tuple(dict.fromkeys([*self.notes, *other.notes]))
-        return replace(self, parts=_sorted([*self.parts, *other.parts]), notes=tuple(sorted(notes)))
+        parts = _sorted([*self.parts, *other.parts])
+        return replace(self, parts=parts, notes=tuple(sorted(notes)), segment_cap=cap)
+
+    def drop(self, fingerprint: str) -> Self:
+        """The profile without one part: what it would be had that file or batch never been counted.
+
+        ``fingerprint``: of the part (``Part.fingerprint``, which is what counting the file alone gives). Of several
+        equal parts one is dropped. Nothing is subtracted (DESIGN 3.6), so raises InputError where the part is not kept
+        on its own, and where windows are counted in rows.
+        """
+        self._refuse_rows("freed of a part")
+        at = next((i for i, part in enumerate(self.parts) if part.fingerprint == fingerprint), None)
+        if at is None and any(fingerprint in part.origins for part in self.parts):
+            raise InputError(
+                f"The part {fingerprint} has been added to others, and nothing is subtracted from a profile; "
+                "count the log again, with keep_parts=True."
+            )
+        if at is None or len(self.parts[at].origins) > 1:
+            raise InputError(
+                f"The profile has no part of one file with the fingerprint {fingerprint!r}; take one of profile.parts."
+            )
+        return replace(self, parts=self.parts[:at] + self.parts[at + 1 :])
+
+    def replace(self, fingerprint: str, other: Profile) -> Profile:
+        """The profile with one part replaced by those of another profile: a file that changed, counted anew.
+
+        Raises InputError as ``drop`` and ``+`` do.
+        """
+        return self.drop(fingerprint) + other
+
+    def _refuse_rows(self, what: str) -> None:
+        """Raises InputError where windows are numbered by rows: the numbers would no longer be those of one log."""
+        if self.window is not None and isinstance(parse_window(self.window), RowWindow):
+            raise InputError(
+                f"A profile with windows of {self.window} cannot be {what}, because its rows are numbered from the "
+                "start of its log; count the whole log again."
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the profile; raises OutputError and leaves an old file as it was where that fails."""
@@ -173,9 +222,11 @@ class Profile:
             "window": self.window,
             "block": self.block,
             "timezone": self.timezone,
-            "segments": list(self.segments),
+            "segments": [list(names) for names in self.segments],
             "segment_cap": self.segment_cap,
-            "sets": [{"name": s.name, "grid": s.grid, "moments": s.moments} for s in self.sets],
+            "sets": [
+                {"name": s.name, "grid": s.grid, "moments": s.moments, "columns": list(s.columns)} for s in self.sets
+            ],
             "notes": list(self.notes),
             "parts": [part.header() for part in self.parts],
         }
@@ -191,15 +242,18 @@ class Profile:
             at, _, rest = name.partition("/")
             by_part.setdefault(at, {})[rest] = array
         try:
+            segments, sets, renamed = _segments_from(header)
             return cls(
                 baseline=str(header["baseline"]),
                 window=header["window"],
                 block=header["block"],
                 timezone=str(header["timezone"]),
-                segments=tuple(header["segments"]),
+                segments=segments,
                 segment_cap=int(header["segment_cap"]),
-                sets=tuple(SetSpec(s["name"], s["grid"], s["moments"]) for s in header["sets"]),
-                parts=tuple(Part.from_file(own, by_part.get(str(i), {})) for i, own in enumerate(header["parts"])),
+                sets=sets,
+                parts=tuple(
+                    Part.from_file(own, by_part.get(str(i), {}), renamed) for i, own in enumerate(header["parts"])
+                ),
                 notes=tuple(header["notes"]),
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -214,41 +268,91 @@ def _sorted(parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda p: p.fingerprint))
 
 
+def _segments_from(header: dict[str, Any]) -> tuple[tuple[Names, ...], tuple[SetSpec, ...], dict[str, str]]:
+    """Segmentations and sets of a file, and the sets that format 1 named otherwise: it had one segment column at most,
+    in a flat list, and its set was "segment"."""
+    segments = segmentations_of(header["segments"])
+    renamed = {"segment": set_name(segments[0])} if header["format"] == 1 and segments else {}
+    columns = {set_name(names): names for names in segments}
+    sets = []
+    for s in header["sets"]:
+        name = renamed.get(s["name"], str(s["name"]))
+        sets.append(SetSpec(name, str(s["grid"]), bool(s["moments"]), columns.get(name, ())))
+    if not columns.keys() <= {s.name for s in sets}:
+        raise ValueError("a segmentation has no counter set")
+    return segments, tuple(sets), renamed
+
+
 def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
-    """Adds parts up as they come. Merging waits until the new ones weigh as much as the old, so it stays linear."""
+    """Adds parts up as they come, and lets them go. Merging waits until the new ones weigh a share of the old, so it
+    stays linear and little is held twice."""
     total: Part | None = None
     waiting: list[Part] = []
     for part in parts:
         waiting.append(part)
-        if sum(p.entries for p in waiting) >= (total.entries if total is not None else 0):
-            total = merge_parts([*([total] if total is not None else []), *waiting], segment_cap)
+        del part
+        if total is None or sum(p.entries for p in waiting) >= total.entries / MERGE_SHARE:
+            waiting = [*([total] if total is not None else []), *waiting]
+            total = None
+            total = merge_parts(waiting, segment_cap, consume=True)
             waiting = []
-    return merge_parts([*([total] if total is not None else []), *waiting], segment_cap) if total is not None else None
+    if total is None or not waiting:
+        return total
+    return merge_parts([total, *waiting], segment_cap, consume=True)
 
 
-def _group_counts(
-    baseline: Baseline,
-    log: Log,
-    window: Window | None,
-    block: Window,
-    timestamp: str | None,
-    zone: Any,
-    segments: Sequence[str],
-) -> planner.GroupCounts:
-    """Upper bounds of the groups each set will have, from what the log tells without being read."""
-    windows, blocks = 1, 0
-    if timestamp is not None:
-        spans = [file.time_range(timestamp) if timestamp in file.schema.names else None for file in log.files]
-        known = [s for s in spans if s is not None]
-        if known and len(known) == len(spans):
-            low, high = min(s[0] for s in known), max(s[1] for s in known)
-            blocks = len(block.boundaries(low, high, zone)) - 1
-            windows = len(window.boundaries(low, high, zone)) - 1 if window is not None else 1
-        else:
-            blocks = planner.ASSUMED_BLOCKS
-            windows = planner.ASSUMED_WINDOWS if window is not None else 1
-    in_baseline: int | None = None
-    if segments:
-        column = baseline.by_name.get(segments[0])
-        in_baseline = len(column.categories) if isinstance(column, CategoricalColumn) else 0
-    return planner.GroupCounts(windows=windows, blocks=blocks, segments=in_baseline)
+def _segmentations(
+    baseline: Baseline, segments: Segments, versions: bool, promote: Segments
+) -> tuple[tuple[Names, ...], frozenset[Names]]:
+    """The segmentations that are asked for, and those that go on the fine grid."""
+    by = segmentations_of(segments)
+    fine = segmentations_of(promote)
+    for names in fine:
+        if names not in by:
+            raise InputError(f"Cannot promote {', '.join(names)}: it is not one of the segmentations; add it to them.")
+    if versions:
+        version = next((name for name, role in baseline.roles.items() if role == "version"), None)
+        if version is None:
+            raise InputError(
+                "Versions are asked for, but the baseline has no column with that role; give one when you fit it, such "
+                "as by Roles(version='model_version')."
+            )
+        own: Names = (version,)
+        by = by if own in by else (*by, own)
+        fine = (*fine, own)
+    return by, frozenset(fine)
+
+
+def _timestamp(baseline: Baseline, log: Log, window: Window | RowWindow | None) -> str | None:
+    """The column that says when, None where there is none; raises InputError where the windows need one."""
+    timestamp = baseline.timestamp
+    calendar = isinstance(window, Window)
+    if timestamp is None and calendar:
+        raise InputError(
+            "Windows need a timestamp, and the baseline has no column with that role; give one when you fit it, "
+            "or count windows in rows, such as window='50000rows'."
+        )
+    if timestamp is not None and timestamp not in log.schema.names:
+        if calendar:
+            raise InputError(
+                f"The log has no column '{timestamp}', which is the timestamp, so it cannot be cut into windows."
+            )
+        return None
+    return timestamp
+
+
+def _interval_counts(
+    log: Log, window: Window | RowWindow | None, block: Window | None, timestamp: str | None, zone: Any
+) -> tuple[int, int]:
+    """How many windows and blocks there will be, at most, from what the log tells without being read."""
+    if isinstance(window, RowWindow):
+        return (planner.ASSUMED_WINDOWS if log.rows is None else max(1, -(-log.rows // window.rows))), 0
+    if timestamp is None or block is None:
+        return 1, 0
+    spans = [file.time_range(timestamp) if timestamp in file.schema.names else None for file in log.files]
+    known = [s for s in spans if s is not None]
+    if not known or len(known) < len(spans):
+        return (planner.ASSUMED_WINDOWS if window is not None else 1), planner.ASSUMED_BLOCKS
+    low, high = min(s[0] for s in known), max(s[1] for s in known)
+    windows = len(window.boundaries(low, high, zone)) - 1 if window is not None else 1
+    return windows, len(block.boundaries(low, high, zone)) - 1

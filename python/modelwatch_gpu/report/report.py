@@ -14,7 +14,7 @@ import pyarrow as pa
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding
 from modelwatch_gpu.errors import AlertError, InputError
-from modelwatch_gpu.log.windows import iso, zone_of
+from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.evaluate import Result, segment_text
 from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.profile.baseline import Baseline
@@ -54,7 +54,7 @@ class Report:
     library: str
     timezone: str
     window: str | None
-    segments: tuple[str, ...]
+    segments: tuple[tuple[str, ...], ...]
     rows: int
     windows: tuple[WindowInfo, ...]
     results: tuple[Result, ...]
@@ -96,14 +96,14 @@ class Report:
             },
             "timezone": self.timezone,
             "window": self.window,
-            "segments": list(self.segments),
+            "segments": [",".join(names) for names in self.segments],
             "rows": self.rows,
             "ok": self.ok,
             "windows": [{"start": w.start, "end": w.end, "label": w.label, "rows": w.rows} for w in self.windows],
             "profile": [self._profile_row(r) for r in self.results],
             "measures": [
                 {
-                    **self._place(r.start, r.segment),
+                    **self._place(r),
                     "column": r.column.name,
                     "measure": name,
                     "value": v.value,
@@ -133,7 +133,7 @@ class Report:
         profile = [self._flat(self._profile_row(r)) for r in self.results]
         drift = []
         for r in self.results:
-            row = self._flat({**self._place(r.start, r.segment), "column": r.column.name})
+            row = self._flat({**self._place(r), "column": r.column.name})
             row["compared_with"] = "BASELINE"
             for name in drift_names:
                 v = r.values.get(name)
@@ -174,24 +174,29 @@ class Report:
         return f"Report({self.rows:,} rows, {len(self.windows)} windows: {counts})"
 
     def iso_of(self, start: int) -> str | None:
-        """A window's start as ISO 8601, None for the whole log."""
-        return None if start <= WHOLE + 1 else iso(start, zone_of(self.timezone))
+        """A window's start as text: ISO 8601, or the number of its first row; None for the whole log."""
+        if start <= WHOLE + 1:
+            return None
+        in_rows = self.window is not None and isinstance(parse_window(self.window), RowWindow)
+        return str(start) if in_rows else iso(start, zone_of(self.timezone))
 
-    def segment_of(self, segment: tuple[int, str] | None) -> dict[str, str | None] | None:
+    def segment_of(self, item: Result | Finding) -> dict[str, str | None] | None:
         """A segment as {column: value}."""
-        return None if segment is None else {self.segments[0]: segment_text(segment)}
+        if item.segment is None:
+            return None
+        return {name: segment_text(value) for name, value in zip(item.by, item.segment, strict=True)}
 
     def _span(self, end: int) -> str | None:
         span = self.baseline.part.span
         return iso(span[end], zone_of(self.timezone)) if span else None
 
-    def _place(self, start: int, segment: tuple[int, str] | None) -> dict[str, Any]:
-        return {"window": self.iso_of(start), "segment": self.segment_of(segment)}
+    def _place(self, item: Result | Finding) -> dict[str, Any]:
+        return {"window": self.iso_of(item.start), "segment": self.segment_of(item)}
 
     def _profile_row(self, r: Result) -> dict[str, Any]:
         s = r.summary
         return {
-            **self._place(r.start, r.segment),
+            **self._place(r),
             "column": r.column.name,
             "role": r.column.role,
             "kind": r.column.kind,
@@ -206,7 +211,7 @@ class Report:
 
     def _finding_row(self, f: Finding) -> dict[str, Any]:
         return {
-            **self._place(f.start, f.segment),
+            **self._place(f),
             "column": f.column,
             "check": f.check,
             "severity": f.severity,
@@ -223,8 +228,11 @@ class Report:
     @staticmethod
     def _flat(row: dict[str, Any]) -> dict[str, Any]:
         segment = row.pop("segment")
-        key, value = next(iter(segment.items())) if segment else (None, None)
-        return {**row, "segment_key": key, "segment_value": value}
+        if not segment:
+            return {**row, "segment_key": None, "segment_value": None}
+        texts = ["null" if v is None else v for v in segment.values()]
+        value = next(iter(segment.values())) if len(segment) == 1 else ",".join(texts)
+        return {**row, "segment_key": ",".join(segment), "segment_value": value}
 
 
 def json_schema() -> dict[str, Any]:
@@ -264,7 +272,8 @@ def sorted_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:
                 f.start,
                 f.column,
                 f.check,
-                f.segment or (0, ""),
+                f.by,
+                f.segment or (),
             ),
         )
     )

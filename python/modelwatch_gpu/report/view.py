@@ -61,7 +61,7 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "rows": report.rows,
         "ok": report.ok,
         "notes": list(report.notes),
-        "segments": list(report.segments),
+        "segments": whole["segments"],
         "windows": whole["windows"],
         "columns": [
             _column_view(report, c, results[c.name], verdicts, main.get(c.name)) for c in report.baseline.columns

@@ -1,0 +1,88 @@
+"""Ordered moments: one row per group and file, folded in the order of the files' fingerprints (DESIGN 3.5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch_gpu.profile.sparse import Int64, Narrow, UInt32, begins, narrow
+
+Floats = npt.NDArray[np.float64]
+#: count, mean, m2, m3, m4
+Moments = tuple[int, float, float, float, float]
+
+
+def merge_moments(a: Moments, b: Moments) -> Moments:
+    """The fold of ``cpp/core/moments.hpp``, operation by operation."""
+    if b[0] == 0:
+        return a
+    if a[0] == 0:
+        return b
+    na, nb = float(a[0]), float(b[0])
+    n = na + nb
+    delta = b[1] - a[1]
+    step = delta / n
+    step2 = step * step
+    cross = delta * step * na * nb
+    m4 = (
+        a[4]
+        + b[4]
+        + cross * step2 * (na * na - na * nb + nb * nb)
+        + 6.0 * step2 * (na * na * b[2] + nb * nb * a[2])
+        + 4.0 * step * (na * b[3] - nb * a[3])
+    )
+    m3 = a[3] + b[3] + cross * step * (na - nb) + 3.0 * step * (na * b[2] - nb * a[2])
+    return (a[0] + b[0], a[1] + step * nb, a[2] + b[2] + cross, m3, m4)
+
+
+@dataclass(frozen=True, eq=False)
+class MomentRows:
+    """One row (mean, m2, m3, m4) and one count per (group, origin), in this order.
+
+    ``begin``: (groups + 1,) where each group's rows begin. ``origin``, ``count``: (rows,). ``sums``: (rows, 4).
+    """
+
+    begin: Int64
+    origin: Narrow
+    count: Narrow
+    sums: Floats
+
+    @classmethod
+    def empty(cls, groups: int) -> MomentRows:
+        """No rows: a set that keeps no moments."""
+        none = np.empty(0, dtype=np.uint8)
+        return cls(np.zeros(groups + 1, dtype=np.int64), none, none, np.empty((0, 4)))
+
+    @classmethod
+    def of(
+        cls, group: npt.NDArray[Any], origin: npt.NDArray[Any], count: npt.NDArray[Any], sums: Floats, groups: int
+    ) -> MomentRows:
+        """Sorted from rows in any order. Rows that share group and origin (groups collapsed under a cap) stand in the
+        order of their bits: one order."""
+        key = (group.astype(np.int64) << 32) | origin.astype(np.int64)
+        if (key[1:] <= key[:-1]).any():
+            order = np.argsort(key, kind="stable")
+            if (np.diff(key[order]) == 0).any():
+                bits = [np.ascontiguousarray(sums[:, i]).view(np.uint64) for i in range(3, -1, -1)]
+                order = np.lexsort([*bits, count, origin, group])
+            group, origin, count, sums = group[order], origin[order], count[order], sums[order]
+        begin = begins(np.bincount(group.astype(np.int64), minlength=groups))
+        return cls(begin, narrow(origin), narrow(count), np.ascontiguousarray(sums))
+
+    @property
+    def group(self) -> UInt32:
+        """(rows,) the group of each row."""
+        return np.repeat(np.arange(len(self.begin) - 1, dtype=np.uint32), np.diff(self.begin))
+
+    def fold(self, group: int) -> Moments:
+        """(count, mean, m2, m3, m4) of one group, origins folded in their order (Pebay, SAND2008-6212)."""
+        total: Moments = (0, 0.0, 0.0, 0.0, 0.0)
+        if group + 1 >= len(self.begin):
+            return total
+        for at in range(int(self.begin[group]), int(self.begin[group + 1])):
+            mean, m2, m3, m4 = (float(v) for v in self.sums[at])
+            total = merge_moments(total, (int(self.count[at]), mean, m2, m3, m4))
+        return total
