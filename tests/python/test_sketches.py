@@ -138,7 +138,7 @@ def test_sketches_of_any_partition_merge_to_those_of_the_whole(cuts: list[int], 
     merged = merge_sketches([pieces[i] for i in order], [maps[i] for i in order])
     for name, array in whole.arrays().items():
         assert np.array_equal(array, merged.arrays()[name]), name
-    back = Sketches.from_arrays(whole.arrays())
+    back = Sketches.from_arrays(whole.arrays(), 3)
     assert np.array_equal(back.registers, whole.registers)
     assert np.array_equal(back.bucket_count, whole.bucket_count)
 
@@ -149,7 +149,7 @@ def test_full_registers_are_written_without_their_places_and_read_back() -> None
     group = np.array([2, 5], dtype=np.uint32)
     arrays = Sketches(register_group=group, registers=registers).arrays()
     assert len(arrays["register"]) == REGISTERS - 1
-    assert np.array_equal(Sketches.from_arrays(arrays).registers, registers)
+    assert np.array_equal(Sketches.from_arrays(arrays, 6).registers, registers)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,8 @@ def test_full_registers_are_written_without_their_places_and_read_back() -> None
         ("bucket", [1 << 19]),
         ("bucket_count", [1, 2]),
         ("bucket_group", [1, 0]),
+        ("bucket_group", [2]),
+        ("register_group", [2]),
     ],
 )
 def test_sketches_that_do_not_fit_together_are_refused(name: str, value: list[int]) -> None:
@@ -176,7 +178,7 @@ def test_sketches_that_do_not_fit_together_are_refused(name: str, value: list[in
     }
     arrays = {k: np.array(v, dtype=np.uint64) for k, v in good.items()}
     arrays["register_rank"] = arrays["register_rank"].astype(np.uint8)
-    assert Sketches.from_arrays(arrays).registers[0, 9] == 4
+    assert Sketches.from_arrays(arrays, 2).registers[0, 9] == 4
     spoiled = {**arrays, name: np.array(value, dtype=arrays[name].dtype)}
-    with pytest.raises(ValueError, match=r"register|bucket|sorted"):
-        Sketches.from_arrays(spoiled)
+    with pytest.raises(ValueError, match=r"register|bucket|sorted|sketch"):
+        Sketches.from_arrays(spoiled, 2)

@@ -89,7 +89,7 @@ class _FileCounter:
         self.segments = {s.name: SegmentGroups(s, file.schema, spec.segment_cap) for s in spec.segmentations}
         self.counter = _core.Counter(
             [r.plan for r in self.readings],
-            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments) for s in spec.sets],
+            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.sets],
         )
         self.span: tuple[int, int] | None = None
         self.rows = 0

@@ -50,6 +50,11 @@ class SetSpec:
     moments: bool
     columns: tuple[str, ...] = ()
 
+    @property
+    def sketches(self) -> bool:
+        """Whether its tables keep a log-linear histogram and registers (decision 0006)."""
+        return self.name == "window" and self.grid == "fine"
+
 
 @dataclass
 class Part:
@@ -292,4 +297,6 @@ def _merged_table(
     if numeric:
         return merge_numeric([t for t, _, _ in numeric], [g for _, g, _ in numeric], [o for _, _, o in numeric], groups)
     category = [(t, to) for t, to, _ in have if isinstance(t, CategoryTable)]
-    return merge_categories([t for t, _ in category], [g for _, g in category], groups, cap=UNSEEN_CAP)
+    return merge_categories(
+        [t for t, _ in category], [g for _, g in category], groups, cap=UNSEEN_CAP, sketched=key[0] == "window"
+    )

@@ -28,6 +28,8 @@ _SLOT = 8  # of a counter of a categorical column
 _GROUP = 280  # of what a group of one column has beside its counters
 _SPARSE_ROW = 24  # bytes a row can add while its counters are sparse: key, counter and slack of two tables
 _MOMENTS = 48  # of the ordered moments of one numeric column, one group and one file
+_REGISTERS = 4096  # of one group of one column
+_PAGE, _PAGES = 256, 64  # of 32 log-linear buckets; a column seldom has more pages
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ class _Costs:
             total += groups * _GROUP + of_groups
         return total
 
+    def sketches(self, groups: int) -> int:
+        """Registers, and as many pages of buckets as rows can open, of every group and column."""
+        pages = _PAGES * groups if self.rows is None else min(_PAGES * groups, self.rows)
+        return len(self.columns) * (groups * _REGISTERS + pages * _PAGE)
+
     def coarse(self, groups: int) -> int:
         """Groups on the coarse grid."""
         return groups * sum(
@@ -129,7 +136,7 @@ def plan(
     ladder = [max_groups] if max_groups is not None else _ladder(groups.segments)
     moments = costs.moments(groups.windows, groups.files)
     windows = {
-        "fine": costs.fine(groups.windows) + moments,
+        "fine": costs.fine(groups.windows) + costs.sketches(groups.windows) + moments,
         "coarse": costs.coarse(groups.windows) + moments,
     }
     blocks = costs.coarse(groups.blocks)

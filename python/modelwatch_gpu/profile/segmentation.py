@@ -126,7 +126,8 @@ def quantile_cut(column: NumericColumn, baseline: NumericTable) -> Cut:
     inside = np.flatnonzero((upto > 0) & (upto < total) & finite)
     at = sorted({int(inside[np.argmin(np.abs(upto[inside] - share * total))]) for share in CUT_AT if len(inside)})
     chosen = column.coarse[at].astype(np.int64)
-    edges = [column.in_units(v) for v in column.values[chosen].tolist()]
+    values = column.values[chosen].tolist()
+    edges = [column.in_units(v) for v in values] if column.scale else values
     return Cut(column, column.knots[chosen], tuple(interval_labels(edge_texts(edges))))
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from modelwatch_gpu import _core
+
 UInt8 = npt.NDArray[np.uint8]
 UInt32 = npt.NDArray[np.uint32]
 UInt64 = npt.NDArray[np.uint64]
@@ -77,8 +79,9 @@ class Sketches:
         }
 
     @classmethod
-    def from_arrays(cls, a: dict[str, npt.NDArray[Any]]) -> Sketches:
-        """The inverse of ``arrays``; a table of an older file has none. Raises ValueError where they do not fit."""
+    def from_arrays(cls, a: dict[str, npt.NDArray[Any]], groups: int) -> Sketches:
+        """The inverse of ``arrays``; a table of an older file has none. Raises ValueError where they do not fit
+        together, or the groups."""
         if "bucket" not in a:
             return cls()
         sizes, group = a["register_size"].astype(np.int64), a["register_group"].astype(np.uint32)
@@ -103,6 +106,8 @@ class Sketches:
         key = (bucket_group.astype(np.uint64) << np.uint64(32)) | bucket
         if np.any(key[1:] <= key[:-1]) or np.any(group[1:] <= group[:-1]):
             raise ValueError("sketches are not sorted")
+        if any(len(found) and int(found[-1]) >= groups for found in (bucket_group, group)):
+            raise ValueError("a sketch names a group that is not there")
         return cls(bucket_group, bucket, count, group, registers)
 
 
@@ -127,6 +132,15 @@ def merge_sketches(sketches: Sequence[Sketches], groups: Sequence[UInt32]) -> Sk
         group.astype(np.uint32),
         registers,
     )
+
+
+def beyond_cap(groups: UInt32, index: npt.NDArray[Any], values: Sequence[bytes]) -> Sketches:
+    """Registers of values that a cap gives up: value ``index[i]`` of ``values`` was in group ``groups[i]``."""
+    found, row = np.unique(groups, return_inverse=True)
+    registers = np.zeros((len(found), REGISTERS), dtype=np.uint8)
+    for at, value in zip(row.tolist(), index.tolist(), strict=True):
+        add_hash(registers[at], _core.hash_bytes(values[value]))
+    return Sketches(register_group=found.astype(np.uint32), registers=registers)
 
 
 def add_hash(registers: UInt8, hashed: int) -> None:

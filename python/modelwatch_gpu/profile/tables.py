@@ -20,6 +20,7 @@ import numpy.typing as npt
 from modelwatch_gpu import _core
 from modelwatch_gpu.profile.columns import OTHER_SLOT
 from modelwatch_gpu.profile.moments import Floats, MomentRows, Moments, merge_moments
+from modelwatch_gpu.profile.sketches import Sketches, beyond_cap, merge_sketches
 from modelwatch_gpu.profile.sparse import SparseRows, UInt32, UInt64, begins, merge_rows
 
 __all__ = [
@@ -59,7 +60,8 @@ class NumericTable:
 
     ``cells``: counts by cell. ``gaps``: sums of offsets by gap, in units of 2^-32. ``lowest``, ``highest``: (groups,)
     keys, lowest > highest where no value was ranked. ``tails``: group -> (sum of values below the finite knots, sum
-    above), integers in units of 2^-1074. ``moments_by_origin``: ordered state.
+    above), integers in units of 2^-1074. ``moments_by_origin``: ordered state. ``sketches``: of values between knots,
+    in windows on the fine grid.
     """
 
     cells: SparseRows
@@ -68,6 +70,7 @@ class NumericTable:
     highest: UInt64
     moments_by_origin: MomentRows
     tails: dict[int, tuple[int, int]] = field(default_factory=dict)
+    sketches: Sketches = field(default_factory=Sketches)
 
     kind: ClassVar[str] = "numeric"
 
@@ -91,6 +94,7 @@ class NumericTable:
                 int(g): (_wide_sum(below), _wide_sum(above))
                 for g, below, above in zip(r["tail_group"], r["tail_lower"], r["tail_upper"], strict=True)
             },
+            sketches=Sketches.from_engine(r),
         )
 
     @property
@@ -211,6 +215,7 @@ class NumericTable:
             "moment_origin": self.moments_by_origin.origin,
             "moment_count": self.moments_by_origin.count,
             "moments": self.moments.reshape(-1),
+            **self.sketches.arrays(),
         }
 
     @classmethod
@@ -242,6 +247,7 @@ class NumericTable:
             highest=highest,
             moments_by_origin=MomentRows.of(a["moment_group"], origin, a["moment_count"], moments, groups),
             tails={g: (parts[2 * i], parts[2 * i + 1]) for i, g in enumerate(tail_groups)},
+            sketches=Sketches.from_arrays(a, groups),
         )
 
 
@@ -280,17 +286,20 @@ def merge_numeric(
         highest=highest,
         moments_by_origin=moments,
         tails=dict(sorted(tails.items())),
+        sketches=merge_sketches([t.sketches for t in tables], to),
     )
 
 
 @dataclass
 class CategoryTable:
     """Counts of a categorical column. ``cells``: counts by slot of ``cpp/engine/category_state.hpp``. ``unseen``:
-    values the baseline does not know, sorted by bytes; ``unseen_rows``: their counts by index into it."""
+    values the baseline does not know, sorted by bytes; ``unseen_rows``: their counts by index into it. ``sketches``:
+    registers of the values beyond a cap, in windows on the fine grid."""
 
     cells: SparseRows
     unseen: tuple[bytes, ...]
     unseen_rows: SparseRows
+    sketches: Sketches = field(default_factory=Sketches)
 
     kind: ClassVar[str] = "categorical"
 
@@ -302,6 +311,7 @@ class CategoryTable:
             SparseRows.from_engine(r["group"], r["cell_begin"], r["cell"], r["count"], groups),
             tuple(r["unseen"]),
             SparseRows.of(begins(sizes), r["unseen_index"], r["unseen_count"]),
+            Sketches.from_engine(r),
         )
 
     @property
@@ -368,6 +378,7 @@ class CategoryTable:
             "unseen_group": self.unseen_group,
             "unseen_index": self.unseen_rows.index,
             "unseen_count": self.unseen_rows.value,
+            **self.sketches.arrays(),
         }
 
     @classmethod
@@ -378,6 +389,7 @@ class CategoryTable:
             SparseRows.from_triples(a["cell_group"], a["cell"], a["count"], groups, "cell"),
             unseen,
             SparseRows.from_triples(a["unseen_group"], a["unseen_index"], a["unseen_count"], groups, "unseen"),
+            Sketches.from_arrays(a, groups),
         )
         if len(table.unseen_rows) and int(table.unseen_rows.index.max()) >= len(unseen):
             raise ValueError("an unseen value is missing from its list")
@@ -392,9 +404,11 @@ def split_bytes(joined: bytes, sizes: npt.NDArray[Any]) -> tuple[bytes, ...]:
     return tuple(joined[end - size : end] for end, size in zip(ends, sizes.tolist(), strict=True))
 
 
-def merge_categories(tables: Sequence[CategoryTable], to: Sequence[UInt32], groups: int, *, cap: int) -> CategoryTable:
+def merge_categories(
+    tables: Sequence[CategoryTable], to: Sequence[UInt32], groups: int, *, cap: int, sketched: bool = False
+) -> CategoryTable:
     """Adds tables; of more than ``cap`` unseen values those with the smallest (hash, bytes) survive, the others are
-    counted as `other` (DESIGN 3.3)."""
+    counted as `other` (DESIGN 3.3), and stay in the registers where the tables are ``sketched``."""
     union = sorted({value for t in tables for value in t.unseen})
     kept = union
     if len(union) > cap:
@@ -402,6 +416,7 @@ def merge_categories(tables: Sequence[CategoryTable], to: Sequence[UInt32], grou
     place = {value: i for i, value in enumerate(kept)}
     survivors: list[SparseRows] = []
     cells, cells_to = [t.cells for t in tables], list(to)
+    sketches, sketches_to = [t.sketches for t in tables], list(to)
     for t, own in zip(tables, to, strict=True):
         target = np.array([place.get(v, -1) for v in t.unseen], dtype=np.int64)
         at = target[t.unseen_rows.index] if len(t.unseen) else np.empty(0, dtype=np.int64)
@@ -409,7 +424,12 @@ def merge_categories(tables: Sequence[CategoryTable], to: Sequence[UInt32], grou
         if (at < 0).any():
             cells.append(t.unseen_rows.select(at < 0, np.full(int((at < 0).sum()), OTHER_SLOT)))
             cells_to.append(own)
-    return CategoryTable(merge_rows(cells, cells_to, groups), tuple(kept), merge_rows(survivors, to, groups))
+            if sketched:
+                gone = t.unseen_rows.select(at < 0, t.unseen_rows.index[at < 0])
+                sketches.append(beyond_cap(gone.group, gone.index, t.unseen))
+                sketches_to.append(own)
+    merged = merge_sketches(sketches, sketches_to)
+    return CategoryTable(merge_rows(cells, cells_to, groups), tuple(kept), merge_rows(survivors, to, groups), merged)
 
 
 Table = NumericTable | CategoryTable
