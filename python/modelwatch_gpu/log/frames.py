@@ -39,19 +39,19 @@ def in_memory(source: Any, name: str, taken: str) -> LogFile:
             return TableLogFile(label, pa.Table.from_batches([source]))
         if isinstance(source, pa.RecordBatchReader):
             return ReaderLogFile("<reader>", source)
-        if _is_a(source, "pandas", "DataFrame"):
+        if is_a(source, "pandas", "DataFrame"):
             for column in source.columns[source.columns.duplicated()]:
                 raise InputError(f"{label} has two columns named {str(column)!r}; rename one of them.")
             named = all(level is not None for level in source.index.names)
             return TableLogFile(label, pa.Table.from_pandas(source, preserve_index=named))
         # How Polars and DuckDB cut their rows depends on the machine, so all of them are one row group.
-        if _is_a(source, "polars", "DataFrame"):
+        if is_a(source, "polars", "DataFrame"):
             return TableLogFile(label, source.to_arrow(), one_group=True)
-        if _is_a(source, "polars", "LazyFrame"):
+        if is_a(source, "polars", "LazyFrame"):
             return _lazy(label, source)
-        if _is_a(source, "duckdb", "DuckDBPyConnection"):
+        if is_a(source, "duckdb", "DuckDBPyConnection"):
             return _duckdb_result(label, source)
-        if _is_a(source, "duckdb", "DuckDBPyRelation"):
+        if is_a(source, "duckdb", "DuckDBPyRelation"):
             return ReaderLogFile(label, pa.RecordBatchReader.from_stream(source), one_group=True)
         if hasattr(source, "__arrow_c_stream__"):
             return ReaderLogFile(label, pa.RecordBatchReader.from_stream(source))
@@ -68,7 +68,7 @@ def in_memory(source: Any, name: str, taken: str) -> LogFile:
     raise InputError(f"The {name} cannot be read from {kind}; pass {taken}.")
 
 
-def _is_a(source: Any, module: str, name: str) -> bool:
+def is_a(source: Any, module: str, name: str) -> bool:
     """Whether an object is of this class of a package that need not be installed."""
     return any(
         base.__name__ == name and base.__module__.split(".")[0].lstrip("_") == module for base in type(source).__mro__
@@ -92,10 +92,17 @@ def _duckdb_result(label: str, connection: Any) -> LogFile:
     """What a DuckDB connection was asked last."""
     if connection.description is None:
         raise InputError(f"{label} has no result; pass what connection.sql(...) or connection.execute(...) returns.")
-    read = getattr(connection, "to_arrow_reader", None) or connection.fetch_record_batch
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it advises another way to ask, which the user may have reasons not to take
-        return ReaderLogFile(label, read(BATCH_ROWS), one_group=True)
+    return ReaderLogFile(label, arrow_reader(connection), one_group=True)
+
+
+def arrow_reader(cursor: Any) -> pa.RecordBatchReader | None:
+    """What a cursor of ADBC or DuckDB was asked last, as Arrow; None for a cursor that only has Python values."""
+    if hasattr(cursor, "to_arrow_reader"):
+        with warnings.catch_warnings():
+            # It advises another way to ask, which the user may have reasons not to take.
+            warnings.simplefilter("ignore")
+            return cursor.to_arrow_reader(BATCH_ROWS)
+    return cursor.fetch_record_batch() if hasattr(cursor, "fetch_record_batch") else None
 
 
 def files_of_dataset(dataset: ds.Dataset) -> Iterator[LogFile]:

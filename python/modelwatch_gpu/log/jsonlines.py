@@ -50,7 +50,12 @@ class JsonLogFile(TextLogFile):
         mixed = self._mixed.intersection(columns)
         for first, block in self._blocks():
             text = _with_text(block, mixed) if mixed else block
-            table = self._parsed(text, first, stored, only=True)
+            try:
+                table = self._parsed(text, first, stored, only=True)
+            except _ChangedKind as changed:
+                raise InputError(
+                    f"{self.name} was replaced while it was being read (column {changed.column!r}); run again."
+                ) from None
             for batch in table.combine_chunks().to_batches():
                 arrays = [converted(batch.column(name), kind) for name, kind in types.items()]
                 yield pa.RecordBatch.from_arrays(arrays, names=columns)
@@ -146,7 +151,7 @@ class JsonLogFile(TextLogFile):
                 raise InputError(f"{where} is not an object of column names and values; correct it or leave it out.")
             if path:
                 column = next((name for name in found if path == f"/{name}" or path.startswith(f"/{name}/")), None)
-                if column is not None:
+                if column is not None and column not in self._mixed:
                     raise _ChangedKind(column)
             if row is not None and objects == int(row[1]):
                 reason = said[: row.start()].splitlines()[0].rstrip(".").removeprefix("JSON parse error: ")[:200]

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from ..errors import InputError, OutputError
 from .files import READ_ERRORS, LogFile, Span, first_line, regroup, unreadable
+from .frames import arrow_reader, is_a
 from .inference import ColumnKind, converted, decimal_or_float, text_of
 
 #: Rows fetched at a time.
@@ -155,11 +156,11 @@ def _answer(query: Query) -> Iterator[Answer]:
             connection = open_now.enter_context(closing(connection()))
         if type(connection).__name__.startswith("Async"):
             raise InputError("The connection of the query is asynchronous; pass a synchronous one.")
-        cursor = open_now.enter_context(closing(_cursor(connection, open_now)))
+        cursor = _cursor(connection, open_now)
         arguments = () if query.parameters is None else (query.parameters,)
         cursor.execute(query.sql, *arguments)
-        if hasattr(cursor, "fetch_record_batch"):
-            reader = cursor.fetch_record_batch()
+        reader = arrow_reader(cursor)
+        if reader is not None:
             yield reader.schema.names, ((batch, frozenset()) for batch in _blamed(query, iter(reader)))
             return
         first = cursor.fetchmany(FETCH_ROWS) if cursor.description is not None else []
@@ -172,10 +173,12 @@ def _answer(query: Query) -> Iterator[Answer]:
 
 def _cursor(connection: Any, open_now: ExitStack) -> Any:
     """A cursor that does not hold the whole answer where the driver has one."""
+    if is_a(connection, "duckdb", "DuckDBPyConnection"):
+        return connection  # its cursors are other connections, which do not see its temporary tables
     if type(connection).__module__.split(".")[0] == "psycopg":
         open_now.enter_context(connection.transaction())
-        return connection.cursor(name="modelwatch")
-    return connection.cursor()
+        return open_now.enter_context(closing(connection.cursor(name="modelwatch")))
+    return open_now.enter_context(closing(connection.cursor()))
 
 
 @contextmanager
