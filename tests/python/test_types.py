@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -366,3 +367,12 @@ def test_a_column_of_the_null_type_has_no_values_and_a_note_says_so() -> None:
     baseline = mw.Baseline.fit(log)
     assert "Column 'x' has no values in the reference, so it is not compared." in baseline.notes
     assert [r.column.name for r in mw.compare(baseline, log).results] == ["y"]
+
+
+def test_the_page_of_types_has_a_row_for_every_type() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "types.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"\| Arrow type .*?\n\n", text, re.DOTALL)
+    stated = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+    tested = {re.split(r"\W", name)[0] for name in (*NUMERIC, *CATEGORICAL)} - {"time"} | {"time32", "time64"}
+    assert tested <= stated
+    assert {"dictionary", "null", "run_end_encoded", "fixed_size_list", "list", "struct", "map", "union"} <= stated
