@@ -7,7 +7,7 @@ void bind_fit(py::module_& m) {
   py::class_<DistinctPass>(m, "DistinctPass")
       .def(py::init([](std::vector<int> const& domains, std::uint64_t cap) {
              std::vector<Domain> typed;
-             for (int const d : domains) typed.push_back(static_cast<Domain>(d));
+             for (int const d : domains) typed.push_back(domain_of(d));
              return DistinctPass(typed, cap);
            }),
            py::arg("domains"), py::arg("cap"))
@@ -38,7 +38,7 @@ void bind_fit(py::module_& m) {
       .def(py::init([](std::vector<std::tuple<int, py::array_t<std::uint64_t>, int, int>> const& columns) {
              std::vector<IntervalSplitter> typed;
              for (auto const& [domain, lows, width, split] : columns)
-               typed.emplace_back(static_cast<Domain>(domain), to_vector<std::uint64_t>(lows), width, split);
+               typed.emplace_back(domain_of(domain), to_vector<std::uint64_t>(lows), width, split);
              return SplitPass(std::move(typed));
            }),
            py::arg("columns"))

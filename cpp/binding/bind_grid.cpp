@@ -7,11 +7,6 @@ namespace {
 
 using Keys = py::array_t<std::uint64_t, py::array::c_style | py::array::forcecast>;
 
-Domain domain_of(int value) {
-  if (value < 0 || value > 3) throw InvalidInput("unknown domain.");
-  return static_cast<Domain>(value);
-}
-
 /// A column as the reference wants it.
 template <class Stored, class Value>
 reference::Rows<Value> rows_of_view(NumericView const& view) {

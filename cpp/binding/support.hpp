@@ -60,6 +60,11 @@ std::vector<Number> to_vector(py::array_t<Number, py::array::c_style | py::array
   return std::vector<Number>(values.data(), values.data() + values.size());
 }
 
+inline Domain domain_of(int value) {
+  if (value < 0 || value > 3) throw InvalidInput("unknown domain.");
+  return static_cast<Domain>(value);
+}
+
 void bind_grid(py::module_& m);
 void bind_counter(py::module_& m);
 void bind_fit(py::module_& m);

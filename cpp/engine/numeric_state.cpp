@@ -54,6 +54,7 @@ void add_value(WideSum& sum, std::uint64_t key, Domain domain, std::uint32_t tim
 
 NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uint64_t spill_rows)
     : plan_(std::move(plan)), spill_rows_(spill_rows) {
+  if (!plan_.grid) throw InvalidInput("a numeric column needs a grid.");
   std::uint32_t const slots = plan_.grid->slots();
   auto const check = [&](std::vector<std::uint32_t> const& map, std::uint32_t to, bool needed) {
     if (map.empty() ? (needed || to != slots) : map.size() != slots) throw InvalidInput("a grid map has the wrong length.");
@@ -63,6 +64,11 @@ NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uin
   check(plan_.to_fine, plan_.fine_slots, false);
   bool const coarse = std::any_of(sets.begin(), sets.end(), [](SetPlan const& s) { return s.coarse; });
   if (coarse) check(plan_.to_coarse, plan_.coarse_slots, true);
+  // Inner gaps of the counting grid land in the fine grid's own gaps.
+  std::uint32_t const first = plan_.grid->lower_tail() + 1;
+  std::uint32_t const end = plan_.grid->upper_tail();
+  if (first < end && (plan_.gap_shift > first || end - 1 - plan_.gap_shift >= plan_.fine_slots / 2))
+    throw InvalidInput("a gap shift leads out of its grid.");
   for (auto const& set : sets) {
     // A value on a knot that only the fine grid has would be in neither.
     if (set.coarse && set.sketches) throw InvalidInput("a counter set on the coarse grid cannot keep sketches.");

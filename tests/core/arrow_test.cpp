@@ -106,6 +106,26 @@ TEST("a missing values, offsets or bytes buffer is refused") {
   CHECK(holds(read_categories(spoiled(three_codes(), [](Node& n) { n.dictionary->buffers[2] = nullptr; })), "no bytes buffer"));
 }
 
+TEST("memory that is not aligned to its type is refused, and bytes always are") {
+  auto const at_odd_address = [](Node column, std::size_t buffer) {
+    auto& memory = column.dictionary ? column.dictionary->buffers[buffer] : column.buffers[buffer];
+    memory->insert(memory->begin(), 0);
+    auto const kept = std::make_shared<hand_made::Export>(batch_node({std::move(column)}));
+    auto& holder = kept->children[0]->dictionary ? *kept->children[0]->dictionary : *kept->children[0];
+    holder.buffers[buffer] = static_cast<std::uint8_t const*>(holder.buffers[buffer]) + 1;
+    return kept;
+  };
+  auto const said = [](hand_made::Export& batch) {
+    auto const& child = *batch.children[0];
+    ArrowColumn const column{&child.schema, &child.array, child.array.length, 0, "amount"};
+    return refusal([&] { child.dictionary ? static_cast<void>(category_view(column)) : static_cast<void>(numeric_view(column)); });
+  };
+  CHECK(holds(said(*at_odd_address(three_numbers(), 1)), "'amount': its memory is not aligned"));
+  CHECK(holds(said(*at_odd_address(three_codes(), 1)), "not aligned"));
+  CHECK_EQ(said(*at_odd_address(numbers_node<std::int8_t>({1, 2, 3}), 1)), std::string("accepted"));
+  CHECK_EQ(said(*at_odd_address(three_codes(), 2)), std::string("accepted"));
+}
+
 TEST("types that are not numbers, and dictionaries that are not text, are refused by name") {
   for (char const* const format : {"b", "e", "u", "d:38,2", "n", "+l", "", "tiD", "w:4"}) {
     auto const said = read_numbers(spoiled(three_numbers(), [&](Node& n) { n.format = format; }));

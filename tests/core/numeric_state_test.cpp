@@ -291,3 +291,14 @@ TEST("a batch without the groups of every set is refused") {
   Column<std::int64_t> const column{{1}, {}, 0};
   CHECK_REFUSED(state.add(column.view(), {nullptr}), "every counter set");
 }
+
+TEST("a plan without a grid, or whose gaps would lie outside the fine grid, is refused") {
+  auto const grid = make_grid(as_knots<double>({1, 2, 3}));
+  CHECK_REFUSED(NumericState({}, {{false, false}}), "needs a grid");
+  for (std::uint32_t const shift : {3u, 1000u, ~std::uint32_t{0}})
+    CHECK_REFUSED(NumericState({grid, {}, {}, grid->slots(), 0, shift, 0}, {{false, false}}), "gap shift");
+  // An integer grid that was lifted to float64 has one knot more at each end than the state.
+  std::vector<std::uint32_t> const lowered{0, 0, 0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8};
+  CHECK_EQ(refusal([&] { NumericState({grid, lowered, {}, 9, 0, 1, 0}, {{false, false}}); }), std::string("accepted"));
+  CHECK_REFUSED(NumericState({grid, std::vector<std::uint32_t>(13, 0), {}, 3, 0, 0, 0}, {{false, false}}), "gap shift");
+}

@@ -159,7 +159,7 @@ void run(Bytes in) {
   std::vector<SetPlan> const sets{{false, true}, {true, in.one_in(2)}};
   Counter counter(plans, sets);
   // The passes of a fit clear half a megabyte a column, so few inputs pay for them.
-  bool const fits = in.one_in(32);
+  bool const fits = in.one_in(200);
   DistinctPass distinct(fits ? domains : std::vector<Domain>{}, 1 + in.below(50));
   SplitPass split(splitters);
   std::vector<std::uint64_t> counted(sets.size(), 0);
