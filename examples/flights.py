@@ -43,7 +43,7 @@ report = mw.compare(
 
 print(report)
 for finding in report.worst(5):
-    place = report.segment_of(finding.segment) or "all airports"
+    place = report.segment_of(finding) or "all airports"
     print(f"{finding.severity:8} {finding.column:10} {report.iso_of(finding.start)} {place}: {finding.reason}")
 
 report.to_json(out / "flights.json")

@@ -8,17 +8,16 @@ from itertools import pairwise
 from typing import Any
 
 from modelwatch_gpu import _core
-from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge
-from modelwatch_gpu.checks.finding import presence
+from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, judge_all
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Roles
 from modelwatch_gpu.log.windows import Window, iso, zone_of
-from modelwatch_gpu.measures.evaluate import Result, evaluate
+from modelwatch_gpu.measures.evaluate import Results, evaluate
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
-from modelwatch_gpu.report.report import Report, WindowInfo, sorted_findings
+from modelwatch_gpu.report.report import Report, WindowInfo
 
 #: Windows without rows between two that have some are listed while there are at most so many windows.
 _MOST_LISTED = 10_000
@@ -32,6 +31,7 @@ def compare(
     timezone: str | None = None,
     segments: Sequence[str] = (),
     checks: Sequence[Check] | None = None,
+    consecutive: bool = False,
     roles: Roles | None = None,
     memory: int | str | None = None,
     threads: int = 0,
@@ -47,6 +47,7 @@ def compare(
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
         segments: At most one column whose values are judged apart within every window.
         checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7).
+        consecutive: Also compare every window with the window before it that has rows; segments are not.
         roles: For a reference log that is fitted here.
         memory: Bytes (or "512MB") the counters may take.
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
@@ -57,6 +58,8 @@ def compare(
         InputError: Something cannot be read, or does not fit together; the text says what to do.
     """
     chosen = resolve(device)
+    used = tuple(DEFAULT_CHECKS if checks is None else checks)
+    _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     base = _baseline_of(baseline, roles, timezone, threads, device, progress)
     profile = log if isinstance(log, Profile) else None
     if profile is None:
@@ -74,10 +77,10 @@ def compare(
         )
     else:
         _check_profile(profile, base, window=window, timezone=timezone, segments=segments)
-    used = tuple(DEFAULT_CHECKS if checks is None else checks)
     merged = profile.merged()
-    results = tuple(r for r in evaluate(base, profile, merged) if r.start != UNTIMED) if merged else ()
+    results = evaluate(base, profile, merged, consecutive=consecutive) if merged else Results()
     windows = _windows(profile, merged)
+    judged = judge_all(used, results, columns=base.columns, windows_without_rows=_without_rows(windows, results))
     return Report(
         baseline=base,
         device=chosen,
@@ -89,9 +92,10 @@ def compare(
         rows=profile.rows,
         windows=windows,
         results=results,
-        findings=sorted_findings([*_judged(used, results), *_empty(used, base, windows, results)]),
+        findings=judged.findings,
         checks=used,
-        notes=_notes(base, profile, merged),
+        notes=(*_notes(base, profile, merged), *judged.notes),
+        left_out=judged.left_out,
     )
 
 
@@ -123,46 +127,24 @@ def _check_profile(
     profile.check_fits(baseline)
 
 
-def _judged(checks: Sequence[Check], results: Sequence[Result]) -> list[Finding]:
-    out: list[Finding] = []
-    for result in results:
-        absent = presence(result)
-        if absent is not None:
-            out.append(absent)
-        for check in checks:
-            if check.applies_to(result.column):
-                found = judge(check, result)
-                if found is not None:
-                    out.append(found)
-    return out
+def _check_consecutive(consecutive: bool, window: str | None, checks: Sequence[Check]) -> None:
+    """Raises InputError where windows are to be compared with one another and cannot be."""
+    if consecutive and window is None:
+        raise InputError(
+            "Windows can only be compared with one another where there are some; give window=, such as window='1d'."
+        )
+    for check in checks:
+        if check.against == "consecutive" and not consecutive:
+            raise InputError(
+                f"The check of {check.measure} is against the window before, which is not measured; "
+                "give consecutive=True (--consecutive)."
+            )
 
 
-def _empty(
-    checks: Sequence[Check], baseline: Baseline, windows: Sequence[WindowInfo], results: Sequence[Result]
-) -> list[Finding]:
-    """Findings of windows that have no rows at all: not enough data, for every check."""
-    out: list[Finding] = []
-    there = {r.start for r in results if r.segment is None}
-    for w in windows:
-        if w.second in there:
-            continue
-        for column in baseline.columns:
-            for check in checks:
-                if check.applies_to(column):
-                    first = check.warn if check.warn is not None else check.alert
-                    out.append(
-                        Finding(
-                            start=w.second,
-                            segment=None,
-                            column=column.name,
-                            check=check.measure,
-                            severity="not_enough_data",
-                            value=None,
-                            threshold=first,
-                            reason="The window has no rows.",
-                        )
-                    )
-    return out
+def _without_rows(windows: Sequence[WindowInfo], results: Results) -> list[int]:
+    """Starts of the windows that have no rows at all."""
+    there = {s for block in results.blocks if block.place.segments is None for s in block.place.starts.tolist()}
+    return [w.second for w in windows if w.second not in there]
 
 
 def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:

@@ -39,11 +39,13 @@ GroupKey = tuple[int, ...] | tuple[int, int, str]
 
 @dataclass(frozen=True)
 class SetSpec:
-    """One counter set: which grid its groups are counted on, and whether they keep moments."""
+    """One counter set: which grid its groups are counted on, whether they keep moments, and the columns whose values
+    cut windows into its groups."""
 
     name: str
     grid: str
     moments: bool
+    columns: tuple[str, ...] = ()
 
 
 @dataclass

@@ -67,7 +67,7 @@ def window_label(report: Report, finding: Finding) -> str:
 
 def segment_label(report: Report, finding: Finding) -> str:
     """``carrier = UA``, or nothing."""
-    segment = report.segment_of(finding.segment)
+    segment = report.segment_of(finding)
     return " & ".join(f"{k} = {'null' if v is None else v}" for k, v in segment.items()) if segment else ""
 
 
@@ -78,12 +78,13 @@ def since_labels(report: Report) -> dict[str, str]:
 
 def changes(report: Report) -> list[Changed]:
     """Every column and segment with a warning or an alert, once, worst first."""
-    worst: dict[tuple[str, object], Finding] = {}
-    starts: dict[tuple[str, object], set[int]] = {}
+    worst: dict[tuple[object, ...], Finding] = {}
+    starts: dict[tuple[object, ...], set[int]] = {}
     for f in report.findings:
         if f.severity in ("alert", "warning"):
-            worst.setdefault((f.column, f.segment), f)
-            starts.setdefault((f.column, f.segment), set()).add(f.start)
+            of = (f.column, f.by, f.segment)
+            worst.setdefault(of, f)
+            starts.setdefault(of, set()).add(f.start)
     out = []
     for key, f in worst.items():
         since = None
@@ -116,7 +117,7 @@ class ReportTable:
             if len(found) > self.rows:
                 yield Text(f"... and {len(found) - self.rows} more; --html or --json has all of them.", style="dim")
         yield Text()
-        thin = sum(f.severity == "not_enough_data" for f in report.findings)
+        thin = report.counts["not_enough_data"]
         for line in (
             *([f"{thin:,} {'check' if thin == 1 else 'checks'} had not enough data for a verdict."] if thin else []),
             *report.notes,
