@@ -215,16 +215,19 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _write(report: Report, html: Path | None, json_path: Path | None) -> None:
-    """All outputs, made before the first is written."""
+    """All outputs. JSON may be long, so it is written as it is made."""
     page = report.to_html() if html is not None else ""
-    text = report.to_json() if json_path is not None else ""
     with _undisturbed():
-        for path, content in ((html, page), (json_path, text)):
-            if path is not None and str(path) != "-":
-                write_file(path, content.encode())
-                _written.append(str(path))
+        if html is not None:
+            write_file(html, page.encode())
+            _written.append(str(html))
+        if json_path is not None and str(json_path) != "-":
+            report.write_json(json_path)
+            _written.append(str(json_path))
     if json_path is not None and str(json_path) == "-":
-        sys.stdout.write(text + "\n")
+        for chunk in report.json_chunks():
+            sys.stdout.write(chunk)
+        sys.stdout.write("\n")
 
 
 class _Output(Console):
@@ -341,6 +344,9 @@ def compare(
         Path | None,
         typer.Option(metavar="FILE", help="Checks from a TOML or JSON file, instead of the default ones."),
     ] = None,
+    consecutive: Annotated[
+        bool, typer.Option("--consecutive", help="Also compare every window with the one before it that has rows.")
+    ] = False,
     html: HtmlPath = None,
     json: JsonPath = None,
     fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")] = FailOn.alert,
@@ -373,6 +379,7 @@ def compare(
             timezone=timezone,
             segments=[by] if by else [],
             checks=rules,
+            consecutive=consecutive,
             memory=memory,
             threads=threads,
             device=device,

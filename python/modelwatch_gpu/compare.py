@@ -8,18 +8,17 @@ from itertools import pairwise
 from typing import Any
 
 from modelwatch_gpu import _core
-from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge
-from modelwatch_gpu.checks.finding import presence
+from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge_all
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Roles
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
-from modelwatch_gpu.measures.evaluate import Result, evaluate
+from modelwatch_gpu.measures.evaluate import Results, evaluate
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
-from modelwatch_gpu.report.report import Report, WindowInfo, sorted_findings
+from modelwatch_gpu.report.report import Report, WindowInfo
 
 #: Windows without rows between two that have some are listed while there are at most so many windows.
 _MOST_LISTED = 10_000
@@ -36,6 +35,7 @@ def compare(
     promote: Segments = (),
     max_groups: int | None = None,
     checks: Sequence[Check] | None = None,
+    consecutive: bool = False,
     roles: Roles | None = None,
     memory: int | str | None = None,
     threads: int = 0,
@@ -58,6 +58,7 @@ def compare(
         max_groups: Segments of each segmentation that are kept apart, the others are one, `other`. Default: as many as
             memory allows, at most 10,000.
         checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7).
+        consecutive: Also compare every window with the window before it that has rows; segments are not.
         roles: For a reference log that is fitted here.
         memory: Bytes (or "512MB") the counters may take.
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
@@ -68,6 +69,8 @@ def compare(
         InputError: Something cannot be read, or does not fit together; the text says what to do.
     """
     chosen = resolve(device)
+    used = tuple(DEFAULT_CHECKS if checks is None else checks)
+    _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     base = _baseline_of(baseline, roles, timezone, threads, device, progress)
     profile = log if isinstance(log, Profile) else None
     if profile is None:
@@ -90,10 +93,10 @@ def compare(
         _check_profile(profile, base, window=window, timezone=timezone, segments=segments, versions=versions)
         if promote or max_groups is not None:
             raise InputError("A profile has been counted already: promote= and max_groups= are options of counting.")
-    used = tuple(DEFAULT_CHECKS if checks is None else checks)
     merged = profile.merged()
-    results = tuple(r for r in evaluate(base, profile, merged) if r.start != UNTIMED) if merged else ()
+    results = evaluate(base, profile, merged, consecutive=consecutive) if merged else Results()
     windows = _windows(profile, merged)
+    judged = judge_all(used, results, columns=base.columns, windows_without_rows=_without_rows(windows, results))
     return Report(
         baseline=base,
         device=chosen,
@@ -105,9 +108,10 @@ def compare(
         rows=profile.rows,
         windows=windows,
         results=results,
-        findings=sorted_findings([*_judged(used, results), *_empty(used, base, windows, results), *_skipped(base)]),
+        findings=_with_skipped(judged.findings, base),
         checks=used,
-        notes=_notes(base, profile, merged),
+        notes=(*_notes(base, profile, merged), *judged.notes),
+        left_out=judged.left_out,
     )
 
 
@@ -152,51 +156,29 @@ def _listed(segments: Sequence[tuple[str, ...]]) -> str:
     return ", ".join(" and ".join(names) for names in segments)
 
 
-def _judged(checks: Sequence[Check], results: Sequence[Result]) -> list[Finding]:
-    out: list[Finding] = []
-    for result in results:
-        absent = presence(result)
-        if absent is not None:
-            out.append(absent)
-        for check in checks:
-            if check.applies_to(result.column):
-                found = judge(check, result)
-                if found is not None:
-                    out.append(found)
-    return out
+def _check_consecutive(consecutive: bool, window: str | None, checks: Sequence[Check]) -> None:
+    """Raises InputError where windows are to be compared with one another and cannot be."""
+    if consecutive and window is None:
+        raise InputError(
+            "Windows can only be compared with one another where there are some; give window=, such as window='1d'."
+        )
+    for check in checks:
+        if check.against == "consecutive" and not consecutive:
+            raise InputError(
+                f"The check of {check.measure} is against the window before, which is not measured; "
+                "give consecutive=True (--consecutive)."
+            )
 
 
-def _empty(
-    checks: Sequence[Check], baseline: Baseline, windows: Sequence[WindowInfo], results: Sequence[Result]
-) -> list[Finding]:
-    """Findings of windows that have no rows at all: not enough data, for every check."""
-    out: list[Finding] = []
-    there = {r.start for r in results if r.segment is None}
-    for w in windows:
-        if w.second in there:
-            continue
-        for column in baseline.columns:
-            for check in checks:
-                if check.applies_to(column):
-                    first = check.warn if check.warn is not None else check.alert
-                    out.append(
-                        Finding(
-                            start=w.second,
-                            segment=None,
-                            column=column.name,
-                            check=check.measure,
-                            severity="not_enough_data",
-                            value=None,
-                            threshold=first,
-                            reason="The window has no rows.",
-                        )
-                    )
-    return out
+def _without_rows(windows: Sequence[WindowInfo], results: Results) -> list[int]:
+    """Starts of the windows that have no rows at all."""
+    there = {s for block in results.blocks if block.place.segments is None for s in block.place.starts.tolist()}
+    return [w.second for w in windows if w.second not in there]
 
 
-def _skipped(baseline: Baseline) -> list[Finding]:
-    """A finding for every column that is left out because of its type, though nobody said so."""
-    return [
+def _with_skipped(findings: Sequence[Finding], baseline: Baseline) -> tuple[Finding, ...]:
+    """The findings, and one for every column that is left out because of its type, though nobody said so."""
+    skipped = [
         Finding(
             start=WHOLE,
             segment=None,
@@ -210,6 +192,10 @@ def _skipped(baseline: Baseline) -> list[Finding]:
         )
         for name, kind in baseline.skipped.items()
     ]
+    if not skipped:
+        return tuple(findings)
+    well = [f for f in findings if f.severity == "ok"]
+    return (*(f for f in findings if f.severity != "ok"), *skipped, *well)
 
 
 def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:

@@ -103,6 +103,9 @@ def test_the_page_of_the_report_has_the_columns_and_types_of_real_tables(report:
             for measure in MEASURES:
                 if measure != "row_count":
                     said |= {f"{measure}{end}": "double" for end in ("", "_lower", "_upper")}
+        if name == "profile":
+            listed = re.findall(r"p\d+", stated[name])
+            said |= {f"{quantile}{end}": "double" for quantile in listed for end in ("", "_lower", "_upper")}
         assert said == {field.name: str(field.type) for field in table.schema}, name
 
 

@@ -93,7 +93,7 @@ def test_json_is_strict_and_has_the_keys_of_its_page(report: mw.Report, tmp_path
     }
     assert [w["rows"] for w in found["windows"]] == [400, 400, 400, 400, 0, 400]
     for row in found["measures"]:
-        wanted = {"window", "segment", "column", "measure", "value", "lower", "upper", "n"}
+        wanted = {"window", "segment", "column", "compared_with", "measure", "value", "lower", "upper", "n"}
         assert wanted <= set(row) <= wanted | {"reason"}
         assert row["measure"] in MEASURES
         assert (row["value"] is None) == ("reason" in row)

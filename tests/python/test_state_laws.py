@@ -16,6 +16,7 @@ from tolerances import MOMENTS_PARTITION
 import modelwatch_gpu as mw
 from modelwatch_gpu import _core
 from modelwatch_gpu.measures import categorical, numeric
+from modelwatch_gpu.measures.flat import CategoryRows, NumericRows
 from modelwatch_gpu.profile import fit, parts, planner
 from modelwatch_gpu.profile.columns import COARSE_UNSEEN, OTHER_SLOT, NumericColumn
 from modelwatch_gpu.profile.parts import UNTIMED, Part
@@ -175,12 +176,13 @@ def test_blocks_add_up_to_their_window_and_segments_too(baseline: mw.Baseline) -
         for w in range(len(windows)):
             if isinstance(column, NumericColumn):
                 assert isinstance(own, NumericTable)
-                coarse = numeric.coarsened(column, numeric.numeric_group(column, own, w, "fine"))
-                wanted = [*coarse.cells.tolist(), coarse.nan, coarse.null]
+                rows = NumericRows.of(own)
+                coarse = numeric.coarsened(column, numeric.numeric_groups(column, rows, w, w + 1, "fine"))
+                wanted = coarse.slots[0].tolist()
             else:
                 assert isinstance(own, CategoryTable)
-                group = categorical.coarsened(column, categorical.category_group(column, own, w, "fine"))
-                wanted = group.slots.tolist()
+                groups = categorical.category_groups(column, CategoryRows.of(own), w, w + 1, "fine")
+                wanted = categorical.coarsened(column, groups).slots[0].tolist()
             for name, to in (("block", block_window), ("segment:text", segment_window)):
                 table = merged.tables[(name, column.name)]
                 inside = [table.of_group(g, column.coarse_slots) for g in np.flatnonzero(to == w)]

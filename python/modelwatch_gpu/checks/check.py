@@ -7,7 +7,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from modelwatch_gpu.profile.columns import Column
 #: A verdict needs at least so many rows in the window and in the baseline.
 MIN_ROWS: Final = 30
 
+#: What a measure can be held against.
+AGAINST: Final = ("baseline", "consecutive")
+
 
 @dataclass(frozen=True)
 class Check:
@@ -25,7 +28,8 @@ class Check:
 
     ``columns``: a name, a pattern with ``*``, or several. ``roles``: only columns with one of these roles (empty: all).
     ``kinds``: only columns of these kinds (empty: all that have the measure). Divergences are judged by their
-    floor-corrected effect, intervals by their lower bound.
+    floor-corrected effect, intervals by their lower bound. ``against``: "baseline", or "consecutive" for windows
+    against the window before them that has rows, which ``compare(..., consecutive=True)`` measures.
     """
 
     measure: str
@@ -35,6 +39,7 @@ class Check:
     roles: Sequence[str] = field(default=(), kw_only=True)
     kinds: Sequence[str] = field(default=(), kw_only=True)
     min_rows: int = field(default=MIN_ROWS, kw_only=True)
+    against: str = field(default="baseline", kw_only=True)
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
@@ -43,12 +48,23 @@ class Check:
             near = difflib.get_close_matches(self.measure, MEASURES, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(MEASURES)}."
             raise InputError(f"There is no measure '{self.measure}'{hint}")
+        if self.against not in AGAINST:
+            raise InputError(
+                f"The check of {self.measure} is against '{self.against}'; it can be against {' or '.join(AGAINST)}."
+            )
         if self.warn is None and self.alert is None:
             raise InputError(f"The check of {self.measure} has no threshold; give warn=, alert= or both.")
         if self.warn is not None and self.alert is not None and self.warn > self.alert:
             raise InputError(
                 f"The check of {self.measure} warns at {self.warn} but alerts at {self.alert}; alert must not be lower."
             )
+
+    @property
+    def first_threshold(self) -> float:
+        """The lowest threshold there is."""
+        first = self.warn if self.warn is not None else self.alert
+        assert first is not None
+        return first
 
     def applies_to(self, column: Column) -> bool:
         """Whether this check judges the column."""
@@ -64,10 +80,11 @@ class Check:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Check:
         """From a mapping with the fields' names; raises InputError for an unknown one."""
-        unknown = set(values) - {"measure", "columns", "warn", "alert", "roles", "kinds", "min_rows"}
+        known = tuple(f.name for f in fields(cls))
+        unknown = set(values) - set(known)
         if unknown or "measure" not in values:
             what = f"has the unknown field '{sorted(unknown)[0]}'" if unknown else "has no 'measure'"
-            raise InputError(f"A check {what}; it takes measure, columns, warn, alert, roles, kinds, min_rows.")
+            raise InputError(f"A check {what}; it takes {', '.join(known)}.")
         return cls(**dict(values))
 
 

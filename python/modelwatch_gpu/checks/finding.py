@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from modelwatch_gpu.checks.check import Check
-from modelwatch_gpu.measures.evaluate import Result
-from modelwatch_gpu.measures.registry import MEASURES
-from modelwatch_gpu.measures.value import REASONS, Value
+from modelwatch_gpu.checks.sentences import measure_name, sentence
+from modelwatch_gpu.measures.effects import Effect, Effects
+from modelwatch_gpu.measures.results import BASELINE, Result, Segment
+from modelwatch_gpu.measures.value import HAS_NUMBER, REASON_CODES, REASONS, Floats, Value, Values
 
 #: A sample is small where chance alone reaches this share of the first threshold (in 1% of windows without drift).
 CHANCE_SHARE: Final = 0.5
 
 #: Severities, worst first.
 SEVERITIES: Final = ("alert", "warning", "not_enough_data", "ok")
+ALERT, WARNING, NOT_ENOUGH_DATA, OK = range(4)
 
 #: A standard deviation of 0 is this small a share of the baseline's: a report holds no infinity.
 _SMALLEST_RATIO: Final = 1e-9
 
-#: Short for a sentence; the others go by their title.
-_SHORT_NAMES: Final = {
-    "ks": "KS distance",
-    "psi": "PSI",
-    "js_distance": "JS distance",
-    "js_divergence": "JS divergence",
-    "wasserstein_sd": "Wasserstein-1 distance in baseline sd",
-}
-#: What follows the percentage of a measure that is a share of rows or of values.
-_SHARE_SENTENCES: Final = {
-    "missing": "of rows are missing",
-    "missing_change": "",
-    "unseen": "of values are not in the baseline",
-    "nan": "of rows are NaN",
-    "out_of_range": "of values are outside the baseline's range",
-}
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """``value`` is what was judged: the effect of a divergence, the lower bound of an interval. ``raw``: the measure
     itself. ``threshold``: the one that decided (the warning threshold where all is well). ``noise_floor``: what two
-    samples of one distribution show on average. ``start``: of the window, epoch seconds. ``by``: columns of the
-    segment."""
+    samples of one distribution show on average. ``start``: of the window, epoch seconds. ``segment``: (kind, text) of
+    each of the columns ``by``, None for all rows. ``compared_with``: "BASELINE" or "CONSECUTIVE"."""
 
     start: int
-    segment: tuple[tuple[int, str], ...] | None
+    segment: Segment | None
     column: str
     check: str
     severity: str
@@ -59,6 +46,7 @@ class Finding:
     noise_floor: float | None = None
     n: int = 0
     by: tuple[str, ...] = ()
+    compared_with: str = BASELINE
 
     @property
     def excess(self) -> float:
@@ -66,6 +54,120 @@ class Finding:
         if self.value is None or not self.threshold:
             return float("inf") if self.severity == "alert" else 0.0
         return self.value / self.threshold
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Verdicts:
+    """What a check says of many groups: (groups,) arrays. ``severity``: indices of ``SEVERITIES``. ``judged``: NaN
+    where nothing could be. ``threshold``: the one that decided. ``by_chance``: whether chance may have done it."""
+
+    severity: npt.NDArray[np.uint8]
+    judged: Floats
+    threshold: Floats
+    by_chance: npt.NDArray[np.bool_]
+
+    @property
+    def excess(self) -> Floats:
+        """``Finding.excess`` of each."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = self.judged / self.threshold
+        without = np.where(self.severity == ALERT, np.inf, 0.0)
+        return np.where(np.isnan(self.judged) | (self.threshold == 0), without, ratio)
+
+
+def decide(check: Check, values: Values | None, effects: Effects | None, groups: int) -> Verdicts:
+    """Holds a measure of many groups against a check's thresholds; ``values`` is None where none has the measure."""
+    first = check.first_threshold
+    severity = np.full(groups, NOT_ENOUGH_DATA, dtype=np.uint8)
+    threshold, nothing = np.full(groups, first), np.full(groups, np.nan)
+    if values is None:
+        return Verdicts(severity, nothing, threshold, np.zeros(groups, dtype=bool))
+    has_effect = np.zeros(groups, dtype=bool) if effects is None else ~np.isnan(effects.value)
+    judged = _size_of(check.measure, values)
+    certain = judged
+    if effects is not None:
+        judged = np.where(has_effect, effects.value, judged)
+        # Where chance alone comes near the threshold, only what chance cannot explain is evidence.
+        near = has_effect & (effects.chance > first * CHANCE_SHARE)
+        certain = np.where(near, np.minimum(judged, effects.lower), judged)
+    enough = (values.reason == HAS_NUMBER) & ~np.isnan(values.value) & (values.n >= check.min_rows)
+    severity[enough] = OK
+    for level, limit in ((WARNING, check.warn), (ALERT, check.alert)):
+        if limit is not None:
+            beyond = enough & (certain > limit)
+            severity[beyond], threshold[beyond] = level, limit
+    by_chance = (severity == OK) & (certain < judged)
+    severity[by_chance] = NOT_ENOUGH_DATA
+    return Verdicts(severity, np.where(enough, judged, np.nan), threshold, by_chance)
+
+
+def _size_of(measure: str, values: Values) -> Floats:
+    """What a threshold is held against: the lower bound, and for measures of two directions how far they went."""
+    if measure == "mean_shift":
+        return np.abs(values.value)
+    if measure == "sd_ratio":
+        return np.maximum(values.value, 1 / np.maximum(values.value, _SMALLEST_RATIO))
+    return np.where(np.isnan(values.lower), values.value, values.lower)
+
+
+def judge(check: Check, result: Result) -> Finding | None:
+    """Applies a check to a result; None where the column is not there to be judged."""
+    if result.present == 0 and result.rows:
+        return None
+    value, effect = result.values.get(check.measure), result.effects.get(check.measure)
+    return finding_of(check, result, decide(check, _one(value), _one_effect(effect), 1), 0)
+
+
+def _one(value: Value | None) -> Values | None:
+    if value is None:
+        return None
+    number, lower, upper = (np.array([np.nan if v is None else v]) for v in (value.value, value.lower, value.upper))
+    code = HAS_NUMBER if value.reason is None else REASON_CODES[value.reason]
+    return Values(number, lower, upper, np.array([value.n], dtype=np.int64), np.array([code], dtype=np.uint8))
+
+
+def _one_effect(effect: Effect | None) -> Effects | None:
+    if effect is None:
+        return None
+    numbers = (effect.value, effect.raw, effect.noise_floor, effect.chance, effect.lower)
+    return Effects(*(np.array([number]) for number in numbers))
+
+
+def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Finding:
+    """The finding of one of the verdicts, with its sentence."""
+    value, effect = result.values.get(check.measure), result.effects.get(check.measure)
+    severity, threshold = SEVERITIES[int(verdicts.severity[at])], float(verdicts.threshold[at])
+    judged: float | None = float(verdicts.judged[at])
+    if value is None or value.value is None:
+        judged, reason = None, REASONS[value.reason] if value is not None and value.reason else REASONS["empty"]
+    elif value.n < check.min_rows:
+        rows = f"{value.n} {'row has' if value.n == 1 else 'rows have'}"
+        judged, reason = None, f"Only {rows} a value; a verdict needs {check.min_rows}."
+    elif verdicts.by_chance[at]:
+        assert effect is not None
+        name = measure_name(check.measure, result.compared_with)
+        chance = f"chance alone can add {effect.chance:.2g} to samples this small"
+        reason = f"{name} {judged:.3g}, but {chance}."
+    else:
+        assert judged is not None
+        reason = sentence(check, judged, severity, threshold, result)
+    return Finding(
+        start=result.start,
+        segment=result.segment,
+        column=result.column.name,
+        check=check.measure,
+        severity=severity,
+        value=judged,
+        threshold=threshold,
+        reason=reason,
+        raw=value.value if value else None,
+        lower=value.lower if value else None,
+        upper=value.upper if value else None,
+        noise_floor=effect.noise_floor if effect else None,
+        n=value.n if value else 0,
+        by=result.by,
+        compared_with=result.compared_with,
+    )
 
 
 def presence(result: Result) -> Finding | None:
@@ -87,159 +189,3 @@ def presence(result: Result) -> Finding | None:
         n=result.rows,
         by=result.by,
     )
-
-
-def judge(check: Check, result: Result) -> Finding | None:
-    """Applies a check to a result; None where the column is not there to be judged."""
-    if result.present == 0 and result.rows:
-        return None
-    value = result.values.get(check.measure)
-    effect = result.effects.get(check.measure)
-
-    def finding(severity: str, judged: float | None, threshold: float | None, reason: str) -> Finding:
-        return Finding(
-            start=result.start,
-            segment=result.segment,
-            column=result.column.name,
-            check=check.measure,
-            severity=severity,
-            value=judged,
-            threshold=threshold,
-            reason=reason,
-            raw=value.value if value else None,
-            lower=value.lower if value else None,
-            upper=value.upper if value else None,
-            noise_floor=effect.noise_floor if effect else None,
-            n=value.n if value else 0,
-            by=result.by,
-        )
-
-    first = check.warn if check.warn is not None else check.alert
-    if value is None or value.value is None:
-        reason = REASONS[value.reason] if value is not None and value.reason else REASONS["empty"]
-        return finding("not_enough_data", None, first, reason)
-    if value.n < check.min_rows:
-        return finding(
-            "not_enough_data",
-            None,
-            first,
-            f"Only {value.n} {'row has' if value.n == 1 else 'rows have'} a value; a verdict needs {check.min_rows}.",
-        )
-    judged = effect.value if effect is not None else _size_of(check.measure, value)
-    certain = judged
-    assert first is not None
-    # Where chance alone comes near the threshold, only what chance cannot explain is evidence.
-    if effect is not None and effect.chance > first * CHANCE_SHARE:
-        certain = min(judged, effect.lower)
-    severity, threshold = "ok", first
-    if check.warn is not None and certain > check.warn:
-        severity, threshold = "warning", check.warn
-    if check.alert is not None and certain > check.alert:
-        severity, threshold = "alert", check.alert
-    if effect is not None and severity == "ok" and certain < judged:
-        name = _SHORT_NAMES.get(check.measure, MEASURES[check.measure].title)
-        return finding(
-            "not_enough_data",
-            judged,
-            first,
-            f"{name} {judged:.3g}, but chance alone can add {effect.chance:.2g} to samples this small.",
-        )
-    return finding(severity, judged, threshold, _sentence(check, judged, severity, threshold, result))
-
-
-def _size_of(measure: str, value: Value) -> float:
-    """What a threshold is held against: the lower bound, and for measures of two directions how far they went."""
-    assert value.value is not None
-    if measure == "mean_shift":
-        return abs(value.value)
-    if measure == "sd_ratio":
-        return max(value.value, 1 / max(value.value, _SMALLEST_RATIO))
-    return value.value if value.lower is None else value.lower
-
-
-def _sentence(check: Check, judged: float, severity: str, threshold: float | None, result: Result) -> str:
-    """Why: what moved, and the number against the threshold."""
-    assert threshold is not None
-    if check.measure in _SHARE_SENTENCES:
-        return _share_sentence(check, judged, severity, threshold, result)
-    name = _SHORT_NAMES.get(check.measure, MEASURES[check.measure].title)
-    text, limit = _against(judged, threshold), f"{threshold:g}"
-    measured = result.values[check.measure].value
-    effect = result.effects.get(check.measure)
-    if effect is not None and measured is not None and f"{measured:.2g}" != f"{effect.value:.2g}":
-        text = f"{text} beyond chance ({measured:.3g} as measured)"
-    moved = _movement(result)
-    if severity == "ok":
-        kind = "warning" if check.warn is not None else "alert"
-        return f"{name} {text} is within the {kind} threshold {limit}" + (f"; {moved}." if moved else ".")
-    number = f"{name} {text}, {severity} above {limit}."
-    return f"{moved[0].upper()}{moved[1:]}; {number}" if moved else number
-
-
-def _share_sentence(check: Check, judged: float, severity: str, threshold: float, result: Result) -> str:
-    """A share of rows: in percent, its change in points."""
-    if severity == "ok":
-        verdict = f"no {'warning' if check.warn is not None else 'alert'} up to"
-    else:
-        verdict = f"{severity} above"
-    if check.measure != "missing_change":
-        share = _percent(judged) if judged else "0%"
-        if severity != "ok" and judged:
-            share = f"{_against(100 * judged, 100 * threshold)}%"
-        return f"{share} {_SHARE_SENTENCES[check.measure]}; {verdict} {100 * threshold:g}%."
-    limit = f"{verdict} {100 * threshold:+g} points"
-    now = result.values["missing"].value
-    if now is None:
-        return f"The share of missing values changed by {100 * judged:+.1f} points; {limit}."
-    if judged == 0:
-        return f"{_percent(now) + ' of' if now else 'No'} values are missing, as in the baseline; {limit}."
-    return (
-        f"Missing values went from {_percent(now - judged)} to {_percent(now)} of rows ({100 * judged:+.1f}); {limit}."
-    )
-
-
-def _movement(result: Result) -> str:
-    """What a person would see in the data: the mean, the spread, or the category that changed most."""
-    shift = result.shift
-    if shift is None:
-        return ""
-    if shift.share:
-        change = f"{_percent(shift.before)} to {_percent(shift.after)} of rows"
-        total = result.values["tv"].value if "tv" in result.values else None
-        # Total variation is half the sum of all changes: below half of it, one value does not tell the story.
-        if total is not None and abs(shift.after - shift.before) < total / 2:
-            return f"many values changed a little, most of all {shift.what} ({change})"
-        return f"{shift.what} went from {change}"
-    before, after = _pair(shift.before, shift.after)
-    moved, spread = (result.values[m].value if m in result.values else None for m in ("mean_shift", "sd_ratio"))
-    if moved is not None and spread is not None and abs(moved) < 0.1 and abs(math.log(max(spread, 1e-9))) > 0.1:
-        return f"the mean stayed near {after}, the standard deviation is {spread:.3g} times the baseline's"
-    by = f" ({moved:+.2f} sd)" if moved is not None else ""
-    return f"the mean stayed at {after}" if before == after else f"the mean went from {before} to {after}{by}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}%" if 0 < abs(share) < 0.001 else f"{100 * share:.1f}%"
-
-
-def _against(value: float, threshold: float) -> str:
-    """A number with as many digits as it takes to tell it from its threshold."""
-    for digits in range(3, 16):
-        distance = 0.0995 <= abs(value) < 1.0005
-        text = f"{value:.{digits}f}" if distance else f"{value:.{digits}g}"
-        if value == threshold or float(text) != threshold:
-            break
-    return text
-
-
-def _pair(before: float, after: float) -> tuple[str, str]:
-    """Two numbers with as many decimals as it takes to tell one from the other."""
-    size = max(abs(before), abs(after))
-    if not 1e-4 <= size < 1e15:
-        return f"{before:.3g}", f"{after:.3g}"
-    first = max(0, 2 - math.floor(math.log10(size)))
-    for decimals in range(first, first + 4):
-        texts = f"{before:,.{decimals}f}", f"{after:,.{decimals}f}"
-        if texts[0] != texts[1]:
-            break
-    return texts

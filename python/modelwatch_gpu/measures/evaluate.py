@@ -2,280 +2,245 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu import keys
-from modelwatch_gpu.measures import bins, categorical, numeric, rank
-from modelwatch_gpu.measures.value import Value
+from modelwatch_gpu.measures import categorical, numeric
+from modelwatch_gpu.measures.cells import chunks_of
+from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, category_effects, numeric_effects
+from modelwatch_gpu.measures.flat import CategoryRows, NumericRows, Rows, rows_of
+from modelwatch_gpu.measures.results import (
+    BASELINE,
+    CONSECUTIVE,
+    OTHER_LABEL,
+    Block,
+    Place,
+    Result,
+    Results,
+    Summary,
+    segment_text,
+)
+from modelwatch_gpu.measures.value import NOT_THERE, Values, concatenated
 from modelwatch_gpu.profile.baseline import Baseline
-from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, Column, NumericColumn
-from modelwatch_gpu.profile.parts import SEGMENT_NULL, SEGMENT_OTHER, GroupKey, Part, SetSpec
+from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.parts import UNTIMED, Part, SetSpec
 from modelwatch_gpu.profile.profile import Profile
-from modelwatch_gpu.profile.tables import CategoryTable, NumericTable
+from modelwatch_gpu.profile.tables import Table
 
-#: How the segment of all values beyond the cap is shown.
-OTHER_LABEL = "(other)"
+__all__ = [
+    "BASELINE",
+    "CONSECUTIVE",
+    "OTHER_LABEL",
+    "Effect",
+    "Result",
+    "Results",
+    "Shift",
+    "Summary",
+    "baseline_histogram",
+    "evaluate",
+    "segment_text",
+]
 
+#: Reasons of a comparison with the window before, for those with the baseline.
+_EARLIER: Final = {"baseline_all_missing": "earlier_all_missing", "constant_baseline": "constant_earlier"}
 
-@dataclass(frozen=True)
-class Effect:
-    """A divergence freed of what noise adds on average (DESIGN 3.9): ``value`` is judged, ``raw`` stands beside it.
-
-    ``chance``: what ``value`` exceeds in 1% of pairs of samples of one distribution. ``lower``: what is left of it when
-    chance has added that much. Both take rows as independent.
-    """
-
-    value: float
-    raw: float
-    noise_floor: float
-    chance: float = 0.0
-    lower: float = 0.0
-
-
-@dataclass(frozen=True)
-class Shift:
-    """What moved, for the reason a person reads: the baseline's number and the window's.
-
-    ``what``: "mean", or the category whose share moved most; ``share``: both numbers are shares.
-    """
-
-    what: str
-    before: float
-    after: float
-    share: bool
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A column's own numbers in one group: rows with a value, missing rows, and of numbers the range, mean and
-    population standard deviation of the finite ones."""
-
-    count: int = 0
-    missing: int = 0
-    minimum: float | None = None
-    maximum: float | None = None
-    mean: float | None = None
-    sd: float | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """All measures of one column in one group.
-
-    ``start``: of the window, epoch seconds (or ``WHOLE``). ``segment``: the segment's (kind, text) in each of the
-    columns ``by``, None where the group is not a segment. ``present``: share of the group's rows for which the column
-    was there and comparable.
-    ``histogram``: counts of the window over the baseline's bins or categories, None for segments.
-    ``summary``: what the profile says without the baseline.
-    """
-
-    start: int
-    segment: tuple[tuple[int, str], ...] | None
-    column: Column
-    rows: int
-    present: float
-    absent_reason: str
-    values: dict[str, Value]
-    effects: dict[str, Effect]
-    shift: Shift | None
-    histogram: npt.NDArray[np.uint64] | None
-    summary: Summary
-    by: tuple[str, ...] = ()
-
-
-def segment_text(value: tuple[int, str]) -> str | None:
-    """A segment's value in one column as it is reported: text, None for null."""
-    kind, text = value
-    return None if kind == SEGMENT_NULL else OTHER_LABEL if kind == SEGMENT_OTHER else text
-
-
-class _Reference:
-    """The baseline's own groups, on both grids, made once."""
-
-    def __init__(self, baseline: Baseline) -> None:
-        self._numeric: dict[tuple[str, str], numeric.NumericGroup] = {}
-        self._category: dict[tuple[str, str], categorical.CategoryGroup] = {}
-        for column in baseline.columns:
-            table = baseline.part.tables[("window", column.name)]
-            if isinstance(column, NumericColumn):
-                assert isinstance(table, NumericTable)
-                fine = numeric.numeric_group(column, table, 0, "fine")
-                self._numeric[(column.name, "fine")] = fine
-                self._numeric[(column.name, "coarse")] = numeric.coarsened(column, fine)
-            else:
-                assert isinstance(table, CategoryTable)
-                own = categorical.category_group(column, table, 0, "fine")
-                self._category[(column.name, "fine")] = own
-                self._category[(column.name, "coarse")] = categorical.coarsened(column, own)
-
-    def numeric(self, column: NumericColumn, grid: str) -> numeric.NumericGroup:
-        return self._numeric[(column.name, grid)]
-
-    def category(self, column: CategoricalColumn, grid: str) -> categorical.CategoryGroup:
-        return self._category[(column.name, grid)]
+Groups = numeric.NumericGroups | categorical.CategoryGroups
 
 
 def baseline_histogram(baseline: Baseline, column: Column) -> npt.NDArray[np.uint64]:
     """The baseline's counts over the bins of a numeric column, or over null, other and the categories."""
-    table = baseline.part.tables[("window", column.name)]
-    if isinstance(column, NumericColumn):
-        assert isinstance(table, NumericTable)
-        return numeric.bin_counts(column, numeric.numeric_group(column, table, 0, "fine", moments=False))
-    assert isinstance(table, CategoryTable)
-    return table.of_group(0, column.slots)
+    counts = baseline.part.tables[("window", column.name)].of_group(0, column.slots)
+    return numeric.binned(column, counts, "fine") if isinstance(column, NumericColumn) else counts
 
 
-def evaluate(baseline: Baseline, profile: Profile, merged: Part) -> Iterator[Result]:
-    """Every group of windows and segments against the baseline, windows first, columns in schema order."""
-    reference = _Reference(baseline)
+def segment_columns(spec: SetSpec) -> tuple[str, ...] | None:
+    """The columns a set cuts windows by; () for windows themselves, None for sets that are not reported."""
+    return spec.columns if spec.columns or spec.name == "window" else None
+
+
+def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive: bool = False) -> Results:
+    """Every group of windows and segments against the baseline, windows first, columns in schema order.
+
+    ``consecutive``: then every window against the window before it that has rows. Rows without a timestamp are left
+    out where windows are asked for.
+    """
+    reference = {
+        (column.name, grid): side for column in baseline.columns for grid, side in _both_grids(baseline, column)
+    }
+    blocks: list[Block] = []
+    later: list[Block] = []
     for spec in profile.sets:
-        if spec.name != "window" and not spec.columns:
+        by = segment_columns(spec)
+        if by is None:
             continue
         groups = merged.groups.get(spec.name, [])
+        first = next((i for i, key in enumerate(groups) if key[0] != UNTIMED), len(groups))
         rows = merged.group_rows.get(spec.name, np.zeros(len(groups), dtype=np.uint64))
+        place = Place.of(by, groups[first:], rows[first:])
         for column in baseline.columns:
-            table = merged.tables.get((spec.name, column.name))
-            for at, key in enumerate(groups):
-                yield _result(column, table, at, key, int(rows[at]), spec, reference, merged)
+            run = _Run(column, spec.grid, merged, merged.tables.get((spec.name, column.name)), first)
+            blocks.append(run.against_baseline(place, reference[(column.name, spec.grid)]))
+            if consecutive and not by and len(place) > 1:
+                later.append(run.against_earlier(place))
+    return Results([*blocks, *later])
 
 
-def _result(
-    column: Column,
-    table: NumericTable | CategoryTable | None,
-    at: int,
-    key: GroupKey,
-    rows: int,
-    spec: SetSpec,
-    reference: _Reference,
-    merged: Part,
-) -> Result:
-    grid = spec.grid
-    segment = tuple((int(k), str(t)) for k, t in zip(key[1::2], key[2::2], strict=True)) if spec.columns else None
-    absent = "incomparable" if column.name in merged.incomparable else "gone"
-    effects: dict[str, Effect] = {}
-    shift: Shift | None = None
-    histogram: npt.NDArray[np.uint64] | None = None
-    counted = 0
-    summary = Summary()
-    values: dict[str, Value] = {"row_count": Value.exact(float(rows), rows)}
-    if table is not None and isinstance(column, NumericColumn):
-        assert isinstance(table, NumericTable)
-        ours = numeric.numeric_group(column, table, at, grid)
-        counted = ours.rows
-        if counted:
-            base = reference.numeric(column, grid)
-            values = numeric.numeric_measures(column, base, ours)
-            effects, shift = _numeric_effects(column, base, ours, values)
-            histogram = numeric.bin_counts(column, ours)
-            summary = _numeric_summary(column, ours)
-    elif table is not None and isinstance(column, CategoricalColumn):
-        assert isinstance(table, CategoryTable)
-        own = categorical.category_group(column, table, at, grid)
-        counted = own.rows
-        if counted:
-            base_own = reference.category(column, grid)
-            values = categorical.category_measures(column, base_own, own)
-            effects, shift = _category_effects(column, base_own, own)
-            summary = Summary(own.rows - own.missing, own.missing)
-            if grid == "fine":
-                histogram = np.append(own.slots, np.uint64(sum(own.unseen.values())))
-    return Result(
-        start=int(key[0]),
-        segment=segment,
-        column=column,
-        rows=rows,
-        present=counted / rows if rows else 1.0,
-        absent_reason=absent,
-        values=values,
-        effects=effects,
-        shift=shift,
-        histogram=histogram if segment is None else None,
-        summary=summary,
-        by=spec.columns,
+def _both_grids(baseline: Baseline, column: Column) -> Iterator[tuple[str, Groups]]:
+    fine = _groups(column, rows_of(baseline.part.tables[("window", column.name)]), 0, 1, "fine")
+    yield "fine", fine
+    if isinstance(fine, numeric.NumericGroups):
+        assert isinstance(column, NumericColumn)
+        yield "coarse", numeric.coarsened(column, fine)
+    else:
+        assert not isinstance(column, NumericColumn)
+        yield "coarse", categorical.coarsened(column, fine)
+
+
+def _groups(column: Column, rows: Rows, begin: int, end: int, grid: str) -> Groups:
+    if isinstance(column, NumericColumn):
+        assert isinstance(rows, NumericRows)
+        return numeric.numeric_groups(column, rows, begin, end, grid)
+    assert isinstance(rows, CategoryRows)
+    return categorical.category_groups(column, rows, begin, end, grid)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What comes of one chunk of groups."""
+
+    counted: npt.NDArray[np.int64]
+    values: dict[str, Values]
+    effects: dict[str, Effects]
+    shifts: Shifts
+    numbers: dict[str, npt.NDArray[Any]]
+    quantiles: dict[str, Values]
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One column of one set; ``first``: the number of the first group that is evaluated."""
+
+    column: Column
+    grid: str
+    merged: Part
+    table: Table | None
+    first: int
+
+    def against_baseline(self, place: Place, baseline: Groups) -> Block:
+        """Every group against the baseline, a chunk of groups at a time."""
+        chunks = []
+        if (rows := self._rows) is not None:
+            for begin, end in chunks_of(len(place), self._slots):
+                current = _groups(self.column, rows, self.first + begin, self.first + end, self.grid)
+                chunks.append(_measured(self.column, baseline, current, BASELINE))
+        return self._block(place, chunks, BASELINE, self.first)
+
+    def against_earlier(self, place: Place) -> Block:
+        """Every group but the first against the one before it."""
+        chunks = []
+        if (rows := self._rows) is not None:
+            for begin, end in chunks_of(len(place) - 1, 2 * self._slots):
+                both = _groups(self.column, rows, self.first + begin, self.first + end + 1, self.grid)
+                earlier, current = both.take(0, end - begin), both.take(1, end - begin + 1)
+                chunks.append(_measured(self.column, earlier, current, CONSECUTIVE))
+        return self._block(place.after(1), chunks, CONSECUTIVE, self.first + 1)
+
+    @cached_property
+    def _rows(self) -> Rows | None:
+        return None if self.table is None else rows_of(self.table)
+
+    @property
+    def _slots(self) -> int:
+        return self.column.slots if self.grid == "fine" else self.column.coarse_slots
+
+    def _block(self, place: Place, chunks: Sequence[_Measured], compared_with: str, first: int) -> Block:
+        rows = place.rows
+        values = {"row_count": Values.exact(rows.astype(np.float64), rows)}
+        counted = np.zeros(len(place), dtype=np.int64)
+        effects: dict[str, Effects] = {}
+        shifts: Shifts | None = None
+        numbers: dict[str, npt.NDArray[Any]] = {}
+        quantiles: dict[str, Values] = {}
+        if chunks:
+            counted = np.concatenate([c.counted for c in chunks])
+            values = _where_counted(concatenated([c.values for c in chunks]), counted, values["row_count"])
+            effects = {
+                name: _joined_effects([c.effects[name] for c in chunks], counted > 0) for name in chunks[0].effects
+            }
+            shifts = _joined_shifts([c.shifts for c in chunks])
+            numbers = {name: np.concatenate([c.numbers[name] for c in chunks]) for name in chunks[0].numbers}
+            quantiles = concatenated([c.quantiles for c in chunks])
+        return Block(
+            place=place,
+            column=self.column,
+            compared_with=compared_with,
+            grid=self.grid,
+            present=np.where(rows > 0, counted / np.maximum(rows, 1), 1.0),
+            absent_reason="incomparable" if self.column.name in self.merged.incomparable else "gone",
+            values=values,
+            effects=effects,
+            shifts=shifts,
+            numbers=numbers,
+            quantiles=quantiles,
+            table=self.table,
+            first=first,
+        )
+
+
+def _where_counted(values: dict[str, Values], counted: npt.NDArray[np.int64], row_count: Values) -> dict[str, Values]:
+    """Groups in which the column is not there have a row count, and no other measure."""
+    gone = counted == 0
+    if not gone.any():
+        return values
+    found = {name: own.replaced(gone, NOT_THERE) for name, own in values.items()}
+    own = values["row_count"]
+    rows, n = np.where(gone, row_count.value, own.value), np.where(gone, row_count.n, own.n)
+    found["row_count"] = Values.exact(rows, n)
+    return found
+
+
+def _joined_effects(chunks: Sequence[Effects], where: npt.NDArray[np.bool_]) -> Effects:
+    joined = Effects(*(np.concatenate([getattr(c, f.name) for c in chunks]) for f in fields(Effects)))
+    return joined.only(where)
+
+
+def _joined_shifts(chunks: Sequence[Shifts]) -> Shifts:
+    which = [c.which for c in chunks if c.which is not None]
+    return Shifts(
+        np.concatenate([c.before for c in chunks]),
+        np.concatenate([c.after for c in chunks]),
+        np.concatenate(which) if which else None,
     )
 
 
-def _numeric_summary(column: NumericColumn, group: numeric.NumericGroup) -> Summary:
-    low = high = mean = sd = None
-    if group.range is not None:
-        ends = keys.values_of(np.array(group.range, dtype=np.uint64), column.domain)
-        low, high = (column.in_units(v) if np.isfinite(v) else None for v in ends.tolist())
-    if group.moments is not None and group.moments[0]:
-        count, shifted, m2 = group.moments[:3]
-        center = column.in_units(shifted + _pivot(column))
-        spread = column.in_units(float(np.sqrt(max(0.0, m2) / count)))
-        mean, sd = center if np.isfinite(center) else None, spread if np.isfinite(spread) else None
-    return Summary(group.count, group.missing, low, high, mean, sd)
-
-
-def _numeric_effects(
-    column: NumericColumn, base: numeric.NumericGroup, ours: numeric.NumericGroup, values: dict[str, Value]
-) -> tuple[dict[str, Effect], Shift | None]:
-    n, m = base.count, ours.count
-    if n == 0 or m == 0:
-        return {}, None
-    effects = _bin_effects(numeric.bin_counts(column, base), numeric.bin_counts(column, ours))
-    ks = values["ks"].value
-    if ks is not None:
-        chance = rank.ks_chance(n, m)
-        effects["ks"] = Effect(ks, ks, rank.ks_noise(n, m), chance, max(0.0, ks - chance))
-    shift = None
-    if base.moments is not None and ours.moments is not None and base.moments[0] and ours.moments[0]:
-        pivot = _pivot(column)
-        before, after = (column.in_units(m[1] + pivot) for m in (base.moments, ours.moments))
-        shift = Shift("mean", before, after, share=False)
-    return effects, shift
-
-
-def _pivot(column: NumericColumn) -> float:
-    """What was taken off the values before their moments."""
-    if keys.is_float(column.domain):
-        return 0.0
-    return float(keys.values_of(np.array([column.pivot], dtype=np.uint64), column.domain)[0])
-
-
-def _bin_effects(p: bins.Counts, q: bins.Counts) -> dict[str, Effect]:
-    """Jensen-Shannon and PSI without what noise adds on average, rare values pooled."""
-    p, q = bins.pool_rare(p, q)
-    used = int(np.count_nonzero(p.astype(np.float64) + q.astype(np.float64)))
-    n, m = int(p.sum()), int(q.sum())
-    js, js_floor = bins.js_divergence(p, q), bins.js_floor(used, n, m)
-    psi, psi_floor = bins.psi(p, q), bins.psi_floor(used, n, m)
-    excess = bins.chance_excess(used)
-    divergence = _freed(js, js_floor, excess)
-    numbers = (divergence.value, divergence.raw, divergence.noise_floor, divergence.chance, divergence.lower)
-    return {
-        "js_divergence": divergence,
-        "js_distance": Effect(*(float(np.sqrt(x)) for x in numbers)),
-        "psi": _freed(psi, psi_floor, excess),
-    }
-
-
-def _freed(raw: float, floor: float, excess: float) -> Effect:
-    """A divergence that is like chi-square under chance: ``floor`` on average, ``floor * excess`` beyond it in 1%."""
-    value = max(0.0, raw - floor)
-    return Effect(value, raw, floor, floor * excess, max(0.0, value - floor * excess))
-
-
-def _category_effects(
-    column: CategoricalColumn, base: categorical.CategoryGroup, ours: categorical.CategoryGroup
-) -> tuple[dict[str, Effect], Shift | None]:
-    if base.rows == 0 or ours.rows == 0:
-        return {}, None
-    p, q = categorical.paired_counts(base, ours)
-    a, b = bins.shares(p), bins.shares(q)
-    at = int(np.argmax(np.abs(a - b)))
-    names = ["missing", "other values"]
-    if base.grid == "fine":
-        names += [f"'{label}'" for label in column.labels]
-        names += [
-            f"'{v.decode('utf-8', errors='backslashreplace')}'" for v in sorted(set(base.unseen) | set(ours.unseen))
-        ]
-        assert len(base.slots) == FIRST_CATEGORY + len(column.categories)
+def _measured(column: Column, baseline: Groups, current: Groups, compared_with: str) -> _Measured:
+    """Every measure of a chunk of groups; what a group says of itself only where it is compared with the baseline."""
+    numbers: dict[str, npt.NDArray[Any]] = {}
+    quantiles: dict[str, Values] = {}
+    own = compared_with == BASELINE
+    if isinstance(column, NumericColumn):
+        assert isinstance(baseline, numeric.NumericGroups)
+        assert isinstance(current, numeric.NumericGroups)
+        binned = numeric.histograms(column, baseline, current)
+        values = numeric.numeric_measures(column, baseline, current, binned)
+        effects, shifts = numeric_effects(column, baseline, current, binned, values["ks"])
+        if own:
+            numbers, quantiles = numeric.profile_numbers(column, current)
+        count = current.count
     else:
-        names += ["new values", *(f"'{column.labels[i]}'" for i in column.kept)]
-    return _bin_effects(p, q), Shift(names[at], float(a[at]), float(b[at]), share=True)
+        assert isinstance(baseline, categorical.CategoryGroups)
+        assert isinstance(current, categorical.CategoryGroups)
+        paired = categorical.Paired.of(baseline, current)
+        values = categorical.category_measures(column, baseline, current, paired, against_fit=own)
+        effects, shifts = category_effects(baseline, current, paired)
+        count = current.rows - current.missing
+    if own:
+        numbers = {"count": count, "missing": current.missing, **numbers}
+    else:
+        values = {name: found.renamed(_EARLIER) for name, found in values.items()}
+    return _Measured(current.rows, values, effects, shifts, numbers, quantiles)

@@ -1,77 +1,138 @@
-"""All measures of one numeric column in one group, from state alone."""
+"""All measures of one numeric column, of many groups at once, from state alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from modelwatch_gpu import keys
-from modelwatch_gpu.measures import bins, rank
-from modelwatch_gpu.measures.value import Value
+from modelwatch_gpu.measures import bins, moments, rank, tails, transport
+from modelwatch_gpu.measures.cells import Cells, Floats, Ints
+from modelwatch_gpu.measures.flat import NumericRows, slice_of
+from modelwatch_gpu.measures.quantiles import SHOWN, quantile_bounds
+from modelwatch_gpu.measures.value import HAS_NUMBER, Values
 from modelwatch_gpu.profile.columns import NumericColumn
 from modelwatch_gpu.profile.segmentation import interval_labels
-from modelwatch_gpu.profile.tables import WIDE_UNIT_BIT, Counts, Moments, NumericTable
+from modelwatch_gpu.profile.tables import WIDE_UNIT_BIT, Counts
+
+_UNIT: Final = Fraction(1, 1 << WIDE_UNIT_BIT)
+_OF_VALUES: Final = (
+    *("ks", "cvm", "wasserstein", "wasserstein_sd"),
+    *bins.BIN_MEASURES,
+    *("mean_shift", "sd_ratio", "out_of_range"),
+)
 
 
-@dataclass(frozen=True)
-class NumericGroup:
-    """One group of one column: cell counts on a grid, missing rows, and what else was kept.
+@dataclass(frozen=True, eq=False)
+class NumericGroups:
+    """Groups of one column: cell counts on a grid, missing rows, and what else was kept; (groups,) arrays.
 
-    ``grid``: "fine" or "coarse". ``cells``: (2M+1,) of that grid. ``range``: smallest and largest key or None.
-    ``moments``: (count, mean, m2, m3, m4) of the finite values, the mean relative to the column's pivot; None where
-    the set keeps none.
+    ``grid``: "fine" or "coarse". ``ranked``: whether a group has values, so that ``low`` and ``high`` say the keys of
+    its smallest and largest. ``tails``: by group, sums of the values beyond the finite knots, in units of 2^-1074.
     """
 
     grid: str
-    cells: Counts
-    nan: int
-    null: int
-    gap_sums: Counts | None
-    tails: tuple[int, int]
-    range: tuple[int, int] | None
-    moments: Moments | None
+    cells: Cells
+    nan: Ints
+    null: Ints
+    ranked: npt.NDArray[np.bool_]
+    low: Counts
+    high: Counts
+    tails: dict[int, tuple[int, int]]
+    moments: moments.GroupMoments
 
     @property
-    def rows(self) -> int:
+    def groups(self) -> int:
+        """How many groups there are."""
+        return self.cells.groups
+
+    @property
+    def count(self) -> Ints:
+        """Rows with a value, infinities included."""
+        return self.cells.total
+
+    @property
+    def missing(self) -> Ints:
+        """Null rows and NaN rows."""
+        return self.nan + self.null
+
+    @property
+    def rows(self) -> Ints:
         """All rows, missing ones included."""
         return self.count + self.missing
 
     @property
-    def count(self) -> int:
-        """Rows with a value, infinities included."""
-        return int(self.cells.sum())
+    def slots(self) -> Ints:
+        """(groups, slots) all counts, those of NaN and null last."""
+        return np.concatenate([self.cells.counts, self.nan[:, None], self.null[:, None]], axis=1)
 
-    @property
-    def missing(self) -> int:
-        """Null rows and NaN rows."""
-        return self.nan + self.null
+    def take(self, begin: int, end: int) -> NumericGroups:
+        """The groups from ``begin`` to ``end``, not included."""
+        own = {g - begin: sums for g, sums in self.tails.items() if begin <= g < end}
+        at = slice(begin, end)
+        return NumericGroups(
+            grid=self.grid,
+            cells=self.cells.take(begin, end),
+            nan=self.nan[at],
+            null=self.null[at],
+            ranked=self.ranked[at],
+            low=self.low[at],
+            high=self.high[at],
+            tails=own,
+            moments=self.moments.take(begin, end),
+        )
 
 
-def numeric_group(
-    column: NumericColumn, table: NumericTable, group: int, grid: str, *, moments: bool = True
-) -> NumericGroup:
-    """Reads one group of a table that was counted on ``grid``."""
-    fine = grid == "fine"
-    slots = table.of_group(group, column.slots if fine else column.coarse_slots)
-    return NumericGroup(
-        grid=grid,
-        cells=slots[:-2],
-        nan=int(slots[-2]),
-        null=int(slots[-1]),
-        gap_sums=table.gap_sums(group, len(column.knots) + 1) if fine else None,
-        tails=table.tails.get(group, (0, 0)),
-        range=table.range_of(group),
-        moments=table.fold_moments(group) if moments else None,
+def numeric_groups(column: NumericColumn, rows: NumericRows, begin: int, end: int, grid: str) -> NumericGroups:
+    """Reads the groups from ``begin`` to ``end`` of a table that was counted on ``grid``."""
+    fine, groups = grid == "fine", end - begin
+    size = (column.slots if fine else column.coarse_slots) - 2
+    at = slice_of(rows.cell_group, begin, end)
+    group, slot = rows.cell_group[at].astype(np.int64) - begin, rows.cell[at].astype(np.int64)
+    count = rows.count[at].astype(np.int64)
+    nan, null = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
+    for out, special in ((nan, size), (null, size + 1)):
+        out[group[slot == special]] = count[slot == special]
+    ranked = slot < size
+    group, slot, count = group[ranked], slot[ranked], count[ranked]
+    offset = _offsets(rows, begin, end, group, slot) if fine else None
+    starts = np.searchsorted(group, np.arange(groups + 1)).astype(np.int64)
+    low, high = np.zeros(groups, dtype=np.uint64), np.zeros(groups, dtype=np.uint64)
+    known = np.zeros(groups, dtype=bool)
+    at = slice_of(rows.range_group, begin, end)
+    there = rows.low[at] <= rows.high[at]
+    here = rows.range_group[at][there].astype(np.int64) - begin
+    low[here], high[here], known[here] = rows.low[at][there], rows.high[at][there], True
+    own = {g - begin: sums for g, sums in rows.tails.items() if begin <= g < end} if fine else {}
+    cells = Cells(starts, slot, count, size, offset)
+    return NumericGroups(grid, cells, nan, null, known, low, high, own, moments.folded(rows, begin, end))
+
+
+def _offsets(rows: NumericRows, begin: int, end: int, group: Ints, cell: Ints) -> Counts:
+    """The sums of offsets of occupied cells, 0 for knots."""
+    at = slice_of(rows.gap_group, begin, end)
+    there = ((rows.gap_group[at].astype(np.int64) - begin) << 32) | rows.gap[at].astype(np.int64)
+    wanted = (group << 32) | (cell // 2)
+    out = np.zeros(len(cell), dtype=np.uint64)
+    if len(there):
+        place = np.searchsorted(there, wanted).clip(max=len(there) - 1)
+        found = (there[place] == wanted) & (cell % 2 == 0)
+        out[found] = rows.gap_sum[at][place[found]]
+    return out
+
+
+def coarsened(column: NumericColumn, fine: NumericGroups) -> NumericGroups:
+    """The same groups on the coarse grid: what the baseline is compared as where a window was counted coarsely."""
+    size = column.coarse_slots - 2
+    dense = np.zeros((fine.groups, size), dtype=np.int64)
+    np.add.at(dense, (fine.cells.group, column.to_coarse[fine.cells.cell]), fine.cells.count)
+    return NumericGroups(
+        "coarse", Cells.dense(dense), fine.nan, fine.null, fine.ranked, fine.low, fine.high, {}, fine.moments
     )
-
-
-def coarsened(column: NumericColumn, fine: NumericGroup) -> NumericGroup:
-    """The same group on the coarse grid: what the baseline is compared as where a window was counted coarsely."""
-    cells = np.zeros(column.coarse_slots, dtype=np.uint64)
-    np.add.at(cells, column.to_coarse[: len(fine.cells)], fine.cells)
-    return NumericGroup("coarse", cells[:-2], fine.nan, fine.null, None, (0, 0), fine.range, fine.moments)
 
 
 def between(upto: Counts, total: int) -> Counts:
@@ -80,130 +141,182 @@ def between(upto: Counts, total: int) -> Counts:
     return np.concatenate([ends[:1], ends[1:] - ends[:-1]]).astype(np.uint64)
 
 
-def bin_counts(column: NumericColumn, group: NumericGroup) -> Counts:
-    """(edges + 1,) rows in the default bins (a, b]; missing rows left out."""
+def bin_counts(column: NumericColumn, group: NumericGroups) -> Ints:
+    """(groups, edges + 1) rows in the default bins (a, b]; missing rows left out."""
     edges = column.edges if group.grid == "fine" else column.coarse_edges
-    upto = np.cumsum(group.cells)[2 * edges.astype(np.int64) + 1]
-    return between(upto, int(group.cells.sum()))
+    return group.cells.binned(2 * edges.astype(np.int64) + 1)
 
 
-def numeric_measures(column: NumericColumn, baseline: NumericGroup, current: NumericGroup) -> dict[str, Value]:
-    """Every numeric measure of DESIGN 7 by id. Both groups must be on one grid."""
-    n, m = baseline.count, current.count
-    out = missing_measures(baseline.nan, baseline.missing, baseline.rows, current.nan, current.missing, current.rows)
+def binned(column: NumericColumn, slots: Counts, grid: str) -> Counts:
+    """(edges + 1,) rows in the default bins of one group, from its (slots,) counts on ``grid``."""
+    edges = column.edges if grid == "fine" else column.coarse_edges
+    return between(np.cumsum(slots[:-2])[2 * edges.astype(np.int64) + 1], int(slots[:-2].sum()))
+
+
+def histograms(column: NumericColumn, baseline: NumericGroups, current: NumericGroups) -> bins.Histograms:
+    """Both sides over the baseline's bins."""
+    return bins.Histograms(bin_counts(column, baseline), bin_counts(column, current))
+
+
+def values_of(column: NumericColumn, found: Counts) -> npt.NDArray[Any]:
+    """Values of keys in the column's own dtype."""
+    return keys.values_of(found, column.domain)
+
+
+def numeric_measures(
+    column: NumericColumn, baseline: NumericGroups, current: NumericGroups, paired: bins.Histograms
+) -> dict[str, Values]:
+    """Every numeric measure of DESIGN 7 by id. Both sides must be on one grid; the baseline is one group, or as many.
+
+    ``paired``: what ``histograms`` says.
+    """
+    m = current.count
+    out = missing_measures(baseline, current)
     if not keys.is_float(column.domain):
         del out["nan"]
-    if current.rows == 0 or n == 0 or m == 0:
-        reason = "baseline_all_missing" if n == 0 else "empty" if current.rows == 0 else "all_missing"
-        names = (
-            "ks",
-            "cvm",
-            "wasserstein",
-            "wasserstein_sd",
-            *bins.BIN_MEASURES,
-            "mean_shift",
-            "sd_ratio",
-            "out_of_range",
-        )
-        return {**{name: Value.absent(reason, m) for name in names}, **out}
-    out["ks"] = rank.ks(baseline.cells, current.cells)
-    out["cvm"] = rank.cvm(baseline.cells, current.cells)
-    p, q = bin_counts(column, baseline), bin_counts(column, current)
-    for name, measure in bins.BIN_MEASURES.items():
-        out[name] = Value.exact(measure(p, q), m)
-    knots = column.values if baseline.grid == "fine" else column.values[column.coarse]
-    if not keys.is_float(column.domain) and current.moments is not None and current.moments[0] < m:
-        # Whole numbers that came back as floats, some infinite: on an integer grid they stand in the outer gaps.
-        out["wasserstein"] = Value.absent("infinite", m)
-    else:
-        out["wasserstein"] = rank.wasserstein(_sample(column, baseline), _sample(column, current), knots)
-    sd = _sd(baseline.moments)
-    out["wasserstein_sd"] = _scaled(out["wasserstein"], sd)
-    out["wasserstein"] = _in_units(column, out["wasserstein"])
-    out["mean_shift"], out["sd_ratio"] = _moment_measures(baseline.moments, current.moments, sd, m)
-    out["out_of_range"] = _out_of_range(column, baseline, current)
-    out["distinct"] = _distinct(current)
+    found = {"ks": rank.ks_of(baseline.cells, current.cells), "cvm": rank.cvm_of(baseline.cells, current.cells)}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        measured = bins.bin_measures(paired)
+    found.update({name: Values.exact(value, m) for name, value in measured.items()})
+    found["wasserstein"] = _wasserstein(column, baseline, current)
+    sd = np.broadcast_to(baseline.moments.sd, current.groups)
+    found["wasserstein_sd"] = _scaled(found["wasserstein"], sd)
+    found["wasserstein"] = _distances_in_units(column, found["wasserstein"])
+    found["mean_shift"], found["sd_ratio"] = _moment_measures(baseline.moments, current.moments, sd, m)
+    found["out_of_range"] = _out_of_range(column, baseline, current)
+    for name in _OF_VALUES:
+        # Whatever else may be wrong: without values on one side there is nothing to compare.
+        out[name] = transport.without_rows(found[name], baseline.cells, current.cells)
+    out["distinct"] = rank.distinct_of(current.cells).replaced(m == 0, "all_missing")
     return out
 
 
-def missing_measures(
-    base_nan: int, base_missing: int, base_rows: int, nan: int, missing: int, rows: int
-) -> dict[str, Value]:
-    """Shares of missing (null or NaN) and of NaN rows, the change in points, and the row count."""
-    out = {"row_count": Value.exact(float(rows), rows)}
-    if rows == 0:
-        return {**out, **{name: Value.absent("empty") for name in ("missing", "missing_change", "nan")}}
-    out["missing"] = Value.exact(missing / rows, rows)
-    out["missing_change"] = (
-        Value.exact(missing / rows - base_missing / base_rows, rows)
-        if base_rows
-        else Value.absent("baseline_all_missing", rows)
-    )
-    out["nan"] = Value.exact(nan / rows, rows)
-    return out
+def missing_measures(baseline: Any, current: Any) -> dict[str, Values]:
+    """Shares of missing (null or NaN) and of NaN rows, the change in points, and the row count, of groups that have
+    ``rows``, ``missing`` and ``nan``."""
+    rows = current.rows
+    base_rows = np.broadcast_to(baseline.rows, len(rows))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share, before = current.missing / rows, baseline.missing / baseline.rows
+        change = Values.exact(np.where(base_rows > 0, share - before, 0.0), rows)
+        return {
+            "row_count": Values.exact(rows.astype(np.float64), rows),
+            "missing": Values.exact(share, rows),
+            "missing_change": change.replaced(base_rows == 0, "baseline_all_missing"),
+            "nan": Values.exact(current.nan / rows, rows),
+        }
 
 
-def _sample(column: NumericColumn, group: NumericGroup) -> rank.RankedSample:
-    unit = Fraction(1, 1 << WIDE_UNIT_BIT)
-    low = high = None
-    if group.range is not None:
-        low, high = (float(v) for v in keys.values_of(np.array(group.range, dtype=np.uint64), column.domain))
-    return rank.RankedSample(group.cells, group.gap_sums, group.tails[0] * unit, group.tails[1] * unit, low, high)
+def _wasserstein(column: NumericColumn, baseline: NumericGroups, current: NumericGroups) -> Values:
+    knots = column.values if current.grid == "fine" else column.values[column.coarse]
+    found = transport.wasserstein_of(_sample(column, baseline, knots), _sample(column, current, knots), knots)
+    if keys.is_float(column.domain):
+        return found
+    # Whole numbers that came back as floats, some infinite: on an integer grid they stand in the outer gaps.
+    for side in (baseline, current):
+        if side.moments.kept:
+            found = found.replaced(np.broadcast_to(side.moments.count < side.count, current.groups), "infinite")
+    return found
 
 
-def _sd(moments: Moments | None) -> float | None:
-    """Population standard deviation; None where there is none."""
-    if moments is None or moments[0] == 0:
-        return None
-    return float(np.sqrt(max(0.0, moments[2]) / moments[0]))
+def _sample(column: NumericColumn, group: NumericGroups, knots: npt.NDArray[Any]) -> transport.Transported:
+    first, last = transport.finite_span(knots)
+    both = []
+    for end, extreme, below in ((0, group.low, True), (1, group.high, False)):
+        if last <= first:
+            both.append(tails.Tail(*(np.zeros(group.groups) for _ in range(3))))
+            continue
+        edge = knots[first : first + 1] if below else knots[last - 1 : last]
+        cell = np.full(group.groups, 2 * first if below else 2 * last, dtype=np.int64)
+        rows = group.cells.at(np.arange(group.groups), cell)[0]
+        reach = tails.reach_of(values_of(column, extreme), edge, rows, below=below)
+        sums = None
+        if group.grid == "fine":
+            sums = {g: group.tails[g][end] * _UNIT for g in np.flatnonzero(rows).tolist() if g in group.tails}
+        both.append(tails.tail_of(rows, reach, sums, Fraction(edge[0].item()), below=below))
+    return transport.Transported(group.cells, both[0], both[1])
 
 
-def _scaled(value: Value, sd: float | None) -> Value:
-    if value.value is None or value.lower is None or value.upper is None:
-        return value
-    if not sd:
-        return Value.absent("constant_baseline", value.n)
-    return Value.between(value.lower / sd, value.upper / sd, value.n, value=value.value / sd)
-
-
-def _in_units(column: NumericColumn, value: Value) -> Value:
-    """A distance between values of the domain in the column's units."""
-    if not column.scale or value.value is None or value.lower is None or value.upper is None:
-        return value
-    lower, upper, middle = (column.in_units(v) for v in (value.lower, value.upper, value.value))
-    return Value.between(lower, upper, value.n, value=middle)
+def _scaled(value: Values, sd: Floats) -> Values:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = Values.between(value.lower / sd, value.upper / sd, value.n, value=value.value / sd)
+    reason = np.where(value.reason == HAS_NUMBER, found.reason, value.reason)
+    found = Values(found.value, found.lower, found.upper, found.n, reason)
+    return found.replaced(~(sd > 0) & (value.reason == HAS_NUMBER), "constant_baseline")
 
 
 def _moment_measures(
-    baseline: Moments | None, current: Moments | None, sd: float | None, m: int
-) -> tuple[Value, Value]:
+    baseline: moments.GroupMoments, current: moments.GroupMoments, sd: Floats, m: Ints
+) -> tuple[Values, Values]:
     """(mean - mean_0) / sd_0 and sd / sd_0, over finite values; population standard deviations."""
-    if baseline is None or current is None or current[0] == 0:
-        absent = Value.absent("all_missing", m)
-        return absent, absent
-    if not sd:
-        absent = Value.absent("constant_baseline", m)
-        return absent, absent
-    own = _sd(current)
-    return Value.exact((current[1] - baseline[1]) / sd, m), Value.exact((own or 0.0) / sd, m)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = (Values.exact((current.mean - baseline.mean) / sd, m), Values.exact(current.sd / sd, m))
+    a, b = (v.replaced(~(sd > 0), "constant_baseline").replaced(current.count == 0, "all_missing") for v in found)
+    return a, b
 
 
-def _out_of_range(column: NumericColumn, baseline: NumericGroup, current: NumericGroup) -> Value:
-    """Share of window values below the baseline's smallest or above its largest (both are knots of every grid)."""
-    assert baseline.range is not None
-    knots = column.knots if current.grid == "fine" else column.knots[column.coarse]
-    low, high = np.searchsorted(knots, np.array(baseline.range, dtype=np.uint64))
-    outside = int(current.cells[: 2 * low + 1].sum()) + int(current.cells[2 * high + 2 :].sum())
-    return Value.exact(outside / current.count, current.count)
+def _out_of_range(column: NumericColumn, baseline: NumericGroups, current: NumericGroups) -> Values:
+    """Share of values below the other side's smallest or above its largest.
+
+    These stand in the outermost occupied cells: rows beyond these cells are outside, rows in them are not where the
+    cell is a knot, as it is with the baseline's own extremes, and may be where it is a gap.
+    """
+    cells = current.cells
+    first = np.broadcast_to(baseline.cells.first(), cells.groups)[cells.group]
+    last = np.broadcast_to(baseline.cells.last(), cells.groups)[cells.group]
+    outside = cells.sum(np.where((cells.cell < first) | (cells.cell > last), cells.count, 0))
+    open_low, open_high = (cells.cell == first) & (first % 2 == 0), (cells.cell == last) & (last % 2 == 0)
+    if keys.is_float(column.domain):
+        # Ranges are exact here, and tell of a gap that both sides share whether anything can be outside.
+        inside_low = np.broadcast_to(baseline.low, cells.groups) <= current.low
+        inside_high = np.broadcast_to(baseline.high, cells.groups) >= current.high
+        open_low, open_high = open_low & ~inside_low[cells.group], open_high & ~inside_high[cells.group]
+    maybe = cells.sum(np.where(open_low | open_high, cells.count, 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lower, upper = outside / current.count, (outside + maybe) / current.count
+    if not maybe.any():
+        return Values.exact(lower, current.count)
+    return Values.between(lower, upper, current.count, value=np.where(maybe == 0, lower, np.nan))
 
 
-def _distinct(current: NumericGroup) -> Value:
-    """Distinct values: one for every knot that occurs; a gap with c rows holds between 1 and c."""
-    on_knots = int(np.count_nonzero(current.cells[1::2]))
-    in_gaps = current.cells[0::2]
-    lower = on_knots + int(np.count_nonzero(in_gaps))
-    upper = on_knots + int(in_gaps.sum())
-    return Value.between(float(lower), float(upper), current.count, value=float(lower) if lower == upper else None)
+def profile_numbers(column: NumericColumn, group: NumericGroups) -> tuple[dict[str, Floats], dict[str, Values]]:
+    """A column's own numbers: range, mean, sd, skewness and kurtosis of finite values by
+    name, NaN where there is none, and the quantiles of ``SHOWN``."""
+    low, high = values_of(column, group.low), values_of(column, group.high)
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = {
+            "minimum": np.where(group.ranked, in_units(column, low), np.nan),
+            "maximum": np.where(group.ranked, in_units(column, high), np.nan),
+            "mean": np.where(group.moments.count > 0, in_units(column, group.moments.mean + pivot_of(column)), np.nan),
+            "sd": in_units(column, group.moments.sd),
+            "skewness": group.moments.skewness,
+            "kurtosis": group.moments.kurtosis,
+        }
+    numbers = {name: np.where(np.isfinite(value), value, np.nan) for name, value in numbers.items()}
+    knots = column.values if group.grid == "fine" else column.values[column.coarse]
+    found = quantile_bounds(group.cells, knots, list(SHOWN.values()), low, high)
+    return numbers, {name: _distances_in_units(column, q) for name, q in zip(SHOWN, found, strict=True)}
+
+
+def in_units(column: NumericColumn, numbers: npt.NDArray[Any]) -> Floats:
+    """Values of the domain, or means and distances of such values, in the column's units."""
+    if not column.scale:
+        return numbers.astype(np.float64)
+    return np.array([column.in_units(v) for v in numbers.tolist()], dtype=np.float64)
+
+
+def _distances_in_units(column: NumericColumn, found: Values) -> Values:
+    if not column.scale:
+        return found
+    value, lower, upper = (in_units(column, a) for a in (found.value, found.lower, found.upper))
+    return Values(value, lower, upper, found.n, found.reason)
+
+
+def pivot_of(column: NumericColumn) -> float:
+    """What was taken off the values before their moments."""
+    if keys.is_float(column.domain):
+        return 0.0
+    return float(keys.values_of(np.array([column.pivot], dtype=np.uint64), column.domain)[0])
 
 
 def bin_labels(column: NumericColumn) -> list[str]:

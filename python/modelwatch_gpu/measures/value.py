@@ -1,12 +1,22 @@
-"""A measure's number, with bounds where the grid is coarser than the data."""
+"""A measure's number, with bounds where the grid is coarser than the data: of one group, or of many."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Value:
     """``lower <= value <= upper``; a bound is None where none is known, and all three are None, with the ``reason``,
     where there is no number.
@@ -30,11 +40,8 @@ class Value:
     @classmethod
     def between(cls, lower: float, upper: float, n: int, *, value: float | None = None) -> Value:
         """A certified interval; ``value`` defaults to its middle."""
-        if not (math.isfinite(lower) and math.isfinite(upper)):
-            return cls.absent("not_finite", n)
-        upper = max(lower, upper)
-        middle = lower + (upper - lower) / 2 if value is None else min(max(value, lower), upper)
-        return cls(middle, lower, upper, n)
+        middle = None if value is None else np.array([value])
+        return Values.between(np.array([lower]), np.array([upper]), np.array([n], dtype=np.int64), value=middle)[0]
 
     @classmethod
     def absent(cls, reason: str, n: int = 0) -> Value:
@@ -47,9 +54,123 @@ REASONS = {
     "empty": "The window has no rows.",
     "all_missing": "The column has no values in the window.",
     "baseline_all_missing": "The column has no values in the baseline.",
+    "earlier_all_missing": "The column has no values in the window before.",
     "gone": "The column is not in the log.",
     "incomparable": "The column's type cannot be compared with the baseline's.",
     "constant_baseline": "The baseline is constant, so there is no standard deviation to divide by.",
+    "constant_earlier": "The window before is constant, so there is no standard deviation to divide by.",
     "infinite": "The column holds infinite values, for which this distance is not defined.",
     "not_finite": "The number is too large to be written.",
 }
+#: Codes of ``Values.reason``: there is a number; the group does not have the measure at all; else a reason.
+HAS_NUMBER: Final = 0
+NOT_THERE: Final = 255
+REASON_CODES: Final = {reason: code for code, reason in enumerate(REASONS, start=1)}
+_REASON_NAMES: Final = {code: reason for reason, code in REASON_CODES.items()}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Values:
+    """One measure of many groups: (groups,) arrays. An exact measure has one array for value, lower and upper.
+
+    ``value``, ``lower``, ``upper``: float64, NaN where a ``Value`` has None. ``n``: int64. ``reason``: uint8 codes, see
+    ``REASON_CODES``.
+    """
+
+    value: Floats
+    lower: Floats
+    upper: Floats
+    n: Ints
+    reason: Codes
+
+    @classmethod
+    def exact(cls, value: Floats, n: Ints) -> Values:
+        """Numbers without uncertainty; one that is not finite becomes a reason."""
+        reason = np.where(np.isfinite(value), HAS_NUMBER, REASON_CODES["not_finite"]).astype(np.uint8)
+        number = value if not reason.any() else np.where(reason == HAS_NUMBER, value, np.nan)
+        return cls(number, number, number, n, reason)
+
+    @classmethod
+    def between(cls, lower: Floats, upper: Floats, n: Ints, *, value: Floats | None = None) -> Values:
+        """Certified intervals; ``value``: a number inside, NaN (or no array) for the middle."""
+        finite = np.isfinite(lower) & np.isfinite(upper)
+        reason = np.where(finite, HAS_NUMBER, REASON_CODES["not_finite"]).astype(np.uint8)
+        lower, upper = np.where(finite, lower, np.nan), np.where(finite, np.maximum(lower, upper), np.nan)
+        with np.errstate(over="ignore"):
+            middle = lower + (upper - lower) / 2
+            middle = np.where(np.isfinite(middle) | ~finite, middle, lower / 2 + upper / 2)
+        if value is not None:
+            inside = np.minimum(np.maximum(value, lower), upper)
+            middle = np.where(np.isnan(inside), middle, inside)
+        return cls(middle, lower, upper, n, reason)
+
+    @classmethod
+    def absent(cls, reason: str, n: Ints) -> Values:
+        """No numbers, for one reason."""
+        nothing = np.full(len(n), np.nan)
+        return cls(nothing, nothing, nothing, n, np.full(len(n), REASON_CODES[reason], dtype=np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def there(self, at: int) -> bool:
+        """Whether group ``at`` has the measure, with a number or a reason."""
+        return bool(self.reason.item(at) != NOT_THERE)
+
+    def __getitem__(self, at: int) -> Value:
+        value, lower, upper = self.value.item(at), self.lower.item(at), self.upper.item(at)
+        return Value(
+            value if value == value else None,
+            lower if lower == lower else None,
+            upper if upper == upper else None,
+            self.n.item(at),
+            _REASON_NAMES.get(self.reason.item(at)),
+        )
+
+    def replaced(self, where: Bools, reason: str | int) -> Values:
+        """The same, but no number for this reason (or code) in the groups of a (groups,) mask, whatever was there."""
+        if not where.any():
+            return self
+        code = reason if isinstance(reason, int) else REASON_CODES[reason]
+        value = np.where(where, np.nan, self.value)
+        exact = self.lower is self.value and self.upper is self.value
+        lower = value if exact else np.where(where, np.nan, self.lower)
+        upper = value if exact else np.where(where, np.nan, self.upper)
+        return Values(value, lower, upper, self.n, np.where(where, code, self.reason).astype(np.uint8))
+
+    def renamed(self, reasons: Mapping[str, str]) -> Values:
+        """The same with other reasons."""
+        reason = self.reason.copy()
+        for old, new in reasons.items():
+            reason[self.reason == REASON_CODES[old]] = REASON_CODES[new]
+        return Values(self.value, self.lower, self.upper, self.n, reason)
+
+    def intersected(self, other: Values) -> Values:
+        """What two grids say of the same groups together: the larger lower bound and the smaller upper one.
+
+        The value is this one's, moved into the common bounds. A bound that one side does not know is the other's, and
+        so is a number that one side does not have.
+        """
+        ours, theirs = self.reason == HAS_NUMBER, other.reason == HAS_NUMBER
+        lower, upper = np.fmax(self.lower, other.lower), np.fmin(self.upper, other.upper)
+        value = np.where(ours, self.value, other.value)
+        value = np.where(value < lower, lower, value)
+        value = np.where(value > upper, upper, value)
+        reason = np.where(ours | theirs, HAS_NUMBER, self.reason).astype(np.uint8)
+        return Values(value, lower, upper, np.where(ours, self.n, other.n), reason)
+
+
+def concatenated(chunks: Sequence[Mapping[str, Values]]) -> dict[str, Values]:
+    """Measures by id, chunk after chunk of groups; arrays that were one stay one."""
+    if len(chunks) == 1:
+        return dict(chunks[0])
+    made: dict[tuple[int, ...], npt.NDArray[Any]] = {}
+
+    def joined(arrays: list[npt.NDArray[Any]]) -> Any:
+        key = tuple(id(a) for a in arrays)
+        if key not in made:
+            made[key] = np.concatenate(arrays)
+        return made[key]
+
+    fields = ("value", "lower", "upper", "n", "reason")
+    return {name: Values(*(joined([getattr(c[name], f) for c in chunks]) for f in fields)) for name in chunks[0]}

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,14 +109,15 @@ def read_file(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], 
     return from_bytes(raw, kind, str(path))
 
 
-def write_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes beside the target and renames: the target is either the old file or the whole new one."""
+def write_file(path: str | os.PathLike[str], content: bytes | Iterable[bytes]) -> None:
+    """Writes beside the target and renames: the target is either the old file or the whole new one. Content in pieces
+    is written as it comes."""
     target = Path(path)
     beside: str | None = None
     try:
         descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Final, NamedTuple
-
-import pyarrow as pa
+from pathlib import Path
+from typing import Any
 
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding
 from modelwatch_gpu.errors import AlertError, InputError
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
-from modelwatch_gpu.measures.evaluate import Result, segment_text
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.results import Result, Results, segment_dict
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.profile.parts import WHOLE
+from modelwatch_gpu.report import rows
+from modelwatch_gpu.report.rows import SCHEMA_VERSION
+from modelwatch_gpu.report.tables import Tables, tables_of
 
-SCHEMA_VERSION: Final = 1
+__all__ = ["SCHEMA_VERSION", "Report", "Tables", "WindowInfo", "json_schema"]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of what ``Report.to_json`` writes."""
+    text = (resources.files("modelwatch_gpu") / "report" / "report.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 @dataclass(frozen=True)
@@ -36,17 +45,13 @@ class WindowInfo:
     second: int
 
 
-class Tables(NamedTuple):
-    """The report as three tables; the columns are stated in ``docs/report.md``."""
-
-    profile: Any
-    drift: Any
-    findings: Any
-
-
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All findings of one run, worst first."""
+    """All findings of one run, worst first.
+
+    ``results``: every measure; a sequence that makes a ``Result`` when it is asked for one. ``left_out``: how many
+    findings of each severity are counted and not listed, because there are too many; the notes say so too.
+    """
 
     baseline: Baseline
     device: str
@@ -57,15 +62,22 @@ class Report:
     segments: tuple[tuple[str, ...], ...]
     rows: int
     windows: tuple[WindowInfo, ...]
-    results: tuple[Result, ...]
+    results: Results
     findings: tuple[Finding, ...]
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         """Whether there is no alert."""
         return not any(f.severity == "alert" for f in self.findings)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Findings by severity, worst first, those that are not listed included."""
+        listed = Counter(f.severity for f in self.findings)
+        return {s: listed[s] + self.left_out.get(s, 0) for s in SEVERITIES}
 
     def worst(self, count: int = 10) -> list[Finding]:
         """The findings that ask for attention, worst first, at most ``count``."""
@@ -82,73 +94,33 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values: see ``to_json``."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "library": self.library,
-            "device": self.device,
-            "isa": self.isa,
-            "baseline": {
-                "fingerprint": self.baseline.fingerprint,
-                "rows": self.baseline.rows,
-                "columns": len(self.baseline.columns),
-                "start": self._span(0),
-                "end": self._span(1),
-            },
-            "timezone": self.timezone,
-            "window": self.window,
-            "segments": [",".join(names) for names in self.segments],
-            "rows": self.rows,
-            "ok": self.ok,
-            "windows": [{"start": w.start, "end": w.end, "label": w.label, "rows": w.rows} for w in self.windows],
-            "profile": [self._profile_row(r) for r in self.results],
-            "measures": [
-                {
-                    **self._place(r),
-                    "column": r.column.name,
-                    "measure": name,
-                    "value": v.value,
-                    "lower": v.lower,
-                    "upper": v.upper,
-                    "n": v.n,
-                    **({"reason": v.reason} if v.reason else {}),
-                }
-                for r in self.results
-                for name, v in r.values.items()
-            ],
-            "findings": [self._finding_row(f) for f in self.findings],
-            "notes": list(self.notes),
-        }
+        sections = rows.sections_of(self)
+        return {key: list(value) if isinstance(value, Iterator) else value for key, value in sections.items()}
 
     def to_json(self, path: str | os.PathLike[str] | None = None, *, indent: int | None = None) -> str:
-        """The report as one JSON object (RFC 8259: no NaN, no infinity); also written to ``path`` where given."""
-        text = json.dumps(self.to_dict(), indent=indent, allow_nan=False)
-        if path is not None:
-            write_file(path, text.encode())
-        return text
+        """The report as one JSON object (RFC 8259: no NaN, no infinity); also written to ``path`` where given.
+
+        ``write_json`` does not hold the whole text.
+        """
+        if path is None:
+            return "".join(self.json_chunks(indent=indent))
+        self.write_json(path, indent=indent)
+        return Path(path).read_text(encoding="utf-8")
+
+    def write_json(self, path: str | os.PathLike[str], *, indent: int | None = None) -> None:
+        """Writes what ``to_json`` returns piece by piece; raises OutputError and leaves an old file as it was where
+        that fails."""
+        write_file(path, (chunk.encode() for chunk in self.json_chunks(indent=indent)))
+
+    def json_chunks(self, *, indent: int | None = None) -> Iterator[str]:
+        """The text of ``to_json`` in pieces."""
+        return rows.json_chunks(self, indent=indent)
 
     def to_arrow(self) -> Tables:
         """Three pyarrow tables: ``profile`` (a row per window, segment, column), ``drift`` (every measure of it against
-        the baseline, with bounds), ``findings``. Their schemas are the same for every report."""
-        drift_names = [name for name in MEASURES if name != "row_count"]
-        profile = [self._flat(self._profile_row(r)) for r in self.results]
-        drift = []
-        for r in self.results:
-            row = self._flat({**self._place(r), "column": r.column.name})
-            row["compared_with"] = "BASELINE"
-            for name in drift_names:
-                v = r.values.get(name)
-                row[name] = v.value if v else None
-                row[f"{name}_lower"] = v.lower if v else None
-                row[f"{name}_upper"] = v.upper if v else None
-            drift.append(row)
-        findings = [self._flat(self._finding_row(f)) for f in self.findings]
-        place = [(n, pa.string()) for n in ("window", "segment_key", "segment_value", "column")]
-        numbers = [(f"{n}{s}", pa.float64()) for n in drift_names for s in ("", "_lower", "_upper")]
-        return Tables(
-            pa.Table.from_pylist(profile, pa.schema([*place, *_PROFILE_FIELDS])),
-            pa.Table.from_pylist(drift, pa.schema([*place, ("compared_with", pa.string()), *numbers])),
-            pa.Table.from_pylist(findings, pa.schema([*place, *_FINDING_FIELDS])),
-        )
+        the baseline and, where asked for, the window before, with bounds), ``findings``. Their schemas are the same for
+        every report."""
+        return tables_of(self)
 
     def to_pandas(self) -> Tables:
         """The tables of ``to_arrow`` as pandas DataFrames (needs pandas)."""
@@ -170,7 +142,7 @@ class Report:
         return short_html(self)
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{sum(f.severity == s for f in self.findings)} {s}" for s in SEVERITIES)
+        counts = ", ".join(f"{count} {severity}" for severity, count in self.counts.items())
         return f"Report({self.rows:,} rows, {len(self.windows)} windows: {counts})"
 
     def iso_of(self, start: int) -> str | None:
@@ -180,100 +152,11 @@ class Report:
         in_rows = self.window is not None and isinstance(parse_window(self.window), RowWindow)
         return str(start) if in_rows else iso(start, zone_of(self.timezone))
 
-    def segment_of(self, item: Result | Finding) -> dict[str, str | None] | None:
-        """A segment as {column: value}."""
-        if item.segment is None:
-            return None
-        return {name: segment_text(value) for name, value in zip(item.by, item.segment, strict=True)}
+    def segment_of(self, found: Finding | Result) -> dict[str, str | None] | None:
+        """The segment of a finding or result as {column: value}, None for all rows of the window."""
+        return segment_dict(found.by, found.segment)
 
-    def _span(self, end: int) -> str | None:
+    def baseline_span(self, end: int) -> str | None:
+        """First (0) or last (1) timestamp of the baseline, ISO 8601; None where no column says when."""
         span = self.baseline.part.span
         return iso(span[end], zone_of(self.timezone)) if span else None
-
-    def _place(self, item: Result | Finding) -> dict[str, Any]:
-        return {"window": self.iso_of(item.start), "segment": self.segment_of(item)}
-
-    def _profile_row(self, r: Result) -> dict[str, Any]:
-        s = r.summary
-        return {
-            **self._place(r),
-            "column": r.column.name,
-            "role": r.column.role,
-            "kind": r.column.kind,
-            "rows": r.rows,
-            "count": s.count,
-            "missing": s.missing,
-            "min": s.minimum,
-            "max": s.maximum,
-            "mean": s.mean,
-            "sd": s.sd,
-        }
-
-    def _finding_row(self, f: Finding) -> dict[str, Any]:
-        return {
-            **self._place(f),
-            "column": f.column,
-            "check": f.check,
-            "severity": f.severity,
-            "value": f.value,
-            "threshold": f.threshold,
-            "reason": f.reason,
-            "raw": f.raw,
-            "lower": f.lower,
-            "upper": f.upper,
-            "noise_floor": f.noise_floor,
-            "n": f.n,
-        }
-
-    @staticmethod
-    def _flat(row: dict[str, Any]) -> dict[str, Any]:
-        segment = row.pop("segment")
-        if not segment:
-            return {**row, "segment_key": None, "segment_value": None}
-        texts = ["null" if v is None else v for v in segment.values()]
-        value = next(iter(segment.values())) if len(segment) == 1 else ",".join(texts)
-        return {**row, "segment_key": ",".join(segment), "segment_value": value}
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of what ``Report.to_json`` writes."""
-    text = (resources.files("modelwatch_gpu") / "report" / "report.schema.json").read_text(encoding="utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
-
-
-_PROFILE_FIELDS: Final = [
-    ("role", pa.string()),
-    ("kind", pa.string()),
-    *((n, pa.int64()) for n in ("rows", "count", "missing")),
-    *((n, pa.float64()) for n in ("min", "max", "mean", "sd")),
-]
-_FINDING_FIELDS: Final = [
-    ("check", pa.string()),
-    ("severity", pa.string()),
-    ("value", pa.float64()),
-    ("threshold", pa.float64()),
-    ("reason", pa.string()),
-    *((n, pa.float64()) for n in ("raw", "lower", "upper", "noise_floor")),
-    ("n", pa.int64()),
-]
-
-
-def sorted_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Worst first: severity, whole windows before segments, then how far beyond the threshold."""
-    rank = {s: i for i, s in enumerate(SEVERITIES)}
-    return tuple(
-        sorted(
-            findings,
-            key=lambda f: (
-                rank[f.severity],
-                f.segment is not None,
-                -f.excess,
-                f.start,
-                f.column,
-                f.check,
-                f.by,
-                f.segment or (),
-            ),
-        )
-    )

@@ -82,8 +82,9 @@ def changes(report: Report) -> list[Changed]:
     starts: dict[tuple[object, ...], set[int]] = {}
     for f in report.findings:
         if f.severity in ("alert", "warning"):
-            worst.setdefault((f.column, f.by, f.segment), f)
-            starts.setdefault((f.column, f.by, f.segment), set()).add(f.start)
+            of = (f.column, f.by, f.segment)
+            worst.setdefault(of, f)
+            starts.setdefault(of, set()).add(f.start)
     out = []
     for key, f in worst.items():
         since = None
@@ -116,7 +117,7 @@ class ReportTable:
             if len(found) > self.rows:
                 yield Text(f"... and {len(found) - self.rows} more; --html or --json has all of them.", style="dim")
         yield Text()
-        thin = sum(f.severity == "not_enough_data" for f in report.findings)
+        thin = report.counts["not_enough_data"]
         for line in (
             *([f"{thin:,} {'check' if thin == 1 else 'checks'} had not enough data for a verdict."] if thin else []),
             *report.notes,

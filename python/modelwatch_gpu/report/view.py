@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from typing import Any, Final
 
 import numpy as np
@@ -11,10 +10,12 @@ import numpy.typing as npt
 
 from modelwatch_gpu.checks.check import SHOWN_BESIDE
 from modelwatch_gpu.checks.finding import Finding
-from modelwatch_gpu.measures.evaluate import Result, baseline_histogram
+from modelwatch_gpu.measures.evaluate import baseline_histogram
 from modelwatch_gpu.measures.numeric import bin_labels
+from modelwatch_gpu.measures.results import BASELINE, Result
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.report.report import Report
+from modelwatch_gpu.report.rows import finding_row, head_of
 
 #: Categories a page shows one by one; the others are one bar. Beyond the first few only those that can be seen.
 SHOWN_CATEGORIES: Final = 30
@@ -33,23 +34,24 @@ _TRENDS: Final = {
 
 def view_of(report: Report, *, title: str) -> dict[str, Any]:
     """A JSON-able dict, every number finite or None."""
-    results: dict[str, dict[int, Result]] = defaultdict(dict)
-    for r in report.results:
-        if r.segment is None:
-            results[r.column.name][r.start] = r
+    results: dict[str, dict[int, Result]] = {}
+    for block in report.results.blocks:
+        if block.place.segments is None and block.compared_with == BASELINE:
+            results[block.column.name] = {r.start: r for r in map(block.result, range(len(block)))}
     verdicts: dict[tuple[str, int], Finding] = {}
     main: dict[str, str] = {}
-    for f in report.findings:
-        if f.segment is None and f.check != "present":
+    own = [f for f in report.findings if f.segment is None and f.compared_with == BASELINE]
+    for f in own:
+        if f.check != "present":
             if f.check not in _VERDICTS and main.get(f.column, f.check) != f.check:
                 continue
             if f.check in _VERDICTS or f.column not in main:
                 main[f.column] = f.check
-    for f in report.findings:
-        if f.segment is None and main.get(f.column) == f.check:
+    for f in own:
+        if main.get(f.column) == f.check:
             verdicts[(f.column, f.start)] = f
     at = {w.second: i for i, w in enumerate(report.windows)}
-    whole = report.to_dict()
+    head, shown = head_of(report), report.findings[:SHOWN_FINDINGS]
     return {
         "title": title,
         "generator": f"modelwatch-gpu {report.library}",
@@ -57,18 +59,19 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "isa": report.isa,
         "timezone": report.timezone,
         "window": report.window,
-        "baseline": whole["baseline"],
+        "baseline": head["baseline"],
         "rows": report.rows,
         "ok": report.ok,
         "notes": list(report.notes),
-        "segments": whole["segments"],
-        "windows": whole["windows"],
+        "segments": head["segments"],
+        "windows": head["windows"],
         "columns": [
-            _column_view(report, c, results[c.name], verdicts, main.get(c.name)) for c in report.baseline.columns
+            _column_view(report, c, results.get(c.name, {}), verdicts, main.get(c.name))
+            for c in report.baseline.columns
         ],
         "findings": [
             {**{name: row[name] for name in _FINDING_FIELDS}, "window": at.get(f.start)}
-            for f, row in zip(report.findings[:SHOWN_FINDINGS], whole["findings"], strict=False)
+            for f, row in zip(shown, (finding_row(report, f) for f in shown), strict=True)
         ],
     }
 
@@ -122,7 +125,7 @@ def _thresholds(report: Report) -> list[tuple[str, float | None, float | None, s
         (c.measure, c.warn, c.alert, column.name)
         for column in report.baseline.columns
         for c in report.checks
-        if c.applies_to(column)
+        if c.applies_to(column) and c.against == "baseline"
     ]
 
 

@@ -1,0 +1,197 @@
+"""All checks on all results: severities as arrays first, findings with their sentences for those that are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch_gpu.checks.check import Check
+from modelwatch_gpu.checks.finding import (
+    ALERT,
+    NOT_ENOUGH_DATA,
+    OK,
+    SEVERITIES,
+    WARNING,
+    Finding,
+    Verdicts,
+    decide,
+    finding_of,
+    presence,
+)
+from modelwatch_gpu.measures.results import BASELINE, CONSECUTIVE, Block, Results
+from modelwatch_gpu.measures.value import REASONS
+from modelwatch_gpu.profile.columns import Column
+
+#: All findings are listed while there are at most so many; beyond, those of segments that ask for nothing are counted.
+LISTED_FINDINGS: Final = 100_000
+
+_AGAINST: Final = {"baseline": BASELINE, "consecutive": CONSECUTIVE}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """``findings``: worst first. ``left_out``: severity -> how many findings of segments are only counted."""
+
+    findings: tuple[Finding, ...]
+    left_out: Mapping[str, int]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report must say about findings that are not listed."""
+        if not self.left_out:
+            return ()
+        counts = " and ".join(f"{count:,} that are {severity}" for severity, count in self.left_out.items())
+        return (
+            f"There are more than {LISTED_FINDINGS:,} findings, so of those of segments {counts} are counted here and "
+            "not listed.",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """Findings to be, of one check on one block: where they stand when sorted. ``block``: number of the block, or -1
+    for a finding that is there already. ``at``: the group, or the number of that finding. ``order``: among the groups
+    of one set, and of several."""
+
+    severity: npt.NDArray[np.uint8]
+    segment: npt.NDArray[np.bool_]
+    excess: npt.NDArray[np.float64]
+    start: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+    at: npt.NDArray[np.int64]
+    column: str
+    check: str
+    source: int
+
+
+def judge_all(
+    checks: Sequence[Check], results: Results, *, columns: Sequence[Column], windows_without_rows: Sequence[int] = ()
+) -> Judged:
+    """Every check on every result, worst first, and not enough data for windows without rows.
+
+    Args:
+        checks: What to judge.
+        results: What to judge it on.
+        columns: Of the baseline.
+        windows_without_rows: Starts of windows that are reported though no row falls into them.
+    """
+    sources: list[tuple[Block, Check | None, Verdicts]] = []
+    candidates: list[_Candidates] = []
+    places: dict[int, int] = {}
+    for block in results.blocks:
+        place = places.setdefault(id(block.place), len(places))
+        for check, verdicts, at in _verdicts(checks, block):
+            if len(at):
+                name = check.measure if check is not None else "present"
+                candidates.append(_candidates(block, name, verdicts, at, place, len(sources)))
+                sources.append((block, check, verdicts))
+    ready = _of_empty_windows(checks, columns, windows_without_rows)
+    candidates.extend(_candidate(finding, at) for at, finding in enumerate(ready))
+    rows = _sorted(candidates)
+    severity, segment = rows["severity"], rows["segment"]
+    left_out: dict[str, int] = {}
+    if len(severity) > LISTED_FINDINGS:
+        quiet = segment & (severity >= NOT_ENOUGH_DATA)
+        counts = np.bincount(severity[quiet], minlength=len(SEVERITIES))
+        left_out = {SEVERITIES[s]: int(counts[s]) for s in (OK, NOT_ENOUGH_DATA) if counts[s]}
+        rows = {name: array[~quiet] for name, array in rows.items()}
+    findings: list[Finding] = []
+    for source, at in zip(rows["source"].tolist(), rows["at"].tolist(), strict=True):
+        if source < 0:
+            findings.append(ready[at])
+            continue
+        block, check, verdicts = sources[source]
+        result = block.row(at)
+        found = presence(result) if check is None else finding_of(check, result, verdicts, at)
+        assert found is not None
+        findings.append(found)
+    return Judged(tuple(findings), left_out)
+
+
+def _verdicts(checks: Sequence[Check], block: Block) -> list[tuple[Check | None, Verdicts, npt.NDArray[np.int64]]]:
+    """(check, verdicts of all groups, groups that are judged); no check where it is about the column's presence."""
+    groups, rows, present = len(block), block.place.rows, block.present
+    found: list[tuple[Check | None, Verdicts, npt.NDArray[np.int64]]] = []
+    if block.compared_with == BASELINE:
+        missing = np.flatnonzero((present < 1.0) & (rows > 0))
+        severity = np.where(present == 0, ALERT, WARNING).astype(np.uint8)
+        found.append((None, Verdicts(severity, present, np.ones(groups), np.zeros(groups, dtype=bool)), missing))
+    there = np.flatnonzero((present > 0) | (rows == 0))
+    for check in checks:
+        if check.applies_to(block.column) and _AGAINST[check.against] == block.compared_with:
+            verdicts = decide(check, block.values.get(check.measure), block.effects.get(check.measure), groups)
+            found.append((check, verdicts, there))
+    return found
+
+
+def _candidates(
+    block: Block, check: str, verdicts: Verdicts, at: npt.NDArray[np.int64], place: int, source: int
+) -> _Candidates:
+    return _Candidates(
+        severity=verdicts.severity[at],
+        segment=np.full(len(at), block.place.segments is not None),
+        excess=verdicts.excess[at],
+        start=block.place.starts[at],
+        order=(place << 40) + at,
+        at=at,
+        column=block.column.name,
+        check=check,
+        source=source,
+    )
+
+
+def _candidate(finding: Finding, at: int) -> _Candidates:
+    return _Candidates(
+        severity=np.array([SEVERITIES.index(finding.severity)], dtype=np.uint8),
+        segment=np.array([finding.segment is not None]),
+        excess=np.array([finding.excess]),
+        start=np.array([finding.start], dtype=np.int64),
+        order=np.zeros(1, dtype=np.int64),
+        at=np.array([at], dtype=np.int64),
+        column=finding.column,
+        check=finding.check,
+        source=-1,
+    )
+
+
+def _sorted(candidates: Sequence[_Candidates]) -> dict[str, npt.NDArray[Any]]:
+    """Worst first: severity, whole windows before segments, how far beyond the threshold, then by place and name."""
+    columns = {name: i for i, name in enumerate(sorted({c.column for c in candidates}))}
+    checks = {name: i for i, name in enumerate(sorted({c.check for c in candidates}))}
+    sizes = [len(c.at) for c in candidates]
+    kinds = {"severity": np.uint8, "segment": np.bool_, "excess": np.float64}
+    rows: dict[str, npt.NDArray[Any]] = {
+        name: np.concatenate([np.empty(0, dtype=kinds.get(name, np.int64)), *(getattr(c, name) for c in candidates)])
+        for name in ("severity", "segment", "excess", "start", "order", "at")
+    }
+    rows["source"] = np.repeat(np.array([c.source for c in candidates], dtype=np.int64), sizes)
+    column = np.repeat(np.array([columns[c.column] for c in candidates], dtype=np.int64), sizes)
+    check = np.repeat(np.array([checks[c.check] for c in candidates], dtype=np.int64), sizes)
+    by = (rows["source"], rows["order"], check, column, rows["start"], -rows["excess"])
+    order = np.lexsort((*by, rows["segment"], rows["severity"]))
+    return {name: array[order] for name, array in rows.items()}
+
+
+def _of_empty_windows(checks: Sequence[Check], columns: Sequence[Column], starts: Sequence[int]) -> list[Finding]:
+    """Findings of windows that have no rows at all: not enough data, for every check."""
+    return [
+        Finding(
+            start=start,
+            segment=None,
+            column=column.name,
+            check=check.measure,
+            severity="not_enough_data",
+            value=None,
+            threshold=check.first_threshold,
+            reason=REASONS["empty"],
+            compared_with=_AGAINST[check.against],
+        )
+        for start in starts
+        for column in columns
+        for check in checks
+        if check.applies_to(column)
+    ]

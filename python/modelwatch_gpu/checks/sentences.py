@@ -1,0 +1,135 @@
+"""The reason of a finding in a sentence: what moved, and the number against its threshold."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from modelwatch_gpu.checks.check import Check
+from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.results import CONSECUTIVE, Result
+
+#: Short for a sentence; the others go by their title.
+_SHORT_NAMES: Final = {
+    "ks": "KS distance",
+    "psi": "PSI",
+    "js_distance": "JS distance",
+    "js_divergence": "JS divergence",
+    "wasserstein_sd": "Wasserstein-1 distance in baseline sd",
+}
+#: Names of measures whose unit is the other side's, where that is the window before.
+_EARLIER_NAMES: Final = {
+    "wasserstein_sd": "Wasserstein-1 distance in sd of the window before",
+    "mean_shift": "Shift of the mean in sd of the window before",
+    "sd_ratio": "Standard deviation over that of the window before",
+}
+#: What follows the percentage of a measure that is a share of rows or of values.
+_SHARE_SENTENCES: Final = {
+    "missing": "of rows are missing",
+    "missing_change": "",
+    "unseen": "of values are not in {other}",
+    "nan": "of rows are NaN",
+    "out_of_range": "of values are outside the range of {other}",
+}
+
+
+def measure_name(measure: str, compared_with: str) -> str:
+    """A measure as a sentence names it."""
+    name = _SHORT_NAMES.get(measure, MEASURES[measure].title)
+    if compared_with != CONSECUTIVE:
+        return name
+    return _EARLIER_NAMES.get(measure, f"{name} to the window before")
+
+
+def sentence(check: Check, judged: float, severity: str, threshold: float | None, result: Result) -> str:
+    """Why: what moved, and the number against the threshold."""
+    assert threshold is not None
+    if check.measure in _SHARE_SENTENCES:
+        return _share_sentence(check, judged, severity, threshold, result)
+    name = measure_name(check.measure, result.compared_with)
+    text, limit = _against(judged, threshold), f"{threshold:g}"
+    measured = result.values[check.measure].value
+    effect = result.effects.get(check.measure)
+    if effect is not None and measured is not None and f"{measured:.2g}" != f"{effect.value:.2g}":
+        text = f"{text} beyond chance ({measured:.3g} as measured)"
+    moved = _movement(result)
+    if severity == "ok":
+        kind = "warning" if check.warn is not None else "alert"
+        return f"{name} {text} is within the {kind} threshold {limit}" + (f"; {moved}." if moved else ".")
+    number = f"{name} {text}, {severity} above {limit}."
+    return f"{moved[0].upper()}{moved[1:]}; {number}" if moved else number
+
+
+def _share_sentence(check: Check, judged: float, severity: str, threshold: float, result: Result) -> str:
+    """A share of rows: in percent, its change in points."""
+    if severity == "ok":
+        verdict = f"no {'warning' if check.warn is not None else 'alert'} up to"
+    else:
+        verdict = f"{severity} above"
+    if check.measure != "missing_change":
+        share = _percent(judged) if judged else "0%"
+        if severity != "ok" and judged:
+            share = f"{_against(100 * judged, 100 * threshold)}%"
+        what = _SHARE_SENTENCES[check.measure].format(other=_other(result))
+        return f"{share} {what}; {verdict} {100 * threshold:g}%."
+    limit = f"{verdict} {100 * threshold:+g} points"
+    now = result.values["missing"].value
+    if now is None:
+        return f"The share of missing values changed by {100 * judged:+.1f} points; {limit}."
+    if judged == 0:
+        return f"{_percent(now) + ' of' if now else 'No'} values are missing, as in {_other(result)}; {limit}."
+    return (
+        f"Missing values went from {_percent(now - judged)} to {_percent(now)} of rows ({100 * judged:+.1f}); {limit}."
+    )
+
+
+def _movement(result: Result) -> str:
+    """What a person would see in the data: the mean, the spread, or the category that changed most."""
+    shift = result.shift
+    if shift is None:
+        return ""
+    if shift.share:
+        change = f"{_percent(shift.before)} to {_percent(shift.after)} of rows"
+        total = result.values["tv"].value if "tv" in result.values else None
+        # Total variation is half the sum of all changes: below half of it, one value does not tell the story.
+        if total is not None and abs(shift.after - shift.before) < total / 2:
+            return f"many values changed a little, most of all {shift.what} ({change})"
+        return f"{shift.what} went from {change}"
+    before, after = _pair(shift.before, shift.after)
+    moved, spread = (result.values[m].value if m in result.values else None for m in ("mean_shift", "sd_ratio"))
+    if moved is not None and spread is not None and abs(moved) < 0.1 and abs(math.log(max(spread, 1e-9))) > 0.1:
+        whose = "that of the window before" if result.compared_with == CONSECUTIVE else "the baseline's"
+        return f"the mean stayed near {after}, the standard deviation is {spread:.3g} times {whose}"
+    by = f" ({moved:+.2f} sd)" if moved is not None else ""
+    return f"the mean stayed at {after}" if before == after else f"the mean went from {before} to {after}{by}"
+
+
+def _other(result: Result) -> str:
+    return "the window before" if result.compared_with == CONSECUTIVE else "the baseline"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}%" if 0 < abs(share) < 0.001 else f"{100 * share:.1f}%"
+
+
+def _against(value: float, threshold: float) -> str:
+    """A number with as many digits as it takes to tell it from its threshold."""
+    for digits in range(3, 16):
+        distance = 0.0995 <= abs(value) < 1.0005
+        text = f"{value:.{digits}f}" if distance else f"{value:.{digits}g}"
+        if value == threshold or float(text) != threshold:
+            break
+    return text
+
+
+def _pair(before: float, after: float) -> tuple[str, str]:
+    """Two numbers with as many decimals as it takes to tell one from the other."""
+    size = max(abs(before), abs(after))
+    if not 1e-4 <= size < 1e15:
+        return f"{before:.3g}", f"{after:.3g}"
+    first = max(0, 2 - math.floor(math.log10(size)))
+    for decimals in range(first, first + 4):
+        texts = f"{before:,.{decimals}f}", f"{after:,.{decimals}f}"
+        if texts[0] != texts[1]:
+            break
+    return texts

@@ -1,0 +1,170 @@
+"""Cell counts of many groups on one grid, and sums over the cells of each group.
+
+A *cell array* has 2M+1 counts for M knots: even cells are gaps, odd cells are knots (DESIGN 3.1). Most are zero, so
+groups are kept as their occupied cells in order, one group after the other. What a measure does with them costs as much
+as there are occupied cells, and never depends on which other groups are there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+#: Cells (groups x cells of the grid) that are worked on at a time: what bounds the memory of an evaluation.
+CHUNK_CELLS: Final = 1 << 20
+
+
+def chunks_of(groups: int, cells: int) -> list[tuple[int, int]]:
+    """Ranges of groups of at most ``CHUNK_CELLS`` cells each, at least one group."""
+    step = max(1, CHUNK_CELLS // max(1, cells))
+    return [(begin, min(groups, begin + step)) for begin in range(0, groups, step)]
+
+
+def sum_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
+    """(groups,) sums of ``values[begin[g]:begin[g + 1]]``; floats are added pairwise. 0 for an empty group."""
+    out = np.zeros(len(begin) - 1, dtype=values.dtype)
+    filled = begin[:-1] < begin[1:]
+    if len(values):
+        out[filled] = np.add.reduceat(values, begin[:-1][filled])
+    return out
+
+
+def max_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
+    """(groups,) maxima of ``values[begin[g]:begin[g + 1]]``, none below 0."""
+    out = np.zeros(len(begin) - 1, dtype=values.dtype)
+    filled = begin[:-1] < begin[1:]
+    if len(values):
+        out[filled] = np.maximum(np.maximum.reduceat(values, begin[:-1][filled]), 0)
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Occupied cells of groups. ``begin``: (groups + 1,) where each group's entries begin. ``cell``, ``count``:
+    (entries,) int64, cells increasing within a group. ``cells``: of the grid, 2M+1.
+
+    ``offset``: (entries,) uint64, for gaps the sum of offsets of their rows in units of 2^-32; None where the sums were
+    not kept.
+    """
+
+    begin: Ints
+    cell: Ints
+    count: Ints
+    cells: int
+    offset: Counts | None = None
+
+    @classmethod
+    def dense(cls, counts: npt.NDArray[Any], gap_sums: npt.NDArray[Any] | None = None) -> Cells:
+        """From (2M+1,) or (groups, 2M+1) counts, and (M+1,) or (groups, M+1) sums of offsets."""
+        counts = np.atleast_2d(counts)
+        group, cell = np.nonzero(counts)
+        begin = np.searchsorted(group, np.arange(len(counts) + 1)).astype(np.int64)
+        offset = None
+        if gap_sums is not None:
+            gaps = np.atleast_2d(gap_sums)
+            offset = np.where(cell % 2 == 0, gaps[group, cell // 2], 0).astype(np.uint64)
+        return cls(begin, cell.astype(np.int64), counts[group, cell].astype(np.int64), counts.shape[1], offset)
+
+    @property
+    def counts(self) -> Ints:
+        """(groups, 2M+1) all counts."""
+        dense = np.zeros((self.groups, self.cells), dtype=np.int64)
+        dense[self.group, self.cell] = self.count
+        return dense
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return len(self.begin) - 1
+
+    @cached_property
+    def group(self) -> Ints:
+        """(entries,) the group of each entry."""
+        return np.repeat(np.arange(self.groups), np.diff(self.begin))
+
+    @cached_property
+    def upto(self) -> Ints:
+        """(entries,) rows of the group up to the end of each entry's cell."""
+        total: Ints = np.cumsum(self.count)
+        before: Ints = np.concatenate([[0], total])[self.begin[:-1]]
+        return total - before[self.group]
+
+    @cached_property
+    def total(self) -> Ints:
+        """(groups,) rows."""
+        return sum_by_group(self.count, self.begin)
+
+    @cached_property
+    def key(self) -> Ints:
+        """(entries,) group and cell in one increasing number."""
+        return self.group * self.cells + self.cell
+
+    @cached_property
+    def _lookup(self) -> tuple[Ints, Ints]:
+        """(2M+1,) counts and rows up to the end of every cell, of a single group."""
+        counts = np.zeros(self.cells, dtype=np.int64)
+        counts[self.cell] = self.count
+        return counts, np.cumsum(counts)
+
+    @cached_property
+    def ties(self) -> tuple[Floats, Floats]:
+        """(groups,) SUM of (own mid-rank - own rank)^2: of rows on knots, and where those of a gap are tied too."""
+        count = self.count.astype(np.float64)
+        ties = (count**3 - count) / 12
+        on_knots = self.sum(np.where(self.cell % 2 == 1, ties, 0.0))
+        return on_knots, on_knots + self.sum(np.where(self.cell % 2 == 0, ties, 0.0))
+
+    def at(self, group: Ints, cell: Ints) -> tuple[Ints, Ints]:
+        """(rows in a cell, rows up to its end) for pairs of group and cell; a single group answers for all."""
+        if self.groups == 1:
+            counts, upto = self._lookup
+            return counts[cell], upto[cell]
+        found = np.searchsorted(self.key, group * self.cells + cell, side="right") - 1
+        there = (found >= 0) & (self.begin[group] <= found)
+        found = np.where(there, found, 0)
+        if not len(self.cell):
+            return np.zeros(len(cell), dtype=np.int64), np.zeros(len(cell), dtype=np.int64)
+        here = there & (self.cell[found] == cell)
+        return np.where(here, self.count[found], 0), np.where(there, self.upto[found], 0)
+
+    def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """(groups,) sums of a number for each entry."""
+        return sum_by_group(values, self.begin)
+
+    def first(self) -> Ints:
+        """(groups,) the first occupied cell; the number of cells where there is none."""
+        out = np.full(self.groups, self.cells, dtype=np.int64)
+        filled = self.begin[:-1] < self.begin[1:]
+        out[filled] = self.cell[self.begin[:-1][filled]]
+        return out
+
+    def last(self) -> Ints:
+        """(groups,) the last occupied cell; -1 where there is none."""
+        out = np.full(self.groups, -1, dtype=np.int64)
+        filled = self.begin[:-1] < self.begin[1:]
+        out[filled] = self.cell[self.begin[1:][filled] - 1]
+        return out
+
+    def take(self, begin: int, end: int) -> Cells:
+        """The groups from ``begin`` to ``end``, not included."""
+        a, b = int(self.begin[begin]), int(self.begin[end])
+        offset = None if self.offset is None else self.offset[a:b]
+        return Cells(self.begin[begin : end + 1] - a, self.cell[a:b], self.count[a:b], self.cells, offset)
+
+    def binned(self, edges: Ints) -> Ints:
+        """(groups, edges + 1) rows of bins that end with the cells ``edges``, these included."""
+        bins = len(edges) + 1
+        flat = self.group * bins + np.searchsorted(edges, self.cell, side="left")
+        out = np.zeros(self.groups * bins, dtype=np.int64)
+        if len(flat):
+            starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+            out[flat[starts]] = np.add.reduceat(self.count, starts)
+        return out.reshape(self.groups, bins)

@@ -1,0 +1,399 @@
+"""Wasserstein-1 distance, the integral of |F - G|, from cells, sums of offsets, and what is known beyond the knots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch_gpu import keys
+from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints, sum_by_group
+from modelwatch_gpu.measures.tails import Tail, chord_of, tail_bounds, tail_of
+from modelwatch_gpu.measures.value import Bools, Value, Values
+
+#: Below this product of sample sizes, differences of cumulative counts are exact in int64.
+_INT64_SAFE: Final = 1 << 61
+#: Cells of groups that are integrated at a time: what stays in a processor's cache.
+_AT_A_TIME: Final = 1 << 16
+
+
+@dataclass(frozen=True)
+class RankedSample:
+    """One sample on a grid, for Wasserstein-1.
+
+    ``cells``: (2M+1,) counts. ``gap_sums``: (M+1,) sums of offsets in units of 2^-32, or None where they were not
+    kept. ``below``, ``above``: exact sums of the finite values beyond the finite knots. ``low``, ``high``: smallest
+    and largest finite value, or None.
+    """
+
+    cells: Counts
+    gap_sums: Counts | None
+    below: Fraction = Fraction(0)
+    above: Fraction = Fraction(0)
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Transported:
+    """Groups on one grid, for Wasserstein-1: their cells, and the tails below and above the finite knots."""
+
+    cells: Cells
+    below: Tail
+    above: Tail
+
+    def take(self, begin: int, end: int) -> Transported:
+        """The groups from ``begin`` to ``end``, not included."""
+        tails = [Tail(t.least[begin:end], t.most[begin:end], t.reach[begin:end]) for t in (self.below, self.above)]
+        return Transported(self.cells.take(begin, end), *tails)
+
+
+def finite_span(knots: npt.NDArray[Any]) -> tuple[int, int]:
+    """First and one past the last of the finite knots: a float grid begins with -inf and ends with +inf."""
+    return (1, len(knots) - 1) if knots.dtype.kind == "f" else (0, len(knots))
+
+
+def wasserstein(baseline: RankedSample, current: RankedSample, knots: npt.NDArray[Any]) -> Value:
+    """Wasserstein-1 distance, the integral of |F - G|, in the column's units, with certified bounds.
+
+    Args:
+        baseline, current: Both samples on one grid.
+        knots: (M,) values of the knots, in the column's dtype; a float grid begins with -inf and ends with +inf.
+
+    In a gap of width w between knots, F - G has a known mean (from the sums of offsets) and stays between known ends:
+    its absolute value integrates to at least |mean| w, and by convexity to at most the chord over these ends.
+    Offsets are rounded to 2^-32 of their gap; the bounds include that. ``value`` is the middle of the bounds.
+    """
+    return wasserstein_of(_transported(baseline, knots), _transported(current, knots), knots)[0]
+
+
+def _transported(sample: RankedSample, knots: npt.NDArray[Any]) -> Transported:
+    first, last = finite_span(knots)
+    tails = []
+    for total, extreme, below in ((sample.below, sample.low, True), (sample.above, sample.high, False)):
+        rows = sample.cells[[2 * first if below else 2 * last]].astype(np.int64) * (last > first)
+        edge = Fraction(knots[first if below else last - 1].item()) if last > first else Fraction(0)
+        reach = 0.0 if not rows[0] else np.inf
+        if rows[0] and extreme is not None and np.isfinite(extreme):
+            reach = float(abs(Fraction(extreme) - edge))
+        sums = {0: total} if sample.gap_sums is not None else None
+        tails.append(tail_of(rows, np.array([reach]), sums, edge, below=below))
+    return Transported(Cells.dense(sample.cells, sample.gap_sums), tails[0], tails[1])
+
+
+def wasserstein_of(baseline: Transported, current: Transported, knots: npt.NDArray[Any]) -> Values:
+    """``wasserstein`` of every group: against one baseline, or group against group."""
+    groups = current.cells.groups
+    first, last = finite_span(knots)
+    nothing = np.zeros(groups)
+    if last <= first:
+        return Values.absent("baseline_all_missing", current.cells.total)
+    lower, upper = nothing, nothing
+    for f, g in ((baseline.below, current.below), (baseline.above, current.above)):
+        at = 2 * first if f is baseline.below else 2 * last
+        tail = tail_bounds(f, g, baseline.cells, current.cells, at)
+        lower, upper = lower + tail[0], upper + tail[1]
+    if last - first > 1:
+        inner = _inner_bounds(baseline.cells, current.cells, knots)
+        lower, upper = lower + inner[0], upper + inner[1]
+    # Every term is right to a few 2^-53 of itself and none is negative.
+    found = Values.between(np.maximum(0.0, lower * (1 - 2.0**-45)), upper * (1 + 2.0**-45), current.cells.total)
+    if knots.dtype.kind == "f":
+        outside = [
+            np.broadcast_to(c.sum(np.where((c.cell < 2) | (c.cell >= c.cells - 2), c.count, 0)) > 0, groups)
+            for c in (baseline.cells, current.cells)
+        ]
+        found = found.replaced(outside[0] | outside[1], "infinite")
+    return without_rows(found, baseline.cells, current.cells)
+
+
+def without_rows(values: Values, baseline: Cells, current: Cells) -> Values:
+    """Reasons instead of numbers where one of both sides has no rows."""
+    values = values.replaced(current.total == 0, "all_missing")
+    return values.replaced(np.broadcast_to(baseline.total == 0, len(values)), "baseline_all_missing")
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """Where the cells of a grid stand, between its finite knots ``first`` to ``last - 1``. ``position``: of every knot,
+    as float64, or as ordered uint64 keys of whole numbers, whose differences are exact."""
+
+    first: int
+    last: int
+    position: npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, knots: npt.NDArray[Any]) -> _Axis:
+        """The axis of a grid's knots."""
+        position = knots.astype(np.float64) if knots.dtype.kind == "f" else keys.keys_of(knots, str(knots.dtype))
+        return cls(*finite_span(knots), position)
+
+    @property
+    def ends(self) -> Ints:
+        """The cells of the first and the last finite knot."""
+        return np.unique([2 * self.first + 1, 2 * self.last - 1])
+
+    def inner(self, cell: Ints) -> Bools:
+        """Which cells are finite knots, or gaps between two."""
+        return (cell > 2 * self.first) & (cell < 2 * self.last)
+
+    def span(self, cell: Ints) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Where inner cells begin and end: a knot is where it is, gap g lies between the knots g - 1 and g."""
+        low, high = (cell - 1) // 2, cell // 2
+        return self.position[low.clip(self.first, self.last - 1)], self.position[high.clip(self.first, self.last - 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Gaps:
+    """Gaps with rows, one group after the other: (entries,) each. ``start``: F - G where the gap begins. ``b``, ``c``:
+    rows of either side, with their sums of offsets where these were kept."""
+
+    group: Ints
+    width: Floats
+    start: Floats
+    b: Ints
+    c: Ints
+    b_offset: Counts | None
+    c_offset: Counts | None
+
+
+#: What is known between the finite knots: the integral where F - G stands still, (groups,), and gaps with rows.
+_Inner = tuple[Floats, list[_Gaps]]
+
+
+def _difference(b: Ints, c: Ints, n: Ints, m: Ints) -> Floats:
+    """F - G from cumulative counts, b of n and c of m. Where n m < 2^61 only the division rounds."""
+    product = n.astype(np.float64) * m
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        out: Floats = (b * m - c * n) / product
+        wide = product >= _INT64_SAFE
+        return np.where(wide, b / n - c / m, out) if wide.any() else out
+
+
+def _inner_bounds(baseline: Cells, current: Cells, knots: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """Bounds of the integral between the first and the last finite knot.
+
+    After an occupied cell of either side F - G stands still until the next one; what it does inside a gap with rows is
+    bounded.
+    """
+    axis, groups = _Axis.of(knots), current.groups
+    n = np.broadcast_to(baseline.total, groups)
+    with np.errstate(over="ignore"):
+        if np.isinf(np.diff(axis.position[axis.first : axis.last])).any():
+            return np.full(groups, np.inf), np.full(groups, np.inf)
+    if baseline.groups > 1:
+        return _bounded(_against_each(baseline, current, axis), n, current.total)
+    one = _One.of(baseline, axis)
+    step = max(1, _AT_A_TIME // len(one.cell))
+    parts = [(g, min(groups, g + step)) for g in range(0, groups, step)]
+    bounds = [
+        _bounded(one.against(current.take(*part)), n[slice(*part)], current.total[slice(*part)]) for part in parts
+    ]
+    lower, upper = (np.concatenate([np.empty(0), *(bound[i] for bound in bounds)]) for i in (0, 1))
+    return lower, upper
+
+
+def _bounded(inner: _Inner, n: Ints, m: Ints) -> tuple[Floats, Floats]:
+    still, every = inner
+    lower = upper = still
+    for gaps in every:
+        least, most = _gap_bounds(gaps, n, m)
+        begin = np.searchsorted(gaps.group, np.arange(len(still) + 1))
+        lower = lower + sum_by_group(gaps.width * least, begin)
+        upper = upper + sum_by_group(gaps.width * most, begin)
+    return lower, upper
+
+
+@dataclass(frozen=True, eq=False)
+class _One:
+    """A baseline that many groups are compared with: its occupied cells and both ends, (cells,) each. ``upto``: rows up
+    to the end of a cell. ``stretch``: from there to the next cell, 0 for the last inner one and beyond."""
+
+    axis: _Axis
+    n: Ints
+    cell: Ints
+    b: Ints
+    b_offset: Counts | None
+    upto: Ints
+    starts: npt.NDArray[Any]
+    ends: npt.NDArray[Any]
+    stretch: Floats
+    gaps: Ints
+
+    @classmethod
+    def of(cls, baseline: Cells, axis: _Axis) -> _One:
+        """From a single group."""
+        cell, at, _ = _union(baseline.cell, axis.ends)
+        b, offset = _placed(len(cell), at, baseline.count, baseline.offset)
+        starts, ends = axis.span(cell)
+        inner = axis.inner(cell)
+        stretch = np.where(inner & (cell < axis.ends[-1]), np.append(starts[1:], starts[-1:]) - ends, 0)
+        gaps = np.flatnonzero(inner & (cell % 2 == 0))
+        return cls(axis, baseline.total, cell, b, offset, np.cumsum(b), starts, ends, stretch.astype(np.float64), gaps)
+
+    def against(self, current: Cells) -> _Inner:
+        """Cells that the baseline does not occupy cut its stretches; the other stretches stay as they are."""
+        groups, size, n, m = current.groups, len(self.cell), self.n, current.total
+        at = np.searchsorted(self.cell, current.cell)
+        counts = np.zeros((groups, size + 1), dtype=np.int64)
+        np.add.at(counts, (current.group, at), current.count)
+        upto = np.cumsum(counts, axis=1, out=counts)[:, :size]
+        difference = _difference(self.upto, upto, n, m[:, None])
+        hit = self.cell[at.clip(max=size - 1)] == current.cell
+        still = np.abs(difference) * self.stretch
+
+        new = np.flatnonzero(~hit & self.axis.inner(current.cell))
+        group, before = current.group[new], at[new] - 1
+        after = _difference(self.upto[before], current.upto[new], n, m[group])
+        starts, ends = self.axis.span(current.cell[new])
+        again = np.zeros(len(new) + 1, dtype=bool)  # in the same stretch as the one before
+        again[1:-1] = (group[1:] == group[:-1]) & (before[1:] == before[:-1])
+        following = np.where(again[1:], np.append(starts[1:], starts[:1])[: len(new)], self.starts[at[new]])
+        pieces = np.abs(after) * (following - ends).astype(np.float64)
+        leading = ~again[:-1]
+        cut = group[leading], before[leading]
+        pieces[leading] += np.abs(difference[cut]) * (starts[leading] - self.ends[cut[1]]).astype(np.float64)
+        still[cut] = 0.0
+        total = still.sum(axis=1) + sum_by_group(pieces, np.searchsorted(group, np.arange(groups + 1)))
+        return total, [self._own_gaps(current, upto, at, hit), self._new_gaps(current, new, before)]
+
+    def _own_gaps(self, current: Cells, upto: Ints, at: Ints, hit: Bools) -> _Gaps:
+        """Gaps with rows of the baseline, in every group."""
+        groups, size = current.groups, len(self.gaps)
+        place = np.full(len(self.cell) + 1, -1)
+        place[self.gaps] = np.arange(size)
+        here = np.flatnonzero(hit & (place[at] >= 0))
+        where = (current.group[here], place[at[here]])
+        c = np.zeros((groups, size), dtype=np.int64)
+        c[where] = current.count[here]
+        c_offset = None
+        if current.offset is not None:
+            c_offset = np.zeros((groups, size), dtype=np.uint64)
+            c_offset[where] = current.offset[here]
+        b = self.b[self.gaps]
+        start = _difference(self.upto[self.gaps] - b, upto[:, self.gaps] - c, self.n, current.total[:, None])
+        width = (self.ends[self.gaps] - self.starts[self.gaps]).astype(np.float64)
+        return _Gaps(
+            group=np.repeat(np.arange(groups), size),
+            width=np.tile(width, groups),
+            start=start.ravel(),
+            b=np.tile(b, groups),
+            c=c.ravel(),
+            b_offset=None if self.b_offset is None else np.tile(self.b_offset[self.gaps], groups),
+            c_offset=None if c_offset is None else c_offset.ravel(),
+        )
+
+    def _new_gaps(self, current: Cells, new: Ints, before: Ints) -> _Gaps:
+        """Gaps with rows of the current groups only."""
+        kept = current.cell[new] % 2 == 0
+        new, before = new[kept], before[kept]
+        c, group = current.count[new], current.group[new]
+        starts, ends = self.axis.span(current.cell[new])
+        return _Gaps(
+            group=group,
+            width=(ends - starts).astype(np.float64),
+            start=_difference(self.upto[before], current.upto[new] - c, self.n, current.total[group]),
+            b=np.zeros(len(new), dtype=np.int64),
+            c=c,
+            b_offset=None if self.b_offset is None else np.zeros(len(new), dtype=np.uint64),
+            c_offset=None if current.offset is None else current.offset[new],
+        )
+
+
+def _against_each(baseline: Cells, current: Cells, axis: _Axis) -> _Inner:
+    """Group against group: the occupied cells of both sides in one line, and both ends."""
+    groups, size = current.groups, current.cells
+    ends = (np.arange(groups)[:, None] * size + axis.ends).ravel()
+    ours, at, _ = _union(current.key, ends)
+    c, c_offset = _placed(len(ours), at, current.count, current.offset)
+    key, b_at, c_at = _union(baseline.key, ours)
+    b, b_offset = _placed(len(key), b_at, baseline.count, baseline.offset)
+    c, c_offset = _placed(len(key), c_at, c, c_offset)
+    begin = np.searchsorted(key, np.arange(groups + 1) * size)
+    group = np.repeat(np.arange(groups), np.diff(begin))
+    cell = key - group * size
+    n, m = baseline.total[group], current.total[group]
+    upto_b, upto_c = (_running(x, begin, group) for x in (b, c))
+    starts, stops = axis.span(cell)
+    inner = axis.inner(cell)
+    stretch = np.where(inner & (cell < axis.ends[-1]), np.append(starts[1:], starts[-1:]) - stops, 0)
+    still = np.abs(_difference(upto_b, upto_c, n, m)) * stretch.astype(np.float64)
+    gaps = np.flatnonzero(inner & (cell % 2 == 0))
+    found = _Gaps(
+        group=group[gaps],
+        width=(stops[gaps] - starts[gaps]).astype(np.float64),
+        start=_difference((upto_b - b)[gaps], (upto_c - c)[gaps], n[gaps], m[gaps]),
+        b=b[gaps],
+        c=c[gaps],
+        b_offset=None if b_offset is None else b_offset[gaps],
+        c_offset=None if c_offset is None else c_offset[gaps],
+    )
+    return sum_by_group(np.where(stretch > 0, still, 0.0), begin), [found]
+
+
+def _running(values: Ints, begin: Ints, group: Ints) -> Ints:
+    """Sums up to each entry within its group."""
+    total = np.concatenate([[0], np.cumsum(values)])
+    before: Ints = total[begin[:-1]]
+    return total[1:] - before[group]
+
+
+def _union(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
+    """Both of two strictly increasing arrays as one, and where the entries of either stand in it."""
+    at = np.searchsorted(a, b)
+    new = np.ones(len(b), dtype=bool)
+    inside = at < len(a)
+    new[inside] = a[at[inside]] != b[inside]
+    b_at = at + np.cumsum(new) - new
+    old = np.ones(len(a) + int(new.sum()), dtype=bool)
+    old[b_at[new]] = False
+    both = np.empty(len(old), dtype=np.int64)
+    both[old] = a
+    both[b_at] = b
+    return both, np.flatnonzero(old), b_at
+
+
+def _placed(size: int, at: Ints, count: Ints, offset: Counts | None) -> tuple[Ints, Counts | None]:
+    """Counts and sums of offsets at their places, 0 elsewhere."""
+    if len(at) == size:
+        return count, offset
+    counts = np.zeros(size, dtype=np.int64)
+    counts[at] = count
+    if offset is None:
+        return counts, None
+    offsets = np.zeros(size, dtype=np.uint64)
+    offsets[at] = offset
+    return counts, offsets
+
+
+def _gap_bounds(gaps: _Gaps, n: Ints, m: Ints) -> tuple[Floats, Floats]:
+    """Bounds of the mean of |F - G| over gaps that hold rows, per unit of width."""
+    held: list[Floats] = []
+    mean_low = mean_high = gaps.start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for count, sums, total, sign in ((gaps.b, gaps.b_offset, n, 1), (gaps.c, gaps.c_offset, m, -1)):
+            rows = total.astype(np.float64)[gaps.group]
+            share = count / rows
+            held.append(share)
+            if sums is None:
+                low, high = np.zeros(len(share)), share
+            else:
+                # Below 2^32 rows a sum of fractions of 2^32 cannot have wrapped; above, it says nothing.
+                trusted = count < 1 << 32
+                offset = sums.astype(np.float64) * 2.0**-32 / rows
+                slack = share * 2.0**-32
+                low = np.where(trusted, share - offset - slack, 0.0)
+                high = np.where(trusted, share - offset + slack, share)
+            if sign > 0:
+                mean_low, mean_high = mean_low + low, mean_high + high
+            else:
+                mean_low, mean_high = mean_low - high, mean_high - low
+    least, most = gaps.start - held[1], gaps.start + held[0]  # where F - G can be inside the gap
+    lower = np.maximum(0.0, np.maximum(mean_low, -mean_high))
+    outside = np.maximum(np.abs(mean_low), np.abs(mean_high))
+    chord = np.maximum(chord_of(mean_low, least, most), chord_of(mean_high, least, most))
+    upper = np.where((least < 0) & (most > 0), chord, outside)
+    return lower, np.maximum(lower, upper)
