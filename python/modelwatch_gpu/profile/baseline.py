@@ -55,7 +55,7 @@ class Baseline:
         """Fits a baseline on a reference log.
 
         Args:
-            log: A path, glob, list of paths, table, batch, reader, dataset or DataFrame.
+            log: A path, glob, address, list of these, Query, table, batch, reader, dataset or DataFrame.
             roles: What the columns are; columns without one are recognised by name, and the notes say so.
             timezone: IANA name; days (blocks) begin at its midnight. Default: the timestamps' own zone, else UTC.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
