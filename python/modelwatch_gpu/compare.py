@@ -46,7 +46,7 @@ def compare(
 
     Args:
         baseline: A Baseline, a path to one (``.mwb``), or a reference log to fit one on.
-        log: A path, glob, list of paths, table, batch, reader, dataset, DataFrame, or a Profile counted before.
+        log: A path, glob, address, list, Query, table, reader, dataset, DataFrame ..., or a Profile counted before.
         window: Calendar windows such as "1d", "1w", "1mo", or so many rows such as "50000rows"; None: the whole log is
             one.
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.

@@ -300,11 +300,11 @@ def test_files_that_are_not_what_their_name_says_are_refused_by_name(
     flipped = bytearray(baseline.read_bytes())
     flipped[len(flipped) // 2] ^= 1
     (here / "flipped.mwb").write_bytes(bytes(flipped))
-    (here / "log.csv").write_text("a,b\n1,2,3\n")
+    (here / "log.csv").write_text("a,b\n1,2\n3\n")
     is_one_line(call("compare", baseline, "nowhere.parquet"), "nowhere.parquet does not exist")
     is_one_line(call("compare", baseline, "no*.parquet"), "No file matches the pattern 'no*.parquet'")
     is_one_line(call("compare", baseline, "text.parquet"), "text.parquet")
-    is_one_line(call("compare", baseline, "log.csv"), "log.csv")
+    is_one_line(call("compare", baseline, "log.csv"), "log.csv, row 3, has 1 cells where the header has 2")
     is_one_line(call("compare", "nowhere.mwb", flights.months[0]), "nowhere.mwb: cannot be read")
     is_one_line(call("compare", "short.mwb", flights.months[0]), "short.mwb")
     is_one_line(call("compare", "flipped.mwb", flights.months[0]), "flipped.mwb")

@@ -120,6 +120,34 @@ def test_string_views_become_strings() -> None:
     assert next(log.files[0].batches(["s"])).schema.equals(log.schema)
 
 
+def test_types_that_are_not_counted_pass_through_reading(tmp_path: Path) -> None:
+    whole = pa.table(
+        {
+            "n": range(5),
+            "list": pa.array([["a"], [], None, ["b", None], ["c"]]),
+            "struct": pa.array([{"a": 1}, None, {"a": 2}, {"a": None}, {}], pa.struct([("a", pa.int8())])),
+            "map": pa.array([[("k", 1)]] * 5, pa.map_(pa.string(), pa.int64())),
+            "vector": pa.array([[0.5, 1.5]] * 5, pa.list_(pa.float32(), 2)),
+            "uuid": pa.array([bytes(16)] * 5, pa.uuid()),
+            "opaque": pa.ExtensionArray.from_storage(pa.opaque(pa.int64(), "kind", "vendor"), pa.array(range(5))),
+            "decimal": pa.array([None, 1, 2, 3, 4]).cast(pa.decimal128(30, 2)),
+            "nothing": pa.nulls(5),
+        }
+    )
+    in_memory = whole.append_column(
+        "runs", pa.RunEndEncodedArray.from_arrays(pa.array([2, 5], pa.int32()), pa.array(["x", None]))
+    ).append_column("views", pa.array([["a view"]] * 5, pa.list_(pa.string_view())))
+    pq.write_table(whole, tmp_path / "a.parquet")
+    with pa.ipc.new_file(tmp_path / "a.arrow", in_memory.schema) as writer:
+        writer.write_table(in_memory)
+    for source in (in_memory, in_memory.to_reader(), tmp_path / "a.parquet", tmp_path / "a.arrow"):
+        file = open_log(source).files[0]
+        (batch,) = file.batches(file.schema.names)
+        for name in file.schema.names:
+            assert batch.column(name).to_pylist() == in_memory[name].to_pylist(), name
+    assert next(open_log(in_memory.slice(1, 3)).files[0].batches(["runs"])).column(0).to_pylist() == ["x", None, None]
+
+
 def test_the_schema_of_files_that_differ_is_the_union_in_order(tmp_path: Path) -> None:
     pq.write_table(pa.table({"b": [1], "a": [1.0]}), tmp_path / "0.parquet")
     pq.write_table(pa.table({"a": [1], "c": [True]}), tmp_path / "1.parquet")

@@ -61,7 +61,7 @@ class Baseline:
         """Fits a baseline on a reference log.
 
         Args:
-            log: A path, glob, list of paths, table, batch, reader, dataset or DataFrame.
+            log: A path, glob, address, list of these, Query, table, batch, reader, dataset or DataFrame.
             roles: What the columns are; columns without one are recognised by name, and the notes say so.
             timezone: IANA name; days (blocks) begin at its midnight. Default: the timestamps' own zone, else UTC.
             edges: Column -> increasing edges, at most 60, at which its bins (a, b] are cut instead of the deciles, in

@@ -63,7 +63,7 @@ class Profile:
 
         Args:
             baseline: What to count against.
-            log: A path, glob, list of paths, table, batch, reader, dataset or DataFrame.
+            log: A path, glob, address, list of these, Query, table, batch, reader, dataset or DataFrame.
             window: Calendar windows such as "1d", "1w", "1mo", or so many rows such as "50000rows"; None: the whole log
                 is one.
             timezone: IANA name of the zone the calendar is in. Default: the baseline's.
