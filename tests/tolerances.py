@@ -30,6 +30,29 @@ WASSERSTEIN_WIDTH: Final = 0.02
 #: Cramer-von Mises against SciPy, relative to the size of the terms it subtracts (n + m): SciPy's float64 ranks.
 CVM: Final = 1e-12
 
+#: Energy distance against SciPy and the definition, relative to the root of the spread: F - G is one division here,
+#: and the difference of two there.
+ENERGY: Final = 1e-11
+
+#: Exact p-values of KS against SciPy, relative: up to 20,000 steps of a recursion without cancellation.
+KS_PVALUE: Final = 1e-10
+
+#: P-values of the one-sample Kolmogorov distribution against SciPy, relative. In the tail, twice the one-sided value
+#: is 1.7e-6 off where it takes over; in the middle, the expansion is 5e-6 off at 1,001 rows.
+KS_PVALUE_ASYMPTOTIC: Final = 6e-6
+
+#: P-values of chi-square against SciPy, relative, down to 1e-80: a gamma function whose logarithm is rounded at 10^3.
+PVALUE_TAIL: Final = 1e-10
+
+#: Skewness and kurtosis against SciPy: ratios of sums of third and fourth powers.
+SHAPE: Final = 1e-9
+
+#: Performance against scikit-learn, absolute and relative: the same sums over rows there and over distinct values here.
+PERFORMANCE: Final = 1e-10
+
+#: Other packages' numbers, relative: the same formula over the same bins, added in another order.
+PEER: Final = 1e-9
+
 #: Mean over the spread, and standard deviation, against NumPy's pairwise float64 sums, relative.
 MOMENTS: Final = 1e-12
 

@@ -197,7 +197,11 @@ def test_the_flights_example_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "CONTRIBUTING.md", *(f"docs/{p}.md" for p in ("cli", "measures", "report", "privacy", "sources", "types"))],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        *(f"docs/{p}.md" for p in ("cli", "measures", "stats", "report", "privacy", "sources", "types")),
+    ],
 )
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page(name)):

@@ -39,7 +39,10 @@ def distinct_counts(a: Array, b: Array) -> tuple[Array, Array, Array]:
 
 
 def binned(a: Array, b: Array, edges: Floats) -> Shares:
-    """Shares of both sides in bins [a, b), the last closed; rows beyond the edges count in the totals only."""
+    """Shares of both sides in bins [a, b), the last closed; rows beyond the edges count in the totals only. Raises
+    ValueError where the range of the values is too wide for finite edges."""
+    if not np.isfinite(edges).all():
+        raise ValueError("edges are not finite")
     return np.histogram(a, edges)[0] / len(a), np.histogram(b, edges)[0] / len(b)
 
 

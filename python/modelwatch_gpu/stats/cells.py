@@ -44,15 +44,27 @@ def comparable(a: pa.Array, b: pa.Array, names: tuple[str, str] = ("reference", 
     return in_domain(a, domain, names[0]), in_domain(b, domain, names[1]), domain
 
 
+def distinct_keys(values: npt.NDArray[Any], domain: str) -> tuple[Counts, npt.NDArray[np.int64]]:
+    """(D,) keys of the distinct values, sorted, and how often each occurs."""
+    distinct, counts = np.unique(values, return_counts=True)
+    # -0.0 and 0.0 are one value to NumPy too, so distinct values have distinct keys.
+    return keys.keys_of(distinct, domain), counts
+
+
+def knots_of(domain: str, *sides: Counts) -> Counts:
+    """The sorted keys of all sides, each sorted on its own, and of the infinities of a float domain.
+
+    ``numpy.unique`` would hash them first, which takes several times as long as merging sorted runs.
+    """
+    every = np.sort(np.concatenate([keys.infinities(domain), *sides]), kind="stable")
+    return every[np.concatenate([[True], every[1:] != every[:-1]])] if len(every) else every
+
+
 def joint_cells(a: pa.Array, b: pa.Array) -> JointCells:
     """Counts of both columns, each sorted once in its own type. Null and NaN are left out."""
     a, b, domain = comparable(a, b)
-    sides = []
-    for column in (a, b):
-        distinct, counts = np.unique(present_values(column), return_counts=True)
-        # -0.0 and 0.0 are one value to NumPy too, so distinct values have distinct keys.
-        sides.append((keys.keys_of(distinct, domain), counts))
-    knots = np.unique(np.concatenate([keys.infinities(domain), sides[0][0], sides[1][0]]))
+    sides = [distinct_keys(present_values(column), domain) for column in (a, b)]
+    knots = knots_of(domain, sides[0][0], sides[1][0])
     cells = []
     for own, counts in sides:
         of_side = np.zeros(2 * len(knots) + 1, dtype=np.uint64)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,8 +14,8 @@ from modelwatch_gpu.arrays import as_columns, is_numeric, present_values
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.value import Value
-from modelwatch_gpu.stats.categories import plain, value_counts
-from modelwatch_gpu.stats.cells import comparable
+from modelwatch_gpu.stats.categories import checked_type, plain, value_counts
+from modelwatch_gpu.stats.cells import comparable, distinct_keys, knots_of
 from modelwatch_gpu.stats.result import ColumnResult, StatResult, checked, gathered, over_columns, over_pairs
 
 
@@ -97,8 +96,8 @@ def _distinct(array: pa.Array) -> int:
     if pa.types.is_null(array.type):
         return 0
     if is_numeric(array):
-        return len(np.unique(present_values(array)))
-    return int(pc.count_distinct(plain(array), mode="only_valid").as_py())
+        return len(distinct_keys(present_values(array), str(keys.domain_of(array.type)))[0])
+    return int(pc.count_distinct(checked_type(array, "values"), mode="only_valid").as_py())
 
 
 def _count(values: Any, count: Callable[[pa.Array], int], device: str, full: bool) -> Any:
@@ -128,7 +127,7 @@ def out_of_range(reference: Any, current: Any, *, device: str = "auto", threads:
     def outside(a: pa.Array, b: pa.Array, domain: str) -> tuple[int, int]:
         values = present_values(a)
         ends = keys.keys_of(np.array([values.min(), values.max()]), domain)
-        knots = _with_infinities(ends, domain)
+        knots = knots_of(domain, ends)
         low, high = np.searchsorted(knots, ends)
         cells = _core.count_cells(b, _core.Grid(keys.DOMAINS[domain], knots), threads)[:-2]
         return int(cells[: 2 * low + 1].sum() + cells[2 * high + 2 :].sum()), int(cells.sum())
@@ -141,18 +140,13 @@ def unseen(reference: Any, current: Any, *, device: str = "auto", threads: int =
     errors as for ``out_of_range``; text and booleans are taken as well."""
 
     def new(a: pa.Array, b: pa.Array, domain: str) -> tuple[int, int]:
-        knots = np.unique(keys.keys_of(np.unique(present_values(a)), domain))
-        every = _with_infinities(knots, domain)
+        knots = distinct_keys(present_values(a), domain)[0]
+        every = knots_of(domain, knots)
         cells = _core.count_cells(b, _core.Grid(keys.DOMAINS[domain], every), threads)[:-2]
         known = cells[2 * np.searchsorted(every, knots) + 1]
         return int(cells.sum() - known.sum()), int(cells.sum())
 
     return _beyond(reference, current, "unseen", new, device, full)
-
-
-def _with_infinities(knots: npt.NDArray[np.uint64], domain: str) -> npt.NDArray[np.uint64]:
-    """The grid of a float domain begins and ends with the infinities."""
-    return np.unique(np.concatenate([keys.infinities(domain), knots]))
 
 
 def _beyond(

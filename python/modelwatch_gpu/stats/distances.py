@@ -66,7 +66,8 @@ def wasserstein_sd(reference: Any, current: Any, *, device: str = "auto", thread
         found = _result(joint_cells(a, b), "wasserstein_sd", exact_wasserstein, chosen)
         sd = moments_of(a, threads).sd
         if not sd:
-            raise InputError(f"wasserstein_sd has no answer: {REASONS['constant_baseline']}")
+            reason = "not_finite" if sd is None else "constant_baseline"
+            raise InputError(f"wasserstein_sd has no answer: {REASONS[reason]}")
         scaled = Value.between(found.lower / sd, found.upper / sd, found.m, value=found.value / sd)
         value, lower, upper = checked(scaled, "wasserstein_sd")
         return StatResult(value, lower, upper, found.n, found.m, found.missing, chosen)

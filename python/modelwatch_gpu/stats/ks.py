@@ -13,7 +13,7 @@ from modelwatch_gpu.device import resolve
 from modelwatch_gpu.measures import rank
 from modelwatch_gpu.measures.pvalues import ks_pvalue
 from modelwatch_gpu.stats import peers
-from modelwatch_gpu.stats.cells import comparable
+from modelwatch_gpu.stats.cells import comparable, distinct_keys, knots_of
 from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
 
 
@@ -61,12 +61,11 @@ def ks_of(a: pa.Array, b: pa.Array, threads: int, device: str) -> StatResult:
     a, b, domain = comparable(a, b)
     swapped = len(a) > len(b)
     small, large = (b, a) if swapped else (a, b)
-    distinct, counts = np.unique(present_values(small), return_counts=True)
-    knots = np.unique(np.concatenate([keys.infinities(domain), keys.keys_of(distinct, domain)]))
+    own, counts = distinct_keys(present_values(small), domain)
+    knots = knots_of(domain, own)
     grid = _core.Grid(keys.DOMAINS[domain], knots)
     of_small = np.zeros(grid.slots - 2, dtype=np.uint64)
-    # -0.0 and 0.0 are one value to NumPy too, so distinct values have distinct keys.
-    of_small[2 * np.searchsorted(knots, keys.keys_of(distinct, domain)) + 1] = counts
+    of_small[2 * np.searchsorted(knots, own) + 1] = counts
     of_large = _core.count_cells(large, grid, threads)
     value = rank.ks(of_large[:-2] if swapped else of_small, of_small if swapped else of_large[:-2])
     n, m = int(of_small.sum()), int(of_large[:-2].sum())

@@ -96,11 +96,9 @@ def classes_of(labels: pa.Array, predictions: pa.Array, name: str = "predictions
     else:
         if not all(_is_text(c) for c in (labels, predictions)):
             raise InputError(f"labels is {labels.type} and {name} is {predictions.type}; give both one type.")
-        wide = pa.large_binary() if pa.types.is_binary(labels.type) else pa.large_string()
-        try:
-            labels, predictions = labels.cast(wide), predictions.cast(wide)
-        except pa.ArrowInvalid as error:
-            raise InputError(f"labels or {name} is not valid text; give both one type.") from error
+        binary = any(pa.types.is_binary(c.type) or pa.types.is_large_binary(c.type) for c in (labels, predictions))
+        wide = pa.large_binary() if binary else pa.large_string()
+        labels, predictions = labels.cast(wide), predictions.cast(wide)
         kept = pc.and_(pc.is_valid(labels), pc.is_valid(predictions)).to_numpy(zero_copy_only=False)
         mask = pa.array(kept)
         both = pa.concat_arrays([labels.filter(mask), predictions.filter(mask)]).dictionary_encode()

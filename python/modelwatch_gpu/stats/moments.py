@@ -23,8 +23,8 @@ from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
 class Moments:
     """Moments of the finite values of a column. ``count``: how many. ``sd``: the population's. ``skewness``,
     ``kurtosis``: the population's, of the normal distribution 0; None where the column is constant. ``min``, ``max``:
-    in the column's own type, so whole numbers keep every digit. All but ``count`` are None where it is 0. Dates and
-    times count in ticks of their type."""
+    in the column's own type, so whole numbers keep every digit. All but ``count`` are None where it is 0, and a moment
+    is where it is too large for a double. Dates and times count in ticks of their type."""
 
     count: int
     mean: float | None
@@ -85,11 +85,11 @@ def moments_of(array: pa.Array, threads: int) -> Moments:
     low, high = finite.min().item(), finite.max().item()
     variance = m2 / count
     skewness = kurtosis = None
+    sd = 0.0 if low == high else math.sqrt(max(0.0, variance)) if math.isfinite(variance) else None
     # A constant column may keep a variance of rounding errors; its range says that it is constant.
     if low != high and variance**2 > 0 and math.isfinite(m4):
         skewness, kurtosis = m3 / count / variance**1.5, m4 / count / variance**2 - 3
-    sd = 0.0 if low == high else math.sqrt(max(0.0, variance))
-    return Moments(count, mean + pivot, sd, skewness, kurtosis, low, high)
+    return Moments(count, mean + pivot if math.isfinite(mean) else None, sd, skewness, kurtosis, low, high)
 
 
 def moments(values: Any, *, device: str = "auto", threads: int = 0) -> Any:
@@ -143,6 +143,8 @@ def _moved(reference: Any, current: Any, name: str, device: str, threads: int, f
         m, mean_b, m2_b = ordered_sums(b, domain, pivot, threads)[:3]
         if n == 0 or m == 0:
             value = Value.absent("baseline_all_missing" if n == 0 else "all_missing", m)
+        elif not math.isfinite(m2_a):
+            value = Value.absent("not_finite", m)
         elif not m2_a > 0 or values[values > -np.inf].min() == values[values < np.inf].max():
             value = Value.absent("constant_baseline", m)
         elif name == "mean_shift":

@@ -177,7 +177,15 @@ def answer(name: str, peer: str, reference: Any, current: Any, edges: Any, devic
         n, m = len(sides.a), len(sides.b)
         if n == 0 or m == 0:
             checked(Value.absent("baseline_all_missing" if n == 0 else "all_missing"), name)
-        value, pvalue = found.answer(sides)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                value, pvalue = found.answer(sides)
+        except InputError:
+            raise
+        except ValueError as error:  # from NumPy, where the range of the values has no such bins
+            raise InputError(
+                f"{name} with compat='{peer}' has no answer: its bins cannot be made for these values."
+            ) from error
         numbers = checked(Value.exact(value, m), f"{name} with compat='{peer}'")
         return StatResult(*numbers, n=n, m=m, missing=len(b) - m, device=device, pvalue=pvalue)
 
