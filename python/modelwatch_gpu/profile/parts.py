@@ -12,6 +12,7 @@ import numpy as np
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.sound import check_range
 from modelwatch_gpu.profile.tables import (
     Arrays,
     CategoryTable,
@@ -155,6 +156,8 @@ def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -
             raise ValueError(f"set {name} counts column {column_name}, which is not there to be counted")
         slots = column.slots if grids[name] == "fine" else column.coarse_slots
         inside = not len(table.cell) or int(table.cell.max()) < slots
+        if isinstance(table, NumericTable) and isinstance(column, NumericColumn):
+            check_range(column.domain, table.low, table.high)
         if isinstance(table, NumericTable) and isinstance(column, NumericColumn) and len(table.gap):
             inside = inside and int(table.gap.max()) <= len(column.knots)
         if not inside:

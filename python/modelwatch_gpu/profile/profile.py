@@ -15,6 +15,7 @@ from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import CategoricalColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.sound import UNSOUND, check_profile
 from modelwatch_gpu.profile.tables import Arrays
 
 
@@ -191,6 +192,7 @@ class Profile:
             at, _, rest = name.partition("/")
             by_part.setdefault(at, {})[rest] = array
         try:
+            check_profile(header, arrays)
             return cls(
                 baseline=str(header["baseline"]),
                 window=header["window"],
@@ -202,7 +204,7 @@ class Profile:
                 parts=tuple(Part.from_file(own, by_part.get(str(i), {})) for i, own in enumerate(header["parts"])),
                 notes=tuple(header["notes"]),
             )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except UNSOUND as error:
             raise InputError(f"{path}: the profile does not fit together ({error}); count it again.") from error
 
     def __repr__(self) -> str:
