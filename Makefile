@@ -16,7 +16,7 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=build
 SOURCES := pyproject.toml CMakeLists.txt CMakePresets.json $(shell find cpp cuda -type f 2>/dev/null)
 PROBE := '\#include <bit>\n\#include <concepts>\n\#include <span>\nint main() { return std::span<int>{}.empty() ? 0 : 1; }\n'
 
-.PHONY: help demo test test-cpp test-python lint bench clean FORCE
+.PHONY: help demo test test-cpp test-python lint sanitize fuzz bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,8 @@ help:
 	@echo 'make test    C++ tests, then Python tests (test-cpp, test-python for one of them)'
 	@echo 'make lint    ruff, mypy, and the rules of tools/check_layout.py'
 	@echo 'make bench   the benchmarks'
+	@echo 'make sanitize  the C++ tests under AddressSanitizer with UBSan, then under ThreadSanitizer'
+	@echo 'make fuzz    look for inputs that break the engine or the loader (needs clang; RUNS=1000000 LIMIT=600)'
 	@echo 'make clean   remove .venv, build folders and caches'
 	@echo 'Needs Python 3.11 or newer (PYTHON=python3.12 to choose) and a C++20 compiler (CXX=g++-12 to choose).'
 
@@ -45,7 +47,17 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tools
+	$(BIN)/python -m mypy.stubtest modelwatch_gpu._core --mypy-config-file pyproject.toml --allowlist tools/stubtest_allowlist.txt
 	$(BIN)/python tools/check_layout.py
+
+sanitize: .venv/tools .venv/options
+	@for preset in sanitize tsan; do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" && cmake --preset $$preset --log-level=WARNING && \
+	  cmake --build --preset $$preset --parallel $(JOBS) && ctest --preset $$preset || exit 1; \
+	done
+
+fuzz: .venv/installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" tests/fuzz/run.sh
 
 # The defaults of a test run skip benchmarks, so they are cleared here.
 bench: .venv/installed-dev

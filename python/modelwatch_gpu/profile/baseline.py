@@ -18,6 +18,7 @@ from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericCol
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.fit import fit_columns
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.sound import UNSOUND, check_baseline
 from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
 from modelwatch_gpu.units import MOST_DIGITS
 
@@ -144,7 +145,7 @@ class Baseline:
         header, arrays = fileio.read_file(path, "baseline")
         try:
             return cls._from_file(header, arrays)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except UNSOUND as error:
             raise InputError(f"{path}: the baseline does not fit together ({error}); fit it again.") from error
 
     def to_bytes(self) -> bytes:
@@ -170,6 +171,7 @@ class Baseline:
 
     @classmethod
     def _from_file(cls, header: dict[str, Any], arrays: Arrays) -> Self:
+        check_baseline(header, arrays)
         columns = []
         for i, own in enumerate(header["columns"]):
             prefix = f"column/{i}/"

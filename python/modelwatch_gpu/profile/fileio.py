@@ -20,10 +20,12 @@ import pyarrow as pa
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError, OutputError
+from modelwatch_gpu.profile.sound import UNSOUND
 from modelwatch_gpu.profile.tables import Arrays
 
 #: What this version writes; it reads every earlier one. Profiles of format 1 had one segment column at most.
 FORMAT_VERSIONS: Final = {"baseline": 1, "profile": 2}
+_MAGIC: Final = b"ARROW1\0\0"
 _HASH_KEY: Final = b'"sha256": "'
 _ZEROS: Final = b"0" * 64
 _SCHEMA: Final = pa.schema([("name", pa.string()), ("dtype", pa.string()), ("data", pa.large_binary())])
@@ -78,12 +80,10 @@ def from_bytes(raw: bytes, kind: str, name: str) -> tuple[dict[str, Any], Arrays
     if digest.hexdigest().encode() != stated:
         raise InputError(f"{name}: the file is damaged (its SHA-256 does not match); restore it from a copy.")
     try:
-        table = pa.ipc.open_file(pa.py_buffer(raw)).read_all()
-        table.validate(full=True)
-        names, dtypes, data = (table.column(f.name).to_pylist() for f in _SCHEMA)
-        header = json.loads(data[0])
+        names, dtypes, data = _rows(raw)
+        header = json.loads(data[0], parse_constant=_refuse)
         version, found = header["format"], header["kind"]
-    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
+    except (pa.ArrowException, OSError, *UNSOUND) as error:
         raise InputError(f"{name}: not a modelwatch {kind} file ({type(error).__name__}); make it again.") from error
     if found != kind:
         raise InputError(f"{name}: this is a {found} file, but a {kind} is needed here.")
@@ -94,10 +94,53 @@ def from_bytes(raw: bytes, kind: str, name: str) -> tuple[dict[str, Any], Arrays
         )
     arrays: Arrays = {}
     for array_name, dtype, content in zip(names[1:], dtypes[1:], data[1:], strict=True):
+        if array_name in arrays:
+            raise InputError(f"{name}: array '{array_name}' is there twice; make the file again.")
         if dtype not in _DTYPES or len(content) % np.dtype(dtype).itemsize:
             raise InputError(f"{name}: array '{array_name}' has an unknown layout; make the file again.")
         arrays[array_name] = np.frombuffer(content, dtype=np.dtype(dtype))
     return header, arrays
+
+
+def _rows(raw: bytes) -> tuple[list[Any], list[Any], list[Any]]:
+    """Names, dtypes and contents of the rows. Batches are read one after the other, as they lie: no footer is asked
+    where they are, and none may be compressed, so a small file cannot become large in memory."""
+    messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(raw)[len(_MAGIC) :])
+    if pa.ipc.read_schema(messages.read_next_message()) != _SCHEMA:
+        raise ValueError("another schema")
+    batches = []
+    for message in messages:
+        if message.type != "record batch" or _is_compressed(message.metadata.to_pybytes()):
+            raise ValueError("a message that no file of ours has")
+        batches.append(pa.ipc.read_record_batch(message, _SCHEMA))
+    table = pa.Table.from_batches(batches, _SCHEMA)
+    table.validate(full=True)
+    if any(column.null_count for column in table.columns):
+        raise ValueError("a row without a name, type or content")
+    names, dtypes, data = (table.column(field.name).to_pylist() for field in _SCHEMA)
+    return names, dtypes, data
+
+
+def _is_compressed(metadata: bytes) -> bool:
+    """Whether a record batch's metadata has a field ``compression``: the fourth of RecordBatch, which is the third of
+    Message (Arrow's format/Message.fbs)."""
+
+    def field(table: int, index: int) -> int:
+        """Where a field of a FlatBuffers table lies; 0 where it is absent."""
+        vtable = table - int.from_bytes(metadata[table : table + 4], "little", signed=True)
+        at = vtable + 4 + 2 * index
+        size = int.from_bytes(metadata[vtable : vtable + 2], "little")
+        offset = int.from_bytes(metadata[at : at + 2], "little") if at + 2 <= vtable + size else 0
+        return table + offset if offset else 0
+
+    def target(at: int) -> int:
+        return at + int.from_bytes(metadata[at : at + 4], "little")
+
+    return field(target(field(target(0), 2)), 3) != 0
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def read_file(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Arrays]:

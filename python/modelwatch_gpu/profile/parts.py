@@ -12,6 +12,7 @@ import numpy as np
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.sound import check_range
 from modelwatch_gpu.profile.tables import (
     Arrays,
     CategoryTable,
@@ -182,8 +183,9 @@ def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -
             raise ValueError(f"set {name} counts column {column_name}, which is not there to be counted")
         slots = column.slots if grids[name] == "fine" else column.coarse_slots
         inside = not len(table.cells) or int(table.cells.index.max()) < slots
-        if isinstance(table, NumericTable) and isinstance(column, NumericColumn) and len(table.gaps):
-            inside = inside and int(table.gaps.index.max()) <= len(column.knots)
+        if isinstance(table, NumericTable) and isinstance(column, NumericColumn):
+            check_range(column.domain, table.low, table.high)
+            inside = inside and (not len(table.gaps) or int(table.gaps.index.max()) <= len(column.knots))
         if not inside:
             raise ValueError(f"column {column_name} has counts outside its grid")
 

@@ -15,6 +15,7 @@ from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
+from modelwatch_gpu.profile.sound import UNSOUND, check_profile
 from modelwatch_gpu.profile.tables import Arrays
 
 #: A profile that is added up as it is read merges what came since once it weighs this share of what is there.
@@ -242,6 +243,7 @@ class Profile:
             at, _, rest = name.partition("/")
             by_part.setdefault(at, {})[rest] = array
         try:
+            check_profile(header, arrays)
             segments, sets, renamed = _segments_from(header)
             return cls(
                 baseline=str(header["baseline"]),
@@ -256,7 +258,7 @@ class Profile:
                 ),
                 notes=tuple(header["notes"]),
             )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except UNSOUND as error:
             raise InputError(f"{path}: the profile does not fit together ({error}); count it again.") from error
 
     def __repr__(self) -> str:
