@@ -66,7 +66,7 @@ def rows_of(part: Part, columns: str) -> dict[tuple[Any, ...], int]:
 # ---- any order -------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     cuts=st.lists(st.integers(1, 149), max_size=6),
     seed=st.integers(0, 30),
