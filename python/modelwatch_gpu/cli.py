@@ -166,6 +166,11 @@ def _one_or_many(log: list[str]) -> str | list[str]:
     return log[0] if len(log) == 1 else log
 
 
+def _crossings(options: list[str] | None) -> list[tuple[str, ...]]:
+    """Segmentations: the columns between the commas of each option."""
+    return [tuple(name.strip() for name in option.split(",")) for option in options or ()]
+
+
 def _roles(file: Path | None, named: dict[str, str | list[str] | None]) -> Roles:
     given = {role: value for role, value in named.items() if value}
     if file is None:
@@ -336,10 +341,30 @@ def compare(
     log: LogPaths,
     window: Annotated[
         str | None,
-        typer.Option(metavar="LENGTH", help="Calendar windows: 15min, 1h, 1d, 1w, 1mo, 1q, 1y. Default: all in one."),
+        typer.Option(
+            metavar="LENGTH",
+            help="Calendar windows: 15min, 1h, 1d, 1w, 1mo, 1q, 1y; or rows: 50000rows. Default: all in one.",
+        ),
     ] = None,
     timezone: Zone = None,
-    by: Annotated[str | None, _column("Column whose values are also judged apart.")] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMNS",
+            help="Column whose values are also judged apart; a comma crosses two or three. May be given several times.",
+        ),
+    ] = None,
+    versions: Annotated[
+        bool, typer.Option("--versions", help="Also judge the values of the column with the role version apart.")
+    ] = False,
+    promote: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMNS", help="Count this --by on the fine grid. May be given several times."),
+    ] = None,
+    max_groups: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Segments of each --by kept apart. Default: what memory allows, at most 10000."),
+    ] = None,
     checks: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Checks from a TOML or JSON file, instead of the default ones."),
@@ -377,7 +402,10 @@ def compare(
             source,
             window=window,
             timezone=timezone,
-            segments=[by] if by else [],
+            segments=_crossings(by),
+            versions=versions,
+            promote=_crossings(promote),
+            max_groups=max_groups,
             checks=rules,
             consecutive=consecutive,
             memory=memory,

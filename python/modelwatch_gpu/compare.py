@@ -138,7 +138,8 @@ def _check_profile(
     again = "count the log again"
     if profile.baseline != baseline.fingerprint:
         raise InputError(f"The profile was counted against another baseline; {again} against this one.")
-    if window is not None and window != profile.window:
+    counted_by = parse_window(profile.window) if profile.window is not None else None
+    if window is not None and parse_window(window) != counted_by:
         raise InputError(f"The profile was counted with window={profile.window}, not {window}; {again}.")
     if timezone is not None and timezone != profile.timezone:
         raise InputError(f"The profile was counted in time zone {profile.timezone}, not {timezone}; {again}.")

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, LogFile, RowWindow, Window, read_ahead
+from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.adapt import Reading, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
@@ -51,7 +52,12 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
             )
     first = 0
     for file in log.files:
-        part = _FileCounter(columns, file, spec, first).run(progress)
+        counter = _FileCounter(columns, file, spec, first)
+        part = counter.run(progress)
+        large = counter.counter.bytes >= heap.WORTH_IT
+        del counter
+        if large:
+            heap.trim()
         first += part.rows
         yield part
         del part  # whoever takes it may let it go while the next file is read

@@ -29,7 +29,8 @@ WHOLE: Final = -(2**62)
 UNTIMED: Final = WHOLE + 1
 
 #: Kinds of a segment's value in one column: a value, null, and the pooled values beyond the cap.
-SEGMENT_VALUE, SEGMENT_NULL, SEGMENT_OTHER = 0, 1, 2
+SEGMENT_KINDS: Final = (0, 1, 2)
+SEGMENT_VALUE, SEGMENT_NULL, SEGMENT_OTHER = SEGMENT_KINDS
 #: What the name of a counter set of segments begins with; the names of its columns follow.
 SEGMENT_PREFIX: Final = "segment:"
 
@@ -177,6 +178,10 @@ def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -
     by_name = {c.name: c for c in columns}
     if not set(grids.values()) <= {"fine", "coarse"}:
         raise ValueError("a set is counted on a grid that does not exist")
+    length = {s.name: 1 + 2 * len(s.columns) for s in sets}
+    for name, keys in part.groups.items():
+        if any(len(key) != length.get(name) or not {*key[1::2]} <= set(SEGMENT_KINDS) for key in keys):
+            raise ValueError(f"set {name} has a group whose key does not fit its columns")
     for (name, column_name), table in part.tables.items():
         column = by_name.get(column_name)
         if column is None or name not in grids or column.kind != table.kind:

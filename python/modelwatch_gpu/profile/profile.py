@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, RowWindow, Window, block_for, open_log, parse_window, zone_of
-from modelwatch_gpu.profile import fileio, planner
+from modelwatch_gpu.profile import fileio, heap, planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
@@ -131,6 +131,8 @@ class Profile:
         if not keep_parts:
             total = _merged_as_read(parts, chosen.segment_cap)
             parts = iter([total] if total is not None else [])
+            if chosen.bytes >= heap.WORTH_IT:
+                heap.trim()
         return cls(
             baseline=baseline.fingerprint,
             window=str(parsed) if isinstance(parsed, RowWindow) else window,
