@@ -51,7 +51,12 @@ def main() -> None:
         damage(file_target, options)
     elif atheris is not None and not options.plain:
         prefix = f"{options.folder.parent}/crash-"
-        flags = [f"-max_total_time={options.seconds}", f"-runs={options.runs}", "-max_len=256", f"-artifact_prefix={prefix}"]
+        flags = [
+            f"-max_total_time={options.seconds}",
+            f"-runs={options.runs}",
+            "-max_len=256",
+            f"-artifact_prefix={prefix}",
+        ]
         atheris.Setup([sys.argv[0], str(options.folder), *flags], lambda data: file_target.one_input(data) and None)
         atheris.Fuzz()
     else:

@@ -184,7 +184,9 @@ def _check_numeric(a: _Arrays, groups: int, origins: int) -> None:
         if not _rises(_unsigned(a[name])) or _largest(a[name]) >= groups:
             raise ValueError(f"{name} names groups that are not there, or not in order")
     sizes = _unsigned(a["tail_size"])
-    if len(sizes) != 2 * len(a["tail_group"]) or (len(sizes) and not 0 < int(sizes.min()) <= int(sizes.max()) <= _MOST_SUM_BYTES):
+    if len(sizes) != 2 * len(a["tail_group"]) or (
+        len(sizes) and not 0 < int(sizes.min()) <= int(sizes.max()) <= _MOST_SUM_BYTES
+    ):
         raise ValueError("tail sums and groups differ in length")
     if _total(sizes) != len(_unsigned(a["tail_bytes"])):
         raise ValueError("tail sums are cut short")
