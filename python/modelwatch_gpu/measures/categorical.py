@@ -216,6 +216,12 @@ def _unseen_of_earlier(baseline: CategoryGroups, current: CategoryGroups, paired
     return certain, certain + hidden.sum(axis=1)
 
 
+def counted_values(current: CategoryGroups) -> Ints:
+    """(groups,) values with a count of their own, on the fine grid."""
+    known: Ints = np.count_nonzero(current.slots[:, FIRST_CATEGORY:], axis=1) + np.diff(current.begin)
+    return known
+
+
 def _distinct(current: CategoryGroups, present: Ints) -> Values:
     """Distinct values; a pooled cell with c rows holds between 1 and c."""
     hidden, first = [OTHER_SLOT], FIRST_CATEGORY

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu.measures import categorical, numeric
+from modelwatch_gpu.measures import categorical, numeric, refined
 from modelwatch_gpu.measures.cells import chunks_of
 from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, category_effects, numeric_effects
 from modelwatch_gpu.measures.flat import CategoryRows, NumericRows, Rows, rows_of
@@ -137,7 +137,7 @@ class _Run:
         if (rows := self._rows) is not None:
             for begin, end in chunks_of(len(place), self._slots):
                 current = _groups(self.column, rows, self.first + begin, self.first + end, self.grid)
-                chunks.append(_measured(self.column, baseline, current, BASELINE))
+                chunks.append(_measured(self.column, baseline, current, BASELINE, self._sketches(begin)))
         return self._block(place, chunks, BASELINE, self.first)
 
     def against_earlier(self, place: Place) -> Block:
@@ -147,12 +147,17 @@ class _Run:
             for begin, end in chunks_of(len(place) - 1, 2 * self._slots):
                 both = _groups(self.column, rows, self.first + begin, self.first + end + 1, self.grid)
                 earlier, current = both.take(0, end - begin), both.take(1, end - begin + 1)
-                chunks.append(_measured(self.column, earlier, current, CONSECUTIVE))
+                chunks.append(_measured(self.column, earlier, current, CONSECUTIVE, self._sketches(begin)))
         return self._block(place.after(1), chunks, CONSECUTIVE, self.first + 1)
 
     @cached_property
     def _rows(self) -> Rows | None:
         return None if self.table is None else rows_of(self.table)
+
+    def _sketches(self, begin: int) -> refined.GroupSketches:
+        """Those of the groups from ``begin`` on."""
+        assert self.table is not None
+        return refined.GroupSketches(self.table.sketches, self.first + begin)
 
     @property
     def _slots(self) -> int:
@@ -218,7 +223,9 @@ def _joined_shifts(chunks: Sequence[Shifts]) -> Shifts:
     )
 
 
-def _measured(column: Column, baseline: Groups, current: Groups, compared_with: str) -> _Measured:
+def _measured(
+    column: Column, baseline: Groups, current: Groups, compared_with: str, sketches: refined.GroupSketches
+) -> _Measured:
     """Every measure of a chunk of groups; what a group says of itself only where it is compared with the baseline."""
     numbers: dict[str, npt.NDArray[Any]] = {}
     quantiles: dict[str, Values] = {}
@@ -228,9 +235,13 @@ def _measured(column: Column, baseline: Groups, current: Groups, compared_with: 
         assert isinstance(current, numeric.NumericGroups)
         binned = numeric.histograms(column, baseline, current)
         values = numeric.numeric_measures(column, baseline, current, binned)
+        if own:
+            values["distinct"] = refined.distinct(values["distinct"], sketches, numeric.on_knots(current))
+        elif current.grid == "fine":
+            values = refined.pairs(values, column.values, baseline.cells, current.cells, sketches)
         effects, shifts = numeric_effects(column, baseline, current, binned, values["ks"])
         if own:
-            numbers, quantiles = numeric.profile_numbers(column, current)
+            numbers, quantiles = numeric.profile_numbers(column, current, sketches)
         count = current.count
     else:
         assert isinstance(baseline, categorical.CategoryGroups)
@@ -239,6 +250,8 @@ def _measured(column: Column, baseline: Groups, current: Groups, compared_with: 
         values = categorical.category_measures(column, baseline, current, paired, against_fit=own)
         effects, shifts = category_effects(baseline, current, paired)
         count = current.rows - current.missing
+        if own:
+            values["distinct"] = refined.distinct(values["distinct"], sketches, categorical.counted_values(current))
     if own:
         numbers = {"count": count, "missing": current.missing, **numbers}
     else:

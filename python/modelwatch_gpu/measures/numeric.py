@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu import keys
-from modelwatch_gpu.measures import bins, moments, rank, tails, transport
+from modelwatch_gpu.measures import bins, moments, rank, refined, tails, transport
 from modelwatch_gpu.measures.cells import Cells, Floats, Ints
 from modelwatch_gpu.measures.flat import NumericRows, slice_of
 from modelwatch_gpu.measures.quantiles import SHOWN, quantile_bounds
@@ -279,7 +279,14 @@ def _out_of_range(column: NumericColumn, baseline: NumericGroups, current: Numer
     return Values.between(lower, upper, current.count, value=np.where(maybe == 0, lower, np.nan))
 
 
-def profile_numbers(column: NumericColumn, group: NumericGroups) -> tuple[dict[str, Floats], dict[str, Values]]:
+def on_knots(group: NumericGroups) -> Ints:
+    """(groups,) knots that occur: values with a count of their own."""
+    return group.cells.sum((group.cells.cell % 2 == 1).astype(np.int64))
+
+
+def profile_numbers(
+    column: NumericColumn, group: NumericGroups, sketches: refined.GroupSketches
+) -> tuple[dict[str, Floats], dict[str, Values]]:
     """A column's own numbers: range, mean, sd, skewness and kurtosis of finite values by
     name, NaN where there is none, and the quantiles of ``SHOWN``."""
     low, high = values_of(column, group.low), values_of(column, group.high)
@@ -294,7 +301,10 @@ def profile_numbers(column: NumericColumn, group: NumericGroups) -> tuple[dict[s
         }
     numbers = {name: np.where(np.isfinite(value), value, np.nan) for name, value in numbers.items()}
     knots = column.values if group.grid == "fine" else column.values[column.coarse]
-    found = quantile_bounds(group.cells, knots, list(SHOWN.values()), low, high)
+    asked = list(SHOWN.values())
+    found = quantile_bounds(group.cells, knots, asked, low, high)
+    if group.grid == "fine":
+        found = refined.quantiles(found, asked, knots, group.cells, (low, high), sketches)
     return numbers, {name: _distances_in_units(column, q) for name, q in zip(SHOWN, found, strict=True)}
 
 
