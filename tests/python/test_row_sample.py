@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import modelwatch_gpu as mw
 from modelwatch_gpu.profile.sample import RowSample, Sampler, row_hashes
 
 
@@ -88,3 +90,43 @@ def test_a_sample_that_does_not_fit_together_is_refused(spoil: str) -> None:
     arrays: dict[str, Any] = sample(batches_of(log(10, 1), 3), 5, ()).arrays()
     with pytest.raises(ValueError, match="sample of rows"):
         RowSample.from_arrays(5, {**arrays, spoil: arrays[spoil][: len(arrays[spoil]) // 2]})
+
+
+def test_a_profile_keeps_the_sample_of_its_log_for_any_files_any_merge_and_in_its_file(tmp_path: Path) -> None:
+    table = log(900, 5)
+    baseline = mw.Baseline.fit(log(300, 1), roles=mw.Roles(id="id"))
+    whole = mw.Profile.count(baseline, table, sample=40)
+    assert whole.sample is not None
+    (batch,) = table.combine_chunks().to_batches()
+    wanted = table.take(np.argsort(row_hashes(batch, ["id"]), kind="stable")[:40])
+    assert whole.sample["id"].to_pylist() == wanted["id"].to_pylist()
+    files = [table.slice(0, 100), table.slice(100, 500), table.slice(600)]
+    apart = [mw.Profile.count(baseline, f, sample=40) for f in files]
+    for profile in (
+        mw.Profile.count(baseline, files, sample=40),
+        mw.Profile.count(baseline, files[::-1], sample=40, keep_parts=False),
+        apart[2] + apart[0] + apart[1],
+    ):
+        profile.save(tmp_path / "p.mwp")
+        for found in (profile, mw.Profile.load(tmp_path / "p.mwp")):
+            assert found.sample is not None
+            assert str(found.sample.to_pylist()) == str(whole.sample.to_pylist())
+            assert found.merged().fingerprint == profile.merged().fingerprint  # type: ignore[union-attr]
+    assert apart[0].to_bytes() == mw.Profile.load(_saved(apart[0], tmp_path)).to_bytes()
+
+
+def test_a_sample_changes_no_count_and_no_fingerprint() -> None:
+    baseline = mw.Baseline.fit(log(300, 1), roles=mw.Roles(id="id"))
+    plain, sampled = mw.Profile.count(baseline, log(200, 2)), mw.Profile.count(baseline, log(200, 2), sample=5)
+    assert plain.sample is None
+    assert plain.parts[0].fingerprint == sampled.parts[0].fingerprint
+    assert mw.compare(baseline, plain).to_json() == mw.compare(baseline, sampled).to_json()
+    with pytest.raises(mw.InputError, match="samples of different sizes"):
+        plain + sampled
+    with pytest.raises(mw.InputError, match="sample must be a number of rows"):
+        mw.Profile.count(baseline, log(10, 2), sample=-1)
+
+
+def _saved(profile: mw.Profile, folder: Path) -> Path:
+    profile.save(folder / "one.mwp")
+    return folder / "one.mwp"

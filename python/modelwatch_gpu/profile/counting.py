@@ -19,6 +19,7 @@ from modelwatch_gpu.profile.adapt import Reading, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
 from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_segments
+from modelwatch_gpu.profile.sample import Sampler
 from modelwatch_gpu.profile.segmentation import Segmentation
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
 
@@ -30,7 +31,8 @@ _TIDY_EVERY = 8
 
 @dataclass(frozen=True)
 class CountSpec:
-    """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets."""
+    """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets.
+    ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -40,6 +42,8 @@ class CountSpec:
     segmentations: tuple[Segmentation, ...] = ()
     segment_cap: int = 0
     threads: int = 0
+    sample: int = 0
+    ids: tuple[str, ...] = ()
     ignored: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -97,6 +101,7 @@ class _FileCounter:
             [r.plan for r in self.readings],
             [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.sets],
         )
+        self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
 
@@ -104,6 +109,7 @@ class _FileCounter:
         """Reads the whole file and returns its part."""
         spec = self.spec
         extra = [spec.timestamp, *(name for s in spec.segmentations for name in s.columns)]
+        extra += spec.ids if self.sampler is not None else ()
         present = [name for name in extra if name is not None and name in self.file.schema.names]
         wanted = list(dict.fromkeys([c.name for c in self.columns] + present))
         wanted = wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
@@ -126,6 +132,8 @@ class _FileCounter:
         if spec.timestamp is not None and spec.timestamp in batch.schema.names:
             ticks, per_second = time_column(batch.column(spec.timestamp), spec.timestamp)
             self._widen(ticks, per_second)
+        if self.sampler is not None:
+            self.sampler.add(batch)
         rows = len(batch)
         windows = self.windows
         own = windows.of(rows) if isinstance(windows, RowGroups) else windows.of(ticks, per_second, rows)
@@ -196,6 +204,7 @@ class _FileCounter:
             gone=self.gone,
             new=self.new,
             incomparable=self.incomparable,
+            sample=self.sampler.finish() if self.sampler is not None else None,
         )
 
 

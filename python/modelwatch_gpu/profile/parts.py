@@ -12,6 +12,7 @@ import numpy as np
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.sample import RowSample
 from modelwatch_gpu.profile.sound import check_range
 from modelwatch_gpu.profile.tables import (
     Arrays,
@@ -65,7 +66,8 @@ class Part:
     ``origins``: fingerprints whose moments the tables hold, sorted. ``groups``: for each set the sorted keys of its
     groups; ``group_rows``: their rows. ``tables``: (set, column) -> table. ``span``: first and last timestamp, epoch
     seconds. ``gone``: baseline columns the data lacks; ``incomparable``: column -> its type here, where it cannot be
-    compared with the baseline's; ``new``: columns the baseline does not know.
+    compared with the baseline's; ``new``: columns the baseline does not know. ``sample``: rows with the smallest
+    hashes, where they were asked for; it has no say in the fingerprint.
     """
 
     rows: int
@@ -77,6 +79,7 @@ class Part:
     new: tuple[str, ...] = ()
     incomparable: dict[str, str] = field(default_factory=dict)
     origins: tuple[str, ...] = ()
+    sample: RowSample | None = None
 
     def __post_init__(self) -> None:
         if not self.origins:
@@ -95,7 +98,8 @@ class Part:
         return sum(t.entries for t in self.tables.values())
 
     def _own_fingerprint(self) -> str:
-        digest = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
+        counted = {name: value for name, value in self.header().items() if name != "sample"}
+        digest = hashlib.sha256(json.dumps(counted, sort_keys=True).encode())
         for name, array in self._named_arrays():
             digest.update(f"{name}:{array.dtype.str}:{len(array)};".encode())
             digest.update(np.ascontiguousarray(array).data)
@@ -120,11 +124,13 @@ class Part:
             "new": sorted(self.new),
             "incomparable": dict(sorted(self.incomparable.items())),
             "origins": list(self.origins),
+            **({"sample": self.sample.cap} if self.sample is not None else {}),
         }
 
     def arrays(self) -> Arrays:
         """All arrays, named by set, column number in the header's table list, and field."""
-        return dict(self._named_arrays())
+        sampled = self.sample.arrays() if self.sample is not None else {}
+        return {**dict(self._named_arrays()), **{f"sample/{name}": array for name, array in sampled.items()}}
 
     @classmethod
     def from_file(cls, header: Mapping[str, Any], arrays: Arrays, renamed: Mapping[str, str] | None = None) -> Part:
@@ -161,6 +167,7 @@ class Part:
             new=tuple(header["new"]),
             incomparable=dict(header["incomparable"]),
             origins=tuple(header["origins"]),
+            sample=RowSample.from_arrays(header["sample"], by_table["sample"]) if "sample" in header else None,
         )
 
 
@@ -273,6 +280,7 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
             if key[0] == name:
                 tables[key] = _merged_table(parts, key, maps, origin_maps, len(groups[name]), consume=consume)
     spans = [part.span for part in parts if part.span]
+    samples = [part.sample for part in parts if part.sample is not None]
     return Part(
         rows=sum(part.rows for part in parts),
         span=(min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None,
@@ -283,6 +291,7 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
         new=tuple(sorted({c for part in parts for c in part.new})),
         incomparable=dict(sorted({item for part in parts for item in part.incomparable.items()}, reverse=True)),
         origins=origins,
+        sample=samples[0].merged(samples[1:]) if samples else None,
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
+import pyarrow as pa
+
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, RowWindow, Window, block_for, open_log, parse_window, zone_of
@@ -58,6 +60,7 @@ class Profile:
         threads: int = 0,
         device: str = "auto",
         keep_parts: bool = True,
+        sample: int = 0,
         progress: Progress | None = None,
     ) -> Self:
         """Counts a log against a baseline, in one pass.
@@ -78,6 +81,8 @@ class Profile:
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
             device: "auto" or "cpu"; another one raises DeviceUnavailable.
             keep_parts: False adds files up as they are read, so memory does not grow with their number.
+            sample: Keep so many rows as they are (``Profile.sample``): those with the smallest hashes of their id
+                columns, or of the whole row where no column has that role. They are personal data if the log is.
             progress: Called with the number of rows of every batch read.
 
         Raises:
@@ -87,6 +92,8 @@ class Profile:
         by, fine = _segmentations(baseline, segments, versions, promote)
         if max_groups is not None and (not isinstance(max_groups, int) or max_groups < 1):
             raise InputError(f"max_groups must be a whole number above zero, not {max_groups!r}.")
+        if type(sample) is not int or sample < 0:
+            raise InputError(f"sample must be a number of rows, 0 or more, not {sample!r}.")
         parsed = parse_window(window) if window is not None else None
         zone = timezone if timezone is not None else baseline.timezone
         zone_info = zone_of(zone)
@@ -125,6 +132,8 @@ class Profile:
             segmentations=tuple(known),
             segment_cap=chosen.segment_cap,
             threads=threads,
+            sample=sample,
+            ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
             ignored=frozenset(baseline.roles),
         )
         parts = count_log(baseline.columns, source, spec, progress)
@@ -150,6 +159,13 @@ class Profile:
         """Rows of all parts."""
         return sum(part.rows for part in self.parts)
 
+    @property
+    def sample(self) -> pa.Table | None:
+        """The sampled rows of all parts, columns by name; None where no sample was asked for. Any order and split of
+        the log gives the same rows."""
+        kept = [part.sample for part in self.parts if part.sample is not None]
+        return kept[0].merged(kept[1:]).rows if kept else None
+
     def merged(self) -> Part | None:
         """All parts added up; None where there is none."""
         return merge_parts(self.parts, self.segment_cap) if self.parts else None
@@ -172,6 +188,10 @@ class Profile:
                     f"Profiles cannot be added: their {name} differs ({getattr(self, name)} and "
                     f"{getattr(other, name)}); count both against the same baseline with the same options."
                 )
+        if len({0 if part.sample is None else part.sample.cap for part in (*self.parts, *other.parts)}) > 1:
+            raise InputError(
+                "Profiles cannot be added: they keep samples of different sizes; count both with the same sample=."
+            )
         self._refuse_rows("added to another profile")
         # The segments that the lower cap keeps are among those that the higher one kept: nothing is lost that counts.
         cap = min(self.segment_cap, other.segment_cap)

@@ -78,6 +78,8 @@ class RowSample:
     @classmethod
     def from_arrays(cls, cap: int, a: dict[str, npt.NDArray[Any]]) -> RowSample:
         """The inverse of ``arrays``; raises ValueError where they do not fit together."""
+        if type(cap) is not int or cap < 1:
+            raise ValueError("its sample of rows has no size")
         try:
             rows = pa.ipc.open_stream(pa.py_buffer(a["sample_rows"].tobytes())).read_all()
             rows.validate(full=True)
