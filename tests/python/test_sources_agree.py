@@ -25,7 +25,7 @@ from log_makers import StreamOnly
 
 import modelwatch_gpu as mw
 
-ROWS = 3_000
+ROWS = 1_500
 ROLES = mw.Roles(timestamp="ts", label="late", score="score", numeric=["count"])
 
 
@@ -34,7 +34,7 @@ def rows(seed: int, shift: float) -> pa.Table:
     rng = np.random.default_rng(seed)
     late = rng.random(ROWS) < 0.3
     count = rng.integers(-(2**62), 2**62, ROWS)
-    hours = 1_356_998_400_000_000 + np.sort(rng.integers(0, 80 * 24, ROWS)) * 3_600_000_000
+    hours = 1_356_998_400_000_000 + np.sort(rng.integers(0, 40 * 24, ROWS)) * 3_600_000_000
     return pa.table(
         {
             "ts": pa.array(hours).cast(pa.timestamp("us", "UTC")),

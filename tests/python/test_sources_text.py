@@ -340,6 +340,32 @@ def test_nested_fields_are_passed_over_like_other_nested_columns(tmp_path: Path)
     assert {finding.column for finding in report.findings if finding.check == "ks"} == {"x"}
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "csv.gz", "jsonl.zst"])
+def test_any_changed_byte_gives_a_log_or_one_sentence(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    rows = [{"n": i, "x": i / 7, "t": f"2013-01-{1 + i % 28:02}", "s": 'a "b"\n', "l": [i, None]} for i in range(40)]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    if kind.startswith("csv"):
+        text = "n,x,t,s\n" + "".join(f'{r["n"]},{r["x"]},{r["t"]},"a ""b""\n"\n' for r in rows)
+    whole = text.encode()
+    whole = (
+        gzip.compress(whole) if "gz" in kind else pa.compress(whole, "zstd", asbytes=True) if "zst" in kind else whole
+    )
+    path = tmp_path / f"a.{kind}"
+    refusals = 0
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[int(rng.integers(len(whole)))] = int(rng.choice(np.frombuffer(b'{}[]",:\n\0\xff1a-', np.uint8)))
+        path.write_bytes(damaged)
+        try:
+            read(open_log(path))
+        except InputError as error:
+            refusals += 1
+            assert "\n" not in str(error)  # noqa: PT017
+            assert str(error).startswith(str(path))  # noqa: PT017
+    assert refusals > 10
+
+
 # Memory.
 
 
