@@ -214,11 +214,10 @@ def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:
             WindowInfo(str(s), str(interval.end(s, profile.rows)), interval.label(s, profile.rows), rows[s], s)
             for s in starts
         )
-    every = [int(b) for b in interval.boundaries(starts[0], starts[-1], zone)]
-    if len(every) > _MOST_LISTED:
+    if interval.at_most(starts[0], starts[-1], zone) > _MOST_LISTED:
         ends = {s: int(interval.boundaries(s, s, zone)[-1]) for s in starts}
     else:
-        ends = dict(pairwise(every))
+        ends = dict(pairwise(int(b) for b in interval.boundaries(starts[0], starts[-1], zone)))
     return tuple(
         WindowInfo(iso(start, zone), iso(end, zone), interval.label(start, zone), rows.get(start, 0), start)
         for start, end in ends.items()

@@ -82,8 +82,8 @@ class Window:
         """
         if high < low:
             raise InputError(f"The last second, {high}, lies before the first, {low}; give them in order.")
-        first, last = self._slot_of(_day_of(low, zone)), self._slot_of(_day_of(high, zone)) + 1
-        windows = (last - first) * (-(-1440 // self._minutes) if self._minutes else 1)
+        first, last = self._slots_of(low, high, zone)
+        windows = self.at_most(low, high, zone)
         if windows > MOST_WINDOWS:
             raise InputError(
                 f"Windows of {self} from {iso(low, zone)} to {iso(high, zone)} would be {windows:,}, more than "
@@ -95,6 +95,11 @@ class Window:
         cuts = _cut_days(starts, self._minutes * 60)
         begin, end = np.searchsorted(cuts, low, "right") - 1, np.searchsorted(cuts, high, "right")
         return cuts[begin : end + 1]
+
+    def at_most(self, low: int, high: int, zone: ZoneInfo) -> int:
+        """How many windows there can be from the one that holds ``low`` to the one that holds ``high``, at most."""
+        first, last = self._slots_of(low, high, zone)
+        return (last - first) * (-(-1440 // self._minutes) if self._minutes else 1)
 
     def start_of(self, second: int, zone: ZoneInfo) -> int:
         """The start, in epoch seconds, of the window that holds this epoch second."""
@@ -144,6 +149,10 @@ class Window:
     @property
     def _months(self) -> int:
         return self.count * _MONTHS.get(self.unit, 0)
+
+    def _slots_of(self, low: int, high: int, zone: ZoneInfo) -> tuple[int, int]:
+        """The running number that holds ``low``, and the one after the one that holds ``high``."""
+        return self._slot_of(_day_of(low, zone)), self._slot_of(_day_of(high, zone)) + 1
 
     def _slot_of(self, day: int) -> int:
         """The running number of the window that holds a day; of the day itself for minutes and hours."""

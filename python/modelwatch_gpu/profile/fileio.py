@@ -105,11 +105,11 @@ def from_bytes(raw: bytes, kind: str, name: str) -> tuple[dict[str, Any], Arrays
 def _rows(raw: bytes) -> tuple[list[Any], list[Any], list[Any]]:
     """Names, dtypes and contents of the rows. Batches are read one after the other, as they lie: no footer is asked
     where they are, and none may be compressed, so a small file cannot become large in memory."""
-    messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(raw)[len(_MAGIC) :])
-    if pa.ipc.read_schema(messages.read_next_message()) != _SCHEMA:
+    messages = list(pa.ipc.MessageReader.open_stream(pa.py_buffer(raw)[len(_MAGIC) :]))
+    if not messages or messages[0].type != "schema" or pa.ipc.read_schema(messages[0]) != _SCHEMA:
         raise ValueError("another schema")
     batches = []
-    for message in messages:
+    for message in messages[1:]:
         if message.type != "record batch" or _is_compressed(message.metadata.to_pybytes()):
             raise ValueError("a message that no file of ours has")
         batches.append(pa.ipc.read_record_batch(message, _SCHEMA))
