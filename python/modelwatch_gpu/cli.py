@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from rich.table import Table
 from typer.core import TyperGroup
 
-from modelwatch_gpu import __version__, _core
+from modelwatch_gpu import __version__, _core, early
 from modelwatch_gpu import demo as demo_run
 from modelwatch_gpu import doctor as doctor_report
 from modelwatch_gpu.checks.check import checks_from_file
@@ -51,6 +51,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
+        early.done()
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
@@ -58,8 +59,8 @@ class Commands(TyperGroup):
         except (InputError, OutputError, DeviceUnavailable) as error:
             _fail(str(error), BAD_INPUT)
         except KeyboardInterrupt:
-            kept = f"{' and '.join(_written)} had been written, whole" if _written else "nothing was written"
-            _fail(f"interrupted; {kept}.", BROKEN)
+            kept = f"{' and '.join(_written)} had been written, whole" if _written else ""
+            _fail(f"interrupted; {kept}." if kept else early.MESSAGE, BROKEN)
         except BrokenPipeError:
             # Whoever read our output has gone; the interpreter must not try to flush the rest.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

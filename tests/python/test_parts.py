@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def test_what_is_not_a_part_of_its_own_is_not_dropped(baseline: mw.Baseline) -> 
 # ---- files of format 1 -----------------------------------------------------------------------------------------------
 
 
+def without_sketches(state: dict[str, Any]) -> dict[str, Any]:
+    """What format 1 has of a state."""
+    return {name: found for name, found in state.items() if not re.search("/(bucket|register)", name)}
+
+
 def test_a_profile_of_format_1_is_read_as_if_it_were_written_today() -> None:
     def made(rows: int, seed: int) -> pa.Table:
         rng = np.random.default_rng(seed)
@@ -99,7 +105,7 @@ def test_a_profile_of_format_1_is_read_as_if_it_were_written_today() -> None:
     assert old.segments == (("text",),)
     assert [s.name for s in old.sets] == ["window", "block", "segment:text"]
     new = mw.Profile.count(baseline, [made(120, 1), made(90, 2)], window="1mo", segments=["text"])
-    assert exact_state(old.merged()) == exact_state(new.merged())
+    assert without_sketches(exact_state(old.merged())) == without_sketches(exact_state(new.merged()))
     assert old.merged() is not None
     assert mw.compare(baseline, old, window="1mo", segments=["text"]).rows == 210
     more = old + mw.Profile.count(baseline, made(30, 3), window="1mo", segments=["text"])
