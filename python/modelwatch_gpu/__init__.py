@@ -5,7 +5,7 @@
 >>> report.worst(3)  # doctest: +SKIP
 """
 
-from modelwatch_gpu import early as _early  # before all others: Ctrl-C while they load
+from modelwatch_gpu import early as _early  # noqa: F401  before all others: Ctrl-C while they load
 from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding

@@ -64,7 +64,10 @@ class Sketches:
         return row
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Named arrays for a file; registers that are 0 are left out, and so are the places where none is."""
+        """Named arrays for a file, none where there is nothing, as in files of older versions; registers that are 0 are
+        left out, and so are the places where none is."""
+        if not len(self.bucket) and not len(self.register_group):
+            return {}
         used = self.registers != 0
         sizes = used.sum(axis=1)
         partly = used & (sizes < REGISTERS)[:, None]
