@@ -54,7 +54,7 @@ def test_numbers_of_two_windows_hold_what_their_rows_say(seed: int, dtype: str, 
     production = log({day: {"x": x.tolist()} for day, x in zip((1, 2, 5), windows, strict=True)}, types)
     roles = mw.Roles(numeric=["x"], timestamp="ts")
     baseline = mw.Baseline.fit(log({0: {"x": reference.tolist()}}, types), roles=roles, exact_up_to=exact_up_to)
-    options = {"memory": 9000} if coarse else {}
+    options = {"memory": 16_000} if coarse else {}
     report = mw.compare(baseline, production, window="1d", consecutive=True, **options)
     found = list(later(report))
     assert len(found) == 2
