@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
 import io
 import json
 import tracemalloc
@@ -20,7 +18,7 @@ from modelwatch_gpu.checks import judge, judging
 from modelwatch_gpu.checks.finding import SEVERITIES, presence
 from modelwatch_gpu.measures import cells, evaluate, transport
 from modelwatch_gpu.measures.results import segment_value
-from modelwatch_gpu.profile.parts import SEGMENT_NULL, SEGMENT_OTHER, SEGMENT_VALUE, Part, SetSpec
+from modelwatch_gpu.profile.parts import SEGMENT_VALUE
 from modelwatch_gpu.report.table import ReportTable
 
 SEGMENTS = 2_000
@@ -217,41 +215,3 @@ def test_arrow_of_many_results_holds_each_of_them(report: mw.Report) -> None:
         assert (row["skewness"], row["count"]) == (result.summary.skewness, result.summary.count)
         for name, value in result.summary.quantiles.items():
             assert [row[f"{name}{end}"] for end in ("", "_lower", "_upper")] == [value.value, value.lower, value.upper]
-
-
-def crossed(profile: mw.Profile) -> mw.Profile:
-    """The same segments, as a crossing of the shop with a second column that is a word, null or pooled."""
-    second = [(SEGMENT_VALUE, "JFK"), (SEGMENT_NULL, ""), (SEGMENT_OTHER, "")]
-    name = "segment:shop,airport"
-
-    def renamed(part: Part) -> Part:
-        keys = [(*key, *second[i % 3]) for i, key in enumerate(part.groups["segment"])]
-        groups = {**part.groups, name: keys}
-        rows = {**part.group_rows, name: part.group_rows["segment"]}
-        tables = {(name if s == "segment" else s, c): t for (s, c), t in part.tables.items()}
-        del groups["segment"], rows["segment"]
-        return dataclasses.replace(part, groups=groups, group_rows=rows, tables=tables)
-
-    sets = tuple(s for s in profile.sets if s.name != "segment")
-    sets += (SetSpec(name, "coarse", True, ("shop", "airport")),)
-    return dataclasses.replace(profile, sets=sets, parts=tuple(renamed(p) for p in profile.parts))
-
-
-def test_segments_of_several_columns_are_named_by_each(baseline: mw.Baseline, few: mw.Profile) -> None:
-    found, plain = (mw.compare(baseline, p, checks=CHECKS) for p in (crossed(few), few))
-    own = [r for r in found.results if r.segment is not None]
-    for a, b in zip(own[:50], plain.results[8:58], strict=True):
-        assert dict(a.values) == dict(b.values)
-    shops = [r.segment[0][1] for r in own[:3] if r.segment]
-    assert [found.segment_of(r) for r in own[:3]] == [
-        {"shop": shops[0], "airport": "JFK"},
-        {"shop": shops[1], "airport": None},
-        {"shop": shops[2], "airport": "(other)"},
-    ]
-    drift = found.to_arrow().drift.filter(pa.compute.is_valid(found.to_arrow().drift["segment_key"])).slice(0, 3)
-    assert set(drift["segment_key"].to_pylist()) == {"shop,airport"}
-    assert drift["segment_value"].to_pylist() == [f"{shops[0]},JFK", f"{shops[1]},null", f"{shops[2]},(other)"]
-    finding = next(f for f in found.findings if f.segment is not None)
-    assert finding.by == ("shop", "airport")
-    assert set(json.loads(found.to_json())["findings"][found.findings.index(finding)]["segment"]) == {"shop", "airport"}
-    assert dt.datetime.fromisoformat(found.iso_of(finding.start) or "")
