@@ -5,6 +5,7 @@
 #include "core/error.hpp"
 #include "core/key.hpp"
 #include "engine/counter.hpp"
+#include "engine/row_hash.hpp"
 #include "hostile_arrow.hpp"
 #include "reference/reference.hpp"
 
@@ -54,16 +55,19 @@ CategoryPlan category_plan(Bytes& in) {
 
 std::uint64_t sum(std::vector<std::uint64_t> const& counts) { return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}); }
 
-/// Every row that has a group is in exactly one cell of every set and column.
+/// Every row that has a group is in exactly one cell of every set and column, as often as its weight says.
 void check_counts(Counter& counter, std::vector<bool> const& coded, std::vector<std::uint64_t> const& rows_of_set) {
   for (std::size_t set = 0; set < rows_of_set.size(); ++set)
     for (std::size_t i = 0; i < coded.size(); ++i) {
       if (coded[i]) {
         auto const result = counter.category(i, set);
         require(sum(result.count) + sum(result.unseen_count) == rows_of_set[set], "the counts of a categorical column add up to its rows");
+        require(result.registers.size() == result.register_group.size() * kRegisters, "every group that has registers has all of them");
       } else {
         auto const result = counter.numeric(i, set);
         require(sum(result.count) == rows_of_set[set], "the counts of a numeric column add up to its rows");
+        require(sum(result.bucket_count) <= rows_of_set[set], "buckets hold no more rows than there are");
+        require(result.bucket_begin.size() == result.group.size() + 1 && result.bucket_begin.back() == result.bucket.size(), "every group has its buckets");
         for (auto const& moments : result.moments) require(moments.count <= rows_of_set[set], "moments count no more rows than there are");
       }
     }
@@ -78,6 +82,29 @@ std::vector<std::vector<std::int32_t>> any_groups(Bytes& in, std::int64_t rows) 
       own.push_back(kind == 1 ? static_cast<std::int32_t>(in.below(kGroups + 1)) - 1 : static_cast<std::int32_t>(row / 7 % kGroups));
   }
   return groups;
+}
+
+/// How often every row counts; empty stands for nullptr.  As the caller promises, a row of weight 0 has no group.
+std::vector<std::uint32_t> any_weights(Bytes& in, std::int64_t rows, std::vector<std::vector<std::int32_t>>& groups) {
+  std::vector<std::uint32_t> weights;
+  if (!in.one_in(3)) return weights;
+  std::uint32_t const most = in.one_in(4) ? ~std::uint32_t{0} : 1 + in.below(5);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::uint32_t const weight = (in.byte() * 0x01010101u) % most;
+    bool const everywhere = std::any_of(groups.begin(), groups.end(), [](auto const& own) { return own.empty(); });
+    weights.push_back(everywhere ? std::max(1u, weight) : weight);
+    if (weights.back() != 0) continue;
+    for (auto& own : groups) own[static_cast<std::size_t>(row)] = -1;
+  }
+  return weights;
+}
+
+/// Rows that have a group, each as often as its weight says.
+std::uint64_t counted_rows(std::vector<std::int32_t> const& groups, std::vector<std::uint32_t> const& weights, std::int64_t rows) {
+  std::uint64_t total = 0;
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
+    if (groups.empty() || groups[row] >= 0) total += weights.empty() ? 1 : weights[row];
+  return total;
 }
 
 /// One column by itself: what reads a single array, and agreement with the obvious loops.
@@ -156,10 +183,10 @@ void run(Bytes in) {
     else
       plans.emplace_back(numeric_plan(in, domains.back()));
   }
-  std::vector<SetPlan> const sets{{false, true}, {true, in.one_in(2)}};
+  std::vector<SetPlan> const sets{{false, true, in.one_in(2)}, {true, in.one_in(2)}};
   Counter counter(plans, sets);
   // The passes of a fit clear half a megabyte a column, so few inputs pay for them.
-  bool const fits = in.one_in(200);
+  bool const fits = in.rare(200);
   DistinctPass distinct(fits ? domains : std::vector<Domain>{}, 1 + in.below(50));
   SplitPass split(splitters);
   std::vector<std::uint64_t> counted(sets.size(), 0);
@@ -170,19 +197,19 @@ void run(Bytes in) {
     auto const tree = any_batch(in, coded);
     auto const owner = owner_of(*tree);
     std::int64_t const claimed = possible(tree->array.length) ? tree->array.length : 0;
-    auto const groups = any_groups(in, claimed);
+    auto groups = any_groups(in, claimed);
+    auto const weights = any_weights(in, claimed, groups);
     std::vector<std::int32_t const*> pointers;
     for (auto const& own : groups) pointers.push_back(own.empty() ? nullptr : own.data());
-    if (accepted([&] { counter.add(owner, pointers, 1, {}); })) {
+    if (accepted([&] { counter.add(owner, pointers, 1, {}, weights.empty() ? nullptr : weights.data()); })) {
       rows += static_cast<std::uint64_t>(claimed);
-      for (std::size_t s = 0; s < groups.size(); ++s)
-        counted[s] += groups[s].empty() ? static_cast<std::uint64_t>(claimed)
-                                        : static_cast<std::uint64_t>(std::count_if(groups[s].begin(), groups[s].end(), [](auto g) { return g >= 0; }));
+      for (std::size_t s = 0; s < groups.size(); ++s) counted[s] += counted_rows(groups[s], weights, claimed);
     }
     require(counter.rows() == rows, "a refused batch leaves the rows as they were");
     if (fits && accepted([&] { distinct.add(owner, 1, {}); })) distinct_rows += static_cast<std::uint64_t>(claimed);
     accepted([&] { split.add(owner, 1, {}); });
-    for (std::int64_t i = -1; i < 3; ++i) accepted([&] { read_alone(in, *owner, i); });
+    accepted([&] { require(hash_rows(owner).size() == static_cast<std::size_t>(claimed), "every row has a hash"); });
+    accepted([&] { read_alone(in, *owner, static_cast<std::int64_t>(in.below(5)) - 1); });
   }
   check_counts(counter, coded, counted);
   for (std::size_t i = 0; fits && i < domains.size(); ++i) {

@@ -42,7 +42,7 @@ template <class Value>
 std::vector<Value> any_knots(Bytes& in) {
   std::vector<Value> knots;
   for (std::uint32_t k = in.below(24); k > 0; --k) knots.push_back(any_value<Value>(in));
-  if (in.one_in(8)) {
+  if (in.rare(8)) {
     auto const key = static_cast<typename KeyOf<Value>::Key>(in.number<std::uint64_t>());
     std::uint32_t const shift = in.below(8 * sizeof(Value) - 8);
     for (std::uint32_t k = in.below(600); k > 0; --k) {
@@ -83,62 +83,112 @@ Cells cells_of(NumericResult const& result) {
   return out;
 }
 
+/// Rows of one column, many of them on knots or beside one, each in a group or in none.
 template <class Value>
-void check_grid(Bytes& in) {
-  auto const knots = any_knots<Value>(in);
-  std::vector<std::uint64_t> keys;
-  for (Value const knot : knots) keys.push_back(KeyOf<Value>::key(knot));
-  auto const grid = std::make_shared<Grid const>(domain_of<Value>(), keys);
-
+struct Sample {
+  std::vector<Value> knots;
+  std::shared_ptr<Grid const> grid;
   reference::Rows<Value> rows;
   std::vector<Value> memory;
+  std::vector<std::uint8_t> bits;
   std::vector<std::int32_t> groups;
-  std::uint32_t const count = in.one_in(16) ? 1020 + in.below(20) : in.below(60);
+
+  NumericView view(std::size_t begin, std::size_t end) const {
+    return {memory.data() + begin, {bits.data(), static_cast<std::int64_t>(begin)}, static_cast<std::int64_t>(end - begin), storage_of<Value>()};
+  }
+  NumericPlan plan() const {
+    NumericPlan out{grid, {}, {}, grid->slots(), 3, 0, KeyOf<Value>::key(Value{0})};
+    for (std::uint32_t slot = 0; slot < grid->slots(); ++slot) out.to_coarse.push_back(slot % 3);
+    return out;
+  }
+};
+
+template <class Value>
+Sample<Value> any_sample(Bytes& in) {
+  Sample<Value> out;
+  out.knots = any_knots<Value>(in);
+  std::vector<std::uint64_t> keys;
+  for (Value const knot : out.knots) keys.push_back(KeyOf<Value>::key(knot));
+  out.grid = std::make_shared<Grid const>(domain_of<Value>(), keys);
+  auto const& knots = out.knots;
+  std::uint32_t const count = in.rare(32) ? 1020 + in.below(20) : in.below(60);
+  out.bits.assign(count / 8 + 1, 0);
   for (std::uint32_t i = 0; i < count; ++i) {
     bool const near = !knots.empty() && in.one_in(2);
-    Value x = in.left() == 0 && i > 0 ? memory[i / 2] : near ? knots[in.below(static_cast<std::uint32_t>(knots.size()))] : any_value<Value>(in);
+    Value x = in.left() == 0 && i > 0 ? out.memory[i / 2] : near ? knots[in.below(static_cast<std::uint32_t>(knots.size()))] : any_value<Value>(in);
     if (near && in.one_in(2) && x == x) {
       auto const key = KeyOf<Value>::key(x);
       x = KeyOf<Value>::value(in.one_in(2) ? static_cast<decltype(key)>(key + 1) : static_cast<decltype(key)>(key - 1));
     }
-    memory.push_back(x);
-    if (in.one_in(8))
-      rows.emplace_back();
-    else
-      rows.emplace_back(x);
-    groups.push_back(static_cast<std::int32_t>(in.below(4)) - 1);
+    out.memory.push_back(x);
+    bool const null = in.one_in(8);
+    if (!null) out.bits[i / 8] = static_cast<std::uint8_t>(out.bits[i / 8] | (1u << (i % 8)));
+    out.rows.push_back(null ? std::nullopt : std::optional<Value>(x));
+    out.groups.push_back(static_cast<std::int32_t>(in.below(4)) - 1);
   }
-  std::vector<std::uint8_t> bits(rows.size() / 8 + 1, 0);
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    if (rows[i]) bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | (1u << (i % 8)));
-  NumericView const view{memory.data(), {bits.data(), 0}, static_cast<std::int64_t>(rows.size()), storage_of<Value>()};
+  return out;
+}
+
+/// What one group keeps of the values that no knot tells apart, in the plainest form.
+struct PlainSketch {
+  std::map<std::uint32_t, std::uint64_t> buckets;
+  std::vector<std::uint8_t> ranks = std::vector<std::uint8_t>(kRegisters, 0);
+};
+
+void check_sketches(NumericResult const& result, std::map<std::uint32_t, PlainSketch> const& wanted) {
+  for (std::size_t g = 0; g < result.group.size(); ++g) {
+    std::map<std::uint32_t, std::uint64_t> found;
+    for (std::uint64_t i = result.bucket_begin[g]; i < result.bucket_begin[g + 1]; ++i) found[result.bucket[i]] = result.bucket_count[i];
+    auto const own = wanted.find(result.group[g]);
+    require(own == wanted.end() ? found.empty() : found == own->second.buckets, "buckets hold the values between knots");
+  }
+  require(result.register_group.size() == wanted.size(), "a group has registers where a value lies between knots");
+  for (std::size_t g = 0; g < wanted.size(); ++g) {
+    auto const at = result.registers.begin() + static_cast<std::ptrdiff_t>(g * kRegisters);
+    auto const& ranks = wanted.at(result.register_group[g]).ranks;
+    require(std::equal(ranks.begin(), ranks.end(), at), "registers hold the largest ranks");
+  }
+}
+
+template <class Value>
+void check_grid(Bytes& in) {
+  auto const sample = any_sample<Value>(in);
+  auto const& [knots, grid, rows, memory, bits, groups] = sample;
+  auto const view = sample.view(0, rows.size());
 
   auto const cells = rank_cells(view, *grid);
-  auto const expected = [&](std::size_t i) {
+  auto const expected = [&, &knots = knots, &grid = grid, &rows = rows](std::size_t i) {
     if (!rows[i]) return grid->slots() - 1;
     return *rows[i] != *rows[i] ? grid->slots() - 2 : reference::cell(*rows[i], knots);
   };
   for (std::size_t i = 0; i < rows.size(); ++i) require(cells[i] == expected(i), "a cell is the reference's");
   require(count_cells(view, *grid, 1, {}) == reference::count_cells(rows, knots), "the counts are the reference's");
 
-  NumericPlan plan{grid, {}, {}, grid->slots(), 3, 0, KeyOf<Value>::key(Value{0})};
-  for (std::uint32_t slot = 0; slot < grid->slots(); ++slot) plan.to_coarse.push_back(slot % 3);
-  NumericState state(plan, {{false, true}, {true, false}}, 1 + in.below(1100));
+  bool const sketches = in.one_in(2);
+  NumericState state(sample.plan(), {{false, true, sketches}, {true, false}}, 1 + in.below(1100));
   std::size_t const half = rows.size() / kTileRows * kTileRows;  // blocks begin where the file's do
-  NumericView const first{view.values, view.validity, static_cast<std::int64_t>(half), view.storage};
-  NumericView const second{memory.data() + half, {bits.data(), static_cast<std::int64_t>(half)}, static_cast<std::int64_t>(rows.size() - half), view.storage};
   bool const grouped = in.one_in(2);
-  for (auto const& [part, from] : {std::pair{first, std::size_t{0}}, std::pair{second, half}})
-    state.add(part, {grouped ? groups.data() + from : nullptr, groups.data() + from});
+  for (auto const& [begin, end] : {std::pair{std::size_t{0}, half}, std::pair{half, rows.size()}})
+    state.add(sample.view(begin, end), {grouped ? groups.data() + begin : nullptr, groups.data() + begin});
   Cells fine;
   Cells coarse;
+  std::map<std::uint32_t, PlainSketch> kept;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (!grouped || groups[i] >= 0) ++fine[{grouped ? static_cast<std::uint32_t>(groups[i]) : 0, cells[i]}];
+    if (!grouped || groups[i] >= 0) {
+      auto const group = grouped ? static_cast<std::uint32_t>(groups[i]) : 0;
+      ++fine[{group, cells[i]}];
+      if (sketches && rows[i] && *rows[i] == *rows[i] && cells[i] % 2 == 0) {
+        ++kept[group].buckets[bucket_of(static_cast<double>(*rows[i]))];
+        Register const at = register_of(hash_number(*rows[i]));
+        kept[group].ranks[at.index] = std::max(kept[group].ranks[at.index], at.rank);
+      }
+    }
     if (groups[i] >= 0) ++coarse[{static_cast<std::uint32_t>(groups[i]), cells[i] % 3}];
   }
   auto const result = state.finish(0);
   require(cells_of(result) == fine, "the fine set holds every row of every group once");
   require(cells_of(state.finish(1)) == coarse, "the coarse set holds every row of every group once");
+  check_sketches(result, kept);
   for (std::size_t g = 0; g < result.group.size(); ++g) {
     reference::Rows<Value> own;
     // The reference puts rows of other groups aside as nulls, since lanes go by the row's place in the file.
@@ -149,6 +199,43 @@ void check_grid(Bytes& in) {
     auto const& found = result.moments[g];
     require(found.count == wanted.count && same(found.mean, wanted.mean) && same(found.m2, wanted.m2) && same(found.m3, wanted.m3) && same(found.m4, wanted.m4),
             "moments have the reference's bits");
+  }
+}
+
+/// A row of weight w counts as w rows do.
+template <class Value>
+void check_weights(Bytes& in) {
+  auto sample = any_sample<Value>(in);
+  Sample<Value> repeated{sample.knots, sample.grid, {}, {}, {}, {}};
+  std::vector<std::uint32_t> weights;
+  for (std::size_t i = 0; i < sample.rows.size(); ++i) {
+    weights.push_back(in.below(4));
+    if (weights[i] == 0) sample.groups[i] = -1;
+    for (std::uint32_t times = weights[i]; times > 0; --times) {
+      std::size_t const at = repeated.memory.size();
+      repeated.memory.push_back(sample.memory[i]);
+      repeated.groups.push_back(sample.groups[i]);
+      repeated.bits.resize(at / 8 + 1, 0);
+      if (sample.rows[i]) repeated.bits[at / 8] = static_cast<std::uint8_t>(repeated.bits[at / 8] | (1u << (at % 8)));
+    }
+  }
+  std::vector<SetPlan> const sets{{false, true, true}, {true, false, false}};
+  NumericState once(sample.plan(), sets, 1 + in.below(1100));
+  NumericState often(sample.plan(), sets);
+  once.add(sample.view(0, sample.memory.size()), {sample.groups.data(), sample.groups.data()}, weights.data());
+  often.add(repeated.view(0, repeated.memory.size()), {repeated.groups.data(), repeated.groups.data()});
+  for (std::size_t set = 0; set < sets.size(); ++set) {
+    auto const a = once.finish(set);
+    auto const b = often.finish(set);
+    require(cells_of(a) == cells_of(b), "a weighted row is in its cell as often as its weight says");
+    require(a.group == b.group && a.gap == b.gap && a.gap_sum == b.gap_sum && a.low == b.low && a.high == b.high, "weights multiply gap sums");
+    require(a.bucket == b.bucket && a.bucket_count == b.bucket_count && a.registers == b.registers, "weights multiply buckets and no registers");
+    require(a.tail_group == b.tail_group && a.tail_lower.size() == b.tail_lower.size(), "a weighted tail is a tail");
+    for (std::size_t i = 0; i < a.tail_lower.size(); ++i) {
+      require(std::memcmp(&a.tail_lower[i], &b.tail_lower[i], sizeof(WideSum)) == 0, "weights multiply lower tails");
+      require(std::memcmp(&a.tail_upper[i], &b.tail_upper[i], sizeof(WideSum)) == 0, "weights multiply upper tails");
+    }
+    for (std::size_t i = 0; i < a.moments.size(); ++i) require(a.moments[i].count == b.moments[i].count, "moments count every weight");
   }
 }
 
@@ -211,7 +298,7 @@ void check_wide(Bytes& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
   Bytes in(data, size);
-  switch (in.below(12)) {
+  switch (in.below(16)) {
     case 0: check_refusals(in); break;
     case 1: check_sparse(in); break;
     case 2: check_wide(in); break;
@@ -221,6 +308,10 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     case 6: check_grid<std::uint64_t>(in); break;
     case 7:
     case 8: check_grid<float>(in); break;
+    case 9: check_weights<std::int64_t>(in); break;
+    case 10: check_weights<std::uint64_t>(in); break;
+    case 11: check_weights<float>(in); break;
+    case 12: check_weights<double>(in); break;
     default: check_grid<double>(in); break;
   }
   return 0;

@@ -170,7 +170,7 @@ inline std::unique_ptr<Tree> any_batch(Bytes& in, std::vector<bool> const& coded
   auto tree = std::make_unique<Tree>();
   tree->format = in.one_in(64) ? any_format(in, false) : "+s";
   // More than one tile of rows now and then.
-  tree->array.length = lying(in, in.one_in(32) ? 1000 + in.below(600) : in.below(40));
+  tree->array.length = lying(in, in.rare(64) ? 1000 + in.below(600) : in.below(40));
   tree->array.offset = lying(in, in.one_in(8) ? in.below(9) : 0);
   bool const real = possible(tree->array.length) && possible(tree->array.offset);
   std::int64_t const covered = real ? tree->array.offset + tree->array.length : 8;
