@@ -19,7 +19,7 @@ struct GridRule {
   using Key = typename KeyOf<Value>::Key;
 
   Key const* knots;             // M keys, then 2^steps copies of the largest key, so that a probe never leaves the array
-  std::uint32_t const* guide;   // buckets + 1 entries: how many knots lie in earlier buckets
+  std::uint32_t const* guide;   // one entry per bucket: how many knots lie in earlier ones
   std::uint32_t count;          // M
   std::uint32_t buckets;
   Key first;                    // key at which bucket 0 begins; smaller keys belong to it as well
@@ -42,16 +42,19 @@ struct GridRule {
     return above < buckets ? static_cast<std::uint32_t>(above) : buckets - 1;
   }
 
-  /// One halving of the search for how many knots are <= key, between `below` and `end` of a bucket.
-  MW_HD std::uint32_t halved(std::uint32_t below, std::uint32_t end, std::uint32_t step, Key key) const {
+  /// One halving of the search for how many knots are <= key, `below` of which are known to be.  Knots of later buckets
+  /// are above the key, so where a bucket ends need not be known.
+  MW_HD std::uint32_t halved(std::uint32_t below, std::uint32_t step, Key key) const {
     // Masked on purpose: compilers turn a conditional into a branch, and that costs six times as much.
-    std::uint32_t const take =
-        static_cast<std::uint32_t>(below + step <= end) & static_cast<std::uint32_t>(knots[below + step - 1] <= key);
+    std::uint32_t const take = static_cast<std::uint32_t>(knots[below + step - 1] <= key);
     return below + (step & (0u - take));
   }
 
-  /// The cell of a key with `below` knots at or below it.
-  MW_HD std::uint32_t cell_above(std::uint32_t below, Key key) const {
+  /// The cell of a key, where the search for it begins with `below` knots.
+  MW_HD std::uint32_t cell(std::uint32_t below, Key key) const {
+    for (std::uint32_t step = (1u << steps) >> 1; step != 0; step >>= 1) below = halved(below, step, key);
+    if constexpr (KeyOf<Value>::kLowestIsKnot) return 2 * below - static_cast<std::uint32_t>(knots[below - 1] == key);
+    below = below < count ? below : count;  // the largest integer is not below the padding
     std::uint32_t const at = below != 0 ? below - 1 : 0;
     std::uint32_t const hit = static_cast<std::uint32_t>(below != 0) & static_cast<std::uint32_t>(knots[at] == key);
     return 2 * below - hit;

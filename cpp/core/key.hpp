@@ -18,6 +18,9 @@ struct FloatKey {
   using Key = Bits;
   static constexpr Key kSign = Key{1} << (8 * sizeof(Key) - 1);
   static constexpr Key kInfinity = kInfinityBits;
+  /// A grid of floats begins with -inf, so no key is below all its knots.
+  static constexpr bool kLowestIsKnot = true;
+  static constexpr Key kLowest = static_cast<Key>(~(kInfinityBits | kSign));  // of -inf
   static MW_HD Key bits(Value x) { return __builtin_bit_cast(Key, x); }
   static MW_HD bool missing(Value x) { return (bits(x) & ~kSign) > kInfinity; }
   static MW_HD bool finite(Value x) { return (bits(x) & ~kSign) < kInfinity; }
@@ -28,8 +31,9 @@ struct FloatKey {
     return b ^ (negative | kSign);
   }
   static MW_HD Value value(Key k) {
-    Key const b = (k & kSign) != 0 ? k ^ kSign : ~k;
-    return __builtin_bit_cast(Value, b);
+    // Without a branch: signs come in no order that could be foretold.
+    Key const negative = (k >> (8 * sizeof(Key) - 1)) - 1;  // all ones or none
+    return __builtin_bit_cast(Value, static_cast<Key>(k ^ (negative | kSign)));
   }
 };
 
@@ -43,6 +47,8 @@ template <>
 struct KeyOf<std::int64_t> {
   using Key = std::uint64_t;
   static constexpr Key kSign = 0x8000000000000000u;
+  static constexpr bool kLowestIsKnot = false;
+  static constexpr Key kLowest = 0;
   static MW_HD bool missing(std::int64_t) { return false; }
   static MW_HD bool finite(std::int64_t) { return true; }
   static MW_HD Key key(std::int64_t x) { return static_cast<Key>(x) ^ kSign; }
@@ -52,6 +58,8 @@ struct KeyOf<std::int64_t> {
 template <>
 struct KeyOf<std::uint64_t> {
   using Key = std::uint64_t;
+  static constexpr bool kLowestIsKnot = false;
+  static constexpr Key kLowest = 0;
   static MW_HD bool missing(std::uint64_t) { return false; }
   static MW_HD bool finite(std::uint64_t) { return true; }
   static MW_HD Key key(std::uint64_t x) { return x; }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/moments.hpp"
+#include "core/offset_rule.hpp"
 #include "core/views.hpp"
 
 namespace modelwatch::cpu {
@@ -21,42 +22,57 @@ struct GridData {
   double origin;  // of a linear guide, see GridRule
   double scale;   // 0: the guide is over keys
   Domain domain;
+  GapRule const* gaps;       // count + 1
+  double const* gap_scales;  // of each gap, or nullptr where all are 1
 };
 
-/// A row that lies strictly between two knots.
-struct GapRow {
-  std::uint32_t row;       // in the tile
-  std::uint32_t gap;       // below knot `gap`
-  std::uint64_t fraction;  // offset_rule.hpp
+/// The rows of a tile that lie strictly between two knots.
+struct GapRows {
+  std::uint32_t row[kTileRows];       // in the tile
+  std::uint32_t gap[kTileRows];       // below knot `gap`
+  std::uint64_t fraction[kTileRows];  // offset_rule.hpp; 0 in a tail
 };
 
+/// Everywhere below, `valid` is one byte per row as expand_validity makes it, or nullptr where all rows are valid;
+/// rows <= kTileRows.
 struct KernelTable {
   char const* name;
-  /// Cells and keys of rows [begin, begin + rows) of a column; rows <= kTileRows.  A missing row has key 0.
-  void (*rank_tile)(NumericView const&, std::int64_t begin, int rows, GridData const&, std::uint32_t* cells,
+  /// Writes one byte per row, up to a multiple of 8; returns how many rows are valid.
+  int (*expand_validity)(Validity const&, std::int64_t begin, int rows, std::uint8_t* valid);
+  /// Cells and keys of rows [begin, begin + rows) of a column.  A row that is NaN or null has any key.
+  void (*rank_tile)(NumericView const&, std::int64_t begin, int rows, GridData const&, std::uint8_t const* valid, std::uint32_t* cells,
                     std::uint64_t* keys);
+  /// The same for 8- and 16-bit integers on an int64 grid, by a table of the cell of every bit pattern.
+  void (*rank_by_table)(NumericView const&, std::int64_t begin, int rows, std::uint32_t const* table, std::uint32_t null_slot,
+                        std::uint8_t const* valid, std::uint32_t* cells, std::uint64_t* keys);
   /// counters[cells[i]] += 1
   void (*count_one)(std::uint32_t const* cells, int rows, std::uint32_t* counters);
+  /// The same into one of four counters, `stride` apart: for skewed cells.
+  void (*count_four)(std::uint32_t const* cells, int rows, std::uint32_t* counters, std::uint32_t stride);
+  /// count_four of dictionary codes, each below null_slot; null rows count there.
+  void (*count_codes)(NumericView const& codes, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t null_slot,
+                      std::uint32_t* counters, std::uint32_t stride);
   /// counters[groups[i]][cells[i]] += 1; every group >= 0 and its counters dense.
   void (*count_groups)(std::uint32_t const* cells, std::int32_t const* groups, int rows, std::uint32_t* const* counters);
   /// out[i] = map[cells[i]]
   void (*map_cells)(std::uint32_t const* cells, int rows, std::uint32_t const* map, std::uint32_t* out);
-  /// Values minus the pivot as doubles (0 where unusable) and whether each is finite and present.
-  void (*load_tile)(NumericView const&, std::int64_t begin, int rows, Domain, std::uint64_t pivot_key, double* values,
-                    std::uint8_t* usable);
+  /// Values minus the pivot as doubles, 0 where unusable (null, NaN, infinite); returns how many are usable.  Where not
+  /// all are, usable[i] has all bits set or none; else it may be left as it was.
+  int (*load_tile)(NumericView const&, std::int64_t begin, int rows, Domain, std::uint64_t pivot_key, std::uint8_t const* valid,
+                   double* values, std::uint64_t* usable);
   /// Ordered moments of one tile whose rows all belong to one group.
-  void (*moments_one)(double const* values, std::uint8_t const* usable, int rows, MomentLanes*, Moments*);
+  void (*moments_one)(double const* values, std::uint64_t const* usable, int rows, int usable_rows, Moments*);
   /// The same for several groups: row i belongs to slots[i] (< 0: none); tiles and lanes have one entry per slot.
-  /// weights: how often every row counts, or nullptr (once).
-  void (*moments_slots)(double const* values, std::uint8_t const* usable, std::int32_t const* slots, std::uint32_t const* weights,
+  /// weights: how often every row counts, or nullptr (once).  usable must be whole.
+  void (*moments_slots)(double const* values, std::uint64_t const* usable, std::int32_t const* slots, std::uint32_t const* weights,
                         int rows, int slot_count, MomentLanes*, Moments*);
-  /// The rows of a ranked tile that lie between knots; those of an inner gap (first_gap < gap < last_gap) with their
-  /// fractions, those of a tail with 0.
-  int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, GridData const&, std::uint32_t first_gap,
-                  std::uint32_t last_gap, GapRow* out);
+  /// The rows of a ranked tile that lie between knots, with their fractions.  Returns how many.
+  int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, GridData const&, GapRows* out);
   /// Smallest and largest key among ranked rows (cell < end_cell); leaves both alone where there is none.
   void (*key_range)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, std::uint64_t* low,
                     std::uint64_t* high);
+  /// The same of cells.
+  void (*cell_range)(std::uint32_t const* cells, int rows, std::uint32_t end_cell, std::uint32_t* low, std::uint32_t* high);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "core/hash.hpp"
 #include "core/error.hpp"
+#include "engine/rank.hpp"
 
 namespace modelwatch {
 namespace {
+
+/// Dictionaries of at most this many values are counted by code in a run of tiles.
+constexpr std::int64_t kMostRunCodes = 4096;
 
 std::uint64_t hash_of(std::string_view bytes) {
   return hash_bytes(reinterpret_cast<std::uint8_t const*>(bytes.data()), static_cast<std::int64_t>(bytes.size()));
@@ -52,8 +57,16 @@ CategoryState::Group& CategoryState::group_of(Set& set, std::int32_t group) {
   return *set.groups[at];
 }
 
-/// Slot of every row of a tile.  A value is looked up on the first row that uses it: a dictionary may list values
-/// that never occur.
+/// A value is looked up when the first row that uses it is counted: a dictionary may list values that never occur.
+std::uint32_t CategoryState::slot_of(CategoryView const& column, std::size_t code) {
+  if (slot_of_code_[code] == kUnresolved) {
+    auto const at = static_cast<std::int64_t>(code);
+    slot_of_code_[code] = column.values.validity.valid(at) ? resolve(column.values.at(at), hash_of_code_[code]) : kNullSlot;
+  }
+  return slot_of_code_[code];
+}
+
+/// Slot of every row of a tile.
 template <class Code>
 void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots,
                                  std::uint32_t* row_codes) {
@@ -64,11 +77,7 @@ void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin,
       continue;
     }
     auto const code = static_cast<std::size_t>(codes[i]);
-    if (slot_of_code_[code] == kUnresolved) {
-      auto const at = static_cast<std::int64_t>(code);
-      slot_of_code_[code] = column.values.validity.valid(at) ? resolve(column.values.at(at), hash_of_code_[code]) : kNullSlot;
-    }
-    slots[i] = slot_of_code_[code];
+    slots[i] = slot_of(column, code);
     row_codes[i] = static_cast<std::uint32_t>(code);
   }
 }
@@ -113,36 +122,71 @@ void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32
   }
 }
 
-void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner,
-                        std::vector<std::int32_t const*> const& groups, std::uint32_t const* weights) {
-  if (groups.size() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
+void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner, BatchGroups const& groups,
+                        std::uint32_t const* weights) {
+  if (groups.sets() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
   if (!last_owner_ || !column.values.same_memory(last_values_)) {
     slot_of_code_.assign(static_cast<std::size_t>(column.values.size), kUnresolved);
     hash_of_code_.assign(slot_of_code_.size(), 0);
     last_owner_ = std::move(owner);
     last_values_ = column.values;
   }
-  std::uint32_t slots[kTileRows];
-  std::uint32_t codes[kTileRows];
-  for (std::int64_t begin = 0; begin < column.codes.rows; begin += kTileRows) {
-    int const rows = static_cast<int>(std::min<std::int64_t>(kTileRows, column.codes.rows - begin));
-    switch (column.codes.storage) {
-      case Storage::int8: resolve_tile<std::int8_t>(column, begin, rows, slots, codes); break;
-      case Storage::int16: resolve_tile<std::int16_t>(column, begin, rows, slots, codes); break;
-      case Storage::int32: resolve_tile<std::int32_t>(column, begin, rows, slots, codes); break;
-      case Storage::int64: resolve_tile<std::int64_t>(column, begin, rows, slots, codes); break;
-      case Storage::uint8: resolve_tile<std::uint8_t>(column, begin, rows, slots, codes); break;
-      case Storage::uint16: resolve_tile<std::uint16_t>(column, begin, rows, slots, codes); break;
-      case Storage::uint32: resolve_tile<std::uint32_t>(column, begin, rows, slots, codes); break;
-      case Storage::uint64: resolve_tile<std::uint64_t>(column, begin, rows, slots, codes); break;
-      case Storage::float32:
-      case Storage::float64: throw InvalidInput("dictionary codes must be integers.");
-    }
-    for (std::size_t s = 0; s < sets_.size(); ++s)
-      count_tile(sets_[s], slots, codes, groups[s] == nullptr ? nullptr : groups[s] + begin,
-                 weights == nullptr ? nullptr : weights + begin, rows);
+  // By code where that takes few counters; what no run can hold goes row by row.
+  bool const by_code = weights == nullptr && column.values.size <= kMostRunCodes;
+  if (by_code) run_counts_.resize(4 * (static_cast<std::size_t>(column.values.size) + 1), 0);
+  for (std::int64_t t = 0; t < groups.tiles();) {
+    std::int64_t const end = by_code ? groups.run_end(t) : t;
+    if (end > t)
+      count_run(column, groups, t, end);
+    else
+      add_tile(column, groups, t, weights);
+    t = std::max(t + 1, end);
   }
   if (unseen_index_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
+}
+
+/// Tiles that belong to one group in every set: codes are counted, and looked up once at the end.
+void CategoryState::count_run(CategoryView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to) {
+  auto const stride = static_cast<std::uint32_t>(column.values.size) + 1;
+  std::uint32_t const null = stride - 1;
+  std::vector<std::pair<Set*, Group*>> targets;
+  for (std::size_t s = 0; s < sets_.size(); ++s)
+    if (std::int32_t const id = groups.first(s, from); id >= 0) targets.emplace_back(&sets_[s], &group_of(sets_[s], id));
+  if (targets.empty()) return;
+  std::uint8_t valid[kTileRows];
+  for (std::int64_t t = from; t < to; ++t) {
+    int const rows = static_cast<int>(groups.rows_of(t, t + 1));
+    cpu::kernels().count_codes(column.codes, t * kTileRows, rows, valid_rows(column.codes, t * kTileRows, rows, valid), null,
+                               run_counts_.data(), stride);
+  }
+  for (std::uint32_t code = 0; code < stride; ++code) {
+    std::uint64_t times = 0;
+    for (std::uint32_t part = 0; part < 4; ++part) times += std::exchange(run_counts_[part * stride + code], 0u);
+    if (times == 0) continue;
+    std::uint32_t const slot = code == null ? kNullSlot : slot_of(column, code);
+    for (auto const& [set, group] : targets) count(*set, *group, slot, code, times);
+  }
+}
+
+void CategoryState::add_tile(CategoryView const& column, BatchGroups const& groups, std::int64_t tile, std::uint32_t const* weights) {
+  std::uint32_t slots[kTileRows];
+  std::uint32_t codes[kTileRows];
+  std::int64_t const begin = tile * kTileRows;
+  int const rows = static_cast<int>(groups.rows_of(tile, tile + 1));
+  switch (column.codes.storage) {
+    case Storage::int8: resolve_tile<std::int8_t>(column, begin, rows, slots, codes); break;
+    case Storage::int16: resolve_tile<std::int16_t>(column, begin, rows, slots, codes); break;
+    case Storage::int32: resolve_tile<std::int32_t>(column, begin, rows, slots, codes); break;
+    case Storage::int64: resolve_tile<std::int64_t>(column, begin, rows, slots, codes); break;
+    case Storage::uint8: resolve_tile<std::uint8_t>(column, begin, rows, slots, codes); break;
+    case Storage::uint16: resolve_tile<std::uint16_t>(column, begin, rows, slots, codes); break;
+    case Storage::uint32: resolve_tile<std::uint32_t>(column, begin, rows, slots, codes); break;
+    case Storage::uint64: resolve_tile<std::uint64_t>(column, begin, rows, slots, codes); break;
+    case Storage::float32:
+    case Storage::float64: throw InvalidInput("dictionary codes must be integers.");
+  }
+  for (std::size_t s = 0; s < sets_.size(); ++s)
+    count_tile(sets_[s], slots, codes, groups.from_tile(s, tile), weights == nullptr ? nullptr : weights + begin, rows);
 }
 
 void CategoryState::evict_beyond_cap() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/arrow_view.hpp"
+#include "engine/batch_groups.hpp"
 #include "engine/numeric_state.hpp"  // SetPlan
 #include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
@@ -55,7 +56,12 @@ class CategoryState {
 
   /// `owner` keeps the dictionary alive, so that the next batch can be recognised to use the same one.
   void add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner,
-           std::vector<std::int32_t const*> const& groups, std::uint32_t const* weights = nullptr);
+           BatchGroups const& groups, std::uint32_t const* weights = nullptr);
+  /// The same for a column by itself, with the arguments of BatchGroups.
+  void add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner, std::vector<std::int32_t const*> groups,
+           std::uint32_t const* weights = nullptr) {
+    add(column, std::move(owner), BatchGroups(std::move(groups), column.codes.rows), weights);
+  }
 
   CategoryResult finish(std::size_t set);
   std::size_t bytes() const;
@@ -82,8 +88,11 @@ class CategoryState {
 
   std::uint32_t resolve(std::string_view bytes, std::uint64_t& hash);
   Group& group_of(Set& set, std::int32_t group);
+  std::uint32_t slot_of(CategoryView const& column, std::size_t code);
+  void count_run(CategoryView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to);
   template <class Code>
   void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
+  void add_tile(CategoryView const& column, BatchGroups const& groups, std::int64_t tile, std::uint32_t const* weights);
   void count(Set const& set, Group& into, std::uint32_t slot, std::uint32_t code, std::uint64_t times) const;
   void count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::int32_t const* groups,
                   std::uint32_t const* weights, int rows);
@@ -101,6 +110,7 @@ class CategoryState {
   StringsView last_values_{};
   std::vector<std::uint32_t> slot_of_code_;
   std::vector<std::uint64_t> hash_of_code_;  // of codes whose value lies beyond a cap
+  std::vector<std::uint32_t> run_counts_;    // four counters for every code and for null
 };
 
 }  // namespace modelwatch

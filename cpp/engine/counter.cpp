@@ -1,23 +1,13 @@
 #include "engine/counter.hpp"
 
-#include <algorithm>
 #include <string>
 
 #include "cpu/thread_pool.hpp"
 #include "core/error.hpp"
+#include "engine/rank.hpp"
 
 namespace modelwatch {
 namespace {
-
-bool fits(Storage storage, Domain domain) {
-  switch (domain) {
-    case Domain::float32: return storage == Storage::float32;
-    case Domain::float64: return storage != Storage::int64 && storage != Storage::uint64;
-    case Domain::int64: return storage < Storage::uint64;
-    case Domain::uint64: return storage == Storage::uint64;
-  }
-  return false;
-}
 
 void check_fits(ArrowColumn const& column, Storage storage, Domain domain) {
   if (!fits(storage, domain))
@@ -63,14 +53,15 @@ void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<st
       views.emplace_back(category_view(column));
     }
   }
+  BatchGroups const by(groups, rows_of(*batch));
   cpu::parallel_for(
       static_cast<std::int64_t>(states_.size()), threads,
       [&](std::int64_t task) {
         auto const i = static_cast<std::size_t>(task);
         if (auto* const numeric = std::get_if<NumericState>(&states_[i]))
-          numeric->add(std::get<NumericView>(views[i]), groups, weights);
+          numeric->add(std::get<NumericView>(views[i]), by, weights);
         else
-          std::get<CategoryState>(states_[i]).add(std::get<CategoryView>(views[i]), batch, groups, weights);
+          std::get<CategoryState>(states_[i]).add(std::get<CategoryView>(views[i]), batch, by, weights);
       },
       poll);
   rows_ += static_cast<std::uint64_t>(rows_of(*batch));
@@ -98,70 +89,6 @@ void SplitPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threads,
   cpu::parallel_for(
       static_cast<std::int64_t>(columns_.size()), threads,
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);
-}
-
-std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& grid, int threads, Poll const& poll) {
-  if (!fits(column.storage, grid.domain())) throw InvalidInput("the values cannot be compared with the grid: their types differ.");
-  // A slice is short enough to answer Ctrl-C and to count in 32 bits; a stripe is one thread's part of it.
-  constexpr std::int64_t kSlice = std::int64_t{1} << 24;
-  constexpr std::int64_t kLeastStripe = std::int64_t{1} << 16;
-  auto const& kernel = cpu::kernels();
-  auto const data = grid.data();
-  int const most = threads > 0 ? threads : cpu::default_threads();
-  auto const stripes = std::clamp<std::int64_t>(std::min(column.rows, kSlice) / kLeastStripe, 1, most);
-  std::vector<std::uint64_t> totals(grid.slots(), 0);
-  for (std::int64_t slice = 0; slice < column.rows; slice += kSlice) {
-    std::int64_t const rows = std::min(kSlice, column.rows - slice);
-    std::vector<std::vector<std::uint32_t>> counters(static_cast<std::size_t>(stripes));
-    cpu::parallel_for(
-        stripes, threads,
-        [&](std::int64_t stripe) {
-          auto& mine = counters[static_cast<std::size_t>(stripe)];
-          mine.assign(grid.slots(), 0);
-          std::uint32_t cells[kTileRows];
-          std::uint64_t keys[kTileRows];
-          std::int64_t const end = slice + rows * (stripe + 1) / stripes;
-          for (std::int64_t at = slice + rows * stripe / stripes; at < end; at += kTileRows) {
-            int const n = static_cast<int>(std::min<std::int64_t>(kTileRows, end - at));
-            kernel.rank_tile(column, at, n, data, cells, keys);
-            kernel.count_one(cells, n, mine.data());
-          }
-        },
-        poll);
-    for (auto const& mine : counters)
-      for (std::size_t slot = 0; slot < mine.size(); ++slot) totals[slot] += mine[slot];
-    if (poll) poll();
-  }
-  return totals;
-}
-
-std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& grid) {
-  if (!fits(column.storage, grid.domain())) throw InvalidInput("the values cannot be compared with the grid: their types differ.");
-  std::vector<std::uint32_t> cells(static_cast<std::size_t>(column.rows));
-  std::uint64_t keys[kTileRows];
-  for (std::int64_t at = 0; at < column.rows; at += kTileRows)
-    cpu::kernels().rank_tile(column, at, static_cast<int>(std::min<std::int64_t>(kTileRows, column.rows - at)), grid.data(),
-                             cells.data() + at, keys);
-  return cells;
-}
-
-std::vector<std::int32_t> interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries) {
-  for (std::size_t i = 1; i < boundaries.size(); ++i)
-    if (boundaries[i] <= boundaries[i - 1]) throw InvalidInput("boundaries must be strictly increasing.");
-  std::vector<std::int32_t> out(static_cast<std::size_t>(values.rows), -1);
-  if (boundaries.size() < 2) return out;
-  std::size_t current = 0;  // logs are nearly sorted: look where the last row was
-  for (std::int64_t row = 0; row < values.rows; ++row) {
-    if (!values.validity.valid(row)) continue;
-    std::int64_t const x = code_at(values, row);
-    if (x < boundaries[current] || x >= boundaries[current + 1]) {
-      auto const after = std::upper_bound(boundaries.begin(), boundaries.end(), x);
-      if (after == boundaries.begin() || after == boundaries.end()) continue;
-      current = static_cast<std::size_t>(after - boundaries.begin() - 1);
-    }
-    out[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(current);
-  }
-  return out;
 }
 
 }  // namespace modelwatch

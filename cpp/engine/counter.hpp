@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <variant>
 #include <vector>
@@ -10,10 +9,10 @@
 #include "engine/category_state.hpp"
 #include "engine/fit.hpp"
 #include "engine/numeric_state.hpp"
+#include "engine/rank.hpp"  // Poll
 
 namespace modelwatch {
 
-using Poll = std::function<void()>;
 using ColumnPlan = std::variant<NumericPlan, CategoryPlan>;
 
 /// Counts the batches of one part: every column into every set, columns side by side on the threads.
@@ -59,15 +58,5 @@ class SplitPass {
  private:
   std::vector<IntervalSplitter> columns_;
 };
-
-/// How many values of a column fall into each slot of a grid; rows are divided among the threads.
-std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& grid, int threads, Poll const& poll);
-
-/// The cell of every row.
-std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& grid);
-
-/// out[i] = number of boundaries <= values[i], minus 1; -1 where the value lies outside [first, last) or is null.
-/// Boundaries are strictly increasing.
-std::vector<std::int32_t> interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries);
 
 }  // namespace modelwatch

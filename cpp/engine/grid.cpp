@@ -16,7 +16,7 @@ namespace {
 
 /// What the guide table trades: more buckets, fewer comparisons; too many, and the table leaves the cache.
 struct GuideTuning {
-  std::uint32_t buckets_per_knot = 8;
+  std::uint32_t buckets_per_knot = 4;
   std::uint32_t least = 64;
   std::uint32_t most = 1u << 18;
 };
@@ -102,6 +102,14 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
       }
     }
   }
+  guide_.pop_back();
+  for (std::uint32_t gap = 0; gap <= m; ++gap) {
+    bool const inner = gap > lower_tail_ && gap < upper_tail_;
+    auto const knot = [&](std::uint32_t k) { return KeyOf<Value>::value(static_cast<Key>(knots_[k])); };
+    gaps_.push_back(inner ? rule_of_gap(knot(gap - 1), knot(gap)) : tail_rule());
+    if constexpr (std::is_same_v<Value, double>) gap_scales_.push_back(inner ? gap_scale(knot(gap - 1), knot(gap)) : 1.0);
+  }
+  if (std::all_of(gap_scales_.begin(), gap_scales_.end(), [](double scale) { return scale == 1.0; })) gap_scales_.clear();
   steps_ = static_cast<std::int32_t>(std::bit_width(fullest));
   padded.reserve(m + (std::size_t{1} << steps_));
   for (std::uint64_t const knot : knots_) padded.push_back(static_cast<Key>(knot));
@@ -110,9 +118,9 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
 
 cpu::GridData Grid::data() const {
   void const* const knots = domain_ == Domain::float32 ? static_cast<void const*>(narrow_.data()) : wide_.data();
-  return {knots,  guide_.data(), count(), static_cast<std::uint32_t>(guide_.size() - 1),
+  return {knots,  guide_.data(), count(), static_cast<std::uint32_t>(guide_.size()),
           first_, shift_,        steps_,  origin_,
-          scale_, domain_};
+          scale_, domain_,       gaps_.data(), gap_scales_.empty() ? nullptr : gap_scales_.data()};
 }
 
 }  // namespace modelwatch

@@ -1,23 +1,27 @@
 #include "engine/numeric_state.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/key.hpp"
 #include "core/error.hpp"
+#include "engine/rank.hpp"
 
 namespace modelwatch {
 
 /// Scratch of one tile: everything below is read again while it is in the first-level cache.
 struct NumericState::Tile {
-  int rows = 0;
+  int rows;
+  std::uint8_t valid[kTileRows];
   std::uint32_t ranked[kTileRows];  // cells of the counting grid
   std::uint32_t cells[kTileRows];   // slots of the set being counted
   std::uint64_t keys[kTileRows];
   double values[kTileRows];
-  std::uint8_t usable[kTileRows];
+  std::uint64_t usable[kTileRows];
+  int usable_rows;
   std::int32_t slots[kTileRows];
-  cpu::GapRow gaps[kTileRows];
-  int gap_count = 0;
+  cpu::GapRows gaps;
+  int gap_count;
   std::uint32_t buckets[kTileRows];  // of the rows in gaps
   std::uint64_t hashes[kTileRows];
   std::vector<MomentLanes> lanes;
@@ -27,27 +31,33 @@ struct NumericState::Tile {
 
 namespace {
 
-bool all_equal(std::int32_t const* groups, int rows) {
-  std::int32_t different = 0;
-  for (int i = 1; i < rows; ++i) different |= groups[i] ^ groups[0];
-  return different == 0;
-}
+/// Small integers get a table once this many rows have come: it takes up to 2^16 searches to make.
+constexpr std::uint64_t kTableRows = std::uint64_t{1} << 16;
+/// A run counts on its own where it has at least this many rows for every slot, since it is added up at its end.
+constexpr std::int64_t kRunRowsPerSlot = 1;
+/// A slot with more than this part of a run's rows makes the next run count skewed.
+constexpr std::uint64_t kSkewedPart = 16;
 
-/// Calls f with the value of a key in its own type.
+/// Calls f with a value of a domain's type.
 template <class F>
-auto with_value(std::uint64_t key, Domain domain, F f) {
+void with_domain(Domain domain, F f) {
   switch (domain) {
-    case Domain::float32: return f(KeyOf<float>::value(static_cast<std::uint32_t>(key)));
-    case Domain::float64: return f(KeyOf<double>::value(key));
-    case Domain::int64: return f(KeyOf<std::int64_t>::value(key));
-    case Domain::uint64: break;
+    case Domain::float32: return f(float{});
+    case Domain::float64: return f(double{});
+    case Domain::int64: return f(std::int64_t{});
+    case Domain::uint64: return f(std::uint64_t{});
   }
-  return f(KeyOf<std::uint64_t>::value(key));
 }
 
-/// A finite value of any domain, added exactly as often as its row counts.
-void add_value(WideSum& sum, std::uint64_t key, Domain domain, std::uint32_t times) {
-  with_value(key, domain, [&](auto x) { sum.add(x, times); });
+/// The cell of every bit pattern of an 8- or 16-bit integer on an int64 grid; empty for a wider type.
+std::vector<std::uint32_t> cells_of_small(Storage storage, Grid const& grid) {
+  bool const narrow = storage == Storage::int8 || storage == Storage::uint8;
+  if (!narrow && storage != Storage::int16 && storage != Storage::uint16) return {};
+  std::vector<std::uint16_t> patterns(narrow ? 256 : 65'536);
+  std::iota(patterns.begin(), patterns.end(), std::uint16_t{0});
+  std::vector<std::uint8_t> bytes(patterns.begin(), patterns.end());
+  void const* const values = narrow ? static_cast<void const*>(bytes.data()) : patterns.data();
+  return rank_cells({values, {nullptr, 0}, static_cast<std::int64_t>(patterns.size()), storage}, grid);
 }
 
 }  // namespace
@@ -73,6 +83,8 @@ NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uin
     // A value on a knot that only the fine grid has would be in neither.
     if (set.coarse && set.sketches) throw InvalidInput("a counter set on the coarse grid cannot keep sketches.");
     sets_.push_back({set, {}, {}});
+    moments_ = moments_ || set.moments;
+    sketches_ = sketches_ || set.sketches;
   }
 }
 
@@ -93,60 +105,206 @@ NumericState::Group& NumericState::group_of(Set& set, std::int32_t group) {
   return *set.groups[at];
 }
 
-void NumericState::count_tile(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights) {
+/// Everything about the rows of a tile that no group changes.
+void NumericState::load(NumericView const& column, std::int64_t begin, Tile& tile) const {
   auto const& kernel = cpu::kernels();
-  auto const& map = set.plan.coarse ? plan_.to_coarse : plan_.to_fine;
-  std::uint32_t const* cells = tile.ranked;
-  if (!map.empty()) {
-    kernel.map_cells(tile.ranked, tile.rows, map.data(), tile.cells);
-    cells = tile.cells;
+  auto const grid = plan_.grid->data();
+  std::uint8_t const* const valid = valid_rows(column, begin, tile.rows, tile.valid);
+  if (cell_of_small_.empty() || column.storage != small_)
+    kernel.rank_tile(column, begin, tile.rows, grid, valid, tile.ranked, tile.keys);
+  else
+    kernel.rank_by_table(column, begin, tile.rows, cell_of_small_.data(), plan_.grid->slots() - 1, valid, tile.ranked, tile.keys);
+  tile.gap_count = kernel.gap_rows(tile.ranked, tile.keys, tile.rows, grid, &tile.gaps);
+  if (sketches_) sketch_gaps(tile);
+  if (moments_)
+    tile.usable_rows = kernel.load_tile(column, begin, tile.rows, grid.domain, plan_.pivot, valid, tile.values, tile.usable);
+}
+
+/// The slots of a set's grid that a tile's rows fall into.
+std::uint32_t const* NumericState::slots_of(SetPlan const& plan, Tile& tile) const {
+  auto const& map = plan.coarse ? plan_.to_coarse : plan_.to_fine;
+  if (map.empty()) return tile.ranked;
+  cpu::kernels().map_cells(tile.ranked, tile.rows, map.data(), tile.cells);
+  return tile.cells;
+}
+
+/// Bucket and hash of the rows in gaps.  A float grid lifted from integers hashes whole numbers as integers.
+void NumericState::sketch_gaps(Tile& tile) const {
+  bool const whole = plan_.gap_shift != 0;
+  with_domain(plan_.grid->domain(), [&]<class Value>(Value) {
+    using Keys = KeyOf<Value>;
+    for (int i = 0; i < tile.gap_count; ++i) {
+      Value const x = Keys::value(static_cast<typename Keys::Key>(tile.keys[tile.gaps.row[i]]));
+      tile.buckets[i] = bucket_of(static_cast<double>(x));
+      tile.hashes[i] = whole ? hash_whole(static_cast<double>(x)) : hash_number(x);
+    }
+  });
+}
+
+/// Row `at` of those in gaps, counted `times` times: its tail and its sketch. Its fraction is the caller's.
+void NumericState::add_gap(SetPlan const& plan, Group& group, Tile const& tile, int at, std::uint32_t times) const {
+  if (plan.sketches) {
+    if (!group.sketch) group.sketch = std::make_unique<Sketch>();
+    group.sketch->buckets.add(tile.buckets[at], times);
+    group.sketch->registers.add(tile.hashes[at]);
   }
+  std::uint32_t const gap = tile.gaps.gap[at];
+  bool const lower = gap <= plan_.grid->lower_tail();
+  if (!lower && gap < plan_.grid->upper_tail()) return;
+  if (!group.tails) group.tails = std::make_unique<WideSum[]>(2);  // zeroed
+  WideSum& tail = group.tails[lower ? 0 : 1];
+  with_domain(plan_.grid->domain(), [&]<class Value>(Value) {
+    tail.add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.keys[tile.gaps.row[at]])), times);
+  });
+}
+
+void NumericState::add_run(NumericView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to, Tile& tile) {
+  auto const& kernel = cpu::kernels();
+  std::vector<Target> targets;
+  for (std::size_t s = 0; s < sets_.size(); ++s)
+    if (std::int32_t const id = groups.first(s, from); id >= 0) targets.push_back({sets_[s].plan, &group_of(sets_[s], id)});
+  if (targets.empty()) return;
+  std::uint32_t const slots = plan_.grid->slots();
+  bool const apart = groups.rows_of(from, to) >= kRunRowsPerSlot * static_cast<std::int64_t>(slots);
+  if (apart) {
+    run_counts_.resize((skewed_ ? 4u : 1u) * std::size_t{slots}, 0);
+    run_gaps_.resize(slots / 2, 0);
+  }
+  std::uint32_t low_cell = ~std::uint32_t{0};
+  std::uint32_t high_cell = 0;
+  std::uint64_t low = ~std::uint64_t{0};
+  std::uint64_t high = 0;
+  for (std::int64_t t = from; t < to; ++t) {
+    tile.rows = static_cast<int>(groups.rows_of(t, t + 1));
+    if (apart && rows_since_spill_ + static_cast<std::uint64_t>(tile.rows) > spill_rows_) flush_run(targets);
+    make_room(tile.rows);
+    load(column, t * kTileRows, tile);
+    if (!apart)
+      add_directly(targets, tile);
+    else if (run_counts_.size() > slots)
+      kernel.count_four(tile.ranked, tile.rows, run_counts_.data(), slots);
+    else
+      kernel.count_one(tile.ranked, tile.rows, run_counts_.data());
+    // A gap holds many keys, a knot only one: keys are looked at where a row may be further out than all before.
+    std::uint32_t lowest = ~std::uint32_t{0};
+    std::uint32_t highest = 0;
+    kernel.cell_range(tile.ranked, tile.rows, slots - 2, &lowest, &highest);
+    if (lowest <= highest && (lowest < low_cell || highest > high_cell || (lowest == low_cell && lowest % 2 == 0) ||
+                              (highest == high_cell && highest % 2 == 0))) {
+      low_cell = std::min(low_cell, lowest);
+      high_cell = std::max(high_cell, highest);
+      kernel.key_range(tile.ranked, tile.keys, tile.rows, slots - 2, &low, &high);
+    }
+    if (tile.gap_count > 0) {
+      if (apart)
+        for (int i = 0; i < tile.gap_count; ++i) run_gaps_[tile.gaps.gap[i]] += tile.gaps.fraction[i];
+      for (auto const& target : targets)
+        for (int i = 0; !target.plan.coarse && i < tile.gap_count; ++i) add_gap(target.plan, *target.group, tile, i, 1);
+    }
+    if (moments_) {
+      Moments moments;
+      kernel.moments_one(tile.values, tile.usable, tile.rows, tile.usable_rows, &moments);
+      for (auto const& target : targets)
+        if (target.plan.moments) target.group->moments.merge(moments);
+    }
+  }
+  for (auto const& target : targets) {
+    target.group->low = std::min(target.group->low, low);
+    target.group->high = std::max(target.group->high, high);
+  }
+  if (apart) flush_run(targets);
+}
+
+void NumericState::add_directly(std::vector<Target> const& targets, Tile& tile) const {
+  for (auto const& target : targets) {
+    std::uint32_t const* const slots = slots_of(target.plan, tile);
+    if (std::uint32_t* const dense = target.group->cells.dense())
+      cpu::kernels().count_one(slots, tile.rows, dense);
+    else
+      for (int i = 0; i < tile.rows; ++i) target.group->cells.add(slots[i], 1);
+    if (target.plan.coarse) continue;
+    for (int i = 0; i < tile.gap_count; ++i)
+      if (tile.gaps.fraction[i] != 0) target.group->gaps.add(tile.gaps.gap[i] - plan_.gap_shift, tile.gaps.fraction[i]);
+  }
+}
+
+void NumericState::flush_run(std::vector<Target> const& targets) {
+  std::uint32_t const slots = plan_.grid->slots();
+  for (std::size_t more = slots; more < run_counts_.size(); more += slots)
+    for (std::uint32_t slot = 0; slot < slots; ++slot) run_counts_[slot] += run_counts_[more + slot];
+  std::uint64_t total = 0;
+  std::uint32_t most = 0;
+  for (std::uint32_t slot = 0; slot < slots; ++slot) {
+    total += run_counts_[slot];
+    most = std::max(most, run_counts_[slot]);
+  }
+  for (auto const& target : targets) {
+    auto const& map = target.plan.coarse ? plan_.to_coarse : plan_.to_fine;
+    for (std::uint32_t slot = 0; slot < slots; ++slot)
+      if (run_counts_[slot] != 0) target.group->cells.add(map.empty() ? slot : map[slot], run_counts_[slot]);
+    for (std::uint32_t gap = 0; !target.plan.coarse && gap < run_gaps_.size(); ++gap)
+      if (run_gaps_[gap] != 0) target.group->gaps.add(gap - plan_.gap_shift, run_gaps_[gap]);
+  }
+  std::fill(run_counts_.begin(), run_counts_.end(), 0u);
+  std::fill(run_gaps_.begin(), run_gaps_.end(), std::uint64_t{0});
+  skewed_ = most > total / kSkewedPart;
+}
+
+void NumericState::add_mixed(NumericView const& column, BatchGroups const& groups, std::int64_t at, Tile& tile,
+                             std::uint32_t const* weights) {
+  tile.rows = static_cast<int>(groups.rows_of(at, at + 1));
+  make_room(tile.rows);
+  load(column, at * kTileRows, tile);
+  if (moments_ && tile.usable_rows == tile.rows) std::fill_n(tile.usable, tile.rows, ~std::uint64_t{0});
+  std::uint32_t const* const times = weights == nullptr ? nullptr : weights + at * kTileRows;
+  for (std::size_t s = 0; s < sets_.size(); ++s) {
+    Set& set = sets_[s];
+    std::int32_t const* const own = groups.from_tile(s, at);
+    std::uint32_t const* const slots = slots_of(set.plan, tile);
+    if (times != nullptr)
+      count_weighted(set, tile, slots, own, times);
+    else
+      count_mixed(set, tile, slots, own);
+    for (int i = 0; !set.plan.coarse && i < tile.gap_count; ++i) {
+      std::uint32_t const row = tile.gaps.row[i];
+      std::int32_t const id = own == nullptr ? 0 : own[row];
+      if (id < 0) continue;
+      Group& group = group_of(set, id);
+      std::uint32_t const weight = times == nullptr ? 1 : times[row];
+      if (tile.gaps.fraction[i] != 0) group.gaps.add(tile.gaps.gap[i] - plan_.gap_shift, tile.gaps.fraction[i] * weight);
+      add_gap(set.plan, group, tile, i, weight);
+    }
+    if (set.plan.moments) add_mixed_moments(set, tile, own, times);
+  }
+}
+
+void NumericState::count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups) {
   std::uint32_t const end_cell = plan_.grid->slots() - 2;
-  bool const uniform = groups == nullptr || all_equal(groups, tile.rows);
-  if (uniform && groups != nullptr && groups[0] < 0) return;
-  if (weights != nullptr) {
-    count_weighted(set, tile, cells, groups, weights);
-  } else if (uniform) {
-    std::int32_t const id = groups == nullptr ? 0 : groups[0];
+  bool dense = groups != nullptr;
+  for (int i = 0; i < tile.rows; ++i) {
+    std::int32_t const id = groups == nullptr ? 0 : groups[i];
+    if (id < 0) {
+      dense = false;
+      continue;
+    }
     Group& group = group_of(set, id);
-    kernel.key_range(tile.ranked, tile.keys, tile.rows, end_cell, &group.low, &group.high);
-    if (std::uint32_t* const dense = group.cells.dense()) {
-      kernel.count_one(cells, tile.rows, dense);
-    } else {
-      for (int i = 0; i < tile.rows; ++i) group.cells.add(cells[i], 1);
-      set.dense[static_cast<std::size_t>(id)] = group.cells.dense();
-    }
-  } else {
-    bool dense = true;
-    for (int i = 0; i < tile.rows; ++i) {
-      if (groups[i] < 0) {
-        dense = false;
-        continue;
-      }
-      Group& group = group_of(set, groups[i]);
-      dense = dense && group.cells.dense() != nullptr;
-      if (tile.ranked[i] < end_cell) {
-        group.low = std::min(group.low, tile.keys[i]);
-        group.high = std::max(group.high, tile.keys[i]);
-      }
-    }
-    if (dense) {
-      kernel.count_groups(cells, groups, tile.rows, set.dense.data());
-    } else {
-      for (int i = 0; i < tile.rows; ++i) {
-        if (groups[i] < 0) continue;
-        Group& group = group_of(set, groups[i]);
-        group.cells.add(cells[i], 1);
-        set.dense[static_cast<std::size_t>(groups[i])] = group.cells.dense();
-      }
+    set.dense[static_cast<std::size_t>(id)] = group.cells.dense();
+    dense = dense && group.cells.dense() != nullptr;
+    if (tile.ranked[i] < end_cell) {
+      group.low = std::min(group.low, tile.keys[i]);
+      group.high = std::max(group.high, tile.keys[i]);
     }
   }
-  if (tile.gap_count > 0 && !set.plan.coarse) add_tile_gaps(set, tile, groups, weights);
-  if (set.plan.moments) add_tile_moments(set, tile, groups, weights, uniform);
+  if (dense) {
+    cpu::kernels().count_groups(slots, groups, tile.rows, set.dense.data());
+    return;
+  }
+  for (int i = 0; i < tile.rows; ++i)
+    if (std::int32_t const id = groups == nullptr ? 0 : groups[i]; id >= 0) group_of(set, id).cells.add(slots[i], 1);
 }
 
 /// Weighted counters are 64-bit ones from the start: those that `spill` fills.
-void NumericState::count_weighted(Set& set, Tile const& tile, std::uint32_t const* cells, std::int32_t const* groups,
+void NumericState::count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups,
                                   std::uint32_t const* weights) {
   std::uint32_t const end_cell = plan_.grid->slots() - 2;
   for (int i = 0; i < tile.rows; ++i) {
@@ -154,7 +312,7 @@ void NumericState::count_weighted(Set& set, Tile const& tile, std::uint32_t cons
     if (id < 0) continue;
     Group& group = group_of(set, id);
     if (group.spilled.empty()) group.spilled.resize(group.cells.size(), 0);
-    group.spilled[cells[i]] += weights[i];
+    group.spilled[slots[i]] += weights[i];
     if (tile.ranked[i] < end_cell) {
       group.low = std::min(group.low, tile.keys[i]);
       group.high = std::max(group.high, tile.keys[i]);
@@ -162,49 +320,7 @@ void NumericState::count_weighted(Set& set, Tile const& tile, std::uint32_t cons
   }
 }
 
-/// Bucket and hash of the rows in gaps.  A float grid lifted from integers hashes whole numbers as integers.
-void NumericState::sketch_gaps(Tile& tile) const {
-  Domain const domain = plan_.grid->domain();
-  bool const whole = plan_.gap_shift != 0;
-  for (int i = 0; i < tile.gap_count; ++i)
-    with_value(tile.keys[tile.gaps[i].row], domain, [&](auto x) {
-      tile.buckets[i] = bucket_of(static_cast<double>(x));
-      tile.hashes[i] = whole ? hash_whole(static_cast<double>(x)) : hash_number(x);
-    });
-}
-
-void NumericState::add_tile_gaps(Set& set, Tile const& tile, std::int32_t const* groups, std::uint32_t const* weights) {
-  Domain const domain = plan_.grid->domain();
-  for (int i = 0; i < tile.gap_count; ++i) {
-    cpu::GapRow const& row = tile.gaps[i];
-    std::int32_t const id = groups == nullptr ? 0 : groups[row.row];
-    if (id < 0) continue;
-    Group& group = group_of(set, id);
-    std::uint32_t const times = weights == nullptr ? 1 : weights[row.row];
-    if (set.plan.sketches) {
-      if (!group.sketch) group.sketch = std::make_unique<Sketch>();
-      group.sketch->buckets.add(tile.buckets[i], times);
-      group.sketch->registers.add(tile.hashes[i]);
-    }
-    bool const lower = row.gap <= plan_.grid->lower_tail();
-    if (!lower && row.gap < plan_.grid->upper_tail()) {
-      group.gaps.add(row.gap - plan_.gap_shift, row.fraction * times);
-      continue;
-    }
-    if (!group.tails) group.tails = std::make_unique<WideSum[]>(2);  // zeroed
-    add_value(group.tails[lower ? 0 : 1], tile.keys[row.row], domain, times);
-  }
-}
-
-void NumericState::add_tile_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights, bool uniform) {
-  auto const& kernel = cpu::kernels();
-  if (uniform && weights == nullptr) {
-    tile.lanes.resize(std::max<std::size_t>(1, tile.lanes.size()));
-    Moments moments;
-    kernel.moments_one(tile.values, tile.usable, tile.rows, tile.lanes.data(), &moments);
-    group_of(set, groups == nullptr ? 0 : groups[0]).moments.merge(moments);
-    return;
-  }
+void NumericState::add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights) {
   tile.slot_group.clear();
   auto const group_at = [&](int i) { return groups == nullptr ? 0 : groups[i]; };
   for (int i = 0; i < tile.rows; ++i) {
@@ -220,9 +336,15 @@ void NumericState::add_tile_moments(Set& set, Tile& tile, std::int32_t const* gr
   std::size_t const slots = tile.slot_group.size();
   tile.lanes.resize(std::max(slots, tile.lanes.size()));
   tile.moments.resize(std::max(slots, tile.moments.size()));
-  kernel.moments_slots(tile.values, tile.usable, tile.slots, weights, tile.rows, static_cast<int>(slots), tile.lanes.data(),
-                       tile.moments.data());
+  cpu::kernels().moments_slots(tile.values, tile.usable, tile.slots, weights, tile.rows, static_cast<int>(slots), tile.lanes.data(),
+                               tile.moments.data());
   for (std::size_t s = 0; s < slots; ++s) group_of(set, tile.slot_group[s]).moments.merge(tile.moments[s]);
+}
+
+/// Spills before the 32-bit counters could overflow.
+void NumericState::make_room(int rows) {
+  if (rows_since_spill_ + static_cast<std::uint64_t>(rows) > spill_rows_) spill();
+  rows_since_spill_ += static_cast<std::uint64_t>(rows);
 }
 
 void NumericState::spill() {
@@ -238,24 +360,22 @@ void NumericState::spill() {
   rows_since_spill_ = 0;
 }
 
-void NumericState::add(NumericView const& column, std::vector<std::int32_t const*> const& groups, std::uint32_t const* weights) {
-  if (groups.size() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
-  auto const& kernel = cpu::kernels();
-  auto const tile = std::make_unique<Tile>();
-  auto const grid = plan_.grid->data();
-  bool const moments = std::any_of(sets_.begin(), sets_.end(), [](Set const& s) { return s.plan.moments; });
-  bool const sketches = std::any_of(sets_.begin(), sets_.end(), [](Set const& s) { return s.plan.sketches; });
-  for (std::int64_t begin = 0; begin < column.rows; begin += kTileRows) {
-    tile->rows = static_cast<int>(std::min<std::int64_t>(kTileRows, column.rows - begin));
-    if (rows_since_spill_ + static_cast<std::uint64_t>(tile->rows) > spill_rows_) spill();
-    rows_since_spill_ += static_cast<std::uint64_t>(tile->rows);
-    kernel.rank_tile(column, begin, tile->rows, grid, tile->ranked, tile->keys);
-    tile->gap_count = kernel.gap_rows(tile->ranked, tile->keys, tile->rows, grid, plan_.grid->lower_tail(),
-                                      plan_.grid->upper_tail(), tile->gaps);
-    if (sketches) sketch_gaps(*tile);
-    if (moments) kernel.load_tile(column, begin, tile->rows, grid.domain, plan_.pivot, tile->values, tile->usable);
-    for (std::size_t s = 0; s < sets_.size(); ++s)
-      count_tile(sets_[s], *tile, groups[s] == nullptr ? nullptr : groups[s] + begin, weights == nullptr ? nullptr : weights + begin);
+void NumericState::add(NumericView const& column, BatchGroups const& groups, std::uint32_t const* weights) {
+  if (groups.sets() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
+  rows_ += static_cast<std::uint64_t>(column.rows);
+  if (rows_ > kTableRows && cell_of_small_.empty() && domain() == Domain::int64) {
+    cell_of_small_ = cells_of_small(column.storage, *plan_.grid);
+    small_ = column.storage;
+  }
+  auto const tile = std::make_unique_for_overwrite<Tile>();
+  for (std::int64_t t = 0; t < groups.tiles();) {
+    std::int64_t const end = weights == nullptr ? groups.run_end(t) : t;
+    if (end > t) {
+      add_run(column, groups, t, end, *tile);
+      t = end;
+    } else {
+      add_mixed(column, groups, t++, *tile, weights);
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/moments.hpp"
 #include "core/wide_sum.hpp"
+#include "engine/batch_groups.hpp"
 #include "engine/grid.hpp"
 #include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
@@ -61,10 +62,13 @@ class NumericState {
 
   NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uint64_t spill_rows = kSpillRows);
 
-  /// groups[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.
   /// A batch opens a new ordered block at its first row (DESIGN 3.5): split files at multiples of kTileRows.
   /// weights: how often every row counts, or nullptr (once).  A row of weight 0 must be in no group.
-  void add(NumericView const& column, std::vector<std::int32_t const*> const& groups, std::uint32_t const* weights = nullptr);
+  void add(NumericView const& column, BatchGroups const& groups, std::uint32_t const* weights = nullptr);
+  /// The same for a column by itself, with the arguments of BatchGroups.
+  void add(NumericView const& column, std::vector<std::int32_t const*> groups, std::uint32_t const* weights = nullptr) {
+    add(column, BatchGroups(std::move(groups), column.rows), weights);
+  }
 
   Domain domain() const { return plan_.grid->domain(); }
   NumericResult finish(std::size_t set) const;
@@ -87,19 +91,43 @@ class NumericState {
     std::vector<std::uint32_t*> dense;  // of each group, nullptr while sparse or absent
   };
   struct Tile;
+  struct Target {
+    SetPlan plan;
+    Group* group;
+  };
 
   Group& group_of(Set& set, std::int32_t group);
-  void count_tile(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
-  void count_weighted(Set& set, Tile const& tile, std::uint32_t const* cells, std::int32_t const* groups, std::uint32_t const* weights);
-  void add_tile_gaps(Set& set, Tile const& tile, std::int32_t const* groups, std::uint32_t const* weights);
+  void load(NumericView const& column, std::int64_t begin, Tile& tile) const;
+  std::uint32_t const* slots_of(SetPlan const& plan, Tile& tile) const;
   void sketch_gaps(Tile& tile) const;
-  void add_tile_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights, bool uniform);
+  void add_gap(SetPlan const& plan, Group& group, Tile const& tile, int at, std::uint32_t times) const;
+
+  // Tiles that belong to one group in every set.
+  void add_run(NumericView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to, Tile& tile);
+  void add_directly(std::vector<Target> const& targets, Tile& tile) const;
+  void flush_run(std::vector<Target> const& targets);
+
+  // Tiles of several groups, or with weights.
+  void add_mixed(NumericView const& column, BatchGroups const& groups, std::int64_t at, Tile& tile, std::uint32_t const* weights);
+  void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
+  void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
+  void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
+  void make_room(int rows);
   void spill();
 
   NumericPlan plan_;
   std::vector<Set> sets_;
   std::uint64_t spill_rows_;
   std::uint64_t rows_since_spill_ = 0;
+  bool moments_ = false;
+  bool sketches_ = false;
+  std::uint64_t rows_ = 0;
+  std::vector<std::uint32_t> cell_of_small_;  // of 8- and 16-bit integers, once enough rows have come
+  Storage small_ = Storage::int8;
+  // What a run of tiles has counted so far; empty between runs.
+  std::vector<std::uint32_t> run_counts_;  // 1 or 4 counters for every slot of the counting grid
+  std::vector<std::uint64_t> run_gaps_;    // SUM of fractions
+  bool skewed_ = false;                    // the last run had a slot that holds much of it
 };
 
 }  // namespace modelwatch

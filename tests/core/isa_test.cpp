@@ -26,8 +26,9 @@ struct Scratch {
   std::uint32_t cells[kTileRows];
   std::uint64_t keys[kTileRows];
   double values[kTileRows];
-  std::uint8_t usable[kTileRows];
-  cpu::GapRow gaps[kTileRows];
+  std::uint64_t usable[kTileRows];
+  std::uint8_t valid[kTileRows];
+  cpu::GapRows gaps;
 };
 
 template <class Value>
@@ -38,14 +39,27 @@ reference::Rows<Value> tile_rows(int rows, Random& random) {
   return out;
 }
 
+std::uint8_t const* expanded(KernelTable const& table, NumericView const& column, int rows, std::uint8_t* valid) {
+  if (column.validity.bits == nullptr) return nullptr;
+  int const found = table.expand_validity(column.validity, 0, rows, valid);
+  int expected = 0;
+  for (int i = 0; i < rows; ++i) {
+    CHECK_EQ(valid[i] != 0, column.validity.valid(i));
+    expected += column.validity.valid(i) ? 1 : 0;
+  }
+  CHECK_EQ(found, expected);
+  return found < rows ? valid : nullptr;
+}
+
 template <class Value>
 void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const& rows, std::vector<Value> const& knots) {
   auto const grid = make_grid(knots);
   auto const column = make_column(rows, 1);
   auto const s = std::make_unique<Scratch>();
   int const count = static_cast<int>(rows.size());
-  table.rank_tile(column.view(), 0, count, grid->data(), s->cells, s->keys);
-  int const found = table.gap_rows(s->cells, s->keys, count, grid->data(), grid->lower_tail(), grid->upper_tail(), s->gaps);
+  auto const* const valid = expanded(table, column.view(), count, s->valid);
+  table.rank_tile(column.view(), 0, count, grid->data(), valid, s->cells, s->keys);
+  int const found = table.gap_rows(s->cells, s->keys, count, grid->data(), &s->gaps);
   int at = 0;
   std::uint64_t low = ~std::uint64_t{0};
   std::uint64_t high = 0;
@@ -62,10 +76,9 @@ void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const
     std::uint32_t const gap = cell / 2;
     bool const inner = gap > grid->lower_tail() && gap < grid->upper_tail();
     CHECK(at < found);
-    cpu::GapRow const& row = s->gaps[at++];
-    CHECK_EQ(row.row, static_cast<std::uint32_t>(i));
-    CHECK_EQ(row.gap, gap);
-    CHECK_EQ(row.fraction, inner ? gap_offset(*x, knots[gap - 1], knots[gap]) : std::uint64_t{0});
+    CHECK_EQ(s->gaps.row[at], static_cast<std::uint32_t>(i));
+    CHECK_EQ(s->gaps.gap[at], gap);
+    CHECK_EQ(s->gaps.fraction[at++], inner ? gap_offset(*x, knots[gap - 1], knots[gap]) : std::uint64_t{0});
   }
   CHECK_EQ(at, found);
   std::uint64_t table_low = ~std::uint64_t{0};
@@ -73,6 +86,15 @@ void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const
   table.key_range(s->cells, s->keys, count, grid->slots() - 2, &table_low, &table_high);
   CHECK_EQ(table_low, low);
   CHECK_EQ(table_high, high);
+  std::uint32_t low_cell = ~std::uint32_t{0};
+  std::uint32_t high_cell = 0;
+  table.cell_range(s->cells, count, grid->slots() - 2, &low_cell, &high_cell);
+  std::uint32_t lowest = ~std::uint32_t{0};
+  std::uint32_t highest = 0;
+  for (int i = 0; i < count; ++i)
+    if (s->cells[i] < grid->slots() - 2) lowest = std::min(lowest, s->cells[i]), highest = std::max(highest, s->cells[i]);
+  CHECK_EQ(low_cell, lowest);
+  CHECK_EQ(high_cell, highest);
 }
 
 template <class Value>
@@ -81,10 +103,11 @@ void check_moments(KernelTable const& table, reference::Rows<Value> const& rows,
   auto const column = make_column(rows, 3);
   auto const s = std::make_unique<Scratch>();
   int const count = static_cast<int>(rows.size());
-  table.load_tile(column.view(), 0, count, domain_of<Value>(), KeyOf<Value>::key(pivot), s->values, s->usable);
-  MomentLanes lanes;
+  auto const* const valid = expanded(table, column.view(), count, s->valid);
+  int const usable = table.load_tile(column.view(), 0, count, domain_of<Value>(), KeyOf<Value>::key(pivot), valid, s->values, s->usable);
   Moments one;
-  table.moments_one(s->values, s->usable, count, &lanes, &one);
+  table.moments_one(s->values, s->usable, count, usable, &one);
+  if (usable == count) std::fill_n(s->usable, count, ~std::uint64_t{0});
   auto const expected = reference::moments(rows, pivot);
   // The state never merges a tile without usable values, so only its count matters.
   CHECK_ABOUT(expected.count == 0 ? one.count == 0 : same_bits(one, expected), shown(one) + " is not " + shown(expected));
@@ -123,6 +146,8 @@ void check_counting(KernelTable const& table, int rows, Random& random) {
   auto expected = many;
   std::vector<std::uint32_t> expected_one(kCells, 0);
   table.count_one(cells.data(), rows, one.data());
+  std::vector<std::uint32_t> four(4 * kCells, 0);
+  table.count_four(cells.data(), rows, four.data(), kCells);
   table.count_groups(cells.data(), groups.data(), rows, pointers.data());
   table.map_cells(cells.data(), rows, map.data(), mapped.data());
   for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -131,6 +156,8 @@ void check_counting(KernelTable const& table, int rows, Random& random) {
     CHECK_EQ(mapped[i], map[cells[i]]);
   }
   CHECK_EQ(one, expected_one);
+  for (std::uint32_t cell = 0; cell < kCells; ++cell)
+    CHECK_EQ(four[cell] + four[kCells + cell] + four[2 * kCells + cell] + four[3 * kCells + cell], expected_one[cell]);
   CHECK(many == expected);
 }
 

@@ -1,0 +1,89 @@
+// Counters, and the ends of what was counted: part of kernels.inl.hpp.
+
+namespace modelwatch::cpu {
+namespace {
+
+void count_one(std::uint32_t const* cells, int rows, std::uint32_t* counters) {
+  for (int i = 0; i < rows; ++i) ++counters[cells[i]];
+}
+
+/// Four counters for each cell, so that equal rows one after the other do not wait for each other.
+void count_four(std::uint32_t const* cells, int rows, std::uint32_t* counters, std::uint32_t stride) {
+  int i = 0;
+  for (; i + 4 <= rows; i += 4) {
+    ++counters[cells[i]];
+    ++counters[stride + cells[i + 1]];
+    ++counters[2 * stride + cells[i + 2]];
+    ++counters[3 * stride + cells[i + 3]];
+  }
+  for (; i < rows; ++i) ++counters[cells[i]];
+}
+
+template <class Code>
+void count_codes_of(Code const* codes, int rows, std::uint8_t const* valid, std::uint32_t null_slot, std::uint32_t* counters,
+                    std::uint32_t stride) {
+  std::uint32_t cells[kTileRows];
+  if (valid == nullptr)
+    for (int i = 0; i < rows; ++i) cells[i] = static_cast<std::uint32_t>(codes[i]);
+  else
+    for (int i = 0; i < rows; ++i) cells[i] = valid[i] != 0 ? static_cast<std::uint32_t>(codes[i]) : null_slot;
+  count_four(cells, rows, counters, stride);
+}
+
+/// count_four of the codes of rows [begin, begin + rows); null rows are counted in null_slot, whatever their code.
+void count_codes(NumericView const& codes, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t null_slot,
+                 std::uint32_t* counters, std::uint32_t stride) {
+  void const* const all = codes.values;
+  switch (codes.storage) {
+    case Storage::int8: return count_codes_of(static_cast<std::int8_t const*>(all) + begin, rows, valid, null_slot, counters, stride);
+    case Storage::int16: return count_codes_of(static_cast<std::int16_t const*>(all) + begin, rows, valid, null_slot, counters, stride);
+    case Storage::int32: return count_codes_of(static_cast<std::int32_t const*>(all) + begin, rows, valid, null_slot, counters, stride);
+    case Storage::int64: return count_codes_of(static_cast<std::int64_t const*>(all) + begin, rows, valid, null_slot, counters, stride);
+    case Storage::uint8: return count_codes_of(static_cast<std::uint8_t const*>(all) + begin, rows, valid, null_slot, counters, stride);
+    case Storage::uint16: return count_codes_of(static_cast<std::uint16_t const*>(all) + begin, rows, valid, null_slot, counters, stride);
+    case Storage::uint32: return count_codes_of(static_cast<std::uint32_t const*>(all) + begin, rows, valid, null_slot, counters, stride);
+    case Storage::uint64: return count_codes_of(static_cast<std::uint64_t const*>(all) + begin, rows, valid, null_slot, counters, stride);
+    case Storage::float32:
+    case Storage::float64: return;  // codes are integers
+  }
+}
+
+void count_groups(std::uint32_t const* cells, std::int32_t const* groups, int rows, std::uint32_t* const* counters) {
+  for (int i = 0; i < rows; ++i) ++counters[groups[i]][cells[i]];
+}
+
+void map_cells(std::uint32_t const* cells, int rows, std::uint32_t const* map, std::uint32_t* out) {
+  for (int i = 0; i < rows; ++i) out[i] = map[cells[i]];
+}
+
+/// Smallest and largest ranked cell (< end_cell); leaves both alone where no row is ranked.
+void cell_range(std::uint32_t const* cells, int rows, std::uint32_t end_cell, std::uint32_t* low, std::uint32_t* high) {
+  std::uint32_t smallest = *low;
+  std::uint32_t largest = *high;
+  for (int i = 0; i < rows; ++i) {
+    std::uint32_t const below = cells[i] < end_cell ? cells[i] : 0xffffffffu;
+    std::uint32_t const above = cells[i] < end_cell ? cells[i] : 0u;
+    smallest = below < smallest ? below : smallest;
+    largest = above > largest ? above : largest;
+  }
+  *low = smallest;
+  *high = largest;
+}
+
+void key_range(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, std::uint64_t* low,
+               std::uint64_t* high) {
+  std::uint64_t smallest = *low;
+  std::uint64_t largest = *high;
+  for (int i = 0; i < rows; ++i) {
+    bool const ranked = cells[i] < end_cell;
+    std::uint64_t const below = ranked ? keys[i] : smallest;
+    std::uint64_t const above = ranked ? keys[i] : largest;
+    smallest = below < smallest ? below : smallest;
+    largest = above > largest ? above : largest;
+  }
+  *low = smallest;
+  *high = largest;
+}
+
+}  // namespace
+}  // namespace modelwatch::cpu

@@ -1,0 +1,183 @@
+// Ordered moments of one tile: part of kernels.inl.hpp.
+
+namespace modelwatch::cpu {
+namespace {
+
+/// values[i] = 0 and usable[i] = 0 for a row that is null, NaN or infinite; else all bits of usable[i] are set.
+template <class Stored>
+int load_floats(NumericView const& column, std::int64_t begin, int rows, std::uint8_t const* valid, double* values,
+                std::uint64_t* usable) {
+  Stored const* const stored = static_cast<Stored const*>(column.values) + begin;
+  int unusable = 0;
+  for (int i = 0; i < rows; ++i) unusable += KeyOf<Stored>::finite(stored[i]) ? 0 : 1;
+  if (unusable == 0 && valid == nullptr) {
+    for (int i = 0; i < rows; ++i) values[i] = static_cast<double>(stored[i]);
+    return rows;
+  }
+  for (int i = 0; i < rows; ++i) {
+    Stored const x = KeyOf<Stored>::finite(stored[i]) ? stored[i] : Stored{0};
+    values[i] = static_cast<double>(x);
+  }
+  if (unusable == 0) return rows;
+  for (int i = 0; i < rows; ++i) usable[i] = KeyOf<Stored>::finite(stored[i]) ? ~std::uint64_t{0} : 0;
+  return rows - unusable;
+}
+
+/// The pivot is taken off before the conversion, so integers beyond 2^53 keep their distances.
+template <class Stored, class Wide>
+int load_integers(NumericView const& column, std::int64_t begin, int rows, Wide pivot, double* values) {
+  Stored const* const stored = static_cast<Stored const*>(column.values) + begin;
+  for (int i = 0; i < rows; ++i) values[i] = static_cast<double>(static_cast<Wide>(stored[i]) - pivot);
+  return rows;
+}
+
+/// Differences in 32 bits where they fit, since 64-bit integers become doubles one at a time; in 128 where 64 might
+/// overflow.
+template <class Stored>
+int load_signed(NumericView const& column, std::int64_t begin, int rows, std::int64_t pivot, double* values) {
+  constexpr std::int64_t kNarrow = std::int64_t{1} << 30;
+  constexpr std::int64_t kSafe = std::int64_t{1} << 62;
+  if (sizeof(Stored) < 4 && pivot > -kNarrow && pivot < kNarrow)
+    return load_integers<Stored, std::int32_t>(column, begin, rows, static_cast<std::int32_t>(pivot), values);
+  if (sizeof(Stored) < 8 && pivot > -kSafe && pivot < kSafe)
+    return load_integers<Stored, std::int64_t>(column, begin, rows, pivot, values);
+  return load_integers<Stored, __int128>(column, begin, rows, pivot, values);
+}
+
+int load_values(NumericView const& column, std::int64_t begin, int rows, Domain domain, std::uint64_t pivot_key,
+                std::uint8_t const* valid, double* values, std::uint64_t* usable) {
+  // Float columns have no pivot; an integer column read on a float grid is exact in double and has none either.
+  std::uint64_t const pivot = domain == Domain::int64    ? pivot_key ^ KeyOf<std::int64_t>::kSign
+                              : domain == Domain::uint64 ? pivot_key
+                                                         : 0;
+  auto const signed_pivot = static_cast<std::int64_t>(pivot);
+  switch (column.storage) {
+    case Storage::int8: return load_signed<std::int8_t>(column, begin, rows, signed_pivot, values);
+    case Storage::int16: return load_signed<std::int16_t>(column, begin, rows, signed_pivot, values);
+    case Storage::int32: return load_signed<std::int32_t>(column, begin, rows, signed_pivot, values);
+    case Storage::int64: return load_signed<std::int64_t>(column, begin, rows, signed_pivot, values);
+    case Storage::uint8: return load_signed<std::uint8_t>(column, begin, rows, signed_pivot, values);
+    case Storage::uint16: return load_signed<std::uint16_t>(column, begin, rows, signed_pivot, values);
+    case Storage::uint32: return load_signed<std::uint32_t>(column, begin, rows, signed_pivot, values);
+    case Storage::uint64: return load_integers<std::uint64_t, __int128>(column, begin, rows, pivot, values);
+    case Storage::float32: return load_floats<float>(column, begin, rows, valid, values, usable);
+    case Storage::float64: return load_floats<double>(column, begin, rows, valid, values, usable);
+  }
+  return 0;
+}
+
+int load_tile(NumericView const& column, std::int64_t begin, int rows, Domain domain, std::uint64_t pivot_key,
+              std::uint8_t const* valid, double* values, std::uint64_t* usable) {
+  int const loaded = load_values(column, begin, rows, domain, pivot_key, valid, values, usable);
+  if (valid == nullptr) return loaded;
+  if (loaded == rows)
+    for (int i = 0; i < rows; ++i) usable[i] = ~std::uint64_t{0};
+  std::uint64_t unusable = 0;
+  for (int i = 0; i < rows; ++i) {
+    usable[i] &= std::uint64_t{0} - valid[i];
+    unusable += usable[i] + 1;  // ~0 becomes 0
+  }
+  for (int i = 0; i < rows; ++i) values[i] = usable[i] != 0 ? values[i] : 0.0;
+  return rows - static_cast<int>(unusable);
+}
+
+MW_HD void clear(MomentLanes& lanes) {
+  for (int lane = 0; lane < kLanes; ++lane) {
+    lanes.count[lane] = 0;
+    lanes.sum[lane] = lanes.d1[lane] = lanes.d2[lane] = lanes.d3[lane] = lanes.d4[lane] = 0.0;
+  }
+}
+
+/// Half the lanes of a tile at a time: four sums of each stay in registers.
+typedef double Lanes4 __attribute__((vector_size(32), aligned(8), may_alias));
+typedef std::int64_t Bits4 __attribute__((vector_size(32), aligned(8), may_alias));
+
+// By reference throughout: a vector passed by value would change the calling convention where it is wider than a register.
+MW_HD Lanes4 const& four(double const* from) { return *reinterpret_cast<Lanes4 const*>(from); }
+
+/// Deviations of four rows; those of unusable rows are 0.
+template <bool kAll>
+MW_HD void deviate(double const* values, std::uint64_t const* usable, double mean, Lanes4& out) {
+  out = four(values) - mean;
+  if constexpr (!kAll) out = reinterpret_cast<Lanes4>(reinterpret_cast<Bits4>(out) & *reinterpret_cast<Bits4 const*>(usable));
+}
+
+MW_HD void put(double* to, Lanes4 const& from) { *reinterpret_cast<Lanes4*>(to) = from; }
+
+template <bool kAll>
+MW_HD void powers(double const* values, std::uint64_t const* usable, int whole, double mean, MomentLanes& lanes) {
+  for (int lane = 0; lane < kLanes; lane += 8) {
+    Lanes4 a1{}, a2{}, a3{}, a4{}, b1{}, b2{}, b3{}, b4{};
+    for (int row = lane; row < whole; row += kLanes) {
+      Lanes4 a, b;
+      deviate<kAll>(values + row, usable + row, mean, a);
+      deviate<kAll>(values + row + 4, usable + row + 4, mean, b);
+      Lanes4 const aa = a * a;
+      Lanes4 const bb = b * b;
+      a1 += a, a2 += aa, a3 += aa * a, a4 += aa * aa;
+      b1 += b, b2 += bb, b3 += bb * b, b4 += bb * bb;
+    }
+    put(lanes.d1 + lane, a1), put(lanes.d1 + lane + 4, b1);
+    put(lanes.d2 + lane, a2), put(lanes.d2 + lane + 4, b2);
+    put(lanes.d3 + lane, a3), put(lanes.d3 + lane + 4, b3);
+    put(lanes.d4 + lane, a4), put(lanes.d4 + lane + 4, b4);
+  }
+}
+
+/// An unusable row is 0.0 in `values`, and adding 0.0 changes no bit of a lane.  usable: read where not all rows are.
+void moments_one(double const* values, std::uint64_t const* usable, int rows, int usable_rows, Moments* out) {
+  MomentLanes lanes;
+  clear(lanes);
+  int const whole = rows - rows % kLanes;
+  Lanes4 sums[kLanes / 4] = {};
+  for (int row = 0; row < whole; row += kLanes)
+    for (int part = 0; part < kLanes / 4; ++part) sums[part] += four(values + row + 4 * part);
+  for (int part = 0; part < kLanes / 4; ++part) put(lanes.sum + 4 * part, sums[part]);
+  for (int row = whole; row < rows; ++row) lanes.sum[row - whole] += values[row];
+  lanes.count[0] = static_cast<std::uint64_t>(usable_rows);
+  Moments tile = tile_mean(lanes);
+  bool const all = usable_rows == rows;
+  if (all)
+    powers<true>(values, usable, whole, tile.mean, lanes);
+  else
+    powers<false>(values, usable, whole, tile.mean, lanes);
+  for (int row = whole; row < rows; ++row)
+    add_deviation(lanes, row - whole, all || usable[row] != 0 ? values[row] - tile.mean : 0.0);
+  tile_finish(lanes, tile);
+  *out = tile;
+}
+
+/// kWeighted: row i counts weights[i] times.
+template <bool kWeighted>
+void moments_of_slots(double const* values, std::uint64_t const* usable, std::int32_t const* slots, std::uint32_t const* weights, int rows,
+                      int slot_count, MomentLanes* lanes, Moments* out) {
+  for (int slot = 0; slot < slot_count; ++slot) clear(lanes[slot]);
+  for (int row = 0; row < rows; ++row) {
+    if (slots[row] < 0) continue;
+    MomentLanes& mine = lanes[slots[row]];
+    std::uint32_t const times = kWeighted ? weights[row] : 1;
+    mine.count[row % kLanes] += (usable[row] & 1) * std::uint64_t{times};
+    mine.sum[row % kLanes] += kWeighted ? values[row] * times : values[row];
+  }
+  for (int slot = 0; slot < slot_count; ++slot) out[slot] = tile_mean(lanes[slot]);
+  for (int row = 0; row < rows; ++row) {
+    std::int32_t const slot = slots[row];
+    if (slot < 0 || usable[row] == 0) continue;
+    if constexpr (kWeighted)
+      add_deviation(lanes[slot], row % kLanes, values[row] - out[slot].mean, static_cast<double>(weights[row]));
+    else
+      add_deviation(lanes[slot], row % kLanes, values[row] - out[slot].mean);
+  }
+  for (int slot = 0; slot < slot_count; ++slot) tile_finish(lanes[slot], out[slot]);
+}
+
+void moments_slots(double const* values, std::uint64_t const* usable, std::int32_t const* slots, std::uint32_t const* weights, int rows,
+                   int slot_count, MomentLanes* lanes, Moments* out) {
+  if (weights != nullptr)
+    moments_of_slots<true>(values, usable, slots, weights, rows, slot_count, lanes, out);
+  else
+    moments_of_slots<false>(values, usable, slots, weights, rows, slot_count, lanes, out);
+}
+
+}  // namespace
+}  // namespace modelwatch::cpu

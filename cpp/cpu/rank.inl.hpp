@@ -1,0 +1,150 @@
+// The cell of every row: part of kernels.inl.hpp.
+
+namespace modelwatch::cpu {
+namespace {
+
+template <class Value>
+MW_HD GridRule<Value> rule_of(GridData const& grid) {
+  using Key = typename KeyOf<Value>::Key;
+  return {static_cast<Key const*>(grid.knots), grid.guide,
+          grid.count,                          grid.buckets,
+          static_cast<Key>(grid.first),        grid.shift,
+          static_cast<Value>(grid.origin),     static_cast<Value>(grid.scale),
+          grid.steps};
+}
+
+void mark_nulls(std::uint8_t const* valid, int rows, std::uint32_t null_slot, std::uint32_t* cells) {
+  if (valid == nullptr) return;
+  for (int i = 0; i < rows; ++i) cells[i] = valid[i] != 0 ? cells[i] : null_slot;
+}
+
+/// Rows that search side by side: enough to hide the latency of a load, few enough to stay in registers and L1.
+constexpr int kStrip = 64;
+
+/// Keeps a loop of table look-ups from being made a vector one: without a fast gather, taking vectors apart and putting
+/// them together again costs more than the look-ups.
+#define MW_SCALAR(x) asm("" : "+r"(x))
+
+/// kSteps: how many halvings every search takes; -1: as many as the rule says.
+template <class Stored, class Value, int kSteps>
+void rank_values(NumericView const& column, std::int64_t begin, int rows, GridData const& grid, std::uint8_t const* valid,
+                 std::uint32_t* cells, std::uint64_t* keys) {
+  using Keys = KeyOf<Value>;
+  using Key = typename Keys::Key;
+  GridRule<Value> rule = rule_of<Value>(grid);
+  if constexpr (kSteps >= 0) rule.steps = kSteps;
+  Stored const* const values = static_cast<Stored const*>(column.values) + begin;
+  Key own[kStrip];
+  std::uint32_t below[kStrip];
+  std::uint32_t missing = 0;
+  for (int first = 0; first < rows; first += kStrip) {
+    int const n = rows - first < kStrip ? rows - first : kStrip;
+    for (int i = 0; i < n; ++i) {
+      Value const x = static_cast<Value>(values[first + i]);
+      bool const nan = Keys::missing(x);
+      missing |= static_cast<std::uint32_t>(nan);
+      own[i] = nan ? Keys::kLowest : Keys::key(x);
+      below[i] = rule.bucket_of(nan ? rule.origin : x, own[i]);
+    }
+    for (int i = 0; i < n; ++i) keys[first + i] = own[i];
+    if constexpr (kSteps >= 0) {
+      // Few enough look-ups for the machine to have several rows under way.
+#pragma GCC unroll 4
+      for (int i = 0; i < n; ++i) {
+        std::uint32_t at = below[i];
+        MW_SCALAR(at);
+        cells[first + i] = rule.cell(rule.guide[at], own[i]);
+      }
+    } else {
+      // Breadth first: a search is a chain of dependent loads, but the rows of a strip search side by side.
+      for (int i = 0; i < n; ++i) {
+        std::uint32_t at = below[i];
+        MW_SCALAR(at);
+        below[i] = rule.guide[at];
+      }
+      std::uint32_t step = (1u << rule.steps) >> 1;
+      rule.steps = 1;  // the last halving goes with the cell
+      for (; step > 1; step >>= 1)
+        for (int i = 0; i < n; ++i) {
+          std::uint32_t at = below[i];
+          MW_SCALAR(at);
+          below[i] = rule.halved(at, step, own[i]);
+        }
+      for (int i = 0; i < n; ++i) {
+        std::uint32_t at = below[i];
+        MW_SCALAR(at);
+        cells[first + i] = rule.cell(at, own[i]);
+      }
+      rule.steps = grid.steps;
+    }
+  }
+  if (missing != 0)
+    for (int i = 0; i < rows; ++i) cells[i] = Keys::missing(static_cast<Value>(values[i])) ? rule.nan_slot() : cells[i];
+  mark_nulls(valid, rows, rule.null_slot(), cells);
+}
+
+template <class Stored, class Value>
+void rank_values(NumericView const& column, std::int64_t begin, int rows, GridData const& grid, std::uint8_t const* valid,
+                 std::uint32_t* cells, std::uint64_t* keys) {
+  // Rows one by one while the tables stay in the cache.
+  constexpr std::size_t kNear = std::size_t{256} << 10;
+  bool const near = grid.buckets * sizeof(std::uint32_t) + grid.count * sizeof(Value) <= kNear;
+  switch (near ? grid.steps : -1) {
+    case 0: return rank_values<Stored, Value, 0>(column, begin, rows, grid, valid, cells, keys);
+    case 1: return rank_values<Stored, Value, 1>(column, begin, rows, grid, valid, cells, keys);
+    case 2: return rank_values<Stored, Value, 2>(column, begin, rows, grid, valid, cells, keys);
+    case 3: return rank_values<Stored, Value, 3>(column, begin, rows, grid, valid, cells, keys);
+    default: return rank_values<Stored, Value, -1>(column, begin, rows, grid, valid, cells, keys);
+  }
+}
+
+template <class Stored>
+void rank_integers(NumericView const& column, std::int64_t begin, int rows, GridData const& grid, std::uint8_t const* valid,
+                   std::uint32_t* cells, std::uint64_t* keys) {
+  if (grid.domain == Domain::float64)
+    rank_values<Stored, double>(column, begin, rows, grid, valid, cells, keys);
+  else
+    rank_values<Stored, std::int64_t>(column, begin, rows, grid, valid, cells, keys);
+}
+
+void rank_tile(NumericView const& column, std::int64_t begin, int rows, GridData const& grid, std::uint8_t const* valid,
+               std::uint32_t* cells, std::uint64_t* keys) {
+  switch (column.storage) {
+    case Storage::int8: return rank_integers<std::int8_t>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::int16: return rank_integers<std::int16_t>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::int32: return rank_integers<std::int32_t>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::int64: return rank_values<std::int64_t, std::int64_t>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::uint8: return rank_integers<std::uint8_t>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::uint16: return rank_integers<std::uint16_t>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::uint32: return rank_integers<std::uint32_t>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::uint64: return rank_values<std::uint64_t, std::uint64_t>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::float32:
+      if (grid.domain == Domain::float64) return rank_values<float, double>(column, begin, rows, grid, valid, cells, keys);
+      return rank_values<float, float>(column, begin, rows, grid, valid, cells, keys);
+    case Storage::float64: return rank_values<double, double>(column, begin, rows, grid, valid, cells, keys);
+  }
+}
+
+/// By a table with one cell for each of the 2^8 or 2^16 bit patterns of a value; its keys are those of int64.
+template <class Stored, class Bits>
+void rank_small(NumericView const& column, std::int64_t begin, int rows, std::uint32_t const* table, std::uint32_t null_slot,
+                std::uint8_t const* valid, std::uint32_t* cells, std::uint64_t* keys) {
+  Stored const* const values = static_cast<Stored const*>(column.values) + begin;
+  for (int i = 0; i < rows; ++i) cells[i] = table[static_cast<Bits>(values[i])];
+  for (int i = 0; i < rows; ++i) keys[i] = KeyOf<std::int64_t>::key(values[i]);
+  mark_nulls(valid, rows, null_slot, cells);
+}
+
+void rank_by_table(NumericView const& column, std::int64_t begin, int rows, std::uint32_t const* table, std::uint32_t null_slot,
+                   std::uint8_t const* valid, std::uint32_t* cells, std::uint64_t* keys) {
+  switch (column.storage) {
+    case Storage::int8: return rank_small<std::int8_t, std::uint8_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::uint8: return rank_small<std::uint8_t, std::uint8_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::int16: return rank_small<std::int16_t, std::uint16_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::uint16: return rank_small<std::uint16_t, std::uint16_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    default: return;  // wider values have no table
+  }
+}
+
+}  // namespace
+}  // namespace modelwatch::cpu

@@ -1,0 +1,93 @@
+#include "engine/rank.hpp"
+
+#include <algorithm>
+
+#include "cpu/thread_pool.hpp"
+#include "core/error.hpp"
+#include "engine/arrow_view.hpp"  // code_at
+
+namespace modelwatch {
+
+bool fits(Storage storage, Domain domain) {
+  switch (domain) {
+    case Domain::float32: return storage == Storage::float32;
+    case Domain::float64: return storage != Storage::int64 && storage != Storage::uint64;
+    case Domain::int64: return storage < Storage::uint64;
+    case Domain::uint64: return storage == Storage::uint64;
+  }
+  return false;
+}
+
+std::uint8_t const* valid_rows(NumericView const& column, std::int64_t begin, int rows, std::uint8_t* valid) {
+  if (column.validity.bits == nullptr) return nullptr;
+  return cpu::kernels().expand_validity(column.validity, begin, rows, valid) < rows ? valid : nullptr;
+}
+
+std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& grid, int threads, Poll const& poll) {
+  if (!fits(column.storage, grid.domain())) throw InvalidInput("the values cannot be compared with the grid: their types differ.");
+  // A slice is short enough to answer Ctrl-C and to count in 32 bits; a stripe is one thread's part of it.
+  constexpr std::int64_t kSlice = std::int64_t{1} << 24;
+  constexpr std::int64_t kLeastStripe = std::int64_t{1} << 16;
+  auto const& kernel = cpu::kernels();
+  auto const data = grid.data();
+  int const most = threads > 0 ? threads : cpu::default_threads();
+  auto const stripes = std::clamp<std::int64_t>(std::min(column.rows, kSlice) / kLeastStripe, 1, most);
+  std::vector<std::uint64_t> totals(grid.slots(), 0);
+  for (std::int64_t slice = 0; slice < column.rows; slice += kSlice) {
+    std::int64_t const rows = std::min(kSlice, column.rows - slice);
+    std::vector<std::vector<std::uint32_t>> counters(static_cast<std::size_t>(stripes));
+    cpu::parallel_for(
+        stripes, threads,
+        [&](std::int64_t stripe) {
+          auto& mine = counters[static_cast<std::size_t>(stripe)];
+          mine.assign(grid.slots(), 0);
+          std::uint32_t cells[kTileRows];
+          std::uint64_t keys[kTileRows];
+          std::uint8_t valid[kTileRows];
+          std::int64_t const end = slice + rows * (stripe + 1) / stripes;
+          for (std::int64_t at = slice + rows * stripe / stripes; at < end; at += kTileRows) {
+            int const n = static_cast<int>(std::min<std::int64_t>(kTileRows, end - at));
+            kernel.rank_tile(column, at, n, data, valid_rows(column, at, n, valid), cells, keys);
+            kernel.count_one(cells, n, mine.data());
+          }
+        },
+        poll);
+    for (auto const& mine : counters)
+      for (std::size_t slot = 0; slot < mine.size(); ++slot) totals[slot] += mine[slot];
+    if (poll) poll();
+  }
+  return totals;
+}
+
+std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& grid) {
+  if (!fits(column.storage, grid.domain())) throw InvalidInput("the values cannot be compared with the grid: their types differ.");
+  std::vector<std::uint32_t> cells(static_cast<std::size_t>(column.rows));
+  std::uint64_t keys[kTileRows];
+  std::uint8_t valid[kTileRows];
+  for (std::int64_t at = 0; at < column.rows; at += kTileRows) {
+    int const n = static_cast<int>(std::min<std::int64_t>(kTileRows, column.rows - at));
+    cpu::kernels().rank_tile(column, at, n, grid.data(), valid_rows(column, at, n, valid), cells.data() + at, keys);
+  }
+  return cells;
+}
+
+std::vector<std::int32_t> interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries) {
+  for (std::size_t i = 1; i < boundaries.size(); ++i)
+    if (boundaries[i] <= boundaries[i - 1]) throw InvalidInput("boundaries must be strictly increasing.");
+  std::vector<std::int32_t> out(static_cast<std::size_t>(values.rows), -1);
+  if (boundaries.size() < 2) return out;
+  std::size_t current = 0;  // logs are nearly sorted: look where the last row was
+  for (std::int64_t row = 0; row < values.rows; ++row) {
+    if (!values.validity.valid(row)) continue;
+    std::int64_t const x = code_at(values, row);
+    if (x < boundaries[current] || x >= boundaries[current + 1]) {
+      auto const after = std::upper_bound(boundaries.begin(), boundaries.end(), x);
+      if (after == boundaries.begin() || after == boundaries.end()) continue;
+      current = static_cast<std::size_t>(after - boundaries.begin() - 1);
+    }
+    out[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(current);
+  }
+  return out;
+}
+
+}  // namespace modelwatch
