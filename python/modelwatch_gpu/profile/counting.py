@@ -155,6 +155,10 @@ class _FileCounter:
             groups[name] = segments.of(own, windows.numbering.keys, batch)
         if weights is not None:
             self._weigh(groups, weights)
+            if not weights.all():
+                kept = np.flatnonzero(weights)
+                batch, weights = batch.take(pa.array(kept)), weights[kept]
+                groups = {name: own[kept] for name, own in groups.items()}
         arrays = [self._converted(i, batch.column(c.name)) for i, c in enumerate(self.columns)]
         counted = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
         if self.columns:
@@ -170,14 +174,11 @@ class _FileCounter:
         return None if weighting is None else weighting.stored(batch, self.file.name, self.rows)
 
     def _weigh(self, groups: dict[str, Any], weights: UInt32) -> None:
-        """Adds the weights of a batch to those of its rows' groups, and takes rows of weight 0 out of ``groups``."""
+        """Adds the weights of a batch to those of its rows' groups."""
         numberings = self._numberings()
         for name in groups:
             self.weights[name] = self.weights[name].plus(groups[name], weights, len(numberings[name].keys))
         check_total(int(self.weights["window"].total.sum()), self.file.name)
-        if not weights.all():
-            for name in groups:
-                groups[name] = np.where(weights == 0, np.int32(-1), groups[name])
 
     def _numberings(self) -> dict[str, Numbering]:
         """The numbering of every set's groups."""
