@@ -230,6 +230,19 @@ def test_fractional_weights_against_numpy_and_scipy(exact_up_to: int, scale: flo
     assert found.summary.missing == round(v.sum() and found.rows * number(values["missing"]))
 
 
+def test_a_gap_with_more_weight_than_its_sum_of_offsets_can_hold_has_wider_bounds() -> None:
+    rng = np.random.default_rng(9)
+    reference = log([0.0, 10.0, 20.0], [1, 1 << 20, 1 << 20])
+    for rows, exact in ((4000, True), (5000, False)):  # 2^32 is 4,096 rows
+        y = np.append(rng.uniform(0, 10, rows), 15.0)
+        found = result_of(reference, log(y, np.append(np.full(rows, 1 << 20), 1))).values["wasserstein"]
+        w1 = stats.wasserstein_distance([0, 10, 20], y, [1, 1 << 20, 1 << 20], [*[1 << 20] * rows, 1])
+        assert found.lower is not None
+        assert found.upper is not None
+        assert found.lower <= w1 <= found.upper
+        assert (found.upper - found.lower < 5) == exact
+
+
 def test_fractional_weights_of_categories_against_numpy() -> None:
     rng = np.random.default_rng(6)
     names = np.array(["a", "b", "c", "new"])

@@ -16,6 +16,7 @@ from state_makers import chunked, exact_state, moments_of
 from weight_makers import ROLES, ZONE, repeated, unweighted, weighted
 
 import modelwatch_gpu as mw
+from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, NumericColumn
 from modelwatch_gpu.profile.parts import Part
 from modelwatch_gpu.profile.planner import GroupCounts, plan
@@ -62,6 +63,17 @@ def test_a_log_with_whole_weights_is_counted_as_its_repeated_rows(exact_up_to: i
     for mine, theirs in zip(moments_of(found, of_weights), moments_of(wanted, of_rows), strict=True):
         assert mine[0] == theirs[0]
         assert np.allclose(mine[1:], theirs[1:], rtol=1e-9, atol=1e-6)
+
+
+def test_a_wide_grid_of_weights_is_counted_as_its_repeated_rows() -> None:
+    rng = np.random.default_rng(3)
+    values, w = rng.permutation(20_000) / 7, rng.integers(0, 3, 20_000)
+    reference, current = pa.table({"x": values, "w": w}), pa.table({"x": values[:50] + 0.01, "w": w[:50]})
+    found = mw.Baseline.fit(reference, roles=mw.Roles(weight="w"))
+    wanted = mw.Baseline.fit(repeated(reference))
+    assert counts(found.part) == counts(wanted.part)
+    a, b = mw.Profile.count(found, current), mw.Profile.count(wanted, repeated(current))
+    assert counts(merged(a)) == counts(merged(b))
 
 
 @given(st.lists(st.integers(0, 4), min_size=40, max_size=40), st.lists(st.integers(0, 4), min_size=30, max_size=30))
@@ -218,6 +230,90 @@ def test_a_profile_with_other_weights_is_not_added_and_not_compared(baseline: mw
         mw.compare(halves, a)
     with pytest.raises(mw.InputError, match="weighted differently cannot be added"):
         mw.profile.profile.merge_parts([*a.parts, *b.parts])
+
+
+def forged(raw: bytes, kind: str, change: Any) -> bytes:
+    """A file that says something else, with a hash that is right for it."""
+    header, arrays = fileio.from_bytes(raw, kind, "made here")
+    del header["sha256"]
+    changed = dict(arrays)
+    change(header, changed)
+    return fileio.to_bytes(kind, header, changed)
+
+
+def put(name: str, value: int) -> Any:
+    """Replaces the first number of the first array whose name ends so."""
+
+    def change(header: dict[str, Any], arrays: dict[str, Any]) -> None:
+        at = next(n for n in sorted(arrays) if n.endswith(name))
+        arrays[at] = np.append(np.array([value], dtype=np.uint64), arrays[at].astype(np.uint64)[1:])
+
+    return change
+
+
+def drop(header: dict[str, Any], arrays: dict[str, Any]) -> None:
+    del arrays[next(n for n in sorted(arrays) if n.endswith("weight_low/window"))]
+
+
+def shorten(header: dict[str, Any], arrays: dict[str, Any]) -> None:
+    name = next(n for n in sorted(arrays) if n.endswith("weight_high/window"))
+    arrays[name] = arrays[name][1:]
+
+
+def part_of(header: dict[str, Any]) -> dict[str, Any]:
+    part: dict[str, Any] = header["part"] if "part" in header else header["parts"][0]
+    return part
+
+
+FORGED: dict[str, Any] = {
+    "more weight than its squares": put("weight_low/window", 0),
+    "fewer rows than its weights need": put("weight_total/window", 2**40),
+    "more weight than any log has": put("weight_total/window", 2**60),
+    "a low half that is no half": put("weight_low/window", 2**33),
+    "squares beyond all weights": put("weight_high/window", 2**54),
+    "sums that are not there": drop,
+    "sums of other groups": shorten,
+    "a part without weights": lambda h, a: part_of(h).pop("weight_bits"),
+    "a part with other weights": lambda h, a: part_of(h).update(weight_bits=3),
+    "a part whose bits are a truth": lambda h, a: part_of(h).update(weight_bits=False),
+    "bits that no float has": lambda h, a: (h["weight"].update(bits=5000), part_of(h).update(weight_bits=5000)),
+    "bits that are text": lambda h, a: h["weight"].update(bits="0"),
+    "weights of no column": lambda h, a: h["weight"].pop("column"),
+    "weights that are nothing": lambda h, a: h.update(weight=None),
+    "weights of a list": lambda h, a: h.update(weight=[1]),
+    "weights in a file without": lambda h, a: h.pop("weight"),
+}
+
+
+@pytest.mark.parametrize("kind", ["baseline", "profile"])
+@pytest.mark.parametrize("what", FORGED)
+def test_a_file_whose_weights_do_not_fit_together_is_refused(
+    baseline: mw.Baseline, kind: str, what: str, tmp_path: Path
+) -> None:
+    made = baseline if kind == "baseline" else mw.Profile.count(baseline, weighted(200, 1))
+    (tmp_path / "file").write_bytes(forged(made.to_bytes(), kind, FORGED[what]))
+    with pytest.raises(mw.InputError, match="does not fit together"):
+        (mw.Baseline if kind == "baseline" else mw.Profile).load(tmp_path / "file")
+
+
+def test_a_baseline_whose_weights_are_of_another_role_is_refused(baseline: mw.Baseline, tmp_path: Path) -> None:
+    (tmp_path / "b.mwb").write_bytes(forged(baseline.to_bytes(), "baseline", lambda h, a: h["roles"].update(w="id")))
+    with pytest.raises(mw.InputError, match="the column of weights has another role"):
+        mw.Baseline.load(tmp_path / "b.mwb")
+
+
+def test_files_without_weights_are_in_the_formats_of_before(baseline: mw.Baseline) -> None:
+    plain = weighted(50, 1).drop_columns(["w"])
+    other = mw.Baseline.fit(plain)
+    formats = [
+        fileio.from_bytes(made.to_bytes(), kind, "made here")[0]["format"]
+        for kind, pair in (
+            ("baseline", (other, baseline)),
+            ("profile", (mw.Profile.count(other, plain), mw.Profile.count(baseline, weighted(50, 1)))),
+        )
+        for made in pair
+    ]
+    assert formats == [1, 2, 2, 3]
 
 
 # ---- Refusals --------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class GroupWeights:
     def in_rows(self, counts: Ints) -> Ints:
         """(groups,) sums of stored weights as so many of the group's rows as have this share of its weight."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.rint(counts / self.total * self.rows)
+            found = np.minimum(np.rint(counts / self.total * self.rows), self.rows)
         return np.where(self.total > 0, found, 0).astype(np.int64)
 
 
