@@ -257,7 +257,8 @@ def _weight_notes(baseline: Baseline, profile: Profile, merged: Part | None) -> 
         f"rows, and verdicts go by effective rows, {weight.effective_rows:,} of {profile.rows:,} (in the baseline "
         f"{weight.baseline_effective_rows:,} of {baseline.rows:,})."
     ]
-    sums = WeightSums.zeros(0) if merged is None else merged.weights["window"]
+    none = WeightSums.zeros(0)
+    sums = none if merged is None else merged.weights.get("window", none)
     total, squares = int(sums.total.sum()), sum(sums.squares)
     if profile.rows and not total:
         notes.append("All weights of the log are 0, or too small beside the baseline's, so no row counts.")

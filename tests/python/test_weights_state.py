@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_makers import StreamOnly
 from state_makers import chunked, exact_state, moments_of
 from weight_makers import ROLES, ZONE, repeated, unweighted, weighted
 
@@ -194,6 +196,20 @@ def test_a_sample_has_the_weights_and_no_row_that_does_not_count(baseline: mw.Ba
     reverse = mw.Profile.count(baseline, [table.slice(200), table.slice(0, 200)], sample=60).sample
     assert reverse is not None
     assert str(reverse.to_pylist()) == str(kept.to_pylist())  # NaN is NaN
+
+
+def test_logs_that_can_be_read_once_and_text_have_the_same_weights(baseline: mw.Baseline, tmp_path: Path) -> None:
+    table = weighted(2000, 0)
+    assert mw.Baseline.fit(StreamOnly(table), roles=ROLES, timezone=ZONE).to_bytes() == baseline.to_bytes()
+    current = weighted(300, 1)
+    wanted = mw.Profile.count(baseline, current).to_bytes()
+    assert mw.Profile.count(baseline, StreamOnly(current)).to_bytes() == wanted
+    pacsv.write_csv(pa.table({"x": [1.5, 2.5], "w": [0.5, 1.5]}), tmp_path / "log.csv")
+    fitted = mw.Baseline.fit(tmp_path / "log.csv", roles=mw.Roles(weight="w"))
+    assert fitted.part.weights["window"].total.tolist() == [2 << 15]
+    (tmp_path / "empty.csv").write_text("x,w\n")
+    with pytest.raises(mw.InputError, match="The reference has no rows"):
+        mw.Baseline.fit(tmp_path / "empty.csv", roles=mw.Roles(weight="w"))
 
 
 # ---- Files -----------------------------------------------------------------------------------------------------------

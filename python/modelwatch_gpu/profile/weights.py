@@ -125,7 +125,7 @@ class Weighting:
     @classmethod
     def of(cls, log: Log, column: str) -> Weighting:
         """From one look at the weights of a reference. Raises InputError for a log or a weight that will not do."""
-        seen = WeightRange()
+        seen, rows = WeightRange(), 0
         for file in log.files:
             if column not in file.schema.names:
                 raise InputError(f"{file.name}: column '{column}' is missing, which holds the weights.")
@@ -136,7 +136,8 @@ class Weighting:
                     first += len(batch)
             finally:
                 batches.close()
-        if not seen.rows and not log.rows and log.rows is not None:
+            rows += first
+        if not rows:
             raise InputError("The reference has no rows; fit the baseline on a log that has some.")
         return cls(column, seen.bits)
 
