@@ -311,8 +311,8 @@ void NumericState::count_weighted(Set& set, Tile const& tile, std::uint32_t cons
     std::int32_t const id = groups == nullptr ? 0 : groups[i];
     if (id < 0) continue;
     Group& group = group_of(set, id);
-    if (group.spilled.empty()) group.spilled.resize(group.cells.size(), 0);
-    group.spilled[slots[i]] += weights[i];
+    if (group.spilled.size() == 0) group.spilled = SparseArray<std::uint64_t>(group.cells.size());
+    group.spilled.add(slots[i], weights[i]);
     if (tile.ranked[i] < end_cell) {
       group.low = std::min(group.low, tile.keys[i]);
       group.high = std::max(group.high, tile.keys[i]);
@@ -352,8 +352,8 @@ void NumericState::spill() {
     for (std::size_t g = 0; g < set.groups.size(); ++g) {
       if (!set.groups[g]) continue;
       Group& group = *set.groups[g];
-      group.spilled.resize(group.cells.size(), 0);
-      group.cells.each([&](std::uint32_t cell, std::uint32_t count) { group.spilled[cell] += count; });
+      if (group.spilled.size() == 0) group.spilled = SparseArray<std::uint64_t>(group.cells.size());
+      group.cells.each([&](std::uint32_t cell, std::uint32_t count) { group.spilled.add(cell, count); });
       group.cells = SparseArray<std::uint32_t>(group.cells.size());
       set.dense[g] = group.cells.dense();
     }
@@ -393,13 +393,12 @@ NumericResult NumericState::finish(std::size_t set_index) const {
       out.cell.push_back(cell);
       out.count.push_back(count);
     };
-    if (group.spilled.empty()) {
+    if (group.spilled.size() == 0) {
       group.cells.each(push);
     } else {
       auto totals = group.spilled;
-      group.cells.each([&](std::uint32_t cell, std::uint32_t count) { totals[cell] += count; });
-      for (std::uint32_t cell = 0; cell < totals.size(); ++cell)
-        if (totals[cell] != 0) push(cell, totals[cell]);
+      group.cells.each([&](std::uint32_t cell, std::uint32_t count) { totals.add(cell, count); });
+      totals.each(push);
     }
     out.cell_begin.push_back(out.cell.size());
     group.gaps.each([&](std::uint32_t gap, std::uint64_t sum) {
@@ -434,7 +433,7 @@ std::size_t NumericState::bytes() const {
   for (auto const& set : sets_)
     for (auto const& group : set.groups)
       if (group)
-        total += sizeof(Group) + group->cells.bytes() + group->gaps.bytes() + group->spilled.capacity() * 8 +
+        total += sizeof(Group) + group->cells.bytes() + group->gaps.bytes() + group->spilled.bytes() +
                  (group->sketch ? group->sketch->buckets.bytes() + kRegisters : 0);
   return total;
 }

@@ -78,7 +78,7 @@ class NumericState {
   struct Group {
     SparseArray<std::uint32_t> cells;
     SparseArray<std::uint64_t> gaps;
-    std::vector<std::uint64_t> spilled;
+    SparseArray<std::uint64_t> spilled;  // of no size until it is needed
     std::uint64_t low = ~std::uint64_t{0};
     std::uint64_t high = 0;
     Moments moments{};

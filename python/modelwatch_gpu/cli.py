@@ -271,6 +271,7 @@ def fit(
     prediction: Annotated[str | None, _column("Column with the model's decision.")] = None,
     timestamp: Annotated[str | None, _column("Column that says when.")] = None,
     id: Annotated[str | None, _column("Column that names a row.")] = None,
+    weight: Annotated[str | None, _column("Column that says how much a row counts.")] = None,
     ignore: Annotated[list[str] | None, _column("Column to leave out; may be given several times.")] = None,
     roles: Annotated[Path | None, typer.Option(metavar="FILE", help="Roles from a TOML or JSON file.")] = None,
     edges: Annotated[
@@ -302,6 +303,7 @@ def fit(
         "prediction": prediction,
         "timestamp": timestamp,
         "id": id,
+        "weight": weight,
         "ignore": ignore,
     }
     given = _roles(roles, named)

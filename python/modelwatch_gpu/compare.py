@@ -18,10 +18,13 @@ from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
-from modelwatch_gpu.report.report import Report, WindowInfo
+from modelwatch_gpu.profile.weights import WeightSums
+from modelwatch_gpu.report.report import Report, WeightInfo, WindowInfo
 
 #: Windows without rows between two that have some are listed while there are at most so many windows.
 _MOST_LISTED = 10_000
+#: Stored weights are about 2^15 on average in the baseline; below 2^8 in a log their rounding is worth a note.
+_USUAL_MEAN, _COARSE_MEAN = 1 << 15, 1 << 8
 
 
 def compare(
@@ -112,6 +115,7 @@ def compare(
         checks=used,
         notes=(*_notes(base, profile, merged), *judged.notes),
         left_out=judged.left_out,
+        weight=_weight(base, merged),
     )
 
 
@@ -136,6 +140,10 @@ def _check_profile(
 ) -> None:
     """Raises InputError where a profile counted before does not answer what is asked now."""
     again = "count the log again"
+    if profile.weighting != baseline.weighting:
+        one, other = ("weighted" if side.weighting is not None else "unweighted" for side in (profile, baseline))
+        how = f"is {one} and the baseline is {other}" if one != other else "and the baseline are weighted differently"
+        raise InputError(f"The profile {how}; {again} against this baseline.")
     if profile.baseline != baseline.fingerprint:
         raise InputError(f"The profile was counted against another baseline; {again} against this one.")
     counted_by = parse_window(profile.window) if profile.window is not None else None
@@ -224,8 +232,47 @@ def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:
     )
 
 
+def _weight(baseline: Baseline, merged: Part | None) -> WeightInfo | None:
+    """What the weights of both sides come to; None where rows have none."""
+    weighting = baseline.weighting
+    if weighting is None:
+        return None
+    numbers: list[float] = []
+    rows: list[int] = []
+    for part in (baseline.part, merged):
+        sums = None if part is None else part.weights.get("window")
+        total, squares = (0, 0) if sums is None else (int(sums.total.sum()), sum(sums.squares))
+        numbers.append(weighting.in_units(total))
+        rows.append(total * total // squares if squares else 0)
+    return WeightInfo(weighting.column, numbers[0], rows[0], numbers[1], rows[1])
+
+
+def _weight_notes(baseline: Baseline, profile: Profile, merged: Part | None) -> list[str]:
+    """That rows are weighted, and what of it a reader must know."""
+    weight = _weight(baseline, merged)
+    if weight is None:
+        return []
+    notes = [
+        f"Rows are weighted by column '{weight.column}': shares, distances, moments and quantiles are of the weighted "
+        f"rows, and verdicts go by effective rows, {weight.effective_rows:,} of {profile.rows:,} (in the baseline "
+        f"{weight.baseline_effective_rows:,} of {baseline.rows:,})."
+    ]
+    none = WeightSums.zeros(0)
+    sums = none if merged is None else merged.weights.get("window", none)
+    total, squares = int(sums.total.sum()), sum(sums.squares)
+    if profile.rows and not total:
+        notes.append("All weights of the log are 0, or too small beside the baseline's, so no row counts.")
+    elif baseline.weighting is not None and baseline.weighting.bits and squares < _COARSE_MEAN * total:
+        # The weighted mean of the weights: rows of weight 0 have no say in it.
+        notes.append(
+            f"The weights of the log are some {_USUAL_MEAN * total / squares:,.0f} times smaller than the baseline's, "
+            f"so each is rounded to a multiple of {total / squares:.1%} of their size; fit the baseline on these."
+        )
+    return notes
+
+
 def _notes(baseline: Baseline, profile: Profile, merged: Part | None) -> tuple[str, ...]:
-    notes = [*baseline.notes, *profile.notes]
+    notes = [*baseline.notes, *profile.notes, *_weight_notes(baseline, profile, merged)]
     ignored = [name for name, role in baseline.roles.items() if role == "ignore"]
     if ignored:
         notes.append(f"Not compared, as told: {', '.join(ignored)}.")

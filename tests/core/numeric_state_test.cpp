@@ -207,6 +207,34 @@ TEST("a wide grid counts the same before, at and after the quarter that makes it
   }
 }
 
+TEST("counters of weights are as sparse as those of rows, and add up with them") {
+  std::vector<std::int64_t> knots;
+  for (std::int64_t k = 0; k < 40'000; ++k) knots.push_back(10 * k);
+  Random random{76};
+  for (std::uint32_t const used : {3u, 500u, 30'000u}) {
+    reference::Rows<std::int64_t> rows, repeated;
+    std::vector<std::int32_t> group, repeated_group;
+    std::vector<std::uint32_t> weights;
+    for (std::uint32_t i = 0; i < used; ++i) {
+      rows.emplace_back(5 * static_cast<std::int64_t>(random.below(79'000)));
+      group.push_back(static_cast<std::int32_t>(random.below(2)));
+      weights.push_back(1 + static_cast<std::uint32_t>(random.below(3)));
+      for (std::uint32_t k = 0; k < weights.back() + 1; ++k) {  // once more without a weight
+        repeated.push_back(rows.back());
+        repeated_group.push_back(group.back());
+      }
+    }
+    for (std::uint64_t const spill_rows : {std::uint64_t{1000}, NumericState::kSpillRows}) {
+      NumericState state(plan_of(knots), {{false, false}}, spill_rows);
+      auto const column = make_column(rows);
+      state.add(column.view(), {group.data()}, weights.data());
+      if (used == 3) CHECK(state.bytes() < 40'000);
+      state.add(column.view(), {group.data()});
+      CHECK_ABOUT(same_result(state.finish(0), slow_result(repeated, repeated_group, knots)), std::to_string(used) + " rows");
+    }
+  }
+}
+
 TEST("a sparse array keeps every count through growth and the change to a plain array") {
   for (std::uint32_t const size : {1u, 4096u, 4097u, 20'000u}) {
     SparseArray<std::uint64_t> array(size);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,30 @@ CASES = {
     "kind": st.sampled_from(["smooth", "ties", "float32", "int64"]),
     "sums": st.booleans(),
 }
+
+
+@given(st.integers(0, 2**31), st.integers(1, 6), st.sampled_from([1, 2**20, 2**44]))
+def test_ks_of_weighted_counts_is_that_of_python_integers(seed: int, groups: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    dense = rng.integers(0, size + 1, (groups + 1, 31), dtype=np.int64) * (rng.random((groups + 1, 31)) < 0.5)
+    if seed % 3 == 0:
+        dense[1:] = dense[:1] * np.arange(1, groups + 1)[:, None]  # distances of 0, or of next to nothing
+        dense[-1, 3] += 1
+    baseline, current = Cells.dense(dense[:1]), Cells.dense(dense[1:])
+    found = rank.ks_of(baseline, current)
+    for g in range(groups):
+        a, b = dense[0].tolist(), dense[1 + g].tolist()
+        if not sum(a) or not sum(b):
+            assert found[g].value is None
+            continue
+        f, h = (list(accumulate(side)) for side in (a, b))
+        ends = [abs(x * sum(b) - y * sum(a)) for x, y in zip(f, h, strict=True)]
+        most = max(ends)
+        for k in range(0, 31, 2):
+            if a[k] and b[k]:
+                before = (f[k - 1], h[k - 1]) if k else (0, 0)
+                most = max(most, f[k] * sum(b) - before[1] * sum(a), h[k] * sum(a) - before[0] * sum(b))
+        assert (found[g].lower, found[g].upper) == (max(ends) / (sum(a) * sum(b)), most / (sum(a) * sum(b)))
 
 
 def inside(value: Value, truth: float, slack: float) -> None:

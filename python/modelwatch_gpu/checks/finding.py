@@ -139,10 +139,12 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
     severity, threshold = SEVERITIES[int(verdicts.severity[at])], float(verdicts.threshold[at])
     judged: float | None = float(verdicts.judged[at])
     if value is None or value.value is None:
-        judged, reason = None, REASONS[value.reason] if value is not None and value.reason else REASONS["empty"]
+        judged, reason = None, _reason(value, result)
     elif value.n < check.min_rows:
-        rows = f"{value.n} {'row has' if value.n == 1 else 'rows have'}"
-        judged, reason = None, f"Only {rows} a value; a verdict needs {check.min_rows}."
+        rows = f"{value.n} {'row has' if value.n == 1 else 'rows have'} a value"
+        if result.weighted:
+            rows = f"{value.n} effective {'row' if value.n == 1 else 'rows'} by the weights have a value"
+        judged, reason = None, f"Only {rows}; a verdict needs {check.min_rows}."
     elif verdicts.by_chance[at]:
         assert effect is not None
         name = measure_name(check.measure, result.compared_with)
@@ -168,6 +170,13 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
         by=result.by,
         compared_with=result.compared_with,
     )
+
+
+def _reason(value: Value | None, result: Result) -> str:
+    """Why there is no number, in a sentence."""
+    if value is not None and value.reason:
+        return REASONS[value.reason]
+    return REASONS["weightless" if result.weighted and result.rows else "empty"]
 
 
 def presence(result: Result) -> Finding | None:

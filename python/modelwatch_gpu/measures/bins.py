@@ -45,12 +45,14 @@ class Extra:
 class Histograms:
     """Pairs of histograms. ``baseline``: (1, bins), one for all, or (groups, bins). ``current``: (groups, bins).
 
-    ``extra``: further bins, or None. Every histogram must have rows.
+    ``extra``: further bins, or None. Every histogram must have rows. ``per_count``: where counts are sums of weights,
+    how many independent rows one unit is worth: of the baseline's side (1,) or (groups,), of the current one (groups,).
     """
 
     baseline: Counts
     current: Counts
     extra: Extra | None = None
+    per_count: tuple[Floats, Floats] | None = None
 
     @cached_property
     def n(self) -> Ints:
@@ -63,6 +65,13 @@ class Histograms:
         """(groups,) rows of the current side."""
         rows: Ints = _rows(self.current)
         return rows if self.extra is None else rows + sum_by_group(self.extra.current, self.extra.begin)
+
+    @cached_property
+    def independent(self) -> tuple[Ints, Ints] | tuple[Floats, Floats]:
+        """(groups,) as how many independent rows either side counts."""
+        if self.per_count is None:
+            return self.n, self.m
+        return self.n * self.per_count[0], self.m * self.per_count[1]
 
     @cached_property
     def shares(self) -> tuple[Floats, Floats]:
@@ -267,14 +276,21 @@ def shares(counts: Counts) -> Floats:
 def pooled(h: Histograms) -> Histograms:
     """All pairs with all bins of fewer than ``EXPECTED_ROWS`` expected rows (in the smaller sample) added up in one bin
     more; where there are fewer than two such bins, nothing is."""
-    n, m = h.n.astype(np.float64), h.m.astype(np.float64)
+    n, m = (side.astype(np.float64) for side in h.independent)
     scale = np.minimum(n, m) / (n + m)
     baseline = np.broadcast_to(h.baseline, h.current.shape)
-    rare = (baseline.astype(np.float64) + h.current) * scale[:, None] < EXPECTED_ROWS
+    rows_b, rows_c = baseline.astype(np.float64), h.current.astype(np.float64)
+    if h.per_count is not None:
+        rows_b, rows_c = rows_b * h.per_count[0][:, None], rows_c * h.per_count[1][:, None]
+    rare = (rows_b + rows_c) * scale[:, None] < EXPECTED_ROWS
     how_many = rare.sum(axis=1)
     extra = h.extra
     if extra is not None:
-        rare_extra = (extra.baseline + extra.current) * scale[extra.group] < EXPECTED_ROWS
+        both: Ints | Floats = extra.baseline + extra.current
+        if h.per_count is not None:
+            per = [np.broadcast_to(p, len(h.current))[extra.group] for p in h.per_count]
+            both = extra.baseline * per[0] + extra.current * per[1]
+        rare_extra = both * scale[extra.group] < EXPECTED_ROWS
         how_many = how_many + sum_by_group(rare_extra.astype(np.int64), extra.begin)
     rare &= (how_many >= 2)[:, None]
     sides = [np.where(rare, 0, side) for side in (baseline, h.current)]
@@ -286,7 +302,7 @@ def pooled(h: Histograms) -> Histograms:
         left = [np.where(rare_extra, 0, side) for side in (extra.baseline, extra.current)]
         extra = replace(extra, baseline=left[0], current=left[1])
     joined = [np.concatenate([side, pool[:, None]], axis=1) for side, pool in zip(sides, together, strict=True)]
-    return Histograms(joined[0], joined[1], extra)
+    return Histograms(joined[0], joined[1], extra, h.per_count)
 
 
 def pool_rare(baseline: Counts, current: Counts) -> tuple[Counts, Counts]:

@@ -14,6 +14,7 @@ from modelwatch_gpu.measures.cells import Floats, Ints, sum_by_group
 from modelwatch_gpu.measures.flat import CategoryRows, slice_of
 from modelwatch_gpu.measures.numeric import missing_measures
 from modelwatch_gpu.measures.value import Values
+from modelwatch_gpu.measures.weighted import GroupWeights
 from modelwatch_gpu.profile.columns import (
     COARSE_UNSEEN,
     FIRST_CATEGORY,
@@ -28,7 +29,8 @@ class CategoryGroups:
     """Groups of one column. ``slots``: (groups, slots) counts by slot of the grid.
 
     Values the baseline lacks, on the fine grid: those of group g are the entries from ``begin[g]`` to ``begin[g + 1]``
-    of ``index`` (into the table's list of them, increasing) and ``count``.
+    of ``index`` (into the table's list of them, increasing) and ``count``. ``weights``: where rows have some; then all
+    counts are sums of stored weights.
     """
 
     grid: str
@@ -36,6 +38,7 @@ class CategoryGroups:
     begin: Ints
     index: Ints
     count: Ints
+    weights: GroupWeights | None = None
 
     @property
     def groups(self) -> int:
@@ -71,13 +74,15 @@ class CategoryGroups:
     def take(self, begin: int, end: int) -> CategoryGroups:
         """The groups from ``begin`` to ``end``, not included."""
         a, b = int(self.begin[begin]), int(self.begin[end])
-        return CategoryGroups(
-            self.grid, self.slots[begin:end], self.begin[begin : end + 1] - a, self.index[a:b], self.count[a:b]
-        )
+        weights = None if self.weights is None else self.weights.take(begin, end)
+        starts = self.begin[begin : end + 1] - a
+        return CategoryGroups(self.grid, self.slots[begin:end], starts, self.index[a:b], self.count[a:b], weights)
 
 
-def category_groups(column: CategoricalColumn, rows: CategoryRows, begin: int, end: int, grid: str) -> CategoryGroups:
-    """Reads the groups from ``begin`` to ``end`` of a table that was counted on ``grid``."""
+def category_groups(
+    column: CategoricalColumn, rows: CategoryRows, begin: int, end: int, grid: str, weights: GroupWeights | None = None
+) -> CategoryGroups:
+    """Reads the groups from ``begin`` to ``end`` of a table counted on ``grid``. ``weights``: of all groups."""
     fine, groups = grid == "fine", end - begin
     slots = np.zeros((groups, column.slots if fine else column.coarse_slots), dtype=np.int64)
     at = slice_of(rows.cell_group, begin, end)
@@ -85,7 +90,7 @@ def category_groups(column: CategoricalColumn, rows: CategoryRows, begin: int, e
     at = slice_of(rows.unseen_group, begin, end) if fine else slice(0, 0)
     starts = np.searchsorted(rows.unseen_group[at], np.arange(begin, end + 1)).astype(np.int64)
     index, count = (a[at].astype(np.int64) for a in (rows.unseen_index, rows.unseen_count))
-    return CategoryGroups(grid, slots, starts, index, count)
+    return CategoryGroups(grid, slots, starts, index, count, None if weights is None else weights.take(begin, end))
 
 
 def coarsened(column: CategoricalColumn, fine: CategoryGroups) -> CategoryGroups:
@@ -97,7 +102,8 @@ def coarsened(column: CategoricalColumn, fine: CategoryGroups) -> CategoryGroups
         slots[:, COARSE_UNSEEN] += slots[:, OTHER_SLOT]
         slots[:, OTHER_SLOT] = 0
     np.add.at(slots.T, column.to_coarse.astype(np.int64), fine.slots[:, FIRST_CATEGORY:].T)
-    return CategoryGroups("coarse", slots, np.zeros(fine.groups + 1, dtype=np.int64), fine.index[:0], fine.count[:0])
+    nothing = np.zeros(fine.groups + 1, dtype=np.int64)
+    return CategoryGroups("coarse", slots, nothing, fine.index[:0], fine.count[:0], fine.weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +119,11 @@ class Paired:
         """Both sides must be on one grid, and their unseen values of one list."""
         if baseline.groups == 1 and len(baseline.index) and current.groups > 1:
             raise ValueError("a baseline has no values that it lacks")
+        per_count = None
+        if baseline.weights is not None and current.weights is not None:
+            per_count = baseline.weights.per_count, current.weights.per_count
         if not len(baseline.index) and not len(current.index):
-            return cls(bins.Histograms(baseline.slots, current.slots), current.index)
+            return cls(bins.Histograms(baseline.slots, current.slots, per_count=per_count), current.index)
         keys = [(g.group << 32) | g.index for g in (baseline, current)]
         every = np.union1d(*keys)
         sides = []
@@ -124,7 +133,7 @@ class Paired:
             sides.append(counts)
         begin = np.searchsorted(every, np.arange(current.groups + 1) << 32)
         extra = bins.Extra(begin.astype(np.int64), *sides)
-        return cls(bins.Histograms(baseline.slots, current.slots, extra), every & 0xFFFFFFFF)
+        return cls(bins.Histograms(baseline.slots, current.slots, extra, per_count), every & 0xFFFFFFFF)
 
 
 def category_measures(

@@ -46,6 +46,12 @@ def max_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
     return out
 
 
+def begins_among(kept: npt.NDArray[np.bool_], begin: Ints) -> Ints:
+    """(groups + 1,) where each group begins when only the ``kept`` entries stay."""
+    found: Ints = np.concatenate([[0], np.cumsum(kept)])[begin]
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Cells:
     """Occupied cells of groups. ``begin``: (groups + 1,) where each group's entries begin. ``cell``, ``count``:

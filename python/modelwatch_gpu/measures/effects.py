@@ -13,6 +13,7 @@ from modelwatch_gpu.measures.categorical import CategoryGroups, Paired
 from modelwatch_gpu.measures.cells import Floats, Ints, max_by_group
 from modelwatch_gpu.measures.numeric import NumericGroups, in_units, pivot_of
 from modelwatch_gpu.measures.value import Values
+from modelwatch_gpu.measures.weighted import independent
 from modelwatch_gpu.profile.columns import COARSE_FIRST, FIRST_CATEGORY, CategoricalColumn, NumericColumn, label_of
 
 
@@ -105,7 +106,8 @@ def numeric_effects(
     ks: Values,
 ) -> tuple[dict[str, Effects], Shifts]:
     """Effects by measure, and how the mean moved."""
-    n, m = np.broadcast_to(baseline.count, current.groups), current.count
+    n = np.broadcast_to(independent(baseline.weights, baseline.count), current.groups)
+    m = independent(current.weights, current.count)
     some = (n > 0) & (m > 0)
     effects = bin_effects(binned, some)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -127,8 +129,8 @@ def bin_effects(h: bins.Histograms, some: npt.NDArray[np.bool_]) -> dict[str, Ef
         used = bins.used_bins(h)
         measured = bins.bin_measures(h)
         excess = bins.chance_excess(used)
-        divergence = _freed(measured["js_divergence"], bins.js_floor(used, h.n, h.m), excess)
-        index = _freed(measured["psi"], bins.psi_floor(used, h.n, h.m), excess)
+        divergence = _freed(measured["js_divergence"], bins.js_floor(used, *h.independent), excess)
+        index = _freed(measured["psi"], bins.psi_floor(used, *h.independent), excess)
         distance = Effects(*(np.sqrt(getattr(divergence, f.name)) for f in fields(Effects)))
     found = {"js_divergence": divergence, "js_distance": distance, "psi": index}
     return {name: effects.only(some) for name, effects in found.items()}

@@ -26,6 +26,7 @@ from modelwatch_gpu.measures.results import (
     segment_text,
 )
 from modelwatch_gpu.measures.value import NOT_THERE, Values, concatenated
+from modelwatch_gpu.measures.weighted import GroupWeights, reworded
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.parts import UNTIMED, Part, SetSpec
@@ -82,8 +83,9 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
         first = next((i for i, key in enumerate(groups) if key[0] != UNTIMED), len(groups))
         rows = merged.group_rows.get(spec.name, np.zeros(len(groups), dtype=np.uint64))
         place = Place.of(by, groups[first:], rows[first:])
+        weights = GroupWeights.of(rows, merged.weights[spec.name]) if spec.name in merged.weights else None
         for column in baseline.columns:
-            run = _Run(column, spec.grid, merged, merged.tables.get((spec.name, column.name)), first)
+            run = _Run(column, spec.grid, merged, merged.tables.get((spec.name, column.name)), first, weights)
             blocks.append(run.against_baseline(place, reference[(column.name, spec.grid)]))
             if consecutive and not by and len(place) > 1:
                 later.append(run.against_earlier(place))
@@ -91,7 +93,10 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
 
 
 def _both_grids(baseline: Baseline, column: Column) -> Iterator[tuple[str, Groups]]:
-    fine = _groups(column, rows_of(baseline.part.tables[("window", column.name)]), 0, 1, "fine")
+    part, weights = baseline.part, None
+    if "window" in part.weights:
+        weights = GroupWeights.of(part.group_rows["window"], part.weights["window"])
+    fine = _groups(column, rows_of(part.tables[("window", column.name)]), 0, 1, "fine", weights)
     yield "fine", fine
     if isinstance(fine, numeric.NumericGroups):
         assert isinstance(column, NumericColumn)
@@ -101,12 +106,12 @@ def _both_grids(baseline: Baseline, column: Column) -> Iterator[tuple[str, Group
         yield "coarse", categorical.coarsened(column, fine)
 
 
-def _groups(column: Column, rows: Rows, begin: int, end: int, grid: str) -> Groups:
+def _groups(column: Column, rows: Rows, begin: int, end: int, grid: str, weights: GroupWeights | None = None) -> Groups:
     if isinstance(column, NumericColumn):
         assert isinstance(rows, NumericRows)
-        return numeric.numeric_groups(column, rows, begin, end, grid)
+        return numeric.numeric_groups(column, rows, begin, end, grid, weights)
     assert isinstance(rows, CategoryRows)
-    return categorical.category_groups(column, rows, begin, end, grid)
+    return categorical.category_groups(column, rows, begin, end, grid, weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,20 +128,22 @@ class _Measured:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One column of one set; ``first``: the number of the first group that is evaluated."""
+    """One column of one set; ``first``: the number of the first group that is evaluated. ``weights``: of all groups,
+    where rows have some."""
 
     column: Column
     grid: str
     merged: Part
     table: Table | None
     first: int
+    weights: GroupWeights | None = None
 
     def against_baseline(self, place: Place, baseline: Groups) -> Block:
         """Every group against the baseline, a chunk of groups at a time."""
         chunks = []
         if (rows := self._rows) is not None:
             for begin, end in chunks_of(len(place), self._slots):
-                current = _groups(self.column, rows, self.first + begin, self.first + end, self.grid)
+                current = _groups(self.column, rows, self.first + begin, self.first + end, self.grid, self.weights)
                 chunks.append(_measured(self.column, baseline, current, BASELINE, self._sketches(begin)))
         return self._block(place, chunks, BASELINE, self.first)
 
@@ -145,7 +152,7 @@ class _Run:
         chunks = []
         if (rows := self._rows) is not None:
             for begin, end in chunks_of(len(place) - 1, 2 * self._slots):
-                both = _groups(self.column, rows, self.first + begin, self.first + end + 1, self.grid)
+                both = _groups(self.column, rows, self.first + begin, self.first + end + 1, self.grid, self.weights)
                 earlier, current = both.take(0, end - begin), both.take(1, end - begin + 1)
                 chunks.append(_measured(self.column, earlier, current, CONSECUTIVE, self._sketches(begin)))
         return self._block(place.after(1), chunks, CONSECUTIVE, self.first + 1)
@@ -165,6 +172,7 @@ class _Run:
 
     def _block(self, place: Place, chunks: Sequence[_Measured], compared_with: str, first: int) -> Block:
         rows = place.rows
+        weights = None if self.weights is None else self.weights.take(first, first + len(place))
         values = {"row_count": Values.exact(rows.astype(np.float64), rows)}
         counted = np.zeros(len(place), dtype=np.int64)
         effects: dict[str, Effects] = {}
@@ -174,6 +182,10 @@ class _Run:
         if chunks:
             counted = np.concatenate([c.counted for c in chunks])
             values = _where_counted(concatenated([c.values for c in chunks]), counted, values["row_count"])
+            if weights is not None:
+                values = {n: v.replaced(weights.total == 0, "weightless") for n, v in values.items()} | {
+                    "row_count": values["row_count"]
+                }
             effects = {
                 name: _joined_effects([c.effects[name] for c in chunks], counted > 0) for name in chunks[0].effects
             }
@@ -185,7 +197,7 @@ class _Run:
             column=self.column,
             compared_with=compared_with,
             grid=self.grid,
-            present=np.where(rows > 0, counted / np.maximum(rows, 1), 1.0),
+            present=_presence(counted, rows) if weights is None else _presence(counted, weights.total),
             absent_reason="incomparable" if self.column.name in self.merged.incomparable else "gone",
             values=values,
             effects=effects,
@@ -194,7 +206,13 @@ class _Run:
             quantiles=quantiles,
             table=self.table,
             first=first,
+            weighted=weights is not None,
         )
+
+
+def _presence(counted: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(groups,) share of the rows for which a column was there; 1 where no row counts."""
+    return np.where(rows > 0, counted / np.maximum(rows, 1), 1.0)
 
 
 def _where_counted(values: dict[str, Values], counted: npt.NDArray[np.int64], row_count: Values) -> dict[str, Values]:
@@ -252,8 +270,13 @@ def _measured(
         count = current.rows - current.missing
         if own:
             values["distinct"] = refined.distinct(values["distinct"], sketches, categorical.counted_values(current))
+    missing = current.missing
+    if current.weights is not None:
+        values, quantiles = reworded(values, current.weights), reworded(quantiles, current.weights)
+        missing = current.weights.in_rows(missing)
+        count = current.weights.in_rows(current.rows) - missing
     if own:
-        numbers = {"count": count, "missing": current.missing, **numbers}
+        numbers = {"count": count, "missing": missing, **numbers}
     else:
         values = {name: found.renamed(_EARLIER) for name, found in values.items()}
     return _Measured(current.rows, values, effects, shifts, numbers, quantiles)

@@ -15,6 +15,7 @@ from modelwatch_gpu.measures.cells import Cells, Floats, Ints
 from modelwatch_gpu.measures.flat import NumericRows, slice_of
 from modelwatch_gpu.measures.quantiles import SHOWN, quantile_bounds
 from modelwatch_gpu.measures.value import HAS_NUMBER, Values
+from modelwatch_gpu.measures.weighted import GroupWeights
 from modelwatch_gpu.profile.columns import NumericColumn
 from modelwatch_gpu.profile.segmentation import interval_labels
 from modelwatch_gpu.profile.tables import WIDE_UNIT_BIT, Counts
@@ -33,6 +34,7 @@ class NumericGroups:
 
     ``grid``: "fine" or "coarse". ``ranked``: whether a group has values, so that ``low`` and ``high`` say the keys of
     its smallest and largest. ``tails``: by group, sums of the values beyond the finite knots, in units of 2^-1074.
+    ``weights``: where rows have some; then all counts are sums of stored weights.
     """
 
     grid: str
@@ -44,6 +46,7 @@ class NumericGroups:
     high: Counts
     tails: dict[int, tuple[int, int]]
     moments: moments.GroupMoments
+    weights: GroupWeights | None = None
 
     @property
     def groups(self) -> int:
@@ -84,11 +87,14 @@ class NumericGroups:
             high=self.high[at],
             tails=own,
             moments=self.moments.take(begin, end),
+            weights=None if self.weights is None else self.weights.take(begin, end),
         )
 
 
-def numeric_groups(column: NumericColumn, rows: NumericRows, begin: int, end: int, grid: str) -> NumericGroups:
-    """Reads the groups from ``begin`` to ``end`` of a table that was counted on ``grid``."""
+def numeric_groups(
+    column: NumericColumn, rows: NumericRows, begin: int, end: int, grid: str, weights: GroupWeights | None = None
+) -> NumericGroups:
+    """Reads the groups from ``begin`` to ``end`` of a table counted on ``grid``. ``weights``: of all groups."""
     fine, groups = grid == "fine", end - begin
     size = (column.slots if fine else column.coarse_slots) - 2
     at = slice_of(rows.cell_group, begin, end)
@@ -109,7 +115,8 @@ def numeric_groups(column: NumericColumn, rows: NumericRows, begin: int, end: in
     low[here], high[here], known[here] = rows.low[at][there], rows.high[at][there], True
     own = {g - begin: sums for g, sums in rows.tails.items() if begin <= g < end} if fine else {}
     cells = Cells(starts, slot, count, size, offset)
-    return NumericGroups(grid, cells, nan, null, known, low, high, own, moments.folded(rows, begin, end))
+    weighed = None if weights is None else weights.take(begin, end)
+    return NumericGroups(grid, cells, nan, null, known, low, high, own, moments.folded(rows, begin, end), weighed)
 
 
 def _offsets(rows: NumericRows, begin: int, end: int, group: Ints, cell: Ints) -> Counts:
@@ -131,7 +138,16 @@ def coarsened(column: NumericColumn, fine: NumericGroups) -> NumericGroups:
     dense = np.zeros((fine.groups, size), dtype=np.int64)
     np.add.at(dense, (fine.cells.group, column.to_coarse[fine.cells.cell]), fine.cells.count)
     return NumericGroups(
-        "coarse", Cells.dense(dense), fine.nan, fine.null, fine.ranked, fine.low, fine.high, {}, fine.moments
+        "coarse",
+        Cells.dense(dense),
+        fine.nan,
+        fine.null,
+        fine.ranked,
+        fine.low,
+        fine.high,
+        {},
+        fine.moments,
+        fine.weights,
     )
 
 
@@ -155,7 +171,10 @@ def binned(column: NumericColumn, slots: Counts, grid: str) -> Counts:
 
 def histograms(column: NumericColumn, baseline: NumericGroups, current: NumericGroups) -> bins.Histograms:
     """Both sides over the baseline's bins."""
-    return bins.Histograms(bin_counts(column, baseline), bin_counts(column, current))
+    per_count = None
+    if baseline.weights is not None and current.weights is not None:
+        per_count = baseline.weights.per_count, current.weights.per_count
+    return bins.Histograms(bin_counts(column, baseline), bin_counts(column, current), per_count=per_count)
 
 
 def values_of(column: NumericColumn, found: Counts) -> npt.NDArray[Any]:
@@ -174,7 +193,9 @@ def numeric_measures(
     out = missing_measures(baseline, current)
     if not keys.is_float(column.domain):
         del out["nan"]
-    found = {"ks": rank.ks_of(baseline.cells, current.cells), "cvm": rank.cvm_of(baseline.cells, current.cells)}
+    found = {"ks": rank.ks_of(baseline.cells, current.cells)}
+    weighted = current.weights is not None
+    found["cvm"] = Values.absent("weighted", m) if weighted else rank.cvm_of(baseline.cells, current.cells)
     with np.errstate(divide="ignore", invalid="ignore"):
         measured = bins.bin_measures(paired)
     found.update({name: Values.exact(value, m) for name, value in measured.items()})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu.measures.cells import Cells, Counts, Ints, max_by_group
+from modelwatch_gpu.measures.cells import Cells, Counts, Ints, begins_among, max_by_group
 from modelwatch_gpu.measures.transport import RankedSample, wasserstein, without_rows
 from modelwatch_gpu.measures.value import Value, Values
 
@@ -38,40 +38,46 @@ def ks(baseline: Counts, current: Counts) -> Value:
 def ks_of(baseline: Cells, current: Cells) -> Values:
     """``ks`` of every group: against one baseline, or group against group."""
     n, m = np.broadcast_to(baseline.total, current.groups).tolist(), current.total.tolist()
-    wide = np.array([a * b >= _INT64_SAFE for a, b in zip(n, m, strict=True)], dtype=bool)
-    if wide.any() and current.groups > 1:
-        # Python integers for the groups that need them, one at a time.
-        lower, upper = np.zeros(current.groups), np.zeros(current.groups)
-        for g in range(current.groups):
-            own = ks_of(baseline if baseline.groups == 1 else baseline.take(g, g + 1), current.take(g, g + 1))
-            lower[g], upper[g] = own.lower[0], own.upper[0]
-    else:
-        least, most = _ks_integers(baseline, current, object if wide.any() else np.int64)
-        # Integer division is correctly rounded, so equal integers give equal bits everywhere.
-        products = [max(1, a * b) for a, b in zip(n, m, strict=True)]
-        lower = np.array([d / p for d, p in zip(least.tolist(), products, strict=True)], dtype=np.float64)
-        upper = np.array([d / p for d, p in zip(most.tolist(), products, strict=True)], dtype=np.float64)
+    wide = any(a * b >= _INT64_SAFE for a, b in zip(n, m, strict=True))
+    least, most = _ks_integers(baseline, current, wide=wide)
+    # Integer division is correctly rounded, so equal integers give equal bits everywhere.
+    products = [max(1, a * b) for a, b in zip(n, m, strict=True)]
+    lower = np.array([d / p for d, p in zip(least.tolist(), products, strict=True)], dtype=np.float64)
+    upper = np.array([d / p for d, p in zip(most.tolist(), products, strict=True)], dtype=np.float64)
     return without_rows(
         Values(lower, lower, upper, current.total, np.zeros(current.groups, np.uint8)), baseline, current
     )
 
 
-def _ks_integers(baseline: Cells, current: Cells, kind: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """(groups,) D n m at least and at most.
+def _ks_integers(baseline: Cells, current: Cells, *, wide: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """(groups,) D n m at least and at most, Python integers where they are ``wide``.
 
     Between two occupied cells of the current sample G stands still and F only grows, so |F - G| is largest at one of
     the ends of that stretch: it is enough to look at the begin and the end of every occupied cell.
     """
-    group, cell = current.group, current.cell
-    n = np.broadcast_to(baseline.total, current.groups).astype(kind)[group]
-    m = current.total.astype(kind)[group]
+    group, cell, begin = current.group, current.cell, current.begin
+    n, m = np.broadcast_to(baseline.total, current.groups)[group], current.total[group]
     count, upto = baseline.at(group, cell)
-    ends_b, begins_b = upto.astype(kind) * m, (upto - count).astype(kind) * m
-    ends_c, begins_c = current.upto.astype(kind) * n, (current.upto - current.count).astype(kind) * n
-    lower = np.maximum(np.abs(ends_b - ends_c), np.abs(begins_b - begins_c))
     shared = (cell % 2 == 0) & (count > 0)
-    inside = np.where(shared, np.maximum(ends_b - begins_c, ends_c - begins_b), lower)
-    return max_by_group(lower, current.begin), max_by_group(np.maximum(lower, inside), current.begin)
+    # (count up to the end, up to the begin) of every entry's cell, on both sides.
+    sides = [upto, upto - count, current.upto, current.upto - current.count]
+    if wide:
+        # Python integers are slow: shares tell which few entries can be the largest of their group, to far less than
+        # twice the rounding of two quotients.
+        shares = [side / total for side, total in zip(sides, (n, n, m, m), strict=True)]
+        near = np.zeros(len(cell), dtype=bool)
+        for about in _apart(shares[0], shares[1], shares[2], shares[3], shared):
+            near |= about >= max_by_group(about, begin)[group] - 2.0**-48
+        sides = [side[near].astype(object) for side in sides]
+        n, m, shared, begin = n[near].astype(object), m[near].astype(object), shared[near], begins_among(near, begin)
+    lower, upper = _apart(sides[0] * m, sides[1] * m, sides[2] * n, sides[3] * n, shared)
+    return max_by_group(lower, begin), max_by_group(upper, begin)
+
+
+def _apart(ends_b: Any, begins_b: Any, ends_c: Any, begins_c: Any, shared: Any) -> tuple[Any, Any]:
+    """(entries,) how far both sides are apart at the ends of a cell, and at most within it."""
+    lower = np.maximum(np.abs(ends_b - ends_c), np.abs(begins_b - begins_c))
+    return lower, np.maximum(lower, np.where(shared, np.maximum(ends_b - begins_c, ends_c - begins_b), lower))
 
 
 def ks_noise(n: Any, m: Any) -> Any:

@@ -57,7 +57,8 @@ class Result:
     ``by``, None where the group is not a segment. ``present``: share of the group's rows for which the column was there
     and comparable. ``histogram``: counts of the window over the baseline's bins or categories, None for segments.
     ``summary``: what the profile says without the baseline. ``compared_with``: ``BASELINE``, or ``CONSECUTIVE`` for the
-    window before it that has rows.
+    window before it that has rows. ``weighted``: whether rows have weights: then shares and the histogram
+    are of weights, and ``n`` of a measure is effective rows.
     """
 
     start: int
@@ -73,6 +74,7 @@ class Result:
     summary: Summary
     by: tuple[str, ...] = ()
     compared_with: str = BASELINE
+    weighted: bool = False
 
 
 def segment_text(part: tuple[int, str]) -> str | None:
@@ -169,6 +171,7 @@ class Block:
     quantiles: dict[str, Values]
     table: NumericTable | CategoryTable | None
     first: int
+    weighted: bool = False
 
     def __len__(self) -> int:
         return len(self.place)
@@ -194,6 +197,7 @@ class Block:
             summary=_NO_SUMMARY,
             by=place.by,
             compared_with=self.compared_with,
+            weighted=self.weighted,
         )
 
     def _shift(self, at: int) -> Shift | None:

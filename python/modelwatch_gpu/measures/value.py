@@ -61,6 +61,8 @@ REASONS = {
     "constant_earlier": "The window before is constant, so there is no standard deviation to divide by.",
     "infinite": "The column holds infinite values, for which this distance is not defined.",
     "not_finite": "The number is too large to be written.",
+    "weighted": "The rows have weights, and this statistic is of counts of independent rows.",
+    "weightless": "All rows of the window have weight 0.",
 }
 #: Codes of ``Values.reason``: there is a number; the group does not have the measure at all; else a reason.
 HAS_NUMBER: Final = 0

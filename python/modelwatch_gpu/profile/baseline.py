@@ -20,6 +20,7 @@ from modelwatch_gpu.profile.fit import fit_columns
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.sound import UNSOUND, check_baseline
 from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
+from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
 from modelwatch_gpu.units import MOST_DIGITS
 
 #: Up to so many distinct values every one of them is a knot, and KS is exact (DESIGN 3.1).
@@ -35,7 +36,8 @@ class Baseline:
     Make one with ``Baseline.fit`` or ``Baseline.load``. ``columns``: what is compared, in schema order. ``roles``:
     column -> role of every column of the reference. ``part``: the reference counted on its own grids. ``notes``:
     sentences about what was decided without being told. ``skipped``: column -> type of the columns that are not
-    compared because of their type, though nobody said so.
+    compared because of their type, though nobody said so. ``weighting``: how weights of rows are stored, here and in
+    every profile counted against this baseline; None where every row counts once.
     """
 
     columns: tuple[Column, ...]
@@ -45,6 +47,7 @@ class Baseline:
     exact_up_to: int
     notes: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
+    weighting: Weighting | None = None
 
     @classmethod
     def fit(
@@ -63,7 +66,8 @@ class Baseline:
 
         Args:
             log: A path, glob, address, list of these, Query, table, batch, reader, dataset or DataFrame.
-            roles: What the columns are; columns without one are recognised by name, and the notes say so.
+            roles: What the columns are; columns without one are recognised by name, and the notes say so. With a column
+                of the role weight, a row of weight w counts as w rows do, in the bins and in everything counted.
             timezone: IANA name; days (blocks) begin at its midnight. Default: the timestamps' own zone, else UTC.
             edges: Column -> increasing edges, at most 60, at which its bins (a, b] are cut instead of the deciles, in
                 the column's units (of a date or time: such a value, or ISO 8601 text). The outer bins are open. A
@@ -74,8 +78,8 @@ class Baseline:
             progress: Called with the number of rows of every batch read.
 
         Raises:
-            InputError: The log cannot be read, has no rows, a role or edges name a column it lacks, or a column asked
-                for has a type or values that cannot be counted.
+            InputError: The log cannot be read, has no rows, a role or edges name a column it lacks, a column asked
+                for has a type or values that cannot be counted, or a weight is null, NaN, negative or infinite.
         """
         from modelwatch_gpu.device import resolve
 
@@ -86,6 +90,8 @@ class Baseline:
         with spooled(open_log(log, name="reference")) as source:
             assignment = roles.assign(source.schema)
             zone = timezone_of(timezone, source.schema, assignment)
+            weighted = next(iter(assignment.columns("weight")), None)
+            weighting = Weighting.of(source, weighted) if weighted is not None else None
             fitted = fit_columns(
                 source,
                 assignment,
@@ -93,6 +99,7 @@ class Baseline:
                 edges=edges,
                 exact_up_to=exact_up_to,
                 threads=threads,
+                weighting=weighting,
                 progress=progress,
             )
             spec = CountSpec(
@@ -103,6 +110,7 @@ class Baseline:
                 timestamp=assignment.timestamp,
                 threads=threads,
                 ignored=frozenset(assignment.roles),
+                weighting=weighting,
             )
             part = merge_parts(count_log(fitted.columns, source, spec, progress))
         return cls(
@@ -113,6 +121,7 @@ class Baseline:
             exact_up_to=exact_up_to,
             notes=(*assignment.notes, *fitted.notes),
             skipped=fitted.skipped,
+            weighting=weighting,
         )
 
     @property
@@ -163,6 +172,7 @@ class Baseline:
             "part": self.part.header(),
             # Left out where there is nothing to say, so that files of before have the fingerprint they had.
             **({"skipped": self.skipped} if self.skipped else {}),
+            **weight_header(self.weighting),
         }
         arrays: Arrays = {f"part/{name}": a for name, a in self.part.arrays().items()}
         for i, column in enumerate(self.columns):
@@ -191,6 +201,7 @@ class Baseline:
             exact_up_to=int(header["exact_up_to"]),
             notes=tuple(header["notes"]),
             skipped={str(name): str(kind) for name, kind in header.get("skipped", {}).items()},
+            weighting=weighting_from(header),
         )
 
     def __repr__(self) -> str:

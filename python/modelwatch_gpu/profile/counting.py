@@ -22,6 +22,7 @@ from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_segment
 from modelwatch_gpu.profile.sample import Sampler
 from modelwatch_gpu.profile.segmentation import Segmentation
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
+from modelwatch_gpu.profile.weights import UInt32, Weighting, WeightSums, check_total
 
 Progress = Callable[[int], None]
 
@@ -32,7 +33,8 @@ _TIDY_EVERY = 8
 @dataclass(frozen=True)
 class CountSpec:
     """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets.
-    ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none."""
+    ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none.
+    ``weighting``: how often rows count, None: once."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -45,6 +47,7 @@ class CountSpec:
     sample: int = 0
     ids: tuple[str, ...] = ()
     ignored: frozenset[str] = field(default_factory=frozenset)
+    weighting: Weighting | None = None
 
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
@@ -74,6 +77,11 @@ class _FileCounter:
         self.file = file
         self.spec = spec
         have = set(file.schema.names)
+        if spec.weighting is not None and spec.weighting.column not in have:
+            raise InputError(
+                f"{file.name}: there is no column '{spec.weighting.column}', which holds the weights of rows; add it, "
+                "or fit the baseline without the role weight."
+            )
         self.gone = tuple(c.name for c in columns if c.name not in have)
         self.columns: list[Column] = []
         self.readings: list[Reading] = []
@@ -104,12 +112,14 @@ class _FileCounter:
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
+        self.weights = {s.name: WeightSums.zeros(0) for s in spec.sets} if spec.weighting is not None else {}
 
     def run(self, progress: Progress | None) -> Part:
         """Reads the whole file and returns its part."""
         spec = self.spec
         extra = [spec.timestamp, *(name for s in spec.segmentations for name in s.columns)]
         extra += spec.ids if self.sampler is not None else ()
+        extra += [spec.weighting.column] if spec.weighting is not None else []
         present = [name for name in extra if name is not None and name in self.file.schema.names]
         wanted = list(dict.fromkeys([c.name for c in self.columns] + present))
         wanted = wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
@@ -132,9 +142,10 @@ class _FileCounter:
         if spec.timestamp is not None and spec.timestamp in batch.schema.names:
             ticks, per_second = time_column(batch.column(spec.timestamp), spec.timestamp)
             self._widen(ticks, per_second)
-        if self.sampler is not None:
-            self.sampler.add(batch)
         rows = len(batch)
+        weights = self._weights(batch)
+        if self.sampler is not None:
+            self.sampler.add(batch if weights is None or weights.all() else batch.filter(pa.array(weights > 0)))
         windows = self.windows
         own = windows.of(rows) if isinstance(windows, RowGroups) else windows.of(ticks, per_second, rows)
         groups: dict[str, Any] = {"window": own}
@@ -142,14 +153,37 @@ class _FileCounter:
             groups["block"] = self.blocks.of(ticks, per_second, rows)
         for name, segments in self.segments.items():
             groups[name] = segments.of(own, windows.numbering.keys, batch)
+        if weights is not None:
+            self._weigh(groups, weights)
+            if not weights.all():
+                kept = np.flatnonzero(weights)
+                batch, weights = batch.take(pa.array(kept)), weights[kept]
+                groups = {name: own[kept] for name, own in groups.items()}
         arrays = [self._converted(i, batch.column(c.name)) for i, c in enumerate(self.columns)]
         counted = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
         if self.columns:
             try:
-                self.counter.add(counted, [groups[s.name] for s in spec.sets], spec.threads)
+                self.counter.add(counted, [groups[s.name] for s in spec.sets], spec.threads, weights)
             except InputError as error:
                 raise InputError(f"{self.file.name}: {error}") from error
         self.rows += rows
+
+    def _weights(self, batch: pa.RecordBatch) -> UInt32 | None:
+        """(rows,) how often each row of the next batch counts; None: once."""
+        weighting = self.spec.weighting
+        return None if weighting is None else weighting.stored(batch, self.file.name, self.rows)
+
+    def _weigh(self, groups: dict[str, Any], weights: UInt32) -> None:
+        """Adds the weights of a batch to those of its rows' groups."""
+        numberings = self._numberings()
+        for name in groups:
+            self.weights[name] = self.weights[name].plus(groups[name], weights, len(numberings[name].keys))
+        check_total(int(self.weights["window"].total.sum()), self.file.name)
+
+    def _numberings(self) -> dict[str, Numbering]:
+        """The numbering of every set's groups."""
+        own = {name: segments.numbering for name, segments in self.segments.items()}
+        return {"window": self.windows.numbering, "block": self.blocks.numbering, **own}
 
     def _converted(self, at: int, array: pa.Array) -> pa.Array:
         column = self.columns[at]
@@ -169,10 +203,10 @@ class _FileCounter:
         self.span = (low, high) if self.span is None else (min(low, self.span[0]), max(high, self.span[1]))
 
     def _part(self) -> Part:
-        numberings: dict[str, Numbering] = {"window": self.windows.numbering, "block": self.blocks.numbering}
-        numberings.update({name: segments.numbering for name, segments in self.segments.items()})
+        numberings = self._numberings()
         groups: dict[str, list[GroupKey]] = {}
         rows: dict[str, Any] = {}
+        weights: dict[str, WeightSums] = {}
         tables: dict[tuple[str, str], Table] = {}
         for s, spec in enumerate(self.spec.sets):
             numbering = numberings[spec.name]
@@ -184,6 +218,8 @@ class _FileCounter:
             to = np.array([at[key] for key in own], dtype=np.uint32)
             rows[spec.name] = np.zeros(len(at), dtype=np.uint64)
             np.add.at(rows[spec.name], to, np.array(numbering.rows, dtype=np.uint64))
+            if spec.name in self.weights:
+                weights[spec.name] = self.weights[spec.name].regrouped(to, len(at))
             for c, column in enumerate(self.columns):
                 if column.name in self.incomparable:
                     continue
@@ -205,6 +241,8 @@ class _FileCounter:
             new=self.new,
             incomparable=self.incomparable,
             sample=self.sampler.finish() if self.sampler is not None else None,
+            weight_bits=None if self.spec.weighting is None else self.spec.weighting.bits,
+            weights=weights,
         )
 
 

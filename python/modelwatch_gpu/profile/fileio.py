@@ -23,8 +23,10 @@ from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.profile.sound import UNSOUND
 from modelwatch_gpu.profile.tables import Arrays
 
-#: What this version writes; it reads every earlier one. Profiles of format 1 had one segment column at most.
-FORMAT_VERSIONS: Final = {"baseline": 1, "profile": 2}
+#: The newest formats; all earlier ones are read. Profiles of format 1 had one segment column at most.
+FORMAT_VERSIONS: Final = {"baseline": 2, "profile": 3}
+#: What is written where rows have no weights: versions that know none can read it, and would misread the newest.
+_WITHOUT_WEIGHTS: Final = {"baseline": 1, "profile": 2}
 _MAGIC: Final = b"ARROW1\0\0"
 _HASH_KEY: Final = b'"sha256": "'
 _ZEROS: Final = b"0" * 64
@@ -50,7 +52,8 @@ def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str 
     """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one."""
     if library is None:
         library = str(_core.build_info()["version"])
-    full = {"sha256": _ZEROS.decode(), "format": FORMAT_VERSIONS[kind], "kind": kind, "library": library, **header}
+    version = (FORMAT_VERSIONS if "weight" in header else _WITHOUT_WEIGHTS)[kind]
+    full = {"sha256": _ZEROS.decode(), "format": version, "kind": kind, "library": library, **header}
     rows = [("header", "json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
     for name in sorted(arrays):
         narrow = _narrow(arrays[name])

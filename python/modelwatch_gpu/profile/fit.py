@@ -1,5 +1,5 @@
 """Fits the columns of a baseline: kinds, knots and categories. Reads the log once, and again only for columns with
-more distinct values than an exact grid may have."""
+more distinct values than an exact grid may have, and to weigh numbers where rows have weights."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from modelwatch_gpu.profile.adapt import category_array, exact_numbers, is_suppo
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
 from modelwatch_gpu.profile.edges import Edge, checked_edges
 from modelwatch_gpu.profile.knots import Keep, Ranked, Refiner, Split, exact_ranked, numeric_column
+from modelwatch_gpu.profile.weights import UInt32, Weighting
 
 #: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
 COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error")
@@ -112,9 +113,15 @@ def _check_edges(log: Log, assignment: RoleAssignment, edges: Mapping[str, Seque
 
 
 def _passes(
-    log: Log, names: Sequence[str], convert: Callable[[pa.RecordBatch], pa.RecordBatch], progress: Progress | None
+    log: Log,
+    names: Sequence[str],
+    convert: Callable[[pa.RecordBatch], Any],
+    progress: Progress | None,
+    weighting: Weighting | None,
 ) -> Any:
-    """Every batch of the log with these columns, converted."""
+    """Every batch of the log with these columns, converted, and the weights of its rows; rows of weight 0 are left
+    out, for they count nowhere."""
+    names = [*names, *([weighting.column] if weighting is not None and weighting.column not in names else [])]
     for file in log.files:
         missing = [n for n in names if n not in file.schema.names]
         if missing:
@@ -125,7 +132,8 @@ def _passes(
         try:
             for batch in batches:
                 try:
-                    yield convert(batch)
+                    kept, weights = _weighed_rows(batch, weighting)
+                    yield convert(kept), weights
                 except InputError as error:
                     raise InputError(f"{file.name}: {error}") from None
                 except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
@@ -137,6 +145,16 @@ def _passes(
                     progress(len(batch))
         finally:
             batches.close()
+
+
+def _weighed_rows(batch: pa.RecordBatch, weighting: Weighting | None) -> tuple[pa.RecordBatch, UInt32 | None]:
+    """The rows that count, and how often each does; None: once."""
+    if weighting is None:
+        return batch, None
+    weights = weighting.stored(batch, "reference")  # whose weights have all been looked at before
+    if weights.all():
+        return batch, weights
+    return batch.filter(pa.array(weights > 0)), weights[weights > 0]
 
 
 def _numeric_batch(columns: Sequence[_Candidate]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
@@ -167,9 +185,14 @@ def fit_columns(
     edges: Mapping[str, Sequence[Any]] | None = None,
     exact_up_to: int,
     threads: int,
+    weighting: Weighting | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
-    """Fits every column that has a counted role. Raises InputError for a log that cannot be a reference."""
+    """Fits every column that has a counted role. Raises InputError for a log that cannot be a reference.
+
+    With weights the knots beyond an exact grid stay those of the rows; deciles, coarse grids and the categories that
+    these keep apart go by weight.
+    """
     notes: list[str] = []
     skipped: dict[str, str] = {}
     edges = edges or {}
@@ -200,18 +223,20 @@ def fit_columns(
         return as_numbers(batch), pa.RecordBatch.from_arrays(coded, names=[c.name for c in texts])
 
     rows = 0
-    for number_batch, text_batch in _passes(log, [c.name for c in candidates], both, progress):
+    for (number_batch, text_batch), weights in _passes(log, [c.name for c in candidates], both, progress, weighting):
         if numbers:
             distinct.add(number_batch, threads)
             rows += len(number_batch)
         if texts:
-            categories.add(text_batch, [None], threads)
+            categories.add(text_batch, [None], threads, weights)
             rows += 0 if numbers else len(text_batch)
     if rows == 0:
         raise InputError("The reference has no rows; fit the baseline on a log that has some.")
 
     found = {c.name: distinct.column(i) for i, c in enumerate(numbers)}
-    ranked = _ranked_columns(log, numbers, found, threads, progress)
+    ranked = _ranked_columns(log, numbers, found, threads, progress, weighting)
+    if weighting is not None:
+        _weigh(log, numbers, ranked, threads, progress, weighting)
     columns: list[Column] = []
     for c in candidates:
         if c.domain is None:
@@ -220,7 +245,7 @@ def fit_columns(
         exact = not found[c.name]["overflowed"]
         integers = pa.types.is_integer(c.type) and exact and c.name not in named(roles.numeric) and c.edges is None
         if integers and 0 < len(found[c.name]["keys"]) <= CATEGORICAL_INTEGERS:
-            columns.append(_from_integers(c, found[c.name]))
+            columns.append(_from_integers(c, ranked[c.name]))
             notes.append(
                 f"Column '{c.name}' has {len(found[c.name]['keys'])} distinct whole numbers "
                 "and is taken as categorical."
@@ -231,7 +256,12 @@ def fit_columns(
 
 
 def _ranked_columns(
-    log: Log, numbers: list[_Candidate], found: dict[str, Any], threads: int, progress: Progress | None
+    log: Log,
+    numbers: list[_Candidate],
+    found: dict[str, Any],
+    threads: int,
+    progress: Progress | None,
+    weighting: Weighting | None,
 ) -> dict[str, Ranked]:
     """Order statistics of every numeric column; reads the log again while a column needs finer cuts."""
     out = {c.name: exact_ranked(str(c.domain), found[c.name]) for c in numbers}
@@ -244,7 +274,7 @@ def _ranked_columns(
         splits = [(c.name, step) for c in columns if isinstance(step := steps[c.name], Split)]
         kept = [(c.name, step) for c in columns if isinstance(step := steps[c.name], Keep)]
         split = _core.SplitPass([(s.domain, s.lows, s.width, s.split) for _, s in splits])
-        for batch in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress):
+        for batch, _ in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress, weighting):
             if splits:
                 split.add(batch.select([name for name, _ in splits]), threads)
             for name, keep in kept:
@@ -255,6 +285,42 @@ def _ranked_columns(
             refiners[name].take_kept(keep)
     out.update({name: r.ranked() for name, r in refiners.items()})
     return out
+
+
+def _weigh(
+    log: Log,
+    numbers: list[_Candidate],
+    ranked: dict[str, Ranked],
+    threads: int,
+    progress: Progress | None,
+    weighting: Weighting,
+) -> None:
+    """Replaces the rows of every value or interval by their weight: one more pass, as rows are counted."""
+    columns = [c for c in numbers if len(ranked[c.name].lows)]
+    if not columns:
+        return
+    grids = []
+    for c in columns:
+        outer, lows = keys.infinities(str(c.domain)), ranked[c.name].lows
+        grids.append(_core.Grid(keys.DOMAINS[str(c.domain)], np.unique(np.concatenate([outer, lows]))))
+    counter = _core.Counter([_ranking_plan(grid) for grid in grids], [_core.SetPlan(coarse=False, moments=False)])
+    for batch, weights in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress, weighting):
+        counter.add(batch, [None], threads, weights)
+    for i, (c, grid) in enumerate(zip(columns, grids, strict=True)):
+        own, result = ranked[c.name], counter.numeric(i, 0)
+        cells = np.zeros(grid.slots, dtype=np.uint64)
+        cells[result["cell"]] = result["count"]
+        # An interval begins at its knot's own cell, and no value lies between two intervals.
+        begins = 2 * np.searchsorted(grid.knots, own.lows) + 1
+        ranked[c.name] = Ranked(own.domain, own.lows, own.widths, np.add.reduceat(cells[:-2], begins))
+
+
+def _ranking_plan(grid: _core.Grid) -> _core.NumericPlan:
+    nothing = np.empty(0, dtype=np.uint32)
+    slots = grid.slots
+    return _core.NumericPlan(
+        grid=grid, to_fine=nothing, fine_slots=slots, to_coarse=nothing, coarse_slots=0, gap_shift=0, pivot=0
+    )
 
 
 def _categorical(c: _Candidate, counts: dict[bytes, int], cap: tuple[int, bytes] | None) -> CategoricalColumn:
@@ -270,6 +336,6 @@ def _from_engine(c: _Candidate, result: dict[str, Any]) -> CategoricalColumn:
     return _categorical(c, counts, cap)
 
 
-def _from_integers(c: _Candidate, found: dict[str, Any]) -> CategoricalColumn:
-    numbers = keys.values_of(found["keys"], str(c.domain)).tolist()
-    return _categorical(c, {str(v).encode(): int(n) for v, n in zip(numbers, found["counts"], strict=True)}, None)
+def _from_integers(c: _Candidate, found: Ranked) -> CategoricalColumn:
+    numbers = keys.values_of(found.lows, found.domain).tolist()
+    return _categorical(c, {str(v).encode(): int(n) for v, n in zip(numbers, found.counts, strict=True)}, None)

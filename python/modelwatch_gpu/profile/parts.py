@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from modelwatch_gpu import _core
+from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.sample import RowSample
 from modelwatch_gpu.profile.sound import check_range
@@ -24,6 +25,7 @@ from modelwatch_gpu.profile.tables import (
     merge_categories,
     merge_numeric,
 )
+from modelwatch_gpu.profile.weights import WeightSums, merge_weights
 
 #: Starts of groups that have no time: the whole log, and rows whose timestamp is null.
 WHOLE: Final = -(2**62)
@@ -67,7 +69,9 @@ class Part:
     groups; ``group_rows``: their rows. ``tables``: (set, column) -> table. ``span``: first and last timestamp, epoch
     seconds. ``gone``: baseline columns the data lacks; ``incomparable``: column -> its type here, where it cannot be
     compared with the baseline's; ``new``: columns the baseline does not know. ``sample``: rows with the smallest
-    hashes, where they were asked for; it has no say in the fingerprint.
+    hashes, where they were asked for; it has no say in the fingerprint. ``weight_bits``: how weights are stored
+    (decision 0007), None where every row counts once; ``weights``: then for each set the sums of its groups' weights,
+    while ``rows`` and ``group_rows`` stay rows.
     """
 
     rows: int
@@ -80,6 +84,8 @@ class Part:
     incomparable: dict[str, str] = field(default_factory=dict)
     origins: tuple[str, ...] = ()
     sample: RowSample | None = None
+    weight_bits: int | None = None
+    weights: dict[str, WeightSums] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.origins:
@@ -109,6 +115,9 @@ class Part:
         """All arrays by name, those of one table after the other: never all of them in memory at once."""
         for name in sorted(self.group_rows):
             yield f"rows/{name}", self.group_rows[name]
+        for name in sorted(self.weights):
+            for what, sums in self.weights[name].arrays().items():
+                yield f"{what}/{name}", sums
         for at, (_, table) in enumerate(sorted(self.tables.items(), key=lambda item: item[0])):
             for name, array in table.arrays().items():
                 yield f"{at}/{name}", array
@@ -125,6 +134,7 @@ class Part:
             "incomparable": dict(sorted(self.incomparable.items())),
             "origins": list(self.origins),
             **({"sample": self.sample.cap} if self.sample is not None else {}),
+            **({"weight_bits": self.weight_bits} if self.weight_bits is not None else {}),
         }
 
     def arrays(self) -> Arrays:
@@ -144,6 +154,13 @@ class Part:
         for name, keys in groups.items():
             if len(rows[name]) != len(keys):
                 raise ValueError(f"set {name} has {len(keys)} groups and {len(rows[name])} row counts")
+        weights: dict[str, WeightSums] = {}
+        if header.get("weight_bits") is not None:
+            kinds = ("weight_total", "weight_low", "weight_high")
+            weights = {
+                renamed.get(n, str(n)): WeightSums.from_arrays(*(arrays[f"{kind}/{n}"] for kind in kinds))
+                for n in header["groups"]
+            }
         by_table: dict[str, Arrays] = {}
         for name, array in arrays.items():
             at, _, rest = name.partition("/")
@@ -168,6 +185,8 @@ class Part:
             incomparable=dict(header["incomparable"]),
             origins=tuple(header["origins"]),
             sample=RowSample.from_arrays(header["sample"], by_table["sample"]) if "sample" in header else None,
+            weight_bits=header.get("weight_bits"),
+            weights=weights,
         )
 
 
@@ -261,12 +280,18 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
         return parts[0]
     if not parts:
         raise ValueError("nothing to merge")
+    bits = parts[0].weight_bits
+    if any(part.weight_bits != bits for part in parts):
+        raise InputError(
+            "Counts whose rows are weighted differently cannot be added; count both logs against the same baseline."
+        )
     # One entry for every file, also where a file was counted twice: the fingerprint must tell that apart.
     origins = tuple(sorted(o for part in parts for o in part.origins))
     origin_at = {o: i for i, o in enumerate(origins)}
     origin_maps = [np.array([origin_at[o] for o in part.origins], dtype=np.uint32) for part in parts]
     groups: dict[str, list[GroupKey]] = {}
     group_rows: dict[str, UInt64] = {}
+    weights: dict[str, WeightSums] = {}
     tables: dict[tuple[str, str], Table] = {}
     columns = sorted({key for part in parts for key in part.tables})
     for name in sorted({n for part in parts for n in part.groups}):
@@ -276,6 +301,9 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
             if name in part.group_rows:
                 np.add.at(rows, to, part.group_rows[name])
         group_rows[name] = rows
+        if bits is not None:
+            own = [(p.weights[name], to) for p, to in zip(parts, maps, strict=True) if name in p.weights]
+            weights[name] = merge_weights([sums for sums, _ in own], [to for _, to in own], len(groups[name]))
         for key in columns:
             if key[0] == name:
                 tables[key] = _merged_table(parts, key, maps, origin_maps, len(groups[name]), consume=consume)
@@ -292,6 +320,8 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
         incomparable=dict(sorted({item for part in parts for item in part.incomparable.items()}, reverse=True)),
         origins=origins,
         sample=samples[0].merged(samples[1:]) if samples else None,
+        weight_bits=bits,
+        weights=weights,
     )
 
 

@@ -25,6 +25,8 @@ ASSUMED_BLOCKS: Final = 732
 
 _CELL, _GAP = 4, 8  # bytes of a counter of a numeric column, and of a gap sum
 _SLOT = 8  # of a counter of a categorical column
+_WEIGHED = 8  # of a counter of weights, more than one of rows takes
+_WEIGHED_ROW = 12  # a row can add to sparse counters of weights, more than to those of rows
 _GROUP = 280  # of what a group of one column has beside its counters
 _SPARSE_ROW = 24  # bytes a row can add while its counters are sparse: key, counter and slack of two tables
 _MOMENTS = 48  # of the ordered moments of one numeric column, one group and one file
@@ -87,15 +89,21 @@ class _Costs:
 
     columns: Sequence[Column]
     rows: int | None
+    weighted: bool = False
+
+    @property
+    def _cell(self) -> int:
+        return _CELL + (_WEIGHED if self.weighted else 0)
 
     def fine(self, groups: int) -> int:
         """Groups on the fine grid. Sparse counters never cost more than the rows they hold."""
         total = 0
         for column in self.columns:
-            dense = column.slots * (_CELL if isinstance(column, NumericColumn) else _SLOT)
+            dense = column.slots * (self._cell if isinstance(column, NumericColumn) else _SLOT)
             if isinstance(column, NumericColumn):
                 dense += len(column.knots) * _GAP
-            of_groups = groups * dense if self.rows is None else min(groups * dense, self.rows * _SPARSE_ROW)
+            row = _SPARSE_ROW + (_WEIGHED_ROW if self.weighted else 0)
+            of_groups = groups * dense if self.rows is None else min(groups * dense, self.rows * row)
             total += groups * _GROUP + of_groups
         return total
 
@@ -107,7 +115,7 @@ class _Costs:
     def coarse(self, groups: int) -> int:
         """Groups on the coarse grid."""
         return groups * sum(
-            _GROUP + c.coarse_slots * (_CELL if isinstance(c, NumericColumn) else _SLOT) for c in self.columns
+            _GROUP + c.coarse_slots * (self._cell if isinstance(c, NumericColumn) else _SLOT) for c in self.columns
         )
 
     def moments(self, groups: int, files: int) -> int:
@@ -125,14 +133,21 @@ class _Costs:
 
 
 def plan(
-    columns: Sequence[Column], groups: GroupCounts, *, rows: int | None, memory: int, max_groups: int | None = None
+    columns: Sequence[Column],
+    groups: GroupCounts,
+    *,
+    rows: int | None,
+    memory: int,
+    max_groups: int | None = None,
+    weighted: bool = False,
 ) -> Plan:
     """Chooses the finest counting that fits; raises InputError with the numbers and the option to change.
 
-    ``max_groups``: segments to keep apart, where the user says so. Given up first: the fine grid of promoted
-    segmentations, then that of the windows, then segments beyond those that are likely.
+    ``max_groups``: segments to keep apart, where the user says so. ``weighted``: whether rows have weights.
+    Given up first: the fine grid of promoted segmentations, then that of the windows, then segments beyond those that
+    are likely.
     """
-    costs = _Costs(columns, rows)
+    costs = _Costs(columns, rows, weighted)
     ladder = [max_groups] if max_groups is not None else _ladder(groups.segments)
     moments = costs.moments(groups.windows, groups.files)
     windows = {

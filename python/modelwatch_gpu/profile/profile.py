@@ -19,6 +19,7 @@ from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
 from modelwatch_gpu.profile.sound import UNSOUND, check_profile
 from modelwatch_gpu.profile.tables import Arrays
+from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
 
 #: A profile that is added up as it is read merges what came since once it weighs this share of what is there.
 MERGE_SHARE: Final = 4
@@ -31,7 +32,8 @@ class Profile:
     Profiles of the same baseline and the same windows add up: ``a + b`` and ``b + a`` save to the same bytes.
     ``baseline``: fingerprint of the baseline it was counted against. ``window``, ``block``: such as "1mo" and "1d".
     ``segments``: the columns of every segmentation. ``segment_cap``: how many segments of each are kept apart.
-    ``sets``: what was counted on which grid. ``parts``: by fingerprint.
+    ``sets``: what was counted on which grid. ``parts``: by fingerprint. ``weighting``: how the weights of rows are
+    stored, as in the baseline; None where every row counts once.
     """
 
     baseline: str
@@ -43,6 +45,7 @@ class Profile:
     sets: tuple[SetSpec, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
+    weighting: Weighting | None = None
 
     @classmethod
     def count(
@@ -66,7 +69,7 @@ class Profile:
         """Counts a log against a baseline, in one pass.
 
         Args:
-            baseline: What to count against.
+            baseline: What to count against. Where it was fitted with weights, the log needs their column too.
             log: A path, glob, address, list of these, Query, table, batch, reader, dataset or DataFrame.
             window: Calendar windows such as "1d", "1w", "1mo", or so many rows such as "50000rows"; None: the whole log
                 is one.
@@ -86,7 +89,8 @@ class Profile:
             progress: Called with the number of rows of every batch read.
 
         Raises:
-            InputError: The log cannot be read, a column asked for is missing, or ``memory`` is too small.
+            InputError: The log cannot be read, a column asked for is missing, a weight is null, NaN, negative, infinite
+                or far beyond those of the baseline, or ``memory`` is too small.
         """
         resolve(device)
         by, fine = _segmentations(baseline, segments, versions, promote)
@@ -116,6 +120,7 @@ class Profile:
             rows=source.rows,
             memory=planner.memory_of(memory),
             max_groups=max_groups,
+            weighted=baseline.weighting is not None,
         )
         sets = [SetSpec("window", chosen.window_grid, True)]
         if blocks:
@@ -135,6 +140,7 @@ class Profile:
             sample=sample,
             ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
             ignored=frozenset(baseline.roles),
+            weighting=baseline.weighting,
         )
         parts = count_log(baseline.columns, source, spec, progress)
         if not keep_parts:
@@ -152,6 +158,7 @@ class Profile:
             sets=tuple(sets),
             parts=_sorted(parts),
             notes=tuple(sorted(chosen.notes)),
+            weighting=baseline.weighting,
         )
 
     @property
@@ -182,6 +189,11 @@ class Profile:
         """The profile of both logs. Raises InputError where they were not counted alike."""
         if not isinstance(other, Profile):
             return NotImplemented
+        if self.weighting != other.weighting:
+            raise InputError(
+                f"Profiles cannot be added: {_weighed(self.weighting)} and {_weighed(other.weighting)}; "
+                "count both against the same baseline."
+            )
         for name in ("baseline", "window", "block", "timezone", "segments", "sets"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(
@@ -252,6 +264,7 @@ class Profile:
             ],
             "notes": list(self.notes),
             "parts": [part.header() for part in self.parts],
+            **weight_header(self.weighting),
         }
         arrays: Arrays = {f"{i}/{name}": a for i, part in enumerate(self.parts) for name, a in part.arrays().items()}
         return fileio.to_bytes("profile", header, arrays)
@@ -279,6 +292,7 @@ class Profile:
                     Part.from_file(own, by_part.get(str(i), {}), renamed) for i, own in enumerate(header["parts"])
                 ),
                 notes=tuple(header["notes"]),
+                weighting=weighting_from(header),
             )
         except UNSOUND as error:
             raise InputError(f"{path}: the profile does not fit together ({error}); count it again.") from error
@@ -290,6 +304,13 @@ class Profile:
 
 def _sorted(parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda p: p.fingerprint))
+
+
+def _weighed(weighting: Weighting | None) -> str:
+    """How the rows of one of two profiles count, in a sentence."""
+    if weighting is None:
+        return "every row of one counts once"
+    return f"the rows of one are weighted by '{weighting.column}' (a weight of 1 is stored as 2^{weighting.bits})"
 
 
 def _segments_from(header: dict[str, Any]) -> tuple[tuple[Names, ...], tuple[SetSpec, ...], dict[str, str]]:

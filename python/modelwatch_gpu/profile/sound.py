@@ -33,6 +33,11 @@ _MOST_SECONDS: Final = 1 << 62
 #: Bytes of an exact sum of values, see cpp/core/wide_sum.hpp; a sum of many parts grows by a few.
 _MOST_SUM_BYTES: Final = 36 * 8 + 16
 
+#: Weights are stored as w 2^bits: no float64 needs more bits than this.
+_MOST_BITS: Final = 1100
+#: What a part keeps of the weights of every set, see ``weights.WeightSums``.
+_WEIGHT_SUMS: Final = ("total", "low", "high")
+
 _Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -46,7 +51,9 @@ def check_baseline(header: Mapping[str, Any], arrays: _Arrays) -> None:
     _text(header["timezone"])
     _whole(header["exact_up_to"], 2, _MOST_SECONDS)
     _texts(header["notes"])
-    _check_part(header["part"], own_arrays.get("part", {}))
+    _check_part(header["part"], own_arrays.get("part", {}), _weight_bits(header))
+    if "weight" in header and header["roles"].get(header["weight"]["column"]) != "weight":
+        raise ValueError("the column of weights has another role")
     if len(header["part"]["groups"]["window"]) > 1:
         raise ValueError("the baseline's own counts are not one group")
 
@@ -73,7 +80,7 @@ def check_profile(header: Mapping[str, Any], arrays: _Arrays) -> None:
     _texts(header["notes"])
     by_part = _by_prefix(arrays)
     for i, part in enumerate(_list(header["parts"])):
-        _check_part(part, by_part.get(str(i), {}))
+        _check_part(part, by_part.get(str(i), {}), _weight_bits(header))
         if not set(part["groups"]) <= set(names):
             raise ValueError("a part has groups of a set that is not there")
 
@@ -132,7 +139,17 @@ def _check_column(header: Mapping[str, Any], arrays: _Arrays) -> str:
     return name
 
 
-def _check_part(header: Mapping[str, Any], arrays: _Arrays) -> None:
+def _weight_bits(header: Mapping[str, Any]) -> int | None:
+    """How a file says that weights are stored; None where it has none."""
+    if "weight" not in header:
+        return None
+    _text(header["weight"]["column"])
+    return _whole(header["weight"]["bits"], -_MOST_BITS, _MOST_BITS)
+
+
+def _check_part(header: Mapping[str, Any], arrays: _Arrays, bits: int | None) -> None:
+    if header.get("weight_bits") != bits or type(header.get("weight_bits")) is not type(bits):
+        raise ValueError("a part stores weights in another way than its file says")
     rows = _whole(header["rows"], 0, MOST_ROWS)
     if header["span"] is not None:
         first, last = (_whole(v, -_MOST_SECONDS, _MOST_SECONDS) for v in header["span"])
@@ -153,6 +170,8 @@ def _check_part(header: Mapping[str, Any], arrays: _Arrays) -> None:
         counted = _unsigned(arrays[f"rows/{name}"])
         if len(counted) != len(found) or _total(counted) > MOST_ROWS:
             raise ValueError(f"set {name} has {len(found)} groups and row counts that do not fit them")
+        if bits is not None:
+            _check_weights(name, counted, *(_unsigned(arrays[f"weight_{what}/{name}"]) for what in _WEIGHT_SUMS))
         groups[name] = len(found)
     if rows and any(count == 0 for count in groups.values()):
         raise ValueError("a part has rows and no group for them")
@@ -168,6 +187,25 @@ def _check_part(header: Mapping[str, Any], arrays: _Arrays) -> None:
         else:
             raise ValueError(f"a table of kind {kind} is not known")
     _distinct(seen, "table")
+
+
+def _check_weights(
+    name: str,
+    rows: np.ndarray[Any, Any],
+    total: np.ndarray[Any, Any],
+    low: np.ndarray[Any, Any],
+    high: np.ndarray[Any, Any],
+) -> None:
+    """Sums of weights that whole numbers can have: SUM w <= SUM w^2, and (SUM w)^2 <= rows SUM w^2."""
+    if not len(total) == len(low) == len(high) == len(rows) or _total(total) > MOST_ROWS:
+        raise ValueError(f"the weights of set {name} do not fit its groups")
+    if _largest(low) >= 1 << 32 or _largest(high) > MOST_ROWS:
+        raise ValueError(f"the squared weights of set {name} are out of range")
+    sums = (rows.tolist(), total.tolist(), low.tolist(), high.tolist())
+    for n, w, small, large in zip(*sums, strict=True):
+        squares = (large << 32) + small
+        if not w <= squares <= w * w <= n * squares:
+            raise ValueError(f"no weights have the sums that set {name} states")
 
 
 def _check_numeric(a: _Arrays, groups: int, origins: int) -> None:

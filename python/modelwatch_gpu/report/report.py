@@ -23,7 +23,7 @@ from modelwatch_gpu.report import rows
 from modelwatch_gpu.report.rows import SCHEMA_VERSION
 from modelwatch_gpu.report.tables import Tables, tables_of
 
-__all__ = ["SCHEMA_VERSION", "Report", "Tables", "WindowInfo", "json_schema"]
+__all__ = ["SCHEMA_VERSION", "Report", "Tables", "WeightInfo", "WindowInfo", "json_schema"]
 
 
 def json_schema() -> dict[str, Any]:
@@ -45,12 +45,25 @@ class WindowInfo:
     second: int
 
 
+@dataclass(frozen=True)
+class WeightInfo:
+    """The weights of rows, from ``column``: their sums in the log's own units, and Kish's effective rows
+    (SUM w)^2 / SUM w^2 rounded down, of the baseline and of the log."""
+
+    column: str
+    baseline_sum: float
+    baseline_effective_rows: int
+    sum: float
+    effective_rows: int
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """All findings of one run, worst first.
 
     ``results``: every measure; a sequence that makes a ``Result`` when it is asked for one. ``left_out``: how many
-    findings of each severity are counted and not listed, because there are too many; the notes say so too.
+    findings of each severity are counted and not listed, because there are too many; the notes say so too. ``weight``:
+    None where every row counts once.
     """
 
     baseline: Baseline
@@ -67,6 +80,7 @@ class Report:
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    weight: WeightInfo | None = None
 
     @property
     def ok(self) -> bool:

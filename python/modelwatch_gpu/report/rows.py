@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,9 +50,15 @@ def head_of(report: Report) -> dict[str, Any]:
         "window": report.window,
         "segments": [",".join(names) for names in report.segments],
         "rows": report.rows,
+        "weight": None if report.weight is None else _finite(asdict(report.weight)),
         "ok": report.ok,
         "windows": [{"start": w.start, "end": w.end, "label": w.label, "rows": w.rows} for w in report.windows],
     }
+
+
+def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: a sum beyond float64 is null."""
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in numbers.items()}
 
 
 def sections_of(report: Report) -> dict[str, Any]:
