@@ -89,20 +89,25 @@ MW_HD void clear(MomentLanes& lanes) {
 }
 
 /// Half the lanes of a tile at a time: four sums of each stay in registers.
-typedef double Lanes4 __attribute__((vector_size(32), aligned(8), may_alias));
-typedef std::int64_t Bits4 __attribute__((vector_size(32), aligned(8), may_alias));
+typedef double Lanes4 __attribute__((vector_size(32)));
+typedef std::int64_t Bits4 __attribute__((vector_size(32)));
 
 // By reference throughout: a vector passed by value would change the calling convention where it is wider than a register.
-MW_HD Lanes4 const& four(double const* from) { return *reinterpret_cast<Lanes4 const*>(from); }
+// By memcpy, since the arrays of a tile are aligned as their elements are.
+MW_HD void load4(double const* from, Lanes4& out) { __builtin_memcpy(&out, from, sizeof out); }
+MW_HD void put(double* to, Lanes4 const& from) { __builtin_memcpy(to, &from, sizeof from); }
 
 /// Deviations of four rows; those of unusable rows are 0.
 template <bool kAll>
 MW_HD void deviate(double const* values, std::uint64_t const* usable, double mean, Lanes4& out) {
-  out = four(values) - mean;
-  if constexpr (!kAll) out = reinterpret_cast<Lanes4>(reinterpret_cast<Bits4>(out) & *reinterpret_cast<Bits4 const*>(usable));
+  load4(values, out);
+  out = out - mean;
+  if constexpr (!kAll) {
+    Bits4 mask;
+    __builtin_memcpy(&mask, usable, sizeof mask);
+    out = reinterpret_cast<Lanes4>(reinterpret_cast<Bits4>(out) & mask);
+  }
 }
-
-MW_HD void put(double* to, Lanes4 const& from) { *reinterpret_cast<Lanes4*>(to) = from; }
 
 template <bool kAll>
 MW_HD void powers(double const* values, std::uint64_t const* usable, int whole, double mean, MomentLanes& lanes) {
@@ -131,7 +136,11 @@ void moments_one(double const* values, std::uint64_t const* usable, int rows, in
   int const whole = rows - rows % kLanes;
   Lanes4 sums[kLanes / 4] = {};
   for (int row = 0; row < whole; row += kLanes)
-    for (int part = 0; part < kLanes / 4; ++part) sums[part] += four(values + row + 4 * part);
+    for (int part = 0; part < kLanes / 4; ++part) {
+      Lanes4 x;
+      load4(values + row + 4 * part, x);
+      sums[part] += x;
+    }
   for (int part = 0; part < kLanes / 4; ++part) put(lanes.sum + 4 * part, sums[part]);
   for (int row = whole; row < rows; ++row) lanes.sum[row - whole] += values[row];
   lanes.count[0] = static_cast<std::uint64_t>(usable_rows);

@@ -38,6 +38,8 @@ constexpr std::int64_t kRunRowsPerSlot = 1;
 /// A slot with more than this part of a run's rows makes the next run count skewed.
 constexpr std::uint64_t kSkewedPart = 16;
 
+bool is_float(Domain domain) { return domain == Domain::float32 || domain == Domain::float64; }
+
 /// Calls f with a value of a domain's type.
 template <class F>
 void with_domain(Domain domain, F f) {
@@ -141,20 +143,29 @@ void NumericState::sketch_gaps(Tile& tile) const {
   });
 }
 
-/// Row `at` of those in gaps, counted `times` times: its tail and its sketch. Its fraction is the caller's.
+/// Adds the values of a tile that lie beyond the finite knots to the run's sums.
+void NumericState::add_tails(Tile const& tile) {
+  with_domain(domain(), [&]<class Value>(Value) {
+    for (int i = 0; i < tile.gap_count; ++i) {
+      std::uint32_t const gap = tile.gaps.gap[i];
+      bool const lower = gap <= plan_.grid->lower_tail();
+      if (lower || gap >= plan_.grid->upper_tail())
+        run_tails_[lower ? 0 : 1].add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.keys[tile.gaps.row[i]])));
+    }
+  });
+}
+
+/// Row `at` of those in gaps, counted `times` times, on a fine grid.
 void NumericState::add_gap(SetPlan const& plan, Group& group, Tile const& tile, int at, std::uint32_t times) const {
-  if (plan.sketches) {
-    if (!group.sketch) group.sketch = std::make_unique<Sketch>();
-    group.sketch->buckets.add(tile.buckets[at], times);
-    group.sketch->registers.add(tile.hashes[at]);
-  }
+  if (plan.sketches) group.add_to_sketch(tile.buckets[at], tile.hashes[at], times);
   std::uint32_t const gap = tile.gaps.gap[at];
   bool const lower = gap <= plan_.grid->lower_tail();
-  if (!lower && gap < plan_.grid->upper_tail()) return;
-  if (!group.tails) group.tails = std::make_unique<WideSum[]>(2);  // zeroed
-  WideSum& tail = group.tails[lower ? 0 : 1];
-  with_domain(plan_.grid->domain(), [&]<class Value>(Value) {
-    tail.add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.keys[tile.gaps.row[at]])), times);
+  if (!lower && gap < plan_.grid->upper_tail()) {
+    if (tile.gaps.fraction[at] != 0) group.gaps.add(gap - plan_.gap_shift, tile.gaps.fraction[at] * times);
+    return;
+  }
+  with_domain(domain(), [&]<class Value>(Value) {
+    group.tail(lower ? 0 : 1).add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.keys[tile.gaps.row[at]])), times);
   });
 }
 
@@ -198,8 +209,11 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
     if (tile.gap_count > 0) {
       if (apart)
         for (int i = 0; i < tile.gap_count; ++i) run_gaps_[tile.gaps.gap[i]] += tile.gaps.fraction[i];
+      bool const tails = lowest <= 2 * plan_.grid->lower_tail() || highest >= 2 * plan_.grid->upper_tail();
+      if (tails) add_tails(tile);
       for (auto const& target : targets)
-        for (int i = 0; !target.plan.coarse && i < tile.gap_count; ++i) add_gap(target.plan, *target.group, tile, i, 1);
+        if (target.plan.sketches)
+          for (int i = 0; i < tile.gap_count; ++i) target.group->add_to_sketch(tile.buckets[i], tile.hashes[i], 1);
     }
     if (moments_) {
       Moments moments;
@@ -207,6 +221,12 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
       for (auto const& target : targets)
         if (target.plan.moments) target.group->moments.merge(moments);
     }
+  }
+  for (int end = 0; end < 2; ++end) {
+    if (run_tails_[end].empty()) continue;
+    for (auto const& target : targets)
+      if (!target.plan.coarse) run_tails_[end].move_to(target.group->tail(end), !is_float(domain()));
+    run_tails_[end].clear();
   }
   for (auto const& target : targets) {
     target.group->low = std::min(target.group->low, low);
@@ -270,9 +290,7 @@ void NumericState::add_mixed(NumericView const& column, BatchGroups const& group
       std::int32_t const id = own == nullptr ? 0 : own[row];
       if (id < 0) continue;
       Group& group = group_of(set, id);
-      std::uint32_t const weight = times == nullptr ? 1 : times[row];
-      if (tile.gaps.fraction[i] != 0) group.gaps.add(tile.gaps.gap[i] - plan_.gap_shift, tile.gaps.fraction[i] * weight);
-      add_gap(set.plan, group, tile, i, weight);
+      add_gap(set.plan, group, tile, i, times == nullptr ? 1 : times[row]);
     }
     if (set.plan.moments) add_mixed_moments(set, tile, own, times);
   }

@@ -10,6 +10,7 @@
 #include "engine/grid.hpp"
 #include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
+#include "engine/tail_sum.hpp"
 
 namespace modelwatch {
 
@@ -84,6 +85,16 @@ class NumericState {
     Moments moments{};
     std::unique_ptr<WideSum[]> tails;  // lower, upper
     std::unique_ptr<Sketch> sketch;
+
+    WideSum& tail(int end) {
+      if (!tails) tails = std::make_unique<WideSum[]>(2);  // zeroed
+      return tails[static_cast<std::size_t>(end)];
+    }
+    void add_to_sketch(std::uint32_t bucket, std::uint64_t hash, std::uint32_t times) {
+      if (!sketch) sketch = std::make_unique<Sketch>();
+      sketch->buckets.add(bucket, times);
+      sketch->registers.add(hash);
+    }
   };
   struct Set {
     SetPlan plan;
@@ -100,6 +111,7 @@ class NumericState {
   void load(NumericView const& column, std::int64_t begin, Tile& tile) const;
   std::uint32_t const* slots_of(SetPlan const& plan, Tile& tile) const;
   void sketch_gaps(Tile& tile) const;
+  void add_tails(Tile const& tile);
   void add_gap(SetPlan const& plan, Group& group, Tile const& tile, int at, std::uint32_t times) const;
 
   // Tiles that belong to one group in every set.
@@ -127,6 +139,7 @@ class NumericState {
   // What a run of tiles has counted so far; empty between runs.
   std::vector<std::uint32_t> run_counts_;  // 1 or 4 counters for every slot of the counting grid
   std::vector<std::uint64_t> run_gaps_;    // SUM of fractions
+  TailSum run_tails_[2];                   // lower, upper
   bool skewed_ = false;                    // the last run had a slot that holds much of it
 };
 

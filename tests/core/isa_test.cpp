@@ -161,6 +161,38 @@ void check_counting(KernelTable const& table, int rows, Random& random) {
   CHECK(many == expected);
 }
 
+/// Codes of any width, valid or not, and small integers ranked by a table.
+template <class Code>
+void check_codes(KernelTable const& table, int rows, Random& random) {
+  constexpr std::uint32_t kCodes = 23;
+  constexpr std::uint32_t kStride = kCodes + 1;
+  reference::Rows<Code> codes;
+  for (int i = 0; i < rows; ++i) {
+    codes.emplace_back(static_cast<Code>(random.below(kCodes)));
+    if (random.below(6) == 0) codes.back().reset();
+  }
+  auto const column = make_column(codes, 5);
+  std::uint8_t valid[kTileRows];
+  std::vector<std::uint32_t> counters(4 * kStride, 0);
+  table.count_codes(column.view(), 0, rows, expanded(table, column.view(), rows, valid), kCodes, counters.data(), kStride);
+  std::vector<std::uint32_t> expected(kStride, 0);
+  for (auto const& code : codes) ++expected[code ? static_cast<std::uint32_t>(*code) : kCodes];
+  for (std::uint32_t code = 0; code < kStride; ++code)
+    CHECK_EQ(counters[code] + counters[kStride + code] + counters[2 * kStride + code] + counters[3 * kStride + code], expected[code]);
+  if constexpr (sizeof(Code) <= 2) {
+    std::vector<std::uint32_t> cell_of(std::size_t{1} << (8 * sizeof(Code)));
+    for (auto& cell : cell_of) cell = static_cast<std::uint32_t>(random.below(1000));
+    std::uint32_t cells[kTileRows];
+    std::uint64_t keys[kTileRows];
+    table.rank_by_table(column.view(), 0, rows, cell_of.data(), 4321, expanded(table, column.view(), rows, valid), cells, keys);
+    for (int i = 0; i < rows; ++i) {
+      auto const& code = codes[static_cast<std::size_t>(i)];
+      CHECK_EQ(cells[i], code ? cell_of[static_cast<std::make_unsigned_t<Code>>(*code)] : 4321u);
+      if (code) CHECK_EQ(keys[i], KeyOf<std::int64_t>::key(static_cast<std::int64_t>(*code)));
+    }
+  }
+}
+
 /// All a table offers against the reference: tables that equal it equal each other.
 void check_table(KernelTable const& table) {
   auto const names = cpu::available_isas();
@@ -177,6 +209,14 @@ void check_table(KernelTable const& table) {
       check_moments(table, column, random);
     });
     check_counting(table, rows, random);
+    check_codes<std::int8_t>(table, rows, random);
+    check_codes<std::uint8_t>(table, rows, random);
+    check_codes<std::int16_t>(table, rows, random);
+    check_codes<std::uint16_t>(table, rows, random);
+    check_codes<std::int32_t>(table, rows, random);
+    check_codes<std::uint32_t>(table, rows, random);
+    check_codes<std::int64_t>(table, rows, random);
+    check_codes<std::uint64_t>(table, rows, random);
   }
 }
 

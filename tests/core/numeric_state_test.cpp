@@ -235,6 +235,64 @@ TEST("counters of weights are as sparse as those of rows, and add up with them")
   }
 }
 
+template <class Value>
+void check_small_integers(std::uint64_t seed) {
+  Random random{seed};
+  using Limits = std::numeric_limits<Value>;
+  std::vector<std::int64_t> const knots{-40'000, Limits::min(), -3, 0, 5, 100, Limits::max(), 70'000};
+  reference::Rows<std::int64_t> wide;
+  reference::Rows<Value> rows;
+  std::vector<std::int32_t> groups;
+  for (int i = 0; i < 150'000; ++i) {
+    bool const null = random.below(9) == 0;
+    auto const x = static_cast<Value>(random.below(3) == 0 ? random.next() : random.below(7));
+    rows.push_back(null ? std::nullopt : std::optional<Value>(x));
+    wide.push_back(null ? std::nullopt : std::optional<std::int64_t>(x));
+    groups.push_back(i / 20'000 % 3);
+  }
+  NumericState state(plan_of(as_knots(knots)), {{false, false}});
+  auto const column = make_column(rows, 3);
+  for (std::int64_t begin = 0; begin < 150'000; begin += 50'000) {
+    NumericView part = column.view();
+    part.values = column.values.data() + begin;
+    part.validity.offset += begin;
+    part.rows = 50'000;
+    state.add(part, {groups.data() + begin});
+  }
+  CHECK(same_result(state.finish(0), slow_result(wide, groups, as_knots(knots))));
+}
+
+TEST("small integers count the same before and after they have a table") {
+  check_small_integers<std::int8_t>(81);
+  check_small_integers<std::uint8_t>(82);
+  check_small_integers<std::int16_t>(83);
+  check_small_integers<std::uint16_t>(84);
+}
+
+TEST("runs of tiles of one group in every set count what single rows do") {
+  each_domain([]<class Value>(Value) {
+    Random random{85};
+    auto const rows = sprinkled_rows<Value>(40'000, random);
+    std::vector<Value> knots;
+    for (std::size_t k = 0; k < 300; ++k)
+      if (auto const& x = rows[random.below(rows.size())]; x && *x == *x) knots.push_back(*x);
+    knots = as_knots(knots);
+    // Runs of many tiles, of one tile, of part of a tile, and of no group.
+    std::vector<std::int32_t> a, b;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      a.push_back(i < 20'000 ? 0 : i < 30'000 ? static_cast<std::int32_t>(i / 1024) % 3 - 1 : static_cast<std::int32_t>(random.below(3)));
+      b.push_back(static_cast<std::int32_t>(i / 7'000) - 1);
+    }
+    auto const column = make_column(rows, 2);
+    for (std::uint64_t const spill_rows : {std::uint64_t{3000}, NumericState::kSpillRows}) {
+      NumericState state(plan_of(knots), {{false, true, true}, {false, false}}, spill_rows);
+      state.add(column.view(), {a.data(), b.data()});
+      CHECK(same_result(state.finish(0), slow_result(rows, a, knots)));
+      CHECK(same_result(state.finish(1), slow_result(rows, b, knots)));
+    }
+  });
+}
+
 TEST("a sparse array keeps every count through growth and the change to a plain array") {
   for (std::uint32_t const size : {1u, 4096u, 4097u, 20'000u}) {
     SparseArray<std::uint64_t> array(size);
