@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -80,14 +81,27 @@ def _without_dictionary(array: pa.Array) -> pa.Array:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
+#: The text of every value of a type of one byte, by its bits.
+_BYTES: Final = {
+    pa.int8(): pa.array([str(i - 256 if i > 127 else i) for i in range(256)], pa.string()),
+    pa.uint8(): pa.array([str(i) for i in range(256)], pa.string()),
+}
+
+
 def category_array(array: pa.Array) -> pa.Array:
     """A dictionary array with text or bytes as values. Numbers, dates and times become their text ("3", "true"), which
     does not depend on how they were stored: 3.0 and 3.00 are "3", and an instant is told in UTC."""
+    if pa.types.is_dictionary(array.type) and _is_text_or_bytes(array.type.value_type):
+        return array  # nearly every batch
     array = plain_array(array)
     if _values_type(array.type) == pa.null():
         return pa.nulls(len(array), pa.dictionary(pa.int32(), pa.string()))
     if not is_supported(array.type):
         raise pa.ArrowNotImplementedError(f"values of type {array.type} cannot be counted")
+    if array.type in _BYTES:
+        # The bytes themselves are the codes.
+        kind = pa.dictionary(pa.uint8(), pa.string())
+        return pa.DictionaryArray.from_buffers(kind, len(array), array.buffers(), _BYTES[array.type], -1, array.offset)
     encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
     if _is_text_or_bytes(encoded.dictionary.type):
         return encoded

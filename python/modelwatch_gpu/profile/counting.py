@@ -138,19 +138,19 @@ class _FileCounter:
 
     def _add(self, batch: pa.RecordBatch) -> None:
         spec = self.spec
-        ticks, per_second = None, 1
+        ticks, per_second, span = None, 1, None
         if spec.timestamp is not None and spec.timestamp in batch.schema.names:
             ticks, per_second = time_column(batch.column(spec.timestamp), spec.timestamp)
-            self._widen(ticks, per_second)
+            span = self._widen(ticks, per_second)
         rows = len(batch)
         weights = self._weights(batch)
         if self.sampler is not None:
             self.sampler.add(batch if weights is None or weights.all() else batch.filter(pa.array(weights > 0)))
         windows = self.windows
-        own = windows.of(rows) if isinstance(windows, RowGroups) else windows.of(ticks, per_second, rows)
+        own = windows.of(rows) if isinstance(windows, RowGroups) else windows.of(ticks, per_second, rows, span)
         groups: dict[str, Any] = {"window": own}
         if any(s.name == "block" for s in spec.sets):
-            groups["block"] = self.blocks.of(ticks, per_second, rows)
+            groups["block"] = self.blocks.of(ticks, per_second, rows, span)
         for name, segments in self.segments.items():
             groups[name] = segments.of(own, windows.numbering.keys, batch)
         if weights is not None:
@@ -195,12 +195,14 @@ class _FileCounter:
             empty = pa.nulls(len(array), array.type)
             return self.readings[at].convert(empty)
 
-    def _widen(self, ticks: pa.Array, per_second: int) -> None:
+    def _widen(self, ticks: pa.Array, per_second: int) -> tuple[int, int] | None:
+        """The first and last second of a batch, which become part of the file's; None where it has no time."""
         span = pc.min_max(ticks)
         if not span["min"].is_valid:
-            return
+            return None
         low, high = span["min"].as_py() // per_second, span["max"].as_py() // per_second
         self.span = (low, high) if self.span is None else (min(low, self.span[0]), max(high, self.span[1]))
+        return low, high
 
     def _part(self) -> Part:
         numberings = self._numberings()

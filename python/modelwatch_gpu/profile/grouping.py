@@ -66,6 +66,12 @@ class Numbering:
             self.rows.append(0)
         return found
 
+    def all_in(self, key: GroupKey, rows: int) -> Int32:
+        """The number of a key for every one of so many rows, which are counted; a key of no rows gets one too."""
+        at = self.number(key)
+        self.rows[at] += rows
+        return np.full(rows, at, dtype=np.int32)
+
     def numbers(self, local: Int32, keys: list[GroupKey]) -> Int32:
         """Global numbers of rows whose local numbers index ``keys``; only keys that occur get one. Counts the rows."""
         present = np.bincount(local, minlength=len(keys))
@@ -84,23 +90,20 @@ class TimeGroups:
         self.zone = zone
         self.numbering = Numbering()
 
-    def of(self, ticks: pa.Array | None, per_second: int, rows: int) -> Int32:
-        """Group of every row; without an interval all rows are one group."""
-        if self.interval is None or ticks is None:
-            key: GroupKey = (WHOLE,) if self.interval is None else (UNTIMED,)
-            at = self.numbering.number(key)
-            self.numbering.rows[at] += rows
-            return np.full(rows, at, dtype=np.int32)
-        span = pc.min_max(ticks)
-        if not span["min"].is_valid:
-            return self.numbering.numbers(np.zeros(rows, dtype=np.int32), [(UNTIMED,)])
-        starts = self.interval.boundaries(
-            span["min"].as_py() // per_second, span["max"].as_py() // per_second, self.zone
-        )
+    def of(self, ticks: pa.Array | None, per_second: int, rows: int, span: tuple[int, int] | None) -> Int32:
+        """Group of every row; without an interval all rows are one group. ``span``: the first and last whole second of
+        ``ticks``, None where all are null."""
+        if self.interval is None:
+            return self.numbering.all_in((WHOLE,), rows)
+        if ticks is None or span is None:
+            return self.numbering.all_in((UNTIMED,), rows)
+        starts = self.interval.boundaries(*span, self.zone)
+        keys: list[GroupKey] = [(int(s),) for s in starts[:-1]]
+        if len(keys) == 1 and not ticks.null_count:
+            return self.numbering.all_in(keys[0], rows)
         local = _core.interval_of(ticks, starts * per_second)
         if ticks.null_count:
             local = np.where(local < 0, len(starts) - 1, local).astype(np.int32)
-        keys: list[GroupKey] = [(int(s),) for s in starts[:-1]]
         return self.numbering.numbers(local, [*keys, (UNTIMED,)])
 
 

@@ -23,6 +23,8 @@ from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_f
 
 #: A profile that is added up as it is read merges what came since once it weighs this share of what is there.
 MERGE_SHARE: Final = 4
+#: Fewer entries than this are never merged on their own: some 20 MB wait.
+MERGE_LEAST: Final = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -336,14 +338,14 @@ def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
     for part in parts:
         waiting.append(part)
         del part
-        if total is None or sum(p.entries for p in waiting) >= total.entries / MERGE_SHARE:
+        if sum(p.entries for p in waiting) >= max(MERGE_LEAST, total.entries / MERGE_SHARE if total is not None else 0):
             waiting = [*([total] if total is not None else []), *waiting]
             total = None
             total = merge_parts(waiting, segment_cap, consume=True)
             waiting = []
-    if total is None or not waiting:
-        return total
-    return merge_parts([total, *waiting], segment_cap, consume=True)
+    waiting = [*([total] if total is not None else []), *waiting]
+    total = None
+    return merge_parts(waiting, segment_cap, consume=True) if waiting else None
 
 
 def _segmentations(

@@ -174,6 +174,8 @@ class NumericTable:
 
     def regrouped(self, to: UInt32, groups: int) -> NumericTable:
         """The same table with group g renumbered to ``to[g]``, of ``groups``; groups that meet are added."""
+        if groups == self.groups and np.array_equal(to, np.arange(groups)):
+            return self
         return merge_numeric([self], [to], [None], groups)
 
     def of_group(self, group: int, slots: int) -> UInt64:
@@ -356,6 +358,8 @@ class CategoryTable:
 
     def regrouped(self, to: UInt32, groups: int) -> CategoryTable:
         """The same table with group g renumbered to ``to[g]``, of ``groups``; groups that meet are added."""
+        if groups == self.cells.groups and np.array_equal(to, np.arange(groups)):
+            return self
         return merge_categories([self], [to], groups, cap=max(1, len(self.unseen)))
 
     def of_group(self, group: int, slots: int) -> UInt64:
