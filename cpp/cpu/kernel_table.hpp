@@ -6,6 +6,7 @@
 
 #include "core/moments.hpp"
 #include "core/views.hpp"
+#include "cpu/bin_data.hpp"
 
 namespace modelwatch::cpu {
 
@@ -57,6 +58,10 @@ struct KernelTable {
   /// Smallest and largest key among ranked rows (cell < end_cell); leaves both alone where there is none.
   void (*key_range)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, std::uint64_t* low,
                     std::uint64_t* high);
+  /// Adds rows [begin, begin + rows) to the counters of a histogram, less than 2^31 at a time; the lookup is used where
+  /// it is usable and the instruction set has it.
+  void (*count_binned)(NumericView const&, std::int64_t begin, std::int64_t rows, BinGuide const&, BinLookup const&,
+                       BinCounters const&);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

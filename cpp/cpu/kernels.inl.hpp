@@ -8,6 +8,7 @@
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
 #include "core/views.hpp"
+#include "cpu/histogram.inl.hpp"
 #include "cpu/kernel_table.hpp"
 
 namespace modelwatch::cpu {
@@ -271,6 +272,6 @@ void key_range(std::uint32_t const* cells, std::uint64_t const* keys, int rows, 
 
 extern KernelTable const MW_KERNEL_TABLE;
 KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, rank_tile,     count_one, count_groups, map_cells, load_tile,
-                                     moments_one,    moments_slots, gap_rows,  key_range};
+                                     moments_one,    moments_slots, gap_rows,  key_range, count_binned};
 
 }  // namespace modelwatch::cpu
