@@ -30,8 +30,8 @@ struct BinLookup {
   static constexpr int kSteps = 128;
   static constexpr int kMostBins = 63;  // bin 63 takes the rows that were counted by the guide
 
-  double origin;
-  float scale;             // step = (guess - origin) * scale
+  double scale;            // step = guess * scale + shift
+  double shift;
   std::int16_t low, high;  // only steps from low to high are sure to be where the lookup says
   bool usable;
   Guess guess;

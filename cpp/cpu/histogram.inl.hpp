@@ -26,7 +26,7 @@ constexpr int kBinBlock = 512;
 
 /// Not inlined: it has several callers, and one of them must stay small.
 template <class Stored, Guess kGuess>
-MW_OUTLINE void count_guided_block(Stored const* values, Validity const& validity, std::int64_t begin, int rows,
+MW_OUTLINE void count_guided(Stored const* values, Validity const& validity, std::int64_t begin, int rows,
                                                   BinGuide const& guide, std::uint32_t* tables) {
   using Order = Ordered<Stored>;
   using Key = typename Order::Key;
@@ -63,60 +63,91 @@ MW_OUTLINE void count_guided_block(Stored const* values, Validity const& validit
 
 #if defined(__AVX2__)
 
-/// Eight guesses less the origin.
+/// The slot of one value that is not null.
 template <class Stored, Guess kGuess>
-struct EightGuesses {
-  typename Ordered<Stored>::Wide origin;
+MW_HD std::int32_t guided_slot(Stored x, BinGuide const& guide) {
+  using Order = Ordered<Stored>;
+  if (!(x == x)) return 2 * guide.buckets;
+  float t = placed<Stored, kGuess>(x, static_cast<typename Order::Wide>(guide.origin), guide.scale);
+  t = t > 0.5f ? t : 0.5f;
+  float const last = static_cast<float>(guide.buckets) - 0.5f;
+  auto const bucket = static_cast<std::int32_t>(t < last ? t : last);
+  auto const cut = static_cast<typename Order::Key const*>(guide.cuts)[bucket];
+  return 2 * bucket + static_cast<std::int32_t>(Order::key(x) >= cut);
+}
+
+/// Eight times what `looked_up` gives.
+template <class Stored, Guess kGuess>
+struct EightSteps {
+  typename Ordered<Stored>::Wide scale, shift;
   MW_HD __m256 operator()(Stored const* x) const {
     float out[8];
-    for (int i = 0; i < 8; ++i) out[i] = static_cast<float>(Ordered<Stored>::template guess<kGuess>(x[i]) - origin);
+    for (int i = 0; i < 8; ++i) out[i] = looked_up<Stored, kGuess>(x[i], scale, shift);
     return _mm256_loadu_ps(out);
   }
 };
 template <>
-struct EightGuesses<float, Guess::value> {
-  float origin;
-  MW_HD __m256 operator()(float const* x) const { return _mm256_sub_ps(_mm256_loadu_ps(x), _mm256_set1_ps(origin)); }
+struct EightSteps<float, Guess::value> {
+  float scale, shift;
+  MW_HD __m256 operator()(float const* x) const {
+    return _mm256_fmadd_ps(_mm256_loadu_ps(x), _mm256_set1_ps(scale), _mm256_set1_ps(shift));
+  }
 };
 template <>
-struct EightGuesses<float, Guess::bits> {
-  float origin;
+struct EightSteps<float, Guess::bits> {
+  float scale, shift;
   MW_HD __m256 operator()(float const* x) const {
     __m256i const b = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(x));
     __m256i const flip = _mm256_srli_epi32(_mm256_srai_epi32(b, 31), 1);
-    return _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_xor_si256(b, flip)), _mm256_set1_ps(origin));
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_xor_si256(b, flip)), _mm256_set1_ps(scale), _mm256_set1_ps(shift));
   }
 };
 template <>
-struct EightGuesses<double, Guess::value> {
-  double origin;
+struct EightSteps<double, Guess::value> {
+  double scale, shift;
   MW_HD __m256 operator()(double const* x) const {
-    __m256d const o = _mm256_set1_pd(origin);
-    return _mm256_set_m128(_mm256_cvtpd_ps(_mm256_sub_pd(_mm256_loadu_pd(x + 4), o)),
-                           _mm256_cvtpd_ps(_mm256_sub_pd(_mm256_loadu_pd(x), o)));
+    auto const four = [&](double const* at) {
+      return _mm256_cvtpd_ps(_mm256_fmadd_pd(_mm256_loadu_pd(at), _mm256_set1_pd(scale), _mm256_set1_pd(shift)));
+    };
+    return _mm256_set_m128(four(x + 4), four(x));
   }
 };
 
-/// Counts a whole number of kLookupRows rows; those of which it is not sure are counted by the guide.
-/// Returns how many times that was needed.
 constexpr int kLookupRows = 32;
 
+/// Four pairs at a time are read at once: loads and stores are what the loop waits for.
+MW_HD void count_pairs(std::uint64_t const* pairs, std::uint32_t* counters) {
+  for (int i = 0; i < kLookupRows / 8; ++i) {
+    std::uint64_t const four = pairs[i];
+    ++counters[four & 0xffff];
+    ++counters[kPairs + ((four >> 16) & 0xffff)];
+    ++counters[(four >> 32) & 0xffff];
+    ++counters[kPairs + (four >> 48)];
+  }
+}
+
+/// Counts a whole number of kLookupRows rows.  Returns how many of them the guide had to count.
 template <class Stored, Guess kGuess>
-int count_looked_up_block(Stored const* values, int rows, BinGuide const& guide, BinLookup const& lookup, BinCounters const& counters) {
-  EightGuesses<Stored, kGuess> const eight{static_cast<typename Ordered<Stored>::Wide>(lookup.origin)};
+int count_looked_up(Stored const* values, int rows, BinGuide const& guide, BinLookup const& lookup, BinCounters const& counters) {
+  using Wide = typename Ordered<Stored>::Wide;
+  EightSteps<Stored, kGuess> const eight{static_cast<Wide>(lookup.scale), static_cast<Wide>(lookup.shift)};
   auto const table = [](void const* half) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<__m128i const*>(half)));
   };
   __m256i const bins_low = table(lookup.bins), bins_high = table(lookup.bins + 16);
   __m256i const steps_low = table(lookup.steps), steps_high = table(lookup.steps + 16);
-  __m256 const scale = _mm256_set1_ps(lookup.scale);
   __m256i const low = _mm256_set1_epi16(lookup.low), high = _mm256_set1_epi16(lookup.high);
-  __m256i const weights = _mm256_set1_epi16(64 * 256 + 1);
-  std::uint16_t pairs[kBinBlock / 2];
-  int unsure = 0;
+  // The pairs of one round are counted while the next ones are computed: the two use different parts of a core.
+  alignas(32) std::uint64_t pairs[2][kLookupRows / 8];
+  struct Doubt {
+    std::uint32_t lanes;
+    int at;
+  };
+  Doubt doubts[kBinBlock / kLookupRows];
+  int noted = 0;
   for (int at = 0; at < rows; at += kLookupRows) {
     Stored const* const x = values + at;
-    auto const step = [&](int i) { return _mm256_cvttps_epi32(_mm256_mul_ps(eight(x + i), scale)); };
+    auto const step = [&](int i) { return _mm256_cvttps_epi32(eight(x + i)); };
     // Packing saturates; a step beyond 32 bits and NaN become the smallest one, which is never sure.
     __m256i const a = _mm256_packs_epi32(step(0), step(8));
     __m256i const b = _mm256_packs_epi32(step(16), step(24));
@@ -130,22 +161,28 @@ int count_looked_up_block(Stored const* values, int rows, BinGuide const& guide,
     __m256i const base = _mm256_or_si256(_mm256_shuffle_epi8(bins_low, in_low), _mm256_shuffle_epi8(bins_high, in_high));
     __m256i const cut = _mm256_or_si256(_mm256_shuffle_epi8(steps_low, in_low), _mm256_shuffle_epi8(steps_high, in_high));
     __m256i const bin = _mm256_sub_epi8(base, _mm256_cmpgt_epi8(offset, cut));
-    __m256i const outside = _mm256_or_si256(_mm256_or_si256(_mm256_cmpgt_epi16(low, a), _mm256_cmpgt_epi16(a, high)),
-                                            _mm256_or_si256(_mm256_cmpgt_epi16(low, b), _mm256_cmpgt_epi16(b, high)));
-    __m256i const doubt = _mm256_or_si256(outside, _mm256_cmpeq_epi8(offset, cut));
-    __m256i joined = _mm256_maddubs_epi16(bin, weights);
-    if (!_mm256_testz_si256(doubt, doubt)) [[unlikely]] {
-      count_guided_block<Stored, kGuess>(x, Validity{nullptr, 0}, 0, kLookupRows, guide, counters.guided);
-      joined = _mm256_set1_epi16(kPairs - 1);
-      ++unsure;
+    auto const beyond = [&](__m256i s) { return _mm256_or_si256(_mm256_cmpgt_epi16(low, s), _mm256_cmpgt_epi16(s, high)); };
+    __m256i const doubt = _mm256_or_si256(_mm256_cmpeq_epi8(offset, cut), _mm256_packs_epi16(beyond(a), beyond(b)));
+    auto const lanes = static_cast<std::uint32_t>(_mm256_movemask_epi8(doubt));
+    // Noted without a branch, which would be guessed wrong about as often as it is taken.
+    doubts[noted] = {lanes, at};
+    noted += lanes != 0 ? 1 : 0;
+    __m256i const sure = _mm256_min_epu8(_mm256_or_si256(bin, doubt), _mm256_set1_epi8(BinLookup::kMostBins));
+    int const round = at / kLookupRows;
+    // first + 64 * second
+    _mm256_store_si256(reinterpret_cast<__m256i*>(pairs[round & 1]), _mm256_maddubs_epi16(sure, _mm256_set1_epi16(64 * 256 + 1)));
+    if (round > 0) count_pairs(pairs[(round - 1) & 1], counters.pairs);
+  }
+  if (rows > 0) count_pairs(pairs[(rows / kLookupRows - 1) & 1], counters.pairs);
+  int settled = 0;
+  for (int i = 0; i < noted; ++i)
+    for (std::uint32_t lanes = doubts[i].lanes; lanes != 0; lanes &= lanes - 1, ++settled) {
+      int const lane = __builtin_ctz(lanes);
+      // Packing twice within halves of 16 bytes leaves rows 0-3, 8-11, 16-19 and 24-27 in the lower half.
+      int const row = (lane & 3) | ((lane & 16) >> 2) | ((lane & 12) << 1);
+      ++counters.guided[guided_slot<Stored, kGuess>(values[doubts[i].at + row], guide)];
     }
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs + at / 2), joined);
-  }
-  for (int i = 0; i < rows / 2; i += 2) {
-    ++counters.pairs[pairs[i]];
-    ++counters.pairs[kPairs + pairs[i + 1]];
-  }
-  return unsure;
+  return settled;
 }
 
 #endif
@@ -162,13 +199,12 @@ void count_stored(NumericView const& column, std::int64_t begin, std::int64_t ro
 #if defined(__AVX2__)
     if (sizeof(typename Ordered<Stored>::Wide) == sizeof(Stored) && lookup.usable && pause == 0 && column.validity.bits == nullptr) {
       done = n - n % kLookupRows;
-      int const unsure = count_looked_up_block<Stored, kGuess>(values + at, done, guide, lookup, counters);
-      pause = 2 * unsure * kLookupRows > n ? 31 : 0;
+      pause = 8 * count_looked_up<Stored, kGuess>(values + at, done, guide, lookup, counters) > n ? 31 : 0;
     } else if (pause > 0) {
       --pause;
     }
 #endif
-    if (done < n) count_guided_block<Stored, kGuess>(values + at + done, column.validity, at + done, n - done, guide, counters.guided);
+    if (done < n) count_guided<Stored, kGuess>(values + at + done, column.validity, at + done, n - done, guide, counters.guided);
   }
 }
 

@@ -75,10 +75,20 @@ struct Ordered<double> {
   }
 };
 
-/// (guess - origin) * scale, in the arithmetic that every instruction set and the builder of the tables share.
+/// (guess - origin) * scale: in the arithmetic that every instruction set and the builder of the tables share.
 template <class Stored, Guess kGuess>
 MW_HD float placed(Stored x, typename Ordered<Stored>::Wide origin, float scale) {
   return static_cast<float>(Ordered<Stored>::template guess<kGuess>(x) - origin) * scale;
+}
+
+/// guess * scale + shift, rounded once in the wide type, and then to float.  Never decreases where scale > 0.
+template <class Stored, Guess kGuess>
+MW_HD float looked_up(Stored x, typename Ordered<Stored>::Wide scale, typename Ordered<Stored>::Wide shift) {
+  auto const guess = Ordered<Stored>::template guess<kGuess>(x);
+  if constexpr (sizeof(guess) == sizeof(float))
+    return __builtin_fmaf(guess, scale, shift);
+  else
+    return static_cast<float>(__builtin_fma(guess, scale, shift));
 }
 
 }  // namespace modelwatch::cpu

@@ -116,13 +116,14 @@ class Tables {
       }
     }
     if (!lookup_.usable) return;
-    for (int pair = 0; pair < cpu::kPairs - 1; ++pair) {
-      std::uint64_t sum = 0;
-      for (int table = 0; table < cpu::kPairTables; ++table) sum += pairs[table * cpu::kPairs + pair];
-      if (sum == 0) continue;
-      counts[cuts_.upto[static_cast<std::size_t>(pair % 64)]] += sum;
-      counts[cuts_.upto[static_cast<std::size_t>(pair / 64)]] += sum;
-    }
+    std::uint64_t of_bin[BinLookup::kMostBins + 1] = {};
+    for (int pair = 0; pair < cpu::kPairs; ++pair)
+      for (int table = 0; table < cpu::kPairTables; ++table) {
+        std::uint32_t const rows = pairs[table * cpu::kPairs + pair];
+        of_bin[pair % 64] += rows;
+        of_bin[pair / 64] += rows;
+      }
+    for (std::size_t bin = 0; bin < cuts_.upto.size(); ++bin) counts[cuts_.upto[bin]] += of_bin[bin];
   }
 
  private:
@@ -189,21 +190,23 @@ class Tables {
     std::size_t const end = keys.size() - left_out;
     Wide const from = guessed<kGuess>(keys[left_out]);
     Wide const span = guessed<kGuess>(keys[end - 1]) - from;
-    Wide const steps = static_cast<Wide>(width) * BinLookup::kSteps - 1;
-    float const scale = span > 0 ? static_cast<float>(steps / span) : 1.0f;
-    if (!std::isnormal(scale)) return false;
-    auto const origin = static_cast<Wide>(from - static_cast<Wide>((1.0f + phase) * BinLookup::kSteps / scale));
+    Wide const scale = span > 0 ? (static_cast<Wide>(width * BinLookup::kSteps) - 1) / span : Wide{1};
+    Wide const shift = static_cast<Wide>((1.0f + phase) * BinLookup::kSteps) - from * scale;
+    if (!std::isnormal(scale) || !std::isfinite(shift)) return false;
+    auto const step_of = [&](Key key) { return std::trunc(cpu::looked_up<Stored, kGuess>(stored_of<Stored>(key), scale, shift)); };
     BinLookup found{};
-    found.origin = static_cast<double>(origin);
-    found.scale = scale;
+    found.scale = static_cast<double>(scale);
+    found.shift = static_cast<double>(shift);
     found.guess = kGuess;
     std::fill(std::begin(found.steps), std::end(found.steps), std::int8_t{-1});
     std::size_t below[BinLookup::kBuckets + 1] = {left_out};
     int last = 0;
     for (std::size_t k = left_out; k < end; ++k) {
-      auto const t = place<kGuess>(keys[k], origin, scale);
-      if (!t || *t < 0 || *t >= BinLookup::kBuckets * BinLookup::kSteps) return false;
-      int const step = static_cast<int>(*t);
+      Wide const guess = guessed<kGuess>(keys[k]);
+      float const at = step_of(keys[k]);
+      // A thread that flushes subnormals to zero must see the cut at the same step.
+      if ((guess != 0 && !std::isnormal(guess)) || !(at >= 0 && at < BinLookup::kBuckets * BinLookup::kSteps)) return false;
+      int const step = static_cast<int>(at);
       int const bucket = step / BinLookup::kSteps;
       if (bucket <= last || bucket == BinLookup::kBuckets - 1) return false;
       last = bucket;
@@ -219,8 +222,8 @@ class Tables {
     float low = -32768.0f;
     float high = 32768.0f;
     auto const bound = [&](Key below_key, Key above_key) {
-      low = std::max(low, std::trunc(cpu::placed<Stored, kGuess>(stored_of<Stored>(below_key), origin, scale)));
-      high = std::min(high, std::trunc(cpu::placed<Stored, kGuess>(stored_of<Stored>(above_key), origin, scale)));
+      low = std::max(low, step_of(below_key));
+      high = std::min(high, step_of(above_key));
     };
     if constexpr (kGuess == Guess::bits) {
       using Floats = KeyOf<Stored>;

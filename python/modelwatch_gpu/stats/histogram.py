@@ -39,19 +39,17 @@ def edge_counts(
     ``scale``: of decimals, which come as whole numbers of their unit."""
     domain = keys.domain_of(array.type)
     assert domain is not None
-    left_keys = [keys.edge_key(e, domain, right_closed=False, scale=scale) for e in left]
+    # A value is below an edge where it is below the smallest value of the domain that is not. One above the last edge
+    # is at least the key after it.
+    at = [keys.edge_key(e, domain, right_closed=False, scale=scale) for e in left]
     last_key = keys.edge_key(last, domain, right_closed=True, scale=scale)
-    inner = [k for k in (*left_keys, last_key) if k is not None]
-    knots = np.unique(np.concatenate([keys.infinities(domain), np.array(inner, dtype=np.uint64)]))
-    slots = _core.count_cells(array, _core.Grid(keys.DOMAINS[domain], knots), threads)
-    upto = np.concatenate([[0], np.cumsum(slots[:-2]).astype(np.int64)])
-    total = int(upto[-1])
-
-    def cell(key: int) -> int:
-        return 2 * int(np.searchsorted(knots, np.uint64(key))) + 1
-
-    below = [total if k is None else int(upto[cell(k)]) for k in left_keys]
-    return below, 0 if last_key is None else int(upto[cell(last_key) + 1]), total, int(slots[-2:].sum())
+    at.append(0 if last_key is None else last_key + 1)
+    cuts = np.array([k for k in at if k is not None and k < 1 << keys.key_bits(domain)], dtype=np.uint64)
+    # Edges increase and so do cuts, but for those above every value, which come last.
+    upto = np.cumsum(_core.count_bins(array, keys.DOMAINS[domain], cuts, threads).astype(np.int64))
+    *counts, total, _, everything = upto.tolist()
+    counts += [total] * (len(at) - len(counts))
+    return counts[:-1], counts[-1], total, everything - total
 
 
 def histogram(
