@@ -223,7 +223,8 @@ class Tables {
     float high = 32768.0f;
     auto const bound = [&](Key below_key, Key above_key) {
       low = std::max(low, step_of(below_key));
-      high = std::min(high, step_of(above_key));
+      // Packing made all steps beyond 16 bits one.
+      high = std::min({high, step_of(above_key), 32767.0f});
     };
     if constexpr (kGuess == Guess::bits) {
       using Floats = KeyOf<Stored>;
@@ -250,14 +251,13 @@ class Tables {
 /// Nothing if the cuts lie so close that no guess tells them apart.
 template <class Stored>
 std::optional<std::vector<std::uint64_t>> count_stored(NumericView const& column, std::vector<std::uint64_t> const& sorted, int threads,
-                                                       Poll const& poll) {
+                                                       Poll const& poll, cpu::KernelTable const& kernel) {
   Cuts<Stored> const cuts(sorted);
   Tables<Stored> const tables(cuts);
   if (!tables.usable()) return {};
   // A slice is short enough to answer Ctrl-C and to count in 32 bits; a stripe is one thread's part of it.
   constexpr std::int64_t kSlice = std::int64_t{1} << 24;
   constexpr std::int64_t kLeastStripe = std::int64_t{1} << 16;
-  auto const& kernel = cpu::kernels();
   int const most = threads > 0 ? threads : cpu::default_threads();
   auto const stripes = std::clamp<std::int64_t>(std::min(column.rows, kSlice) / kLeastStripe, 1, most);
   auto const guided = static_cast<std::size_t>(cpu::kBinTables * tables.guide().slots());
@@ -304,21 +304,22 @@ std::vector<std::uint64_t> count_ranked(NumericView const& column, Domain domain
 }
 
 std::optional<std::vector<std::uint64_t>> count_guided(NumericView const& column, Domain domain, std::vector<std::uint64_t> const& sorted,
-                                                       int threads, Poll const& poll) {
-  if (domain == Domain::float32)
-    return column.storage == Storage::float32 ? count_stored<float>(column, sorted, threads, poll) : std::nullopt;
-  if (domain == Domain::float64)
-    return column.storage == Storage::float64 ? count_stored<double>(column, sorted, threads, poll) : std::nullopt;
-  if (domain == Domain::uint64)
-    return column.storage == Storage::uint64 ? count_stored<std::uint64_t>(column, sorted, threads, poll) : std::nullopt;
+                                                       int threads, Poll const& poll, cpu::KernelTable const& kernel) {
+  auto const as = [&]<class Stored>(Stored) { return count_stored<Stored>(column, sorted, threads, poll, kernel); };
+  switch (domain) {
+    case Domain::float32: return column.storage == Storage::float32 ? as(float{}) : std::nullopt;
+    case Domain::float64: return column.storage == Storage::float64 ? as(double{}) : std::nullopt;
+    case Domain::uint64: return column.storage == Storage::uint64 ? as(std::uint64_t{}) : std::nullopt;
+    case Domain::int64: break;
+  }
   switch (column.storage) {
-    case Storage::int8: return count_stored<std::int8_t>(column, sorted, threads, poll);
-    case Storage::int16: return count_stored<std::int16_t>(column, sorted, threads, poll);
-    case Storage::int32: return count_stored<std::int32_t>(column, sorted, threads, poll);
-    case Storage::int64: return count_stored<std::int64_t>(column, sorted, threads, poll);
-    case Storage::uint8: return count_stored<std::uint8_t>(column, sorted, threads, poll);
-    case Storage::uint16: return count_stored<std::uint16_t>(column, sorted, threads, poll);
-    case Storage::uint32: return count_stored<std::uint32_t>(column, sorted, threads, poll);
+    case Storage::int8: return as(std::int8_t{});
+    case Storage::int16: return as(std::int16_t{});
+    case Storage::int32: return as(std::int32_t{});
+    case Storage::int64: return as(std::int64_t{});
+    case Storage::uint8: return as(std::uint8_t{});
+    case Storage::uint16: return as(std::uint16_t{});
+    case Storage::uint32: return as(std::uint32_t{});
     default: return {};
   }
 }
@@ -335,10 +336,10 @@ void check_cuts(Domain domain, std::vector<std::uint64_t> const& sorted) {
 }  // namespace
 
 std::vector<std::uint64_t> count_bins(NumericView const& column, Domain domain, std::vector<std::uint64_t> cuts, int threads,
-                                      Poll const& poll) {
+                                      Poll const& poll, cpu::KernelTable const& kernel) {
   std::sort(cuts.begin(), cuts.end());
   check_cuts(domain, cuts);
-  if (auto counts = count_guided(column, domain, cuts, threads, poll)) return *std::move(counts);
+  if (auto counts = count_guided(column, domain, cuts, threads, poll, kernel)) return *std::move(counts);
   return count_ranked(column, domain, cuts, threads, poll);
 }
 

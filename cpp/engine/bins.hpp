@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/views.hpp"
+#include "cpu/kernel_table.hpp"
 #include "engine/counter.hpp"  // Poll
 
 namespace modelwatch {
@@ -13,6 +14,6 @@ namespace modelwatch {
 /// Cuts are keys of the domain, in any order and not necessarily distinct; comparisons with them decide, so the counts
 /// are the same on every instruction set.  Throws InvalidInput where the column cannot be compared in the domain.
 std::vector<std::uint64_t> count_bins(NumericView const& column, Domain domain, std::vector<std::uint64_t> cuts, int threads,
-                                      Poll const& poll);
+                                      Poll const& poll, cpu::KernelTable const& kernel = cpu::kernels());
 
 }  // namespace modelwatch

@@ -171,7 +171,7 @@ def _binned(a: pa.Array, b: pa.Array, edges: Any, threads: int) -> tuple[Counts,
         if cut.dtype.kind not in "iuf" or cut.ndim != 1 or np.isnan(cut.astype(np.float64)).any():
             raise InputError("edges must be a one-dimensional array of numbers.")
         cut = np.unique(cut)
-    found = [keys.edge_key(e, domain, right_closed=True, scale=scale) for e in cut.tolist()]
+    found = keys.edge_keys(cut, domain, right_closed=True, scale=scale)
     cuts = np.unique(np.array([k for k in found if k is not None], dtype=np.uint64))
     # Bins are (a, b]: a value is beyond a cut where its key is at least the next one. Nothing is beyond the last key.
     top = keys.infinities(domain)[1] if keys.is_float(domain) else np.uint64((1 << 64) - 1)
