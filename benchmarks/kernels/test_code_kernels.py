@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from conftest import MANY
+from kernel_columns import MANY
 
 from modelwatch_gpu import _core
 

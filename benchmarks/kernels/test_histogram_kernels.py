@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FEW, Kind
+from kernel_columns import FEW, Kind
 
 import modelwatch_gpu as mw
 

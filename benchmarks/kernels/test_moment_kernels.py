@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import FEW, Kind
+from kernel_columns import FEW, Kind
 
 import modelwatch_gpu as mw
 

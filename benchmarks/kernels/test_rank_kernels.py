@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Kind
+from kernel_columns import Kind
 from scipy.stats import ks_2samp
 
 import modelwatch_gpu as mw
