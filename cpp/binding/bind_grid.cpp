@@ -1,4 +1,5 @@
 #include "binding/support.hpp"
+#include "engine/bins.hpp"
 #include "engine/grid.hpp"
 #include "reference/reference.hpp"
 
@@ -88,6 +89,20 @@ void bind_grid(py::module_& m) {
         return to_numpy(std::move(counts));
       },
       py::arg("values"), py::arg("grid"), py::arg("threads") = 0);
+  m.def(
+      "count_bins",
+      [](py::object const& values, int domain, Keys const& cuts, int threads) {
+        auto const owner = import_array(values);
+        auto const view = numeric_view(single_column(*owner));
+        auto const keys = to_vector(cuts);
+        std::vector<std::uint64_t> counts;
+        {
+          py::gil_scoped_release const release;
+          counts = count_bins(view, domain_of(domain), keys, threads, signal_poll());
+        }
+        return to_numpy(std::move(counts));
+      },
+      py::arg("values"), py::arg("domain"), py::arg("cuts"), py::arg("threads") = 0);
   m.def(
       "rank_cells",
       [](py::object const& values, Grid const& grid) {

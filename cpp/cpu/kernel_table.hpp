@@ -7,6 +7,7 @@
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
 #include "core/views.hpp"
+#include "cpu/bin_data.hpp"
 
 namespace modelwatch::cpu {
 
@@ -73,6 +74,10 @@ struct KernelTable {
                     std::uint64_t* high);
   /// The same of cells.
   void (*cell_range)(std::uint32_t const* cells, int rows, std::uint32_t end_cell, std::uint32_t* low, std::uint32_t* high);
+  /// Adds rows [begin, begin + rows) to the counters of a histogram, less than 2^31 at a time; the lookup is used where
+  /// it is usable and the instruction set has it.
+  void (*count_binned)(NumericView const&, std::int64_t begin, std::int64_t rows, BinGuide const&, BinLookup const&,
+                       BinCounters const&);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

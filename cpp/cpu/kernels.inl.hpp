@@ -8,6 +8,7 @@
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
 #include "core/views.hpp"
+#include "cpu/histogram.inl.hpp"
 #include "cpu/kernel_table.hpp"
 
 #include "cpu/validity.inl.hpp"
@@ -21,6 +22,6 @@ namespace modelwatch::cpu {
 extern KernelTable const MW_KERNEL_TABLE;
 KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, expand_validity, rank_tile, rank_by_table, count_one,   count_four, count_codes,
                                      count_groups,   map_cells,       load_tile, moments_one,   moments_slots, gap_rows,  key_range,
-                                     cell_range};
+                                     cell_range,      count_binned};
 
 }  // namespace modelwatch::cpu

@@ -118,3 +118,20 @@ def edge_key(edge: float | int | Fraction, domain: str, *, right_closed: bool, s
         if whole > info.max:
             return None
     return int(keys_of(np.array([whole], dtype=dtype_of(domain)), domain)[0])
+
+
+def edge_keys(edges: npt.NDArray[Any], domain: str, *, right_closed: bool, scale: int = 0) -> list[int | None]:
+    """``edge_key`` of each edge; at once where the edges' type lets it."""
+    if is_float(domain) and edges.dtype in (np.float32, np.float64) and not np.isnan(edges).any():
+        dtype = dtype_of(domain)
+        with np.errstate(over="ignore"):
+            near = edges.astype(dtype)
+        toward = dtype.type(-np.inf if right_closed else np.inf)
+        exact = near.astype(np.float64)
+        wrong = exact > edges if right_closed else exact < edges
+        keys: list[int | None] = keys_of(np.where(wrong, np.nextafter(near, toward), near), domain).tolist()
+        return keys
+    if domain == "int64" and edges.dtype.kind == "i" and scale == 0:
+        whole: list[int | None] = keys_of(edges.astype(np.int64), domain).tolist()
+        return whole
+    return [edge_key(e, domain, right_closed=right_closed, scale=scale) for e in edges.tolist()]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modelwatch_gpu as mw
+from modelwatch_gpu import _core
 
 Array = npt.NDArray[Any]
 
@@ -187,3 +191,104 @@ def test_edges_that_make_no_bins_are_refused_in_a_sentence(edges: Any, says: str
 def test_values_that_are_not_numbers_are_refused_in_a_sentence() -> None:
     with pytest.raises(mw.InputError, match="numbers, dates or times are needed"):
         mw.stats.histogram(["a"], 3)
+
+
+#: What the kernels could trip over: subnormals, both zeros, the ends of the type, one step beside 1.
+HARD32 = np.array(
+    [0.0, -0.0, 1e-45, -1e-45, 1.1754944e-38, 0.1, 1.0, 3.4028235e38, -3.4028235e38, np.inf, -np.inf, np.nan],
+    dtype=np.float32,
+)
+
+
+@given(
+    st.sampled_from(["float32", "float64"]),
+    st.sampled_from(["uniform", "quantiles", "octaves", "crowded", "any"]),
+    st.integers(2, 90),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.01, 0.5, 1.0]),
+    st.booleans(),
+)
+def test_many_rows_are_counted_as_comparisons_count_them(
+    dtype: str, shape: str, cuts: int, seed: int, nan_share: float, wide_edges: bool
+) -> None:
+    """Thousands of rows, so that the kernels for whole blocks run, and not the one for the rest alone."""
+    rng = np.random.default_rng(seed)
+    values = (rng.lognormal(0, 3, 3000) if shape == "octaves" else rng.normal(0, 1, 3000)).astype(dtype)
+    edges: Array = {
+        "uniform": lambda: np.histogram_bin_edges(values, cuts - 1, (-3, 3)),
+        "quantiles": lambda: np.quantile(values, np.linspace(0, 1, cuts)),
+        "octaves": lambda: np.quantile(values, np.linspace(0.02, 0.98, cuts)),
+        "crowded": lambda: values[0] * (1 + np.arange(cuts) * 1e-7),
+        "any": lambda: rng.standard_cauchy(cuts),
+    }[shape]()
+    edges = np.sort(edges if wide_edges else edges.astype(dtype))
+    kind = np.dtype(dtype).type
+    near = edges.astype(dtype)
+    values[: 2 * cuts] = np.concatenate([near, np.nextafter(near, kind(-np.inf))])
+    values[2 * cuts : 2 * cuts + len(HARD32)] = HARD32
+    rng.shuffle(values)
+    values[rng.random(len(values)) < nan_share] = np.nan
+    found = mw.stats.histogram(values, edges, full=True)
+    there = values[~np.isnan(values)].astype(np.float64)
+    exact = edges.astype(np.float64)
+    below = np.array([(there < e).sum() for e in exact[:-1]] + [(there <= exact[-1]).sum()])
+    assert found.counts.tolist() == np.diff(below).tolist()
+    assert (found.below, found.above) == (below[0], len(there) - below[-1])
+    assert found.missing == len(values) - len(there)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("cuts", [2, 10, 65, 300])
+def test_many_whole_numbers_are_counted_as_numpy_counts_them(dtype: str, cuts: int) -> None:
+    info, rng = np.iinfo(dtype), np.random.default_rng(cuts)
+    for low, high in ((info.min, info.max), (max(info.min, -50), 50)):
+        values = rng.integers(low, high, 5000, dtype=dtype, endpoint=True)
+        edges = np.sort(rng.integers(low, high, cuts, dtype=dtype, endpoint=True))
+        assert mw.stats.histogram(values, edges).tolist() == np.histogram(values, edges)[0].tolist()
+
+
+@pytest.mark.parametrize("values", [np.empty(0, "f4"), np.full(2000, np.nan, "f4"), np.full(2000, 1.0, "f4")])
+def test_columns_of_nothing_of_nan_and_of_one_value(values: Array) -> None:
+    found = mw.stats.histogram(values, np.array([0.0, 1.0, 2.0, 3.0]), full=True)
+    assert found.counts.tolist() == [0, 2000 if len(values) and values[0] == 1 else 0, 0]
+    assert found.missing == np.isnan(values).sum()
+
+
+COUNTED = """
+import numpy as np, modelwatch_gpu as mw
+rng, out = np.random.default_rng(8), [mw.device.isa()]
+for dtype in ("float32", "float64", "int16", "int32", "int64"):
+    x = (rng.standard_t(2, 20_000) * 1000).astype(dtype)
+    for cuts in (2, 10, 20, 65, 400):
+        q = np.quantile(x, np.linspace(0, 1, cuts)).astype(dtype)
+        for edges in (q, q * 0.9, np.linspace(-3000, 3000, cuts)):
+            found = mw.stats.histogram(x, np.sort(edges), full=True)
+            out += [*found.counts.tolist(), found.below, found.above]
+print(*out)
+"""
+
+
+def test_every_instruction_set_counts_the_same() -> None:
+    answers = {}
+    for isa in _core.available_isas():
+        done = subprocess.run(
+            [sys.executable, "-c", COUNTED],
+            env={**os.environ, "MODELWATCH_ISA": isa},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        used, *counts = done.stdout.split()
+        assert used == isa
+        answers[isa] = counts
+    assert len(set(map(tuple, answers.values()))) == 1
+
+
+@pytest.mark.parametrize("edges", [[0.0, np.inf], [-np.inf, 0.0, np.inf], [np.finfo("f8").max]])
+def test_a_divergence_may_have_edges_without_end(edges: list[float]) -> None:
+    a, b = np.array([-1.0, 0, 1, np.inf] * 50), np.array([0.0, 1, 1, -np.inf] * 50)
+    shares = []
+    for side in (a, b):
+        inner = np.searchsorted(edges, side, side="left")
+        shares.append(np.bincount(inner, minlength=len(edges) + 1) / len(side))
+    assert mw.stats.tv(a, b, edges=edges) == pytest.approx(0.5 * np.abs(shares[0] - shares[1]).sum(), abs=1e-15)

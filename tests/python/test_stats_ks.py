@@ -16,6 +16,7 @@ from scipy.stats import ks_2samp
 from tolerances import KS
 
 import modelwatch_gpu as mw
+from modelwatch_gpu.stats.registry import STATS
 
 Array = npt.NDArray[Any]
 
@@ -247,3 +248,34 @@ class _OnDevice(_Dlpack):
 def test_an_array_that_lies_elsewhere_is_refused_in_a_sentence() -> None:
     with pytest.raises(mw.ModelwatchError, match=r"^reference .*CUDA device"):
         mw.stats.ks(_OnDevice(X), [1.0])
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_a_prepared_reference_gives_the_same_number(first: str, second: str) -> None:
+    rng = np.random.default_rng(11)
+    a = rng.integers(0, 50, 400).astype(first)
+    prepared = mw.stats.Prepared(a)
+    for rows in (3, 400, 2000):
+        b = rng.integers(10, 60, rows).astype(second)
+        assert mw.stats.ks(prepared, b) == mw.stats.ks(a, b)
+        assert mw.stats.ks(prepared, b, full=True) == mw.stats.ks(a, b, full=True)
+
+
+def test_every_function_of_two_samples_takes_a_prepared_reference() -> None:
+    rng = np.random.default_rng(12)
+    a, b = rng.normal(size=(300, 2)), rng.normal(0.2, 1, size=(200, 2))
+    prepared = mw.stats.Prepared(a)
+    for name, info in STATS.items():
+        if info.takes == "pair":
+            function = getattr(mw.stats, name)
+            np.testing.assert_array_equal(function(prepared, b), function(a, b), err_msg=name)
+
+
+def test_what_a_prepared_reference_cannot_be_compared_with_is_refused_as_ever() -> None:
+    prepared = mw.stats.Prepared([1, 2, 2**60 + 1])
+    with pytest.raises(mw.InputError, match="cannot be compared exactly"):
+        mw.stats.ks(prepared, [0.5])
+    with pytest.raises(mw.InputError, match="give both the same columns"):
+        mw.stats.ks(prepared, np.zeros((5, 2)))
+    with pytest.raises(mw.InputError, match="ks has no answer"):
+        mw.stats.ks(mw.stats.Prepared([float("nan")]), [1.0])

@@ -29,6 +29,7 @@ from modelwatch_gpu.stats.performance import (
     roc_auc,
     specificity,
 )
+from modelwatch_gpu.stats.prepared import Prepared
 from modelwatch_gpu.stats.regression import mae, mape, me, r2, rmse
 from modelwatch_gpu.stats.result import ColumnResult, StatResult
 
@@ -37,6 +38,7 @@ __all__ = [
     "Confusion",
     "Histogram",
     "Moments",
+    "Prepared",
     "StatResult",
     "accuracy",
     "average_precision",

@@ -16,7 +16,15 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.stats.categories import checked_type, plain, value_counts
 from modelwatch_gpu.stats.cells import comparable, distinct_keys, knots_of
-from modelwatch_gpu.stats.result import ColumnResult, StatResult, checked, gathered, over_columns, over_pairs
+from modelwatch_gpu.stats.result import (
+    ColumnResult,
+    StatResult,
+    checked,
+    gathered,
+    over_columns,
+    over_pairs,
+    reference_columns,
+)
 
 
 def _nan_rows(array: pa.Array) -> int:
@@ -68,7 +76,7 @@ def missing_change(reference: Any, current: Any, *, device: str = "auto", full: 
         InputError: A side has no rows.
     """
     chosen = resolve(device)
-    sides = [as_columns(v, name) for v, name in ((reference, "reference"), (current, "current"))]
+    sides = [reference_columns(reference), as_columns(current, "current")]
     if len(sides[0][0]) != len(sides[1][0]):
         raise InputError(
             f"reference has {len(sides[0][0])} columns and current has {len(sides[1][0])}; give both the same columns."

@@ -13,7 +13,6 @@ from modelwatch_gpu.arrays import common_domain, in_domain, is_numeric, present_
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import bins
-from modelwatch_gpu.measures.numeric import between
 from modelwatch_gpu.measures.pvalues import chi_square_pvalue, expected_freedom
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.stats import peers
@@ -172,18 +171,16 @@ def _binned(a: pa.Array, b: pa.Array, edges: Any, threads: int) -> tuple[Counts,
         if cut.dtype.kind not in "iuf" or cut.ndim != 1 or np.isnan(cut.astype(np.float64)).any():
             raise InputError("edges must be a one-dimensional array of numbers.")
         cut = np.unique(cut)
-    found = [keys.edge_key(e, domain, right_closed=True, scale=scale) for e in cut.tolist()]
+    found = keys.edge_keys(cut, domain, right_closed=True, scale=scale)
     cuts = np.unique(np.array([k for k in found if k is not None], dtype=np.uint64))
-    knots = np.unique(np.concatenate([keys.infinities(domain), cuts]))
-    grid = _core.Grid(keys.DOMAINS[domain], knots)
-    at = 2 * np.searchsorted(knots, cuts) + 1
-    p, q = (_bins(_core.count_cells(side, grid, threads)[:-2], at) for side in (a, b))
+    # Bins are (a, b]: a value is beyond a cut where its key is at least the next one. Nothing is beyond the last key.
+    top = keys.infinities(domain)[1] if keys.is_float(domain) else np.uint64((1 << 64) - 1)
+    after = cuts[cuts < top] + np.uint64(1)
+    beyond = np.zeros(len(cuts) - len(after), dtype=np.uint64)
+    p, q = (
+        np.concatenate([_core.count_bins(side, keys.DOMAINS[domain], after, threads)[:-2], beyond]) for side in (a, b)
+    )
     return p, q
-
-
-def _bins(cells: Counts, at: npt.NDArray[np.int64]) -> Counts:
-    upto = np.cumsum(cells)
-    return between(upto[at], int(upto[-1]))
 
 
 def _by_value(a: pa.Array, b: pa.Array, edges: Any) -> tuple[Counts, Counts]:

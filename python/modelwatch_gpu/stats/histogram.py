@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,25 +32,23 @@ class Histogram:
 
 
 def edge_counts(
-    array: pa.Array, left: Sequence[Any], last: Any, threads: int, scale: int = 0
+    array: pa.Array, edges: npt.NDArray[Any], threads: int, scale: int = 0
 ) -> tuple[list[int], int, int, int]:
-    """(values < e for every e of ``left``, values <= ``last``, values, missing), each decided by comparisons alone.
+    """(values < e for every edge but the last, values <= the last, values, missing), each decided by comparisons alone.
     ``scale``: of decimals, which come as whole numbers of their unit."""
     domain = keys.domain_of(array.type)
     assert domain is not None
-    left_keys = [keys.edge_key(e, domain, right_closed=False, scale=scale) for e in left]
-    last_key = keys.edge_key(last, domain, right_closed=True, scale=scale)
-    inner = [k for k in (*left_keys, last_key) if k is not None]
-    knots = np.unique(np.concatenate([keys.infinities(domain), np.array(inner, dtype=np.uint64)]))
-    slots = _core.count_cells(array, _core.Grid(keys.DOMAINS[domain], knots), threads)
-    upto = np.concatenate([[0], np.cumsum(slots[:-2]).astype(np.int64)])
-    total = int(upto[-1])
-
-    def cell(key: int) -> int:
-        return 2 * int(np.searchsorted(knots, np.uint64(key))) + 1
-
-    below = [total if k is None else int(upto[cell(k)]) for k in left_keys]
-    return below, 0 if last_key is None else int(upto[cell(last_key) + 1]), total, int(slots[-2:].sum())
+    # A value is below an edge where it is below the smallest value of the domain that is not. One above the last edge
+    # is at least the key after it.
+    at = keys.edge_keys(edges[:-1], domain, right_closed=False, scale=scale)
+    (last_key,) = keys.edge_keys(edges[-1:], domain, right_closed=True, scale=scale)
+    at.append(0 if last_key is None else last_key + 1)
+    cuts = np.array([k for k in at if k is not None and k < 1 << keys.key_bits(domain)], dtype=np.uint64)
+    # Edges increase and so do cuts, but for those above every value, which come last.
+    upto = np.cumsum(_core.count_bins(array, keys.DOMAINS[domain], cuts, threads).astype(np.int64))
+    *counts, total, _, everything = upto.tolist()
+    counts += [total] * (len(at) - len(counts))
+    return counts[:-1], counts[-1], total, everything - total
 
 
 def histogram(
@@ -93,8 +90,9 @@ def _one(array: pa.Array, edges: Any, limits: tuple[float, float] | None, device
     scale = scale_of(array.type)
     array = in_domain(array, domain, "values")
     cut = _edges(array, edges, limits, scale)
-    listed = cut.tolist() if cut.dtype.kind in "iu" else cut.astype(np.float64).tolist()
-    below, last, total, missing = edge_counts(array, listed[:-1], listed[-1], threads, scale)
+    below, last, total, missing = edge_counts(
+        array, cut if cut.dtype.kind in "iu" else cut.astype(np.float64), threads, scale
+    )
     ends = np.array([*below, last], dtype=np.int64)
     counts = ends[1:] - ends[:-1]
     return Histogram(counts, cut, below[0], total - last, missing, device)

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from modelwatch_gpu import _core, keys
-from modelwatch_gpu.arrays import present_values
+from modelwatch_gpu import _core
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.measures import rank
 from modelwatch_gpu.measures.pvalues import ks_pvalue
+from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.stats import peers
-from modelwatch_gpu.stats.cells import comparable, distinct_keys, knots_of
+from modelwatch_gpu.stats.cells import comparable
+from modelwatch_gpu.stats.prepared import Prepared, ranked
 from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
 
 
@@ -32,7 +33,8 @@ def ks(
     are integers and one division ends it: the same number for any order, thread count and instruction set.
 
     Args:
-        reference, current: (n,) and (m,), or (n, columns) and (m, columns): NumPy, Arrow, pandas, Polars, lists.
+        reference, current: (n,) and (m,), or (n, columns) and (m, columns): NumPy, Arrow, pandas, Polars, lists. A
+            reference that many samples are compared with is sorted once by ``Prepared(reference)``.
         compat: A peer whose number to give instead; docs/stats.md says which there are and what each does.
         device: "auto" or "cpu".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
@@ -48,7 +50,7 @@ def ks(
         return peers.answer("ks", compat, reference, current, None, chosen, full)
 
     def one(a: pa.Array, b: pa.Array) -> StatResult:
-        found = ks_of(a, b, threads, chosen)
+        found = ks_of(a, b, threads, chosen, reference if isinstance(reference, Prepared) else None)
         if not full:
             return found
         return StatResult(**{**vars(found), "pvalue": ks_pvalue(found.value, found.n, found.m)})
@@ -56,19 +58,21 @@ def ks(
     return over_pairs(reference, current, one, full=full)
 
 
-def ks_of(a: pa.Array, b: pa.Array, threads: int, device: str) -> StatResult:
+def ks_of(a: pa.Array, b: pa.Array, threads: int, device: str, prepared: Prepared | None = None) -> StatResult:
     """D of one pair of columns, without its p-value."""
-    a, b, domain = comparable(a, b)
-    swapped = len(a) > len(b)
+    own, (a, b, domain) = a, comparable(a, b)
+    known = prepared.ranked(own, domain) if prepared is not None else None
+    swapped = known is None and len(a) > len(b)
     small, large = (b, a) if swapped else (a, b)
-    own, counts = distinct_keys(present_values(small), domain)
-    knots = knots_of(domain, own)
-    grid = _core.Grid(keys.DOMAINS[domain], knots)
-    of_small = np.zeros(grid.slots - 2, dtype=np.uint64)
-    of_small[2 * np.searchsorted(knots, own) + 1] = counts
-    of_large = _core.count_cells(large, grid, threads)
-    value = rank.ks(of_large[:-2] if swapped else of_small, of_small if swapped else of_large[:-2])
-    n, m = int(of_small.sum()), int(of_large[:-2].sum())
+    side = known or ranked(small, domain)
+    cells = _core.count_cells(large, side.grid, threads)[:-2]
+    upto = np.cumsum(cells.view(np.int64))
+    n, m = side.rows, int(upto[-1])
+    if 0 < n * m < 1 << 62:
+        # One sample lies on the knots, so |F - G| is largest at the end of a cell; integers, and one division.
+        value = Value.exact(int(np.abs(side.upto * m - upto * n).max()) / (n * m), n if swapped else m)
+    else:
+        value = rank.ks(np.diff(side.upto, prepend=0).astype(np.uint64), cells)
     if swapped:
         n, m = m, n
     return StatResult(*checked(value, "ks"), n=n, m=m, missing=len(b) - m, device=device)

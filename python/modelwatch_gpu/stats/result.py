@@ -12,6 +12,7 @@ import pyarrow as pa
 from modelwatch_gpu.arrays import as_columns, one_scale
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.value import REASONS, Value
+from modelwatch_gpu.stats.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ def over_columns(values: Any, measure: Callable[[pa.Array], ColumnResult], *, fu
     return gathered([measure(c) for c in columns], batched, full)
 
 
+def reference_columns(reference: Any, name: str = "reference") -> tuple[Sequence[pa.Array], bool]:
+    """``as_columns`` of a reference, which may have been prepared."""
+    if isinstance(reference, Prepared):
+        return reference.columns, reference.batched
+    return as_columns(reference, name)
+
+
 def over_pairs(
     reference: Any,
     current: Any,
@@ -60,7 +68,7 @@ def over_pairs(
 
     ``shared``: one column of the first side may stand against several of the second.
     """
-    left, left_batched = as_columns(reference, names[0])
+    left, left_batched = reference_columns(reference, names[0])
     right, right_batched = as_columns(current, names[1])
     if shared and not left_batched and len(left) == 1:
         left = [left[0]] * len(right)

@@ -1,0 +1,59 @@
+"""Counts of dictionary codes, one thread, against NumPy and pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from kernel_columns import MANY
+
+from modelwatch_gpu import _core
+
+
+def _codes(share: float, categories: int) -> Any:
+    rng = np.random.default_rng(4)
+    codes = rng.integers(0, categories, MANY, dtype=np.int32)
+    codes[rng.random(MANY) < share] = 3
+    return codes
+
+
+@pytest.mark.parametrize("peer", ["numpy.bincount", "pyarrow.compute.value_counts"])
+@pytest.mark.parametrize("share", [0.0, 0.95], ids=["even", "skewed"])
+@pytest.mark.parametrize("categories", [10, 200, 20_000])
+def test_counts_of_codes(categories: int, share: float, peer: str, race: Callable[..., Any]) -> None:
+    codes = _codes(share, categories)
+    names = [f"{i:06d}" for i in range(categories)]
+    column = pa.DictionaryArray.from_arrays(codes, names)
+    batch = pa.record_batch({"c": column})
+    slots = categories + 2
+    plan = _core.CategoryPlan(
+        known=[n.encode() for n in names],
+        to_coarse=np.arange(slots, dtype=np.uint32),
+        coarse_slots=slots,
+        unseen_cap=100,
+        known_cap=None,
+    )
+
+    def ours() -> Any:
+        counter = _core.Counter([plan], [_core.SetPlan(coarse=False, moments=False)])
+        counter.add(batch, [None], 1)
+        return counter.category(0, 0)
+
+    def theirs() -> Any:
+        if peer == "numpy.bincount":
+            return np.bincount(codes, minlength=categories)
+        return pc.value_counts(column)
+
+    mine, other = race(ours, theirs, peer, MANY, codes.nbytes)
+    if peer == "numpy.bincount":
+        assert sorted(_counts(mine)) == sorted(int(c) for c in other if c)
+    assert sum(_counts(mine)) == MANY
+
+
+def _counts(result: dict[str, Any]) -> list[int]:
+    arrays = [np.asarray(v).ravel() for k, v in result.items() if "count" in k]
+    return [int(c) for a in arrays for c in a if c]

@@ -1,0 +1,346 @@
+#include "engine/bins.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <type_traits>
+
+#include "core/error.hpp"
+#include "core/key.hpp"
+#include "cpu/kernel_table.hpp"
+#include "cpu/ordered.hpp"
+#include "cpu/thread_pool.hpp"
+#include "engine/grid.hpp"
+
+namespace modelwatch {
+namespace {
+
+using cpu::BinGuide;
+using cpu::BinLookup;
+using cpu::Guess;
+using cpu::Ordered;
+
+/// More buckets, and the tables of a thread leave the second-level cache.
+constexpr int kMostBuckets = 4096;
+
+template <class Stored>
+Stored stored_of(typename Ordered<Stored>::Key key) {
+  if constexpr (std::is_same_v<Stored, float>)
+    return std::bit_cast<float>(key ^ static_cast<std::int32_t>(static_cast<std::uint32_t>(key >> 31) >> 1));
+  else if constexpr (std::is_same_v<Stored, double>)
+    return std::bit_cast<double>(key ^ static_cast<std::int64_t>(static_cast<std::uint64_t>(key >> 63) >> 1));
+  else if constexpr (std::is_same_v<Stored, std::uint64_t>)
+    return static_cast<std::uint64_t>(key) ^ KeyOf<std::int64_t>::kSign;
+  else
+    return static_cast<Stored>(key);
+}
+
+/// The cuts as the kernels compare them, distinct, and how many of the given ones are at or below the first k of them.
+template <class Stored>
+struct Cuts {
+  using Key = typename Ordered<Stored>::Key;
+  std::vector<Key> keys;
+  std::vector<std::size_t> upto{0};
+
+  explicit Cuts(std::vector<std::uint64_t> const& sorted) {
+    for (std::uint64_t const key : sorted) {
+      auto const found = ordered(key);
+      if (!found) break;  // above every value of the type, and so are those that follow
+      if (keys.empty() || keys.back() != *found) {
+        keys.push_back(*found);
+        upto.push_back(upto.back());
+      }
+      ++upto.back();
+    }
+  }
+
+  static std::optional<Key> ordered(std::uint64_t key) {
+    if constexpr (std::is_same_v<Stored, float>) {
+      auto const k = static_cast<std::int32_t>(static_cast<std::uint32_t>(key) ^ KeyOf<float>::kSign);
+      return k == 0 ? -1 : k;  // -0.0 is as large as 0.0
+    } else if constexpr (std::is_same_v<Stored, double>) {
+      auto const k = static_cast<std::int64_t>(key ^ KeyOf<double>::kSign);
+      return k == 0 ? -1 : k;
+    } else {
+      auto const k = static_cast<std::int64_t>(key ^ KeyOf<std::int64_t>::kSign);
+      if constexpr (std::is_same_v<Stored, std::uint64_t>) {
+        return k;
+      } else {
+        if (k > static_cast<std::int64_t>(std::numeric_limits<Stored>::max())) return {};
+        return static_cast<Key>(std::max(k, static_cast<std::int64_t>(std::numeric_limits<Stored>::min())));
+      }
+    }
+  }
+};
+
+/// Where the kernels look for the cuts of one column: tables built from the cuts with the kernels' own arithmetic, so that
+/// rounding cannot send a value and an equal cut to different places.
+template <class Stored>
+class Tables {
+  using Key = typename Ordered<Stored>::Key;
+  using Wide = typename Ordered<Stored>::Wide;
+
+ public:
+  explicit Tables(Cuts<Stored> const& cuts) : cuts_(cuts) {
+    for (int buckets = 64; buckets <= kMostBuckets; buckets *= 2)
+      if (guide<Guess::value>(buckets) || guide_by_bits(buckets)) {
+        usable_ = true;
+        break;
+      }
+    if (!usable_) return;
+    guide_.cuts = compared_.data();
+    if (sizeof(Wide) != sizeof(Stored) || cuts.keys.size() + 1 > BinLookup::kMostBins) return;
+    if (guide_.guess == Guess::value) find_lookup<Guess::value>();
+    if constexpr (std::is_floating_point_v<Stored>)
+      if (guide_.guess == Guess::bits) find_lookup<Guess::bits>();
+  }
+
+  bool usable() const { return usable_; }
+  BinGuide const& guide() const { return guide_; }
+  BinLookup const& lookup() const { return lookup_; }
+
+  /// Adds one thread's counters to counts of bins, NaN and null.
+  void collect(std::uint32_t const* guided, std::uint32_t const* pairs, std::vector<std::uint64_t>& counts) const {
+    int const slots = guide_.slots();
+    for (int slot = 0; slot < slots; ++slot) {
+      std::uint64_t sum = 0;
+      for (int table = 0; table < cpu::kBinTables; ++table) sum += guided[table * slots + slot];
+      int const bucket = slot / 2;
+      if (bucket >= guide_.buckets) {
+        counts[counts.size() - (bucket == guide_.buckets ? 2 : 1)] += sum;
+      } else {
+        auto const k = static_cast<std::size_t>(bucket);
+        counts[cuts_.upto[slot % 2 == 0 ? before_[k] : before_[k + 1]]] += sum;
+      }
+    }
+    if (!lookup_.usable) return;
+    std::uint64_t of_bin[BinLookup::kMostBins + 1] = {};
+    for (int pair = 0; pair < cpu::kPairs; ++pair)
+      for (int table = 0; table < cpu::kPairTables; ++table) {
+        std::uint32_t const rows = pairs[table * cpu::kPairs + pair];
+        of_bin[pair % 64] += rows;
+        of_bin[pair / 64] += rows;
+      }
+    for (std::size_t bin = 0; bin < cuts_.upto.size(); ++bin) counts[cuts_.upto[bin]] += of_bin[bin];
+  }
+
+ private:
+  template <Guess kGuess>
+  static Wide guessed(Key key) {
+    return Ordered<Stored>::template guess<kGuess>(stored_of<Stored>(key));
+  }
+
+  /// Where a cut lies; nothing if a thread that flushes subnormals to zero might see it elsewhere.
+  template <Guess kGuess>
+  static std::optional<float> place(Key key, Wide origin, float scale) {
+    Wide const guess = guessed<kGuess>(key);
+    float const away = static_cast<float>(guess - origin);
+    bool const normal = (guess == 0 || std::isnormal(guess)) && (away == 0 || std::isnormal(away));
+    float const t = cpu::placed<Stored, kGuess>(stored_of<Stored>(key), origin, scale);
+    if (!normal || !std::isfinite(t)) return {};
+    return t;
+  }
+
+  bool guide_by_bits(int buckets) {
+    if constexpr (std::is_floating_point_v<Stored>) return guide<Guess::bits>(buckets);
+    return false;
+  }
+
+  template <Guess kGuess>
+  bool guide(int buckets) {
+    auto const& keys = cuts_.keys;
+    Wide const origin = keys.empty() ? Wide{0} : guessed<kGuess>(keys.front());
+    Wide const span = keys.empty() ? Wide{0} : guessed<kGuess>(keys.back()) - origin;
+    float const scale = span > 0 ? static_cast<float>(static_cast<Wide>(buckets - 2) / span) : 1.0f;
+    if (!std::isfinite(origin) || !std::isnormal(scale)) return false;
+    std::vector<Key> compared(static_cast<std::size_t>(buckets) + 2, std::numeric_limits<Key>::max());
+    std::vector<std::size_t> before(static_cast<std::size_t>(buckets) + 1, 0);
+    int last = -1;
+    for (Key const key : keys) {
+      auto const t = place<kGuess>(key, origin, scale);
+      if (!t) return false;
+      int const bucket = static_cast<int>(std::clamp(*t, 0.5f, static_cast<float>(buckets) - 0.5f));
+      if (bucket <= last) return false;
+      last = bucket;
+      compared[static_cast<std::size_t>(bucket)] = key;
+      before[static_cast<std::size_t>(bucket) + 1] = 1;
+    }
+    for (std::size_t b = 1; b < before.size(); ++b) before[b] += before[b - 1];
+    guide_ = {nullptr, buckets, kGuess, static_cast<double>(origin), scale};
+    compared_ = std::move(compared);
+    before_ = std::move(before);
+    return true;
+  }
+
+  /// Tries to give every cut a bucket of its own among 30; the outermost two may do without, if values beyond them are rare.
+  template <Guess kGuess>
+  void find_lookup() {
+    std::size_t const n = cuts_.keys.size();
+    for (std::size_t const left_out : {0, 1})
+      for (int width = 30; n > 2 * left_out && width >= 20; --width)
+        for (int phase = 0; phase < 4; ++phase)
+          if (lookup<kGuess>(left_out, width, static_cast<float>(phase) / 4)) return;
+  }
+
+  template <Guess kGuess>
+  bool lookup(std::size_t left_out, int width, float phase) {
+    auto const& keys = cuts_.keys;
+    std::size_t const end = keys.size() - left_out;
+    Wide const from = guessed<kGuess>(keys[left_out]);
+    Wide const span = guessed<kGuess>(keys[end - 1]) - from;
+    Wide const scale = span > 0 ? (static_cast<Wide>(width * BinLookup::kSteps) - 1) / span : Wide{1};
+    Wide const shift = static_cast<Wide>((1.0f + phase) * BinLookup::kSteps) - from * scale;
+    if (!std::isnormal(scale) || !std::isfinite(shift)) return false;
+    auto const step_of = [&](Key key) { return std::trunc(cpu::looked_up<Stored, kGuess>(stored_of<Stored>(key), scale, shift)); };
+    BinLookup found{};
+    found.scale = static_cast<double>(scale);
+    found.shift = static_cast<double>(shift);
+    found.guess = kGuess;
+    std::fill(std::begin(found.steps), std::end(found.steps), std::int8_t{-1});
+    std::size_t below[BinLookup::kBuckets + 1] = {left_out};
+    int last = 0;
+    for (std::size_t k = left_out; k < end; ++k) {
+      Wide const guess = guessed<kGuess>(keys[k]);
+      float const at = step_of(keys[k]);
+      // A thread that flushes subnormals to zero must see the cut at the same step.
+      if ((guess != 0 && !std::isnormal(guess)) || !(at >= 0 && at < BinLookup::kBuckets * BinLookup::kSteps)) return false;
+      int const step = static_cast<int>(at);
+      int const bucket = step / BinLookup::kSteps;
+      if (bucket <= last || bucket == BinLookup::kBuckets - 1) return false;
+      last = bucket;
+      found.steps[bucket] = static_cast<std::int8_t>(step % BinLookup::kSteps);
+      below[bucket + 1] = 1;
+    }
+    for (int b = 0; b < BinLookup::kBuckets; ++b) {
+      below[b + 1] += below[b];
+      // One more where the step is above the cut's, which it always is where there is none.
+      found.bins[b] = static_cast<std::uint8_t>(below[b] - (found.steps[b] < 0 ? 1 : 0));
+    }
+    // Beyond these steps lies what the lookup cannot tell apart: the cuts that were left out, NaN, steps beyond 16 bits.
+    float low = -32768.0f;
+    float high = 32768.0f;
+    auto const bound = [&](Key below_key, Key above_key) {
+      low = std::max(low, step_of(below_key));
+      // Packing made all steps beyond 16 bits one.
+      high = std::min({high, step_of(above_key), 32767.0f});
+    };
+    if constexpr (kGuess == Guess::bits) {
+      using Floats = KeyOf<Stored>;
+      Key const infinity = static_cast<Key>(Floats::kInfinity);
+      bound(~infinity, infinity);
+    }
+    if (left_out == 1) bound(keys.front(), keys.back());
+    if (!(low < high - 2)) return false;
+    found.low = static_cast<std::int16_t>(low + 1);
+    found.high = static_cast<std::int16_t>(high - 1);
+    found.usable = true;
+    lookup_ = found;
+    return true;
+  }
+
+  Cuts<Stored> const& cuts_;
+  BinGuide guide_{};
+  BinLookup lookup_{};
+  std::vector<Key> compared_;
+  std::vector<std::size_t> before_;  // how many cuts lie in earlier buckets
+  bool usable_ = false;
+};
+
+/// Nothing if the cuts lie so close that no guess tells them apart.
+template <class Stored>
+std::optional<std::vector<std::uint64_t>> count_stored(NumericView const& column, std::vector<std::uint64_t> const& sorted, int threads,
+                                                       Poll const& poll, cpu::KernelTable const& kernel) {
+  Cuts<Stored> const cuts(sorted);
+  Tables<Stored> const tables(cuts);
+  if (!tables.usable()) return {};
+  // A slice is short enough to answer Ctrl-C and to count in 32 bits; a stripe is one thread's part of it.
+  constexpr std::int64_t kSlice = std::int64_t{1} << 24;
+  constexpr std::int64_t kLeastStripe = std::int64_t{1} << 16;
+  int const most = threads > 0 ? threads : cpu::default_threads();
+  auto const stripes = std::clamp<std::int64_t>(std::min(column.rows, kSlice) / kLeastStripe, 1, most);
+  auto const guided = static_cast<std::size_t>(cpu::kBinTables * tables.guide().slots());
+  std::size_t const pairs = tables.lookup().usable ? cpu::kPairTables * cpu::kPairs : 0;
+  std::vector<std::uint64_t> counts(sorted.size() + 3, 0);
+  for (std::int64_t slice = 0; slice < column.rows; slice += kSlice) {
+    std::int64_t const rows = std::min(kSlice, column.rows - slice);
+    std::vector<std::vector<std::uint32_t>> counters(static_cast<std::size_t>(stripes));
+    cpu::parallel_for(
+        stripes, threads,
+        [&](std::int64_t stripe) {
+          auto& mine = counters[static_cast<std::size_t>(stripe)];
+          mine.assign(guided + pairs, 0);
+          std::int64_t const begin = slice + rows * stripe / stripes;
+          kernel.count_binned(column, begin, slice + rows * (stripe + 1) / stripes - begin, tables.guide(), tables.lookup(),
+                              {mine.data(), mine.data() + guided});
+        },
+        poll);
+    for (auto const& mine : counters) tables.collect(mine.data(), mine.data() + guided, counts);
+    if (poll) poll();
+  }
+  return counts;
+}
+
+/// By the cells of a grid whose knots are the cuts.
+std::vector<std::uint64_t> count_ranked(NumericView const& column, Domain domain, std::vector<std::uint64_t> const& sorted, int threads,
+                                        Poll const& poll) {
+  std::vector<std::uint64_t> knots = sorted;
+  if (domain == Domain::float32) knots.insert(knots.end(), {KeyOf<float>::key(-HUGE_VALF), KeyOf<float>::key(HUGE_VALF)});
+  if (domain == Domain::float64) knots.insert(knots.end(), {KeyOf<double>::key(-HUGE_VAL), KeyOf<double>::key(HUGE_VAL)});
+  std::sort(knots.begin(), knots.end());
+  knots.erase(std::unique(knots.begin(), knots.end()), knots.end());
+  Grid const grid(domain, knots);
+  auto const cells = count_cells(column, grid, threads, poll);
+  std::vector<std::uint64_t> counts(sorted.size() + 3, 0);
+  std::size_t cuts = 0;
+  for (std::size_t cell = 0; cell + 2 < cells.size(); ++cell) {
+    if (cell % 2 == 1)
+      while (cuts < sorted.size() && sorted[cuts] <= knots[cell / 2]) ++cuts;
+    counts[cuts] += cells[cell];
+  }
+  std::copy(cells.end() - 2, cells.end(), counts.end() - 2);
+  return counts;
+}
+
+std::optional<std::vector<std::uint64_t>> count_guided(NumericView const& column, Domain domain, std::vector<std::uint64_t> const& sorted,
+                                                       int threads, Poll const& poll, cpu::KernelTable const& kernel) {
+  auto const as = [&]<class Stored>(Stored) { return count_stored<Stored>(column, sorted, threads, poll, kernel); };
+  switch (domain) {
+    case Domain::float32: return column.storage == Storage::float32 ? as(float{}) : std::nullopt;
+    case Domain::float64: return column.storage == Storage::float64 ? as(double{}) : std::nullopt;
+    case Domain::uint64: return column.storage == Storage::uint64 ? as(std::uint64_t{}) : std::nullopt;
+    case Domain::int64: break;
+  }
+  switch (column.storage) {
+    case Storage::int8: return as(std::int8_t{});
+    case Storage::int16: return as(std::int16_t{});
+    case Storage::int32: return as(std::int32_t{});
+    case Storage::int64: return as(std::int64_t{});
+    case Storage::uint8: return as(std::uint8_t{});
+    case Storage::uint16: return as(std::uint16_t{});
+    case Storage::uint32: return as(std::uint32_t{});
+    default: return {};
+  }
+}
+
+/// Keys of the domain that a float column has none of: those of NaN.
+void check_cuts(Domain domain, std::vector<std::uint64_t> const& sorted) {
+  if (sorted.empty()) return;
+  bool const outside =
+      (domain == Domain::float32 && (sorted.front() < KeyOf<float>::key(-HUGE_VALF) || sorted.back() > KeyOf<float>::key(HUGE_VALF))) ||
+      (domain == Domain::float64 && (sorted.front() < KeyOf<double>::key(-HUGE_VAL) || sorted.back() > KeyOf<double>::key(HUGE_VAL)));
+  if (outside) throw InvalidInput("a cut of a histogram is not a number.");
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> count_bins(NumericView const& column, Domain domain, std::vector<std::uint64_t> cuts, int threads,
+                                      Poll const& poll, cpu::KernelTable const& kernel) {
+  std::sort(cuts.begin(), cuts.end());
+  check_cuts(domain, cuts);
+  if (auto counts = count_guided(column, domain, cuts, threads, poll, kernel)) return *std::move(counts);
+  return count_ranked(column, domain, cuts, threads, poll);
+}
+
+}  // namespace modelwatch
