@@ -32,12 +32,15 @@ struct GridRule {
   MW_HD std::uint32_t null_slot() const { return 2 * count + 2; }
 
   /// Where the search for x begins; x is not NaN, key is its key.
-  MW_HD std::uint32_t bucket_of(Value x, Key key) const {
-    if (scale > Value{0}) {
-      Value const guess = (x - origin) * scale;
-      if (!(guess > Value{0})) return 0;
-      return guess < static_cast<Value>(buckets) ? static_cast<std::uint32_t>(guess) : buckets - 1;
-    }
+  MW_HD std::uint32_t bucket_of(Value x, Key key) const { return scale > Value{0} ? bucket_by_value(x) : bucket_by_key(key); }
+  MW_HD std::uint32_t bucket_by_value(Value x) const {
+    // There are fewer than 2^31 buckets, and signed integers are what vectors of floats become.
+    Value const guess = (x - origin) * scale;
+    Value const last = static_cast<Value>(static_cast<std::int32_t>(buckets - 1));
+    Value const capped = guess < last ? guess : last;
+    return static_cast<std::uint32_t>(static_cast<std::int32_t>(capped > Value{0} ? capped : Value{0}));
+  }
+  MW_HD std::uint32_t bucket_by_key(Key key) const {
     Key const above = key > first ? (key - first) >> shift : 0;
     return above < buckets ? static_cast<std::uint32_t>(above) : buckets - 1;
   }

@@ -37,6 +37,7 @@ void rank_values(NumericView const& column, std::int64_t begin, int rows, GridDa
   Key own[kStrip];
   std::uint32_t below[kStrip];
   std::uint32_t missing = 0;
+  bool const by_value = rule.scale > Value{0};
   for (int first = 0; first < rows; first += kStrip) {
     int const n = rows - first < kStrip ? rows - first : kStrip;
     for (int i = 0; i < n; ++i) {
@@ -44,8 +45,14 @@ void rank_values(NumericView const& column, std::int64_t begin, int rows, GridDa
       bool const nan = Keys::missing(x);
       missing |= static_cast<std::uint32_t>(nan);
       own[i] = nan ? Keys::kLowest : Keys::key(x);
-      below[i] = rule.bucket_of(nan ? rule.origin : x, own[i]);
     }
+    if (by_value)
+      for (int i = 0; i < n; ++i) {
+        Value const x = static_cast<Value>(values[first + i]);
+        below[i] = rule.bucket_by_value(Keys::missing(x) ? rule.origin : x);
+      }
+    else
+      for (int i = 0; i < n; ++i) below[i] = rule.bucket_by_key(own[i]);
     for (int i = 0; i < n; ++i) keys[first + i] = own[i];
     if constexpr (kSteps >= 0) {
       // Few enough look-ups for the machine to have several rows under way.

@@ -1,6 +1,8 @@
 #include "engine/arrow_view.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <optional>
 
 #include "core/error.hpp"
@@ -105,9 +107,10 @@ template <class Code>
 void check_codes(ArrowColumn const& column, CategoryView const& view) {
   auto const* const codes = static_cast<Code const*>(view.codes.values);
   auto const size = static_cast<std::uint64_t>(view.values.size);
-  bool outside = false;
-  for (std::int64_t row = 0; row < view.codes.rows; ++row) outside |= static_cast<std::uint64_t>(codes[row]) >= size;
-  if (!outside) return;
+  // As unsigned numbers of their own width, which vectors compare fastest: a negative code is a large one.
+  std::make_unsigned_t<Code> most = 0;
+  for (std::int64_t row = 0; row < view.codes.rows; ++row) most = std::max(most, static_cast<std::make_unsigned_t<Code>>(codes[row]));
+  if (view.codes.rows == 0 || most < size) return;
   for (std::int64_t row = 0; row < view.codes.rows; ++row)
     if (static_cast<std::uint64_t>(codes[row]) >= size && view.codes.validity.valid(row))
       refuse(column, "row " + std::to_string(row) + " of a batch has dictionary code " + std::to_string(codes[row]) +

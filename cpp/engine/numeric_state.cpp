@@ -181,10 +181,6 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
     run_counts_.resize((skewed_ ? 4u : 1u) * std::size_t{slots}, 0);
     run_gaps_.resize(slots / 2, 0);
   }
-  std::uint32_t low_cell = ~std::uint32_t{0};
-  std::uint32_t high_cell = 0;
-  std::uint64_t low = ~std::uint64_t{0};
-  std::uint64_t high = 0;
   for (std::int64_t t = from; t < to; ++t) {
     tile.rows = static_cast<int>(groups.rows_of(t, t + 1));
     if (apart && rows_since_spill_ + static_cast<std::uint64_t>(tile.rows) > spill_rows_) flush_run(targets);
@@ -196,25 +192,7 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
       kernel.count_four(tile.ranked, tile.rows, run_counts_.data(), slots);
     else
       kernel.count_one(tile.ranked, tile.rows, run_counts_.data());
-    // A gap holds many keys, a knot only one: keys are looked at where a row may be further out than all before.
-    std::uint32_t lowest = ~std::uint32_t{0};
-    std::uint32_t highest = 0;
-    kernel.cell_range(tile.ranked, tile.rows, slots - 2, &lowest, &highest);
-    if (lowest <= highest && (lowest < low_cell || highest > high_cell || (lowest == low_cell && lowest % 2 == 0) ||
-                              (highest == high_cell && highest % 2 == 0))) {
-      low_cell = std::min(low_cell, lowest);
-      high_cell = std::max(high_cell, highest);
-      kernel.key_range(tile.ranked, tile.keys, tile.rows, slots - 2, &low, &high);
-    }
-    if (tile.gap_count > 0) {
-      if (apart)
-        for (int i = 0; i < tile.gap_count; ++i) run_gaps_[tile.gaps.gap[i]] += tile.gaps.fraction[i];
-      bool const tails = lowest <= 2 * plan_.grid->lower_tail() || highest >= 2 * plan_.grid->upper_tail();
-      if (tails) add_tails(tile);
-      for (auto const& target : targets)
-        if (target.plan.sketches)
-          for (int i = 0; i < tile.gap_count; ++i) target.group->add_to_sketch(tile.buckets[i], tile.hashes[i], 1);
-    }
+    if (tile.gap_count > 0) add_run_gaps(targets, tile, apart);
     if (moments_) {
       Moments moments;
       kernel.moments_one(tile.values, tile.usable, tile.rows, tile.usable_rows, &moments);
@@ -222,51 +200,88 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
         if (target.plan.moments) target.group->moments.merge(moments);
     }
   }
-  for (int end = 0; end < 2; ++end) {
-    if (run_tails_[end].empty()) continue;
-    for (auto const& target : targets)
-      if (!target.plan.coarse) run_tails_[end].move_to(target.group->tail(end), !is_float(domain()));
-    run_tails_[end].clear();
-  }
-  for (auto const& target : targets) {
-    target.group->low = std::min(target.group->low, low);
-    target.group->high = std::max(target.group->high, high);
-  }
   if (apart) flush_run(targets);
 }
 
-void NumericState::add_directly(std::vector<Target> const& targets, Tile& tile) const {
+/// What a run needs of the rows in gaps, beside their counts.
+void NumericState::add_run_gaps(std::vector<Target> const& targets, Tile const& tile, bool apart) {
+  std::uint32_t const lower = plan_.grid->lower_tail();
+  std::uint32_t const upper = plan_.grid->upper_tail();
+  if (apart) {
+    std::uint64_t low = run_low_;
+    std::uint64_t high = run_high_;
+    std::uint32_t beyond = 0;
+    for (int i = 0; i < tile.gap_count; ++i) {
+      std::uint32_t const gap = tile.gaps.gap[i];
+      std::uint64_t const key = tile.keys[tile.gaps.row[i]];
+      low = std::min(low, key);
+      high = std::max(high, key);
+      beyond |= static_cast<std::uint32_t>(gap <= lower) | static_cast<std::uint32_t>(gap >= upper);
+      run_gaps_[gap] += tile.gaps.fraction[i];
+    }
+    run_low_ = low;
+    run_high_ = high;
+    if (beyond != 0) add_tails(tile);
+  }
   for (auto const& target : targets) {
-    std::uint32_t const* const slots = slots_of(target.plan, tile);
-    if (std::uint32_t* const dense = target.group->cells.dense())
-      cpu::kernels().count_one(slots, tile.rows, dense);
-    else
-      for (int i = 0; i < tile.rows; ++i) target.group->cells.add(slots[i], 1);
     if (target.plan.coarse) continue;
-    for (int i = 0; i < tile.gap_count; ++i)
-      if (tile.gaps.fraction[i] != 0) target.group->gaps.add(tile.gaps.gap[i] - plan_.gap_shift, tile.gaps.fraction[i]);
+    if (target.plan.sketches) {
+      if (!target.group->sketch) target.group->sketch = std::make_unique<Sketch>();
+      target.group->sketch->buckets.add(tile.buckets, tile.gap_count);
+      target.group->sketch->registers.add(tile.hashes, tile.gap_count);
+    }
+    for (int i = 0; !apart && i < tile.gap_count; ++i) add_gap({}, *target.group, tile, i, 1);
   }
 }
 
+/// Counts the tiles of a short run where they belong.
+void NumericState::add_directly(std::vector<Target> const& targets, Tile& tile) const {
+  auto const& kernel = cpu::kernels();
+  for (auto const& target : targets) {
+    std::uint32_t const* const slots = slots_of(target.plan, tile);
+    if (std::uint32_t* const dense = target.group->cells.dense())
+      kernel.count_one(slots, tile.rows, dense);
+    else
+      for (int i = 0; i < tile.rows; ++i) target.group->cells.add(slots[i], 1);
+    kernel.key_range(tile.ranked, tile.keys, tile.rows, plan_.grid->slots() - 2, &target.group->low, &target.group->high);
+  }
+}
+
+/// Adds what a run has counted to its groups, and empties it.
 void NumericState::flush_run(std::vector<Target> const& targets) {
   std::uint32_t const slots = plan_.grid->slots();
   for (std::size_t more = slots; more < run_counts_.size(); more += slots)
     for (std::uint32_t slot = 0; slot < slots; ++slot) run_counts_[slot] += run_counts_[more + slot];
+  std::vector<std::uint32_t> used;
   std::uint64_t total = 0;
   std::uint32_t most = 0;
   for (std::uint32_t slot = 0; slot < slots; ++slot) {
+    if (run_counts_[slot] == 0) continue;
+    used.push_back(slot);
     total += run_counts_[slot];
     most = std::max(most, run_counts_[slot]);
+    // On a knot there is one key only; those in gaps were looked at one by one.
+    if (slot % 2 == 0 || slot >= slots - 2) continue;
+    std::uint64_t const key = plan_.grid->knots()[slot / 2];
+    run_low_ = std::min(run_low_, key);
+    run_high_ = std::max(run_high_, key);
   }
   for (auto const& target : targets) {
     auto const& map = target.plan.coarse ? plan_.to_coarse : plan_.to_fine;
-    for (std::uint32_t slot = 0; slot < slots; ++slot)
-      if (run_counts_[slot] != 0) target.group->cells.add(map.empty() ? slot : map[slot], run_counts_[slot]);
-    for (std::uint32_t gap = 0; !target.plan.coarse && gap < run_gaps_.size(); ++gap)
+    for (std::uint32_t const slot : used) target.group->cells.add(map.empty() ? slot : map[slot], run_counts_[slot]);
+    target.group->low = std::min(target.group->low, run_low_);
+    target.group->high = std::max(target.group->high, run_high_);
+    if (target.plan.coarse) continue;
+    for (std::uint32_t gap = 0; gap < run_gaps_.size(); ++gap)
       if (run_gaps_[gap] != 0) target.group->gaps.add(gap - plan_.gap_shift, run_gaps_[gap]);
+    for (std::size_t end = 0; end < 2; ++end)
+      if (!run_tails_[end].empty()) run_tails_[end].move_to(target.group->tail(end), !is_float(domain()));
   }
   std::fill(run_counts_.begin(), run_counts_.end(), 0u);
   std::fill(run_gaps_.begin(), run_gaps_.end(), std::uint64_t{0});
+  for (auto& tail : run_tails_) tail.clear();
+  run_low_ = ~std::uint64_t{0};
+  run_high_ = 0;
   skewed_ = most > total / kSkewedPart;
 }
 

@@ -86,9 +86,9 @@ class NumericState {
     std::unique_ptr<WideSum[]> tails;  // lower, upper
     std::unique_ptr<Sketch> sketch;
 
-    WideSum& tail(int end) {
+    WideSum& tail(std::size_t end) {
       if (!tails) tails = std::make_unique<WideSum[]>(2);  // zeroed
-      return tails[static_cast<std::size_t>(end)];
+      return tails[end];
     }
     void add_to_sketch(std::uint32_t bucket, std::uint64_t hash, std::uint32_t times) {
       if (!sketch) sketch = std::make_unique<Sketch>();
@@ -116,6 +116,7 @@ class NumericState {
 
   // Tiles that belong to one group in every set.
   void add_run(NumericView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to, Tile& tile);
+  void add_run_gaps(std::vector<Target> const& targets, Tile const& tile, bool apart);
   void add_directly(std::vector<Target> const& targets, Tile& tile) const;
   void flush_run(std::vector<Target> const& targets);
 
@@ -140,6 +141,8 @@ class NumericState {
   std::vector<std::uint32_t> run_counts_;  // 1 or 4 counters for every slot of the counting grid
   std::vector<std::uint64_t> run_gaps_;    // SUM of fractions
   TailSum run_tails_[2];                   // lower, upper
+  std::uint64_t run_low_ = ~std::uint64_t{0};  // smallest and largest key in a gap
+  std::uint64_t run_high_ = 0;
   bool skewed_ = false;                    // the last run had a slot that holds much of it
 };
 

@@ -16,6 +16,13 @@ class Registers {
     Register const at = register_of(hash);
     ranks_[at.index] = std::max(ranks_[at.index], at.rank);
   }
+  void add(std::uint64_t const* hashes, int count) {
+    std::uint8_t* const ranks = ranks_.data();
+    for (int i = 0; i < count; ++i) {
+      Register const at = register_of(hashes[i]);
+      ranks[at.index] = std::max(ranks[at.index], at.rank);
+    }
+  }
   std::array<std::uint8_t, kRegisters> const& ranks() const { return ranks_; }
 
  private:
@@ -40,6 +47,23 @@ class BucketCounts {
       place = static_cast<std::uint16_t>(counts_.size() / kPage);
     }
     counts_[(std::size_t{place} - 1) * kPage + (bucket & (kPage - 1))] += by;
+  }
+
+  /// Adds one to each of these.
+  void add(std::uint32_t const* buckets, int count) {
+    for (int i = 0; i < count;) {
+      // The compiler keeps these in registers until a page must be made.
+      std::uint16_t const* const places = places_.data();
+      std::uint64_t* const counts = counts_.data();
+      auto const pages = static_cast<std::uint32_t>(places_.size());
+      std::uint32_t const first = first_;
+      for (; i < count; ++i) {
+        std::uint32_t const at = (buckets[i] >> kPageBits) - first;
+        if (at >= pages || places[at] == 0) break;
+        ++counts[(std::size_t{places[at]} - 1) * kPage + (buckets[i] & (kPage - 1))];
+      }
+      if (i < count) add(buckets[i++], 1);
+    }
   }
 
   /// Calls f(bucket, count) for the buckets that are not empty, in order.
