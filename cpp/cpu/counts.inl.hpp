@@ -48,26 +48,8 @@ void count_codes(NumericView const& codes, std::int64_t begin, int rows, std::ui
   }
 }
 
-void count_groups(std::uint32_t const* cells, std::int32_t const* groups, int rows, std::uint32_t* const* counters) {
-  for (int i = 0; i < rows; ++i) ++counters[groups[i]][cells[i]];
-}
-
 void map_cells(std::uint32_t const* cells, int rows, std::uint32_t const* map, std::uint32_t* out) {
   for (int i = 0; i < rows; ++i) out[i] = map[cells[i]];
-}
-
-/// Smallest and largest ranked cell (< end_cell); leaves both alone where no row is ranked.
-void cell_range(std::uint32_t const* cells, int rows, std::uint32_t end_cell, std::uint32_t* low, std::uint32_t* high) {
-  std::uint32_t smallest = *low;
-  std::uint32_t largest = *high;
-  for (int i = 0; i < rows; ++i) {
-    std::uint32_t const below = cells[i] < end_cell ? cells[i] : 0xffffffffu;
-    std::uint32_t const above = cells[i] < end_cell ? cells[i] : 0u;
-    smallest = below < smallest ? below : smallest;
-    largest = above > largest ? above : largest;
-  }
-  *low = smallest;
-  *high = largest;
 }
 
 void key_range(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, std::uint64_t* low,

@@ -53,8 +53,6 @@ struct KernelTable {
   /// count_four of dictionary codes, each below null_slot; null rows count there.
   void (*count_codes)(NumericView const& codes, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t null_slot,
                       std::uint32_t* counters, std::uint32_t stride);
-  /// counters[groups[i]][cells[i]] += 1; every group >= 0 and its counters dense.
-  void (*count_groups)(std::uint32_t const* cells, std::int32_t const* groups, int rows, std::uint32_t* const* counters);
   /// out[i] = map[cells[i]]
   void (*map_cells)(std::uint32_t const* cells, int rows, std::uint32_t const* map, std::uint32_t* out);
   /// Values minus the pivot as doubles, 0 where unusable (null, NaN, infinite); returns how many are usable.  Where not
@@ -72,8 +70,6 @@ struct KernelTable {
   /// Smallest and largest key among ranked rows (cell < end_cell); leaves both alone where there is none.
   void (*key_range)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, std::uint64_t* low,
                     std::uint64_t* high);
-  /// The same of cells.
-  void (*cell_range)(std::uint32_t const* cells, int rows, std::uint32_t end_cell, std::uint32_t* low, std::uint32_t* high);
   /// Adds rows [begin, begin + rows) to the counters of a histogram, less than 2^31 at a time; the lookup is used where
   /// it is usable and the instruction set has it.
   void (*count_binned)(NumericView const&, std::int64_t begin, std::int64_t rows, BinGuide const&, BinLookup const&,

@@ -20,8 +20,7 @@
 namespace modelwatch::cpu {
 
 extern KernelTable const MW_KERNEL_TABLE;
-KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, expand_validity, rank_tile, rank_by_table, count_one,   count_four, count_codes,
-                                     count_groups,   map_cells,       load_tile, moments_one,   moments_slots, gap_rows,  key_range,
-                                     cell_range,      count_binned};
+KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, expand_validity, rank_tile,   rank_by_table, count_one, count_four, count_codes,
+                                     map_cells,      load_tile,       moments_one, moments_slots, gap_rows,  key_range,  count_binned};
 
 }  // namespace modelwatch::cpu

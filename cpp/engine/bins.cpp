@@ -256,7 +256,7 @@ std::optional<std::vector<std::uint64_t>> count_stored(NumericView const& column
   Tables<Stored> const tables(cuts);
   if (!tables.usable()) return {};
   // A slice is short enough to answer Ctrl-C and to count in 32 bits; a stripe is one thread's part of it.
-  constexpr std::int64_t kSlice = std::int64_t{1} << 24;
+  constexpr std::int64_t kSlice = std::int64_t{1} << 22;
   constexpr std::int64_t kLeastStripe = std::int64_t{1} << 16;
   int const most = threads > 0 ? threads : cpu::default_threads();
   auto const stripes = std::clamp<std::int64_t>(std::min(column.rows, kSlice) / kLeastStripe, 1, most);

@@ -92,16 +92,12 @@ NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uin
 
 NumericState::Group& NumericState::group_of(Set& set, std::int32_t group) {
   auto const at = static_cast<std::size_t>(group);
-  if (at >= set.groups.size()) {
-    set.groups.resize(at + 1);
-    set.dense.resize(at + 1, nullptr);
-  }
+  if (at >= set.groups.size()) set.groups.resize(at + 1);
   if (!set.groups[at]) {
     auto fresh = std::make_unique<Group>();
     std::uint32_t const slots = set.plan.coarse ? plan_.coarse_slots : plan_.fine_slots;
     fresh->cells = SparseArray<std::uint32_t>(slots);
     if (!set.plan.coarse) fresh->gaps = SparseArray<std::uint64_t>(slots / 2);
-    set.dense[at] = fresh->cells.dense();
     set.groups[at] = std::move(fresh);
   }
   return *set.groups[at];
@@ -313,27 +309,26 @@ void NumericState::add_mixed(NumericView const& column, BatchGroups const& group
 
 void NumericState::count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups) {
   std::uint32_t const end_cell = plan_.grid->slots() - 2;
-  bool dense = groups != nullptr;
-  for (int i = 0; i < tile.rows; ++i) {
+  // Rows of one group mostly follow each other, as in a log that is nearly sorted.
+  for (int i = 0; i < tile.rows;) {
     std::int32_t const id = groups == nullptr ? 0 : groups[i];
+    int end = i + 1;
+    while (end < tile.rows && (groups == nullptr || groups[end] == id)) ++end;
     if (id < 0) {
-      dense = false;
+      i = end;
       continue;
     }
     Group& group = group_of(set, id);
-    set.dense[static_cast<std::size_t>(id)] = group.cells.dense();
-    dense = dense && group.cells.dense() != nullptr;
-    if (tile.ranked[i] < end_cell) {
+    for (; i < end; ++i) {
+      if (std::uint32_t* const dense = group.cells.dense())
+        ++dense[slots[i]];
+      else
+        group.cells.add(slots[i], 1);
+      if (tile.ranked[i] >= end_cell) continue;
       group.low = std::min(group.low, tile.keys[i]);
       group.high = std::max(group.high, tile.keys[i]);
     }
   }
-  if (dense) {
-    cpu::kernels().count_groups(slots, groups, tile.rows, set.dense.data());
-    return;
-  }
-  for (int i = 0; i < tile.rows; ++i)
-    if (std::int32_t const id = groups == nullptr ? 0 : groups[i]; id >= 0) group_of(set, id).cells.add(slots[i], 1);
 }
 
 /// Weighted counters are 64-bit ones from the start: those that `spill` fills.
@@ -354,24 +349,32 @@ void NumericState::count_weighted(Set& set, Tile const& tile, std::uint32_t cons
 }
 
 void NumericState::add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights) {
+  // Where a group's slot is, for groups of this tile; rows of one group mostly follow each other.
+  set.slot_of.resize(set.groups.size(), -1);
   tile.slot_group.clear();
-  auto const group_at = [&](int i) { return groups == nullptr ? 0 : groups[i]; };
+  std::int32_t last = -1;
+  std::int32_t slot = -1;
   for (int i = 0; i < tile.rows; ++i) {
-    tile.slots[i] = -1;
-    if (group_at(i) >= 0) tile.slot_group.push_back(group_at(i));
+    std::int32_t const group = groups == nullptr ? 0 : groups[i];
+    if (group != last) {
+      last = group;
+      slot = group < 0 ? -1 : set.slot_of[static_cast<std::size_t>(group)];
+      if (group >= 0 && slot < 0) {
+        slot = set.slot_of[static_cast<std::size_t>(group)] = static_cast<std::int32_t>(tile.slot_group.size());
+        tile.slot_group.push_back(group);
+      }
+    }
+    tile.slots[i] = slot;
   }
-  std::sort(tile.slot_group.begin(), tile.slot_group.end());
-  tile.slot_group.erase(std::unique(tile.slot_group.begin(), tile.slot_group.end()), tile.slot_group.end());
-  for (int i = 0; i < tile.rows; ++i)
-    if (group_at(i) >= 0)
-      tile.slots[i] = static_cast<std::int32_t>(
-          std::lower_bound(tile.slot_group.begin(), tile.slot_group.end(), group_at(i)) - tile.slot_group.begin());
   std::size_t const slots = tile.slot_group.size();
   tile.lanes.resize(std::max(slots, tile.lanes.size()));
   tile.moments.resize(std::max(slots, tile.moments.size()));
   cpu::kernels().moments_slots(tile.values, tile.usable, tile.slots, weights, tile.rows, static_cast<int>(slots), tile.lanes.data(),
                                tile.moments.data());
-  for (std::size_t s = 0; s < slots; ++s) group_of(set, tile.slot_group[s]).moments.merge(tile.moments[s]);
+  for (std::size_t s = 0; s < slots; ++s) {
+    set.slot_of[static_cast<std::size_t>(tile.slot_group[s])] = -1;
+    group_of(set, tile.slot_group[s]).moments.merge(tile.moments[s]);
+  }
 }
 
 /// Spills before the 32-bit counters could overflow.
@@ -388,7 +391,6 @@ void NumericState::spill() {
       if (group.spilled.size() == 0) group.spilled = SparseArray<std::uint64_t>(group.cells.size());
       group.cells.each([&](std::uint32_t cell, std::uint32_t count) { group.spilled.add(cell, count); });
       group.cells = SparseArray<std::uint32_t>(group.cells.size());
-      set.dense[g] = group.cells.dense();
     }
   rows_since_spill_ = 0;
 }

@@ -99,7 +99,7 @@ class NumericState {
   struct Set {
     SetPlan plan;
     std::vector<std::unique_ptr<Group>> groups;
-    std::vector<std::uint32_t*> dense;  // of each group, nullptr while sparse or absent
+    std::vector<std::int32_t> slot_of;  // of each group while a tile of several is counted, else -1
   };
   struct Tile;
   struct Target {

@@ -26,7 +26,7 @@ std::uint8_t const* valid_rows(NumericView const& column, std::int64_t begin, in
 std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& grid, int threads, Poll const& poll) {
   if (!fits(column.storage, grid.domain())) throw InvalidInput("the values cannot be compared with the grid: their types differ.");
   // A slice is short enough to answer Ctrl-C and to count in 32 bits; a stripe is one thread's part of it.
-  constexpr std::int64_t kSlice = std::int64_t{1} << 24;
+  constexpr std::int64_t kSlice = std::int64_t{1} << 22;
   constexpr std::int64_t kLeastStripe = std::int64_t{1} << 16;
   auto const& kernel = cpu::kernels();
   auto const data = grid.data();

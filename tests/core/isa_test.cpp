@@ -86,15 +86,6 @@ void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const
   table.key_range(s->cells, s->keys, count, grid->slots() - 2, &table_low, &table_high);
   CHECK_EQ(table_low, low);
   CHECK_EQ(table_high, high);
-  std::uint32_t low_cell = ~std::uint32_t{0};
-  std::uint32_t high_cell = 0;
-  table.cell_range(s->cells, count, grid->slots() - 2, &low_cell, &high_cell);
-  std::uint32_t lowest = ~std::uint32_t{0};
-  std::uint32_t highest = 0;
-  for (int i = 0; i < count; ++i)
-    if (s->cells[i] < grid->slots() - 2) lowest = std::min(lowest, s->cells[i]), highest = std::max(highest, s->cells[i]);
-  CHECK_EQ(low_cell, lowest);
-  CHECK_EQ(high_cell, highest);
 }
 
 template <class Value>
@@ -129,36 +120,24 @@ void check_moments(KernelTable const& table, reference::Rows<Value> const& rows,
 
 void check_counting(KernelTable const& table, int rows, Random& random) {
   constexpr std::uint32_t kCells = 37;
-  constexpr std::size_t kGroups = 3;
   std::vector<std::uint32_t> cells;
-  std::vector<std::int32_t> groups;
   std::vector<std::uint32_t> map;
   for (std::uint32_t i = 0; i < kCells; ++i) map.push_back(static_cast<std::uint32_t>(random.next()));
-  for (int i = 0; i < rows; ++i) {
-    cells.push_back(static_cast<std::uint32_t>(random.below(kCells)));
-    groups.push_back(static_cast<std::int32_t>(random.below(kGroups)));
-  }
+  for (int i = 0; i < rows; ++i) cells.push_back(static_cast<std::uint32_t>(random.below(kCells)));
   std::vector<std::uint32_t> one(kCells, 0);
-  std::vector<std::uint32_t> mapped(static_cast<std::size_t>(rows));
-  std::vector<std::vector<std::uint32_t>> many(kGroups, one);
-  std::vector<std::uint32_t*> pointers;
-  for (auto& counters : many) pointers.push_back(counters.data());
-  auto expected = many;
-  std::vector<std::uint32_t> expected_one(kCells, 0);
-  table.count_one(cells.data(), rows, one.data());
   std::vector<std::uint32_t> four(4 * kCells, 0);
+  std::vector<std::uint32_t> mapped(static_cast<std::size_t>(rows));
+  std::vector<std::uint32_t> expected(kCells, 0);
+  table.count_one(cells.data(), rows, one.data());
   table.count_four(cells.data(), rows, four.data(), kCells);
-  table.count_groups(cells.data(), groups.data(), rows, pointers.data());
   table.map_cells(cells.data(), rows, map.data(), mapped.data());
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    ++expected_one[cells[i]];
-    ++expected[static_cast<std::size_t>(groups[i])][cells[i]];
+    ++expected[cells[i]];
     CHECK_EQ(mapped[i], map[cells[i]]);
   }
-  CHECK_EQ(one, expected_one);
+  CHECK_EQ(one, expected);
   for (std::uint32_t cell = 0; cell < kCells; ++cell)
-    CHECK_EQ(four[cell] + four[kCells + cell] + four[2 * kCells + cell] + four[3 * kCells + cell], expected_one[cell]);
-  CHECK(many == expected);
+    CHECK_EQ(four[cell] + four[kCells + cell] + four[2 * kCells + cell] + four[3 * kCells + cell], expected[cell]);
 }
 
 /// Codes of any width, valid or not, and small integers ranked by a table.

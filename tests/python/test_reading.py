@@ -104,7 +104,7 @@ def test_the_reader_stays_a_bounded_number_of_items_ahead() -> None:
     for taken in range(20):
         assert next(ahead) == taken
         assert len(made) <= taken + 1 + 3 + 1
-    ahead.close()  # type: ignore[attr-defined]
+    ahead.close()
 
 
 def test_stopping_early_leaves_no_thread_and_closes_what_was_read() -> None:
@@ -121,7 +121,7 @@ def test_stopping_early_leaves_no_thread_and_closes_what_was_read() -> None:
         for _ in range(taken):
             next(ahead)
         assert len(readers()) == 1
-        ahead.close()  # type: ignore[attr-defined]
+        ahead.close()
         assert readers() == []
     for item in read_ahead(items()):
         if item == 3:

@@ -234,15 +234,24 @@ def _contiguous(table: pa.Table, where: str) -> Iterator[pa.RecordBatch]:
 
 
 def _validated(batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
-    try:
-        batch.validate(full=True)
-    except READ_ERRORS:
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            try:
-                column.validate(full=True)
-            except READ_ERRORS as error:
-                raise InputError(
-                    f"{where}, column {name!r}, is not valid: {first_line(error)}; write it again or leave it out."
-                ) from None
-        raise InputError(f"{where} is not valid; write it again or leave it out.") from None
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            _validate(column)
+        except READ_ERRORS as error:
+            raise InputError(
+                f"{where}, column {name!r}, is not valid: {first_line(error)}; write it again or leave it out."
+            ) from None
     return batch
+
+
+def _validate(column: pa.Array) -> None:
+    """As ``validate(full=True)``, but the codes of a dictionary are compared with its size all at once."""
+    if not pa.types.is_dictionary(column.type):
+        column.validate(full=True)
+        return
+    column.validate()
+    column.dictionary.validate(full=True)
+    ends = pc.min_max(column.indices)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    if low is not None and (low < 0 or high >= len(column.dictionary)):
+        raise pa.ArrowInvalid(f"code {low if low < 0 else high} is not in a dictionary of {len(column.dictionary):,}")

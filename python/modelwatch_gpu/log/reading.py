@@ -6,9 +6,9 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 
@@ -19,53 +19,80 @@ from .ipc import IpcLogFile
 Item = TypeVar("Item")
 
 
-def read_ahead(batches: Iterator[Item], depth: int = 2) -> Generator[Item]:
-    """The same items, read by a thread that stays up to ``depth`` items ahead.
+class ReadAhead(Generic[Item]):
+    """An iterator whose items a thread of its own reads, up to ``depth`` ahead.
 
-    The thread starts with the first item asked for. Whatever is raised in it, KeyboardInterrupt included, is raised
-    here in place of the next item. It ends with the last item, or when the caller closes this iterator early, and it
-    closes ``batches``. Raises InputError for a depth below 1.
+    The thread starts with ``begin`` or the first item asked for. Whatever is raised in it, KeyboardInterrupt included,
+    is raised here in place of the next item. It ends with the last item, or with ``close``, and it closes ``items``.
     """
+
+    def __init__(self, items: Iterator[Item], depth: int) -> None:
+        self._items = items
+        self._ahead: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(maxsize=depth)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._ended = False
+
+    def begin(self) -> None:
+        """Starts reading, where it has not started yet."""
+        if self._thread is None and not self._ended:
+            arguments = (self._items, self._ahead, self._stop)
+            self._thread = threading.Thread(target=_read, args=arguments, name="modelwatch-read-ahead", daemon=True)
+            self._thread.start()
+
+    def __iter__(self) -> ReadAhead[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        if self._ended:
+            raise StopIteration
+        self.begin()
+        item = self._ahead.get()
+        if isinstance(item, tuple):
+            return item[0]
+        self.close()
+        if item is not None:
+            raise item
+        raise StopIteration
+
+    def close(self) -> None:
+        """Ends the thread; there are no more items."""
+        self._ended = True
+        self._stop.set()
+        while self._thread is not None and self._thread.is_alive():  # it may wait for room in the queue
+            try:
+                self._ahead.get(timeout=0.01)
+            except queue.Empty:
+                self._thread.join(timeout=0.01)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _read(items: Iterator[Item], ahead: queue.Queue[tuple[Item] | BaseException | None], stop: threading.Event) -> None:
+    """What the thread does; it knows nothing of the ReadAhead, which can be let go."""
+    ending: BaseException | None = None
+    try:
+        for item in items:
+            ahead.put((item,))
+            if stop.is_set():
+                break
+    except BaseException as error:
+        ending = error
+    try:
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()
+    except BaseException as error:
+        ending = ending or error
+    ahead.put(ending)
+
+
+def read_ahead(items: Iterator[Item], depth: int = 2) -> ReadAhead[Item]:
+    """The same items, read by a thread that stays up to ``depth`` ahead. Raises InputError for a depth below 1."""
     if depth < 1:
         raise InputError(f"The depth of reading ahead is at least 1, not {depth}.")
-    return _read_ahead(batches, depth)
-
-
-def _read_ahead(batches: Iterator[Item], depth: int) -> Generator[Item]:
-    ahead: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def read() -> None:
-        ending: BaseException | None = None
-        try:
-            for item in batches:
-                ahead.put((item,))
-                if stop.is_set():
-                    break
-        except BaseException as error:
-            ending = error
-        try:
-            close = getattr(batches, "close", None)
-            if close is not None:
-                close()
-        except BaseException as error:
-            ending = ending or error
-        ahead.put(ending)
-
-    thread = threading.Thread(target=read, name="modelwatch-read-ahead", daemon=True)
-    thread.start()
-    try:
-        while (item := ahead.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item[0]
-    finally:
-        stop.set()
-        while thread.is_alive():  # a thread that waits for room in the queue gets it
-            try:
-                ahead.get(timeout=0.01)
-            except queue.Empty:
-                thread.join(timeout=0.01)
+    return ReadAhead(items, depth)
 
 
 @contextmanager

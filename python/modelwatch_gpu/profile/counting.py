@@ -57,17 +57,30 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
             raise InputError(
                 f"Cannot segment by '{name}': the log has no such column; it has {', '.join(log.schema.names)}."
             )
+    files = log.files
+    counter = _FileCounter(columns, files[0], spec, 0) if files else None
     first = 0
-    for file in log.files:
-        counter = _FileCounter(columns, file, spec, first)
-        part = counter.run(progress)
-        large = counter.counter.bytes >= heap.WORTH_IT
-        del counter
-        if large:
-            heap.trim()
-        first += part.rows
-        yield part
-        del part  # whoever takes it may let it go while the next file is read
+    try:
+        for at in range(len(files)):
+            assert counter is not None
+            current = counter
+            counter = None
+            current.read(progress)
+            first += current.rows
+            if at + 1 < len(files):
+                # The next file is read while this one's counts are put in order.
+                counter = _FileCounter(columns, files[at + 1], spec, first)
+                counter.batches.begin()
+            part = current.part()
+            large = current.counter.bytes >= heap.WORTH_IT
+            del current
+            if large:
+                heap.trim()
+            yield part
+            del part  # whoever takes it may let it go while the next file is read
+    finally:
+        if counter is not None:
+            counter.batches.close()
 
 
 class _FileCounter:
@@ -112,20 +125,23 @@ class _FileCounter:
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
+        self.batches = read_ahead(file.batches(self._wanted()))
         self.weights = {s.name: WeightSums.zeros(0) for s in spec.sets} if spec.weighting is not None else {}
 
-    def run(self, progress: Progress | None) -> Part:
-        """Reads the whole file and returns its part."""
+    def _wanted(self) -> list[str]:
+        """The columns to read."""
         spec = self.spec
         extra = [spec.timestamp, *(name for s in spec.segmentations for name in s.columns)]
         extra += spec.ids if self.sampler is not None else ()
         extra += [spec.weighting.column] if spec.weighting is not None else []
         present = [name for name in extra if name is not None and name in self.file.schema.names]
         wanted = list(dict.fromkeys([c.name for c in self.columns] + present))
-        wanted = wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
-        batches = read_ahead(self.file.batches(wanted))
+        return wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
+
+    def read(self, progress: Progress | None) -> None:
+        """Counts the whole file."""
         try:
-            for at, batch in enumerate(batches):
+            for at, batch in enumerate(self.batches):
                 self._add(batch)
                 if at % _TIDY_EVERY == 0:
                     # The pool keeps what decoding freed; without this a long log slowly grows the process.
@@ -133,8 +149,7 @@ class _FileCounter:
                 if progress is not None:
                     progress(len(batch))
         finally:
-            batches.close()
-        return self._part()
+            self.batches.close()
 
     def _add(self, batch: pa.RecordBatch) -> None:
         spec = self.spec
@@ -204,7 +219,8 @@ class _FileCounter:
         self.span = (low, high) if self.span is None else (min(low, self.span[0]), max(high, self.span[1]))
         return low, high
 
-    def _part(self) -> Part:
+    def part(self) -> Part:
+        """What was counted."""
         numberings = self._numberings()
         groups: dict[str, list[GroupKey]] = {}
         rows: dict[str, Any] = {}
