@@ -18,6 +18,7 @@ from unittest import mock
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.profile import fileio
@@ -121,9 +122,14 @@ class Decisions:
 def originals() -> tuple[tuple[str, bytes], ...]:
     """The sound files that every case begins with: (kind, bytes)."""
     table = usable_log()
+    weights = mw.Roles(timestamp="when", numeric=["i"], weight="f")
     return tuple(
         (kind, made.to_bytes())
-        for fitted in (whole_baseline(), mw.Baseline.fit(table, roles=ROLES, exact_up_to=4))
+        for fitted in (
+            whole_baseline(),
+            mw.Baseline.fit(table, roles=ROLES, exact_up_to=4),
+            mw.Baseline.fit(table, roles=weights),
+        )
         for kind, made in (
             ("baseline", fitted),
             ("profile", mw.Profile.count(fitted, [table.slice(0, 5), table.slice(3, 4)], **WINDOWS)),
@@ -148,7 +154,7 @@ def shifted_log() -> pa.Table:
     numbers = pa.array([0.1 * i - 0.37 for i in range(12)])
     others = {
         "x": numbers,
-        "f": numbers.cast("float32"),
+        "f": pc.abs(numbers).cast("float32"),
         "i": pa.array(range(100, 112)),
         "text": pa.array(list("abcdefghijkl")),
     }
