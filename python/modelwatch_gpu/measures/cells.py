@@ -18,14 +18,19 @@ Counts = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-#: Cells (groups x cells of the grid) that are worked on at a time: what bounds the memory of an evaluation.
+#: Cells of groups that are worked on at a time: what bounds the memory of an evaluation.
 CHUNK_CELLS: Final = 1 << 20
 
 
-def chunks_of(groups: int, cells: int) -> list[tuple[int, int]]:
-    """Ranges of groups of at most ``CHUNK_CELLS`` cells each, at least one group."""
-    step = max(1, CHUNK_CELLS // max(1, cells))
-    return [(begin, min(groups, begin + step)) for begin in range(0, groups, step)]
+def chunks_of(upto: Ints) -> list[tuple[int, int]]:
+    """Ranges of groups with at most ``CHUNK_CELLS`` cells each, or one group. ``upto``: (groups + 1,) how many cells
+    there are before each group."""
+    out, begin, groups = [], 0, len(upto) - 1
+    while begin < groups:
+        end = int(np.searchsorted(upto, upto[begin] + CHUNK_CELLS, side="right")) - 1
+        out.append((begin, max(begin + 1, end)))
+        begin = out[-1][1]
+    return out
 
 
 def sum_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
