@@ -237,6 +237,8 @@ def _where_counted(values: dict[str, Values], counted: npt.NDArray[np.int64], ro
 
 
 def _joined_effects(chunks: Sequence[Effects], where: npt.NDArray[np.bool_]) -> Effects:
+    if len(chunks) == 1:
+        return chunks[0].only(where)
     joined = Effects(*(np.concatenate([getattr(c, f.name) for c in chunks]) for f in fields(Effects)))
     return joined.only(where)
 

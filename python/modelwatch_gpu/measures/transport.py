@@ -186,7 +186,8 @@ def _inner_bounds(baseline: Cells, current: Cells, knots: npt.NDArray[Any]) -> t
             return np.full(groups, np.inf), np.full(groups, np.inf)
     if baseline.groups > 1:
         return _bounded(_against_each(baseline, current, axis), n, current.total)
-    one = _One.of(baseline, axis)
+    kept = baseline.made.get("one")
+    one: _One = kept if kept is not None else baseline.made.setdefault("one", _One.of(baseline, axis))
     step = max(1, _AT_A_TIME // len(one.cell))
     parts = [(g, min(groups, g + step)) for g in range(0, groups, step)]
     bounds = [
@@ -239,7 +240,10 @@ class _One:
         groups, size, n, m = current.groups, len(self.cell), self.n, current.total
         at = np.searchsorted(self.cell, current.cell)
         counts = np.zeros((groups, size + 1), dtype=np.int64)
-        np.add.at(counts, (current.group, at), current.count)
+        place = current.group * (size + 1) + at
+        if len(place):
+            begin = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
+            counts.ravel()[place[begin]] = np.add.reduceat(current.count, begin)
         upto = np.cumsum(counts, axis=1, out=counts)[:, :size]
         difference = _difference(self.upto, upto, n, m[:, None])
         hit = self.cell[at.clip(max=size - 1)] == current.cell
