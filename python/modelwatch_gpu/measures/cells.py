@@ -116,9 +116,19 @@ class Cells:
     @cached_property
     def upto(self) -> Ints:
         """(entries,) rows of the group up to the end of each entry's cell."""
-        total: Ints = np.cumsum(self.count)
-        before: Ints = np.concatenate([[0], total])[self.begin[:-1]]
-        return total - before[self.group]
+        return self.line[1:] - np.repeat(self.line[self.begin[:-1]], np.diff(self.begin))
+
+    @cached_property
+    def line(self) -> Ints:
+        """(entries + 1,) rows before each entry and after the last, of all groups in one line."""
+        line = np.zeros(len(self.count) + 1, dtype=np.int64)
+        np.cumsum(self.count, out=line[1:])
+        return line
+
+    @cached_property
+    def gaps(self) -> Ints:
+        """The entries that are gaps."""
+        return np.flatnonzero(~self.on_knot)
 
     @cached_property
     def on_knot(self) -> npt.NDArray[np.bool_]:
@@ -197,9 +207,8 @@ class Cells:
     def binned(self, edges: Ints) -> Ints:
         """(groups, edges + 1) rows of bins that end with the cells ``edges``, these included."""
         groups = np.arange(self.groups)
-        upto = np.concatenate([[0], np.cumsum(self.count)])
         # Entries up to each edge, and up to the end of the group.
         at = np.searchsorted(self.key, groups[:, None] * self.cells + edges, side="right")
-        ends = upto[np.column_stack([self.begin[:-1], at, self.begin[1:]])]
+        ends = self.line[np.column_stack([self.begin[:-1], at, self.begin[1:]])]
         out: Ints = np.diff(ends, axis=1)
         return out

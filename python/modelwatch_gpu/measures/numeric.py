@@ -13,7 +13,7 @@ from modelwatch_gpu import keys
 from modelwatch_gpu.measures import bins, moments, rank, refined, tails, transport
 from modelwatch_gpu.measures.cells import Cells, Floats, Ints
 from modelwatch_gpu.measures.flat import NumericRows, slice_of
-from modelwatch_gpu.measures.quantiles import SHOWN, quantile_bounds
+from modelwatch_gpu.measures.quantiles import SHOWN, located, quantile_bounds
 from modelwatch_gpu.measures.value import HAS_NUMBER, Values
 from modelwatch_gpu.measures.weighted import GroupWeights
 from modelwatch_gpu.profile.columns import NumericColumn
@@ -335,9 +335,10 @@ def profile_numbers(
     numbers = {name: np.where(np.isfinite(value), value, np.nan) for name, value in numbers.items()}
     knots = column.values if group.grid == "fine" else column.values[column.coarse]
     asked = list(SHOWN.values())
-    found = quantile_bounds(group.cells, knots, asked, low, high)
-    if group.grid == "fine":
-        found = refined.quantiles(found, asked, knots, group.cells, (low, high), sketches)
+    where = located(group.cells, asked) if len(group.cells.cell) else None
+    found = quantile_bounds(group.cells, knots, asked, low, high, where)
+    if group.grid == "fine" and where is not None:
+        found = refined.quantiles(found, where, knots, group.cells, (low, high), sketches)
     return numbers, {name: _distances_in_units(column, q) for name, q in zip(SHOWN, found, strict=True)}
 
 

@@ -25,12 +25,20 @@ def _as_written(probability: float) -> Fraction:
 
 def rank_of(probability: float, counts: Ints) -> Ints:
     """(groups,) the rank r, from 1, of the smallest value x with F(x) >= p: max(1, ceil(p n)), with p as written."""
-    p = _as_written(probability)
-    if not 0 <= p <= 1:
-        raise ValueError(f"a quantile needs a probability between 0 and 1, not {probability}")
-    if int(np.max(counts, initial=0)) * max(p.numerator, 1) < 1 << 62:
-        return np.maximum(1, -(-counts * p.numerator // p.denominator))
-    exact = [max(1, -(-n * p.numerator // p.denominator)) for n in counts.tolist()]
+    ranks: Ints = ranks_of([probability], counts)[0]
+    return ranks
+
+
+def ranks_of(probabilities: Sequence[float], counts: Ints) -> Ints:
+    """(quantiles, groups) ``rank_of`` each."""
+    shares = [_as_written(p) for p in probabilities]
+    for share, probability in zip(shares, probabilities, strict=True):
+        if not 0 <= share <= 1:
+            raise ValueError(f"a quantile needs a probability between 0 and 1, not {probability}")
+    above, below = (np.array([s.numerator for s in shares])[:, None], np.array([s.denominator for s in shares])[:, None])
+    if int(np.max(counts, initial=0)) * max(1, int(above.max())) < 1 << 62:
+        return np.maximum(1, -(-counts * above // below))
+    exact = [[max(1, -(-n * s.numerator // s.denominator)) for n in counts.tolist()] for s in shares]
     return np.array(exact, dtype=np.int64)
 
 
@@ -46,11 +54,9 @@ class Located:
 def located(cells: Cells, probabilities: Sequence[float]) -> Located:
     """The occupied cells that hold quantiles; there must be one."""
     some = cells.total > 0
-    rank = np.stack([rank_of(p, cells.total) for p in probabilities])
+    rank = ranks_of(probabilities, cells.total)
     # Rows of all groups in one line: the entry that holds a rank is found in one search.
-    line = np.cumsum(cells.count)
-    offset = np.concatenate([[0], np.cumsum(cells.total)])[:-1]
-    entry = np.searchsorted(line, offset + np.where(some, rank, 1), side="left")
+    entry = np.searchsorted(cells.line[1:], cells.line[cells.begin[:-1]] + np.where(some, rank, 1), side="left")
     return Located(rank, np.where(some, entry, 0))
 
 
@@ -60,6 +66,7 @@ def quantile_bounds(
     probabilities: Sequence[float],
     low: npt.NDArray[Any] | None = None,
     high: npt.NDArray[Any] | None = None,
+    where: Located | None = None,
 ) -> list[Values]:
     """Quantiles by the inverse of the empirical distribution: the smallest value x with F(x) >= p.
 
@@ -68,6 +75,7 @@ def quantile_bounds(
         knots: (M,) values of the grid's knots, increasing, in the column's dtype.
         probabilities: Of each quantile, 0 to 1; 0 is the smallest value.
         low, high: (groups,) the smallest and largest value of each group, where they are known.
+        where: What ``located`` says, if somebody has asked already.
 
     Returns:
         For every probability the groups' ``Values`` in float64. On a knot the quantile is exact. In a gap ``lower``
@@ -81,7 +89,7 @@ def quantile_bounds(
     some = cells.total > 0
     least = np.full(groups, -np.inf) if low is None else np.where(some, low, 0).astype(np.float64)
     most = np.full(groups, np.inf) if high is None else np.where(some, high, 0).astype(np.float64)
-    where = located(cells, probabilities)
+    where = where if where is not None else located(cells, probabilities)
     cell, count = cells.cell[where.entry], cells.count[where.entry]
     gap, above = cell % 2 == 0, edges_at(knots, cell // 2 + 1)
     # Cell 2k + 1 is a knot, gap 2k lies between the knot before and it.

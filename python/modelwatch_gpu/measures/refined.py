@@ -12,7 +12,7 @@ import numpy.typing as npt
 from modelwatch_gpu import keys
 from modelwatch_gpu.measures import rank, sketch
 from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints
-from modelwatch_gpu.measures.quantiles import between, edges_at, located
+from modelwatch_gpu.measures.quantiles import Located, between, edges_at
 from modelwatch_gpu.measures.value import Values
 from modelwatch_gpu.profile.sketches import Sketches
 
@@ -87,24 +87,24 @@ def pairs(
 
 def quantiles(
     found: Sequence[Values],
-    probabilities: Sequence[float],
+    where: Located,
     knots: npt.NDArray[Any],
     cells: Cells,
     ends: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     own: GroupSketches,
 ) -> list[Values]:
-    """Quantiles that lie in a gap, between the edges of buckets instead of the knots around the gap."""
+    """Quantiles that stand ``where`` and lie in a gap, between the edges of buckets instead of the knots around the gap."""
     begin, bucket, count = own.rows(cells.groups)
     value, lower, upper = (np.stack([getattr(v, name) for v in found]) for name in ("value", "lower", "upper"))
     which, group = np.nonzero((lower < upper) & (begin[:-1] < begin[1:]))
     if not len(which):
         return list(found)
-    where = located(cells, probabilities)
     rank, entry = where.rank[which, group], where.entry[which, group]
     gap = cells.cell[entry] // 2
     # Rows before the gap are on knots or in buckets: the bucket that holds the rank is found in one line of all rows.
-    knots_upto = np.concatenate([[0], np.cumsum(np.where(cells.cell % 2 == 1, cells.count, 0))])
-    on_knots = knots_upto[entry] - knots_upto[cells.begin[group]]
+    in_gaps = np.concatenate([[0], np.cumsum(cells.count[cells.gaps])])
+    before = [cells.line[e] - in_gaps[np.searchsorted(cells.gaps, e)] for e in (entry, cells.begin[group])]
+    on_knots = before[0] - before[1]
     line = np.concatenate([[0], np.cumsum(count)])
     offset = line[begin[group]] - on_knots
     at = np.searchsorted(line[1:], offset + rank, side="left").clip(begin[group], begin[group + 1] - 1)

@@ -113,7 +113,7 @@ def wasserstein_of(baseline: Transported, current: Transported, knots: npt.NDArr
 def without_rows(values: Values, baseline: Cells, current: Cells) -> Values:
     """Reasons instead of numbers where one of both sides has no rows."""
     values = values.replaced(current.total == 0, "all_missing")
-    return values.replaced(np.broadcast_to(baseline.total == 0, len(values)), "baseline_all_missing")
+    return values.replaced(baseline.total == 0, "baseline_all_missing")
 
 
 @dataclass(frozen=True, eq=False)
