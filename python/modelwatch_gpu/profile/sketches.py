@@ -116,7 +116,9 @@ class Sketches:
 
 def merge_sketches(sketches: Sequence[Sketches], groups: Sequence[UInt32]) -> Sketches:
     """Adds sketches whose group g of sketch i is ``groups[i][g]`` in the result."""
-    pairs = list(zip(sketches, groups, strict=True))
+    pairs = [(s, to) for s, to in zip(sketches, groups, strict=True) if len(s.bucket) or len(s.register_group)]
+    if not pairs:
+        return Sketches()
     key = np.concatenate([(to[s.bucket_group].astype(np.uint64) << np.uint64(32)) | s.bucket for s, to in pairs])
     key, place = np.unique(key, return_inverse=True)
     count = np.zeros(len(key), dtype=np.uint64)
