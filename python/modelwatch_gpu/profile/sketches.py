@@ -47,7 +47,8 @@ class Sketches:
         registers = r["registers"].reshape(-1, REGISTERS)
         if "bucket" not in r:
             return cls(register_group=r["register_group"], registers=registers)
-        sizes = np.diff(r["bucket_begin"].astype(np.int64))
+        begin = r["bucket_begin"].astype(np.int64)
+        sizes = begin[1:] - begin[:-1]
         return cls(np.repeat(r["group"], sizes), r["bucket"], r["bucket_count"], r["register_group"], registers)
 
     def buckets_of(self, group: int) -> tuple[UInt32, UInt64]:

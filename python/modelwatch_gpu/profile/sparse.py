@@ -18,11 +18,14 @@ Narrow = npt.NDArray[Any]
 #: Entries that a merge works on at a time: what bounds its memory beside its input and output.
 MERGE_ENTRIES: Final = 1 << 19
 
+#: The narrowest type of numbers of so many bytes.
+_WIDTHS: Final = tuple(np.dtype(f"u{size}") for size in (1, 1, 2, 4, 4, 8, 8, 8, 8))
+
 
 def narrow(values: npt.NDArray[Any]) -> Narrow:
     """Unsigned integers in the narrowest type that holds them all."""
-    most = int(values.max()) if len(values) else 0
-    return values.astype(np.min_scalar_type(most), copy=False)
+    most = int(np.maximum.reduce(values)) if len(values) else 0
+    return values.astype(_WIDTHS[(most.bit_length() + 7) // 8], copy=False)
 
 
 def begins(sizes: npt.NDArray[Any]) -> Int64:
