@@ -35,9 +35,13 @@ def ranks_of(probabilities: Sequence[float], counts: Ints) -> Ints:
     for share, probability in zip(shares, probabilities, strict=True):
         if not 0 <= share <= 1:
             raise ValueError(f"a quantile needs a probability between 0 and 1, not {probability}")
-    above, below = (np.array([s.numerator for s in shares])[:, None], np.array([s.denominator for s in shares])[:, None])
+    above, below = (
+        np.array([s.numerator for s in shares])[:, None],
+        np.array([s.denominator for s in shares])[:, None],
+    )
     if int(np.max(counts, initial=0)) * max(1, int(above.max())) < 1 << 62:
-        return np.maximum(1, -(-counts * above // below))
+        ranks: Ints = np.maximum(1, -(-counts * above // below))
+        return ranks
     exact = [[max(1, -(-n * s.numerator // s.denominator)) for n in counts.tolist()] for s in shares]
     return np.array(exact, dtype=np.int64)
 
@@ -112,9 +116,7 @@ def edges_at(knots: npt.NDArray[Any], gap: Ints) -> Floats:
     return np.where(gap < 1, -np.inf, np.where(gap > len(knots), np.inf, knot))
 
 
-def between(
-    lower: Floats, upper: Floats, within: Ints, count: Ints, gap: Any = True
-) -> tuple[Floats, Floats, Floats]:
+def between(lower: Floats, upper: Floats, within: Ints, count: Ints, gap: Any = True) -> tuple[Floats, Floats, Floats]:
     """Value, lower and upper of the quantiles that are row ``within`` of the ``count`` rows of a cell, which has equal
     steps where it is a ``gap``."""
     upper = np.maximum(lower, upper)

@@ -79,8 +79,8 @@ def _ks_integers(baseline: Cells, current: Cells, *, wide: bool) -> tuple[npt.ND
 
 
 def _apart(ends_b: Any, begins_b: Any, ends_c: Any, begins_c: Any, shared: Ints) -> tuple[Any, Any]:
-    """(entries,) how far both sides are apart at the ends of a cell, and at most within it; ``shared``: entries in which
-    they may be further apart."""
+    """(entries,) how far both sides are apart at the ends of a cell, and at most within it; ``shared``: entries
+    within which they may be further apart."""
     lower = np.maximum(np.abs(ends_b - ends_c), np.abs(begins_b - begins_c))
     if not len(shared):
         return lower, lower

@@ -32,7 +32,7 @@ class GroupSketches:
         return self.sketches.buckets_of(self.first + group)
 
     def rows(self, groups: int) -> tuple[Ints, Counts, Ints]:
-        """The buckets of so many groups: (groups + 1,) where each group's begin, (entries,) buckets, and their counts."""
+        """Buckets of so many groups: (groups + 1,) where each group's begin, (entries,) buckets, and their counts."""
         s = self.sketches
         begin = np.searchsorted(s.bucket_group, np.arange(self.first, self.first + groups + 1))
         at = slice(int(begin[0]), int(begin[-1]))
@@ -42,7 +42,9 @@ class GroupSketches:
         """(groups,) distinct values without a count of their own; NaN where there is none, or nobody kept registers."""
         s, out = self.sketches, np.full(groups, np.nan)
         begin, end = np.searchsorted(s.register_group, [self.first, self.first + groups]).tolist()
-        out[s.register_group[begin:end].astype(np.int64) - self.first] = sketch.distinct_estimates(s.registers[begin:end])
+        out[s.register_group[begin:end].astype(np.int64) - self.first] = sketch.distinct_estimates(
+            s.registers[begin:end]
+        )
         return out
 
 
@@ -93,7 +95,7 @@ def quantiles(
     ends: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     own: GroupSketches,
 ) -> list[Values]:
-    """Quantiles that stand ``where`` and lie in a gap, between the edges of buckets instead of the knots around the gap."""
+    """Quantiles that lie in a gap, between the edges of buckets instead of the knots around the gap."""
     begin, bucket, count = own.rows(cells.groups)
     value, lower, upper = (np.stack([getattr(v, name) for v in found]) for name in ("value", "lower", "upper"))
     which, group = np.nonzero((lower < upper) & (begin[:-1] < begin[1:]))
@@ -119,7 +121,7 @@ def quantiles(
         rows[i] = np.where(inside, line[at + i] - offset, rows[i])
     edges[0] = np.maximum(edges[0], ends[0][group].astype(np.float64))
     edges[1] = np.minimum(edges[1], ends[1][group].astype(np.float64))
-    new = between(*edges, rank - rows[0], rows[1] - rows[0])
+    new = between(edges[0], edges[1], rank - rows[0], rows[1] - rows[0])
     place = which, group
     lower[place] = np.where(new[1] > lower[place], new[1], lower[place])
     upper[place] = np.where(new[2] < upper[place], new[2], upper[place])

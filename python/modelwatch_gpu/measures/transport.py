@@ -201,6 +201,8 @@ def _bounded(inner: _Inner, n: Ints, m: Ints) -> tuple[Floats, Floats]:
     still, every = inner
     lower = upper = still
     for gaps in every:
+        if not len(gaps.group):
+            continue
         least, most = _gap_bounds(gaps, n, m)
         begin = np.searchsorted(gaps.group, np.arange(len(still) + 1))
         lower = lower + sum_by_group(gaps.width * least, begin)
@@ -249,7 +251,10 @@ class _One:
         hit = self.cell[at.clip(max=size - 1)] == current.cell
         still = np.abs(difference) * self.stretch
 
+        own = [self._own_gaps(current, upto, at, hit)] if len(self.gaps) else []
         new = np.flatnonzero(~hit & self.axis.inner(current.cell))
+        if not len(new):
+            return still.sum(axis=1), own
         group, before = current.group[new], at[new] - 1
         after = _difference(self.upto[before], current.upto[new], n, m[group])
         starts, ends = self.axis.span(current.cell[new])
@@ -262,7 +267,7 @@ class _One:
         pieces[leading] += np.abs(difference[cut]) * (starts[leading] - self.ends[cut[1]]).astype(np.float64)
         still[cut] = 0.0
         total = still.sum(axis=1) + sum_by_group(pieces, np.searchsorted(group, np.arange(groups + 1)))
-        return total, [self._own_gaps(current, upto, at, hit), self._new_gaps(current, new, before)]
+        return total, [*own, self._new_gaps(current, new, before)]
 
     def _own_gaps(self, current: Cells, upto: Ints, at: Ints, hit: Bools) -> _Gaps:
         """Gaps with rows of the baseline, in every group."""

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
