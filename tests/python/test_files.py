@@ -7,6 +7,8 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -294,3 +296,16 @@ def test_a_saved_file_has_the_permissions_of_any_new_file(baseline: mw.Baseline,
     assert (tmp_path / "b.mwb").stat().st_mode == (tmp_path / "plain").stat().st_mode
     shutil.copy(tmp_path / "b.mwb", tmp_path / "copy.mwb")
     assert mw.Baseline.load(str(tmp_path / "copy.mwb")).fingerprint == baseline.fingerprint
+
+
+def test_a_comparison_of_windows_does_not_import_pandas(baseline: mw.Baseline, tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    baseline.save(tmp_path / "b.mwb")
+    pq.write_table(log(seed=1), tmp_path / "log.parquet")
+    code = (
+        "import sys, modelwatch_gpu as mw\n"
+        "report = mw.compare('b.mwb', 'log.parquet', window='1w')\n"
+        "report.write_json('r.json'), report.to_html('r.html')\n"
+        "assert 'pandas' not in sys.modules, 'half a second'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

@@ -143,7 +143,8 @@ def change(p: Floats, q: Floats) -> Floats:
     return moved
 
 
-def _psi(h: Histograms) -> Floats:
+def psi_of(h: Histograms) -> Floats:
+    """(groups,) ``psi`` of every pair."""
     return h.summed(_psi_terms)
 
 
@@ -151,12 +152,13 @@ def _kl(h: Histograms) -> Floats:
     return h.summed(_kl_terms)
 
 
-def _js_divergence(h: Histograms) -> Floats:
+def js_divergence_of(h: Histograms) -> Floats:
+    """(groups,) ``js_divergence`` of every pair."""
     return np.clip(h.summed(_js_terms) / 2, 0.0, 1.0)
 
 
 def _js_distance(h: Histograms) -> Floats:
-    return np.sqrt(_js_divergence(h))
+    return np.sqrt(js_divergence_of(h))
 
 
 def _hellinger(h: Histograms) -> Floats:
@@ -196,9 +198,9 @@ def bin_measures(h: Histograms) -> dict[str, Floats]:
 
 #: Measures of two histograms, by id.
 _GROUPED: Final[dict[str, Callable[[Histograms], Floats]]] = {
-    "psi": _psi,
+    "psi": psi_of,
     "js_distance": _js_distance,
-    "js_divergence": _js_divergence,
+    "js_divergence": js_divergence_of,
     "kl": _kl,
     "hellinger": _hellinger,
     "tv": _tv,
@@ -224,7 +226,7 @@ def psi(baseline: Counts, current: Counts) -> float:
 
     Like every measure here it takes two (bins,) histograms and raises ZeroDivisionError where one has no rows.
     """
-    return _one(_psi, baseline, current)
+    return _one(psi_of, baseline, current)
 
 
 def kl(baseline: Counts, current: Counts) -> float:
@@ -237,7 +239,7 @@ def kl(baseline: Counts, current: Counts) -> float:
 
 def js_divergence(baseline: Counts, current: Counts) -> float:
     """Jensen-Shannon divergence in bits, 0 to 1, with 0 log 0 = 0 (Lin 1991)."""
-    return _one(_js_divergence, baseline, current)
+    return _one(js_divergence_of, baseline, current)
 
 
 def js_distance(baseline: Counts, current: Counts) -> float:

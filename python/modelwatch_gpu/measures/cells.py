@@ -7,7 +7,7 @@ as there are occupied cells, and never depends on which other groups are there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -18,14 +18,21 @@ Counts = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-#: Cells (groups x cells of the grid) that are worked on at a time: what bounds the memory of an evaluation.
+#: Cells of groups that are worked on at a time: what bounds the memory of an evaluation.
 CHUNK_CELLS: Final = 1 << 20
+#: Up to here the cube of a count is exact as float64.
+_EXACT_CUBE: Final = 208_063
 
 
-def chunks_of(groups: int, cells: int) -> list[tuple[int, int]]:
-    """Ranges of groups of at most ``CHUNK_CELLS`` cells each, at least one group."""
-    step = max(1, CHUNK_CELLS // max(1, cells))
-    return [(begin, min(groups, begin + step)) for begin in range(0, groups, step)]
+def chunks_of(upto: Ints) -> list[tuple[int, int]]:
+    """Ranges of groups with at most ``CHUNK_CELLS`` cells each, or one group. ``upto``: (groups + 1,) how many cells
+    there are before each group."""
+    out, begin, groups = [], 0, len(upto) - 1
+    while begin < groups:
+        end = int(np.searchsorted(upto, upto[begin] + CHUNK_CELLS, side="right")) - 1
+        out.append((begin, max(begin + 1, end)))
+        begin = out[-1][1]
+    return out
 
 
 def sum_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
@@ -46,6 +53,15 @@ def max_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
     return out
 
 
+def ties_of(count: Floats) -> Floats:
+    """(c^3 - c) / 12 of counts: SUM over c tied ranks of (rank - their mean)^2."""
+    cube = count * count * count
+    large = count > _EXACT_CUBE
+    if large.any():
+        cube[large] = count[large] ** 3  # slow, and rounded once
+    return (cube - count) / 12
+
+
 def begins_among(kept: npt.NDArray[np.bool_], begin: Ints) -> Ints:
     """(groups + 1,) where each group begins when only the ``kept`` entries stay."""
     found: Ints = np.concatenate([[0], np.cumsum(kept)])[begin]
@@ -58,7 +74,7 @@ class Cells:
     (entries,) int64, cells increasing within a group. ``cells``: of the grid, 2M+1.
 
     ``offset``: (entries,) uint64, for gaps the sum of offsets of their rows in units of 2^-32; None where the sums were
-    not kept.
+    not kept. ``made``: what was made of these cells and will be asked for again, by name.
     """
 
     begin: Ints
@@ -66,6 +82,7 @@ class Cells:
     count: Ints
     cells: int
     offset: Counts | None = None
+    made: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def dense(cls, counts: npt.NDArray[Any], gap_sums: npt.NDArray[Any] | None = None) -> Cells:
@@ -99,9 +116,24 @@ class Cells:
     @cached_property
     def upto(self) -> Ints:
         """(entries,) rows of the group up to the end of each entry's cell."""
-        total: Ints = np.cumsum(self.count)
-        before: Ints = np.concatenate([[0], total])[self.begin[:-1]]
-        return total - before[self.group]
+        return self.line[1:] - np.repeat(self.line[self.begin[:-1]], np.diff(self.begin))
+
+    @cached_property
+    def line(self) -> Ints:
+        """(entries + 1,) rows before each entry and after the last, of all groups in one line."""
+        line = np.zeros(len(self.count) + 1, dtype=np.int64)
+        np.cumsum(self.count, out=line[1:])
+        return line
+
+    @cached_property
+    def gaps(self) -> Ints:
+        """The entries that are gaps."""
+        return np.flatnonzero(~self.on_knot)
+
+    @cached_property
+    def on_knot(self) -> npt.NDArray[np.bool_]:
+        """(entries,) whether an entry's cell is a knot, not a gap."""
+        return (self.cell & 1).astype(np.bool_)
 
     @cached_property
     def total(self) -> Ints:
@@ -123,10 +155,9 @@ class Cells:
     @cached_property
     def ties(self) -> tuple[Floats, Floats]:
         """(groups,) SUM of (own mid-rank - own rank)^2: of rows on knots, and where those of a gap are tied too."""
-        count = self.count.astype(np.float64)
-        ties = (count**3 - count) / 12
-        on_knots = self.sum(np.where(self.cell % 2 == 1, ties, 0.0))
-        return on_knots, on_knots + self.sum(np.where(self.cell % 2 == 0, ties, 0.0))
+        ties = ties_of(self.count.astype(np.float64))
+        on_knots = self.sum(np.where(self.on_knot, ties, 0.0))
+        return on_knots, on_knots + self.sum(np.where(self.on_knot, 0.0, ties))
 
     def at(self, group: Ints, cell: Ints) -> tuple[Ints, Ints]:
         """(rows in a cell, rows up to its end) for pairs of group and cell; a single group answers for all."""
@@ -140,6 +171,14 @@ class Cells:
             return np.zeros(len(cell), dtype=np.int64), np.zeros(len(cell), dtype=np.int64)
         here = there & (self.cell[found] == cell)
         return np.where(here, self.count[found], 0), np.where(there, self.upto[found], 0)
+
+    def beside(self, other: Cells) -> tuple[Ints, Ints]:
+        """(rows of the other side in an entry's cell, up to its end) for every entry."""
+        kept = self.made.get("beside")
+        if kept is None or kept[0] is not other:
+            kept = self.made["beside"] = (other, other.at(self.group, self.cell))
+        found: tuple[Ints, Ints] = kept[1]
+        return found
 
     def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """(groups,) sums of a number for each entry."""
@@ -167,10 +206,9 @@ class Cells:
 
     def binned(self, edges: Ints) -> Ints:
         """(groups, edges + 1) rows of bins that end with the cells ``edges``, these included."""
-        bins = len(edges) + 1
-        flat = self.group * bins + np.searchsorted(edges, self.cell, side="left")
-        out = np.zeros(self.groups * bins, dtype=np.int64)
-        if len(flat):
-            starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
-            out[flat[starts]] = np.add.reduceat(self.count, starts)
-        return out.reshape(self.groups, bins)
+        groups = np.arange(self.groups)
+        # Entries up to each edge, and up to the end of the group.
+        at = np.searchsorted(self.key, groups[:, None] * self.cells + edges, side="right")
+        ends = self.line[np.column_stack([self.begin[:-1], at, self.begin[1:]])]
+        out: Ints = np.diff(ends, axis=1)
+        return out

@@ -127,10 +127,10 @@ def bin_effects(h: bins.Histograms, some: npt.NDArray[np.bool_]) -> dict[str, Ef
     with np.errstate(divide="ignore", invalid="ignore"):
         h = bins.pooled(h)
         used = bins.used_bins(h)
-        measured = bins.bin_measures(h)
+        js, psi = bins.js_divergence_of(h), bins.psi_of(h)
         excess = bins.chance_excess(used)
-        divergence = _freed(measured["js_divergence"], bins.js_floor(used, *h.independent), excess)
-        index = _freed(measured["psi"], bins.psi_floor(used, *h.independent), excess)
+        divergence = _freed(js, bins.js_floor(used, *h.independent), excess)
+        index = _freed(psi, bins.psi_floor(used, *h.independent), excess)
         distance = Effects(*(np.sqrt(getattr(divergence, f.name)) for f in fields(Effects)))
     found = {"js_divergence": divergence, "js_distance": distance, "psi": index}
     return {name: effects.only(some) for name, effects in found.items()}

@@ -50,6 +50,9 @@ __all__ = [
 #: Reasons of a comparison with the window before, for those with the baseline.
 _EARLIER: Final = {"baseline_all_missing": "earlier_all_missing", "constant_baseline": "constant_earlier"}
 
+#: Cells that a group costs in time and memory before it has any.
+_CELLS_PER_GROUP: Final = 64
+
 Groups = numeric.NumericGroups | categorical.CategoryGroups
 
 
@@ -142,7 +145,7 @@ class _Run:
         """Every group against the baseline, a chunk of groups at a time."""
         chunks = []
         if (rows := self._rows) is not None:
-            for begin, end in chunks_of(len(place), self._slots):
+            for begin, end in chunks_of(self._cells(rows, len(place))):
                 current = _groups(self.column, rows, self.first + begin, self.first + end, self.grid, self.weights)
                 chunks.append(_measured(self.column, baseline, current, BASELINE, self._sketches(begin)))
         return self._block(place, chunks, BASELINE, self.first)
@@ -151,7 +154,7 @@ class _Run:
         """Every group but the first against the one before it."""
         chunks = []
         if (rows := self._rows) is not None:
-            for begin, end in chunks_of(len(place) - 1, 2 * self._slots):
+            for begin, end in chunks_of(2 * self._cells(rows, len(place))[1:]):
                 both = _groups(self.column, rows, self.first + begin, self.first + end + 1, self.grid, self.weights)
                 earlier, current = both.take(0, end - begin), both.take(1, end - begin + 1)
                 chunks.append(_measured(self.column, earlier, current, CONSECUTIVE, self._sketches(begin)))
@@ -166,9 +169,15 @@ class _Run:
         assert self.table is not None
         return refined.GroupSketches(self.table.sketches, self.first + begin)
 
-    @property
-    def _slots(self) -> int:
-        return self.column.slots if self.grid == "fine" else self.column.coarse_slots
+    def _cells(self, rows: Rows, groups: int) -> npt.NDArray[np.int64]:
+        """(groups + 1,) how many cells there are to work on before each group: the occupied ones of a number, with some
+        for what a group costs anyway, all slots of a category."""
+        if isinstance(self.column, NumericColumn):
+            number = np.arange(groups + 1)
+            before: npt.NDArray[np.int64] = np.searchsorted(rows.cell_group, self.first + number)
+            return 2 * before + _CELLS_PER_GROUP * number
+        slots = self.column.slots if self.grid == "fine" else self.column.coarse_slots
+        return slots * np.arange(groups + 1)
 
     def _block(self, place: Place, chunks: Sequence[_Measured], compared_with: str, first: int) -> Block:
         rows = place.rows
@@ -228,6 +237,8 @@ def _where_counted(values: dict[str, Values], counted: npt.NDArray[np.int64], ro
 
 
 def _joined_effects(chunks: Sequence[Effects], where: npt.NDArray[np.bool_]) -> Effects:
+    if len(chunks) == 1:
+        return chunks[0].only(where)
     joined = Effects(*(np.concatenate([getattr(c, f.name) for c in chunks]) for f in fields(Effects)))
     return joined.only(where)
 

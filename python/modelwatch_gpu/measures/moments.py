@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class GroupMoments:
     m4: Floats
     kept: bool = True
 
-    @property
+    @cached_property
     def sd(self) -> Floats:
         """Population standard deviations; NaN where there is no finite value."""
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -13,7 +13,7 @@ from modelwatch_gpu import keys
 from modelwatch_gpu.measures import bins, moments, rank, refined, tails, transport
 from modelwatch_gpu.measures.cells import Cells, Floats, Ints
 from modelwatch_gpu.measures.flat import NumericRows, slice_of
-from modelwatch_gpu.measures.quantiles import SHOWN, quantile_bounds
+from modelwatch_gpu.measures.quantiles import SHOWN, located, quantile_bounds
 from modelwatch_gpu.measures.value import HAS_NUMBER, Values
 from modelwatch_gpu.measures.weighted import GroupWeights
 from modelwatch_gpu.profile.columns import NumericColumn
@@ -123,12 +123,15 @@ def _offsets(rows: NumericRows, begin: int, end: int, group: Ints, cell: Ints) -
     """The sums of offsets of occupied cells, 0 for knots."""
     at = slice_of(rows.gap_group, begin, end)
     there = ((rows.gap_group[at].astype(np.int64) - begin) << 32) | rows.gap[at].astype(np.int64)
-    wanted = (group << 32) | (cell // 2)
+    gaps = np.flatnonzero((cell & 1) == 0)
+    wanted = (group[gaps] << 32) | (cell[gaps] >> 1)
     out = np.zeros(len(cell), dtype=np.uint64)
-    if len(there):
+    if np.array_equal(there, wanted):
+        out[gaps] = rows.gap_sum[at]
+    elif len(there):
         place = np.searchsorted(there, wanted).clip(max=len(there) - 1)
-        found = (there[place] == wanted) & (cell % 2 == 0)
-        out[found] = rows.gap_sum[at][place[found]]
+        found = there[place] == wanted
+        out[gaps[found]] = rows.gap_sum[at][place[found]]
     return out
 
 
@@ -205,9 +208,10 @@ def numeric_measures(
     found["wasserstein"] = _distances_in_units(column, found["wasserstein"])
     found["mean_shift"], found["sd_ratio"] = _moment_measures(baseline.moments, current.moments, sd, m)
     found["out_of_range"] = _out_of_range(column, baseline, current)
+    # Whatever else may be wrong: without values on one side there is nothing to compare.
+    empty = bool((m == 0).any() or (baseline.count == 0).any())
     for name in _OF_VALUES:
-        # Whatever else may be wrong: without values on one side there is nothing to compare.
-        out[name] = transport.without_rows(found[name], baseline.cells, current.cells)
+        out[name] = transport.without_rows(found[name], baseline.cells, current.cells) if empty else found[name]
     out["distinct"] = rank.distinct_of(current.cells).replaced(m == 0, "all_missing")
     return out
 
@@ -241,6 +245,14 @@ def _wasserstein(column: NumericColumn, baseline: NumericGroups, current: Numeri
 
 
 def _sample(column: NumericColumn, group: NumericGroups, knots: npt.NDArray[Any]) -> transport.Transported:
+    made = group.cells.made
+    if "sample" not in made:  # a baseline's is asked for again and again
+        made["sample"] = _sample_of(column, group, knots)
+    found: transport.Transported = made["sample"]
+    return found
+
+
+def _sample_of(column: NumericColumn, group: NumericGroups, knots: npt.NDArray[Any]) -> transport.Transported:
     first, last = transport.finite_span(knots)
     both = []
     for end, extreme, below in ((0, group.low, True), (1, group.high, False)):
@@ -282,17 +294,17 @@ def _out_of_range(column: NumericColumn, baseline: NumericGroups, current: Numer
     These stand in the outermost occupied cells: rows beyond these cells are outside, rows in them are not where the
     cell is a knot, as it is with the baseline's own extremes, and may be where it is a gap.
     """
-    cells = current.cells
-    first = np.broadcast_to(baseline.cells.first(), cells.groups)[cells.group]
-    last = np.broadcast_to(baseline.cells.last(), cells.groups)[cells.group]
-    outside = cells.sum(np.where((cells.cell < first) | (cells.cell > last), cells.count, 0))
-    open_low, open_high = (cells.cell == first) & (first % 2 == 0), (cells.cell == last) & (last % 2 == 0)
+    cells, groups = current.cells, np.arange(current.groups)
+    first, last = (np.broadcast_to(end, cells.groups) for end in (baseline.cells.first(), baseline.cells.last()))
+    # Rows in both of the outermost cells, and up to the ends of these.
+    (low, low_upto), (high, high_upto) = (cells.at(groups, end.clip(0, cells.cells - 1)) for end in (first, last))
+    outside = np.where(last < 0, current.count, low_upto - low + current.count - high_upto)
+    open_low, open_high = first % 2 == 0, last % 2 == 0
     if keys.is_float(column.domain):
         # Ranges are exact here, and tell of a gap that both sides share whether anything can be outside.
-        inside_low = np.broadcast_to(baseline.low, cells.groups) <= current.low
-        inside_high = np.broadcast_to(baseline.high, cells.groups) >= current.high
-        open_low, open_high = open_low & ~inside_low[cells.group], open_high & ~inside_high[cells.group]
-    maybe = cells.sum(np.where(open_low | open_high, cells.count, 0))
+        open_low, open_high = open_low & (baseline.low > current.low), open_high & (baseline.high < current.high)
+    maybe = np.where(open_low, low, 0) + np.where(open_high & ~(open_low & (first == last)), high, 0)
+    maybe[last < 0] = 0
     with np.errstate(divide="ignore", invalid="ignore"):
         lower, upper = outside / current.count, (outside + maybe) / current.count
     if not maybe.any():
@@ -302,7 +314,7 @@ def _out_of_range(column: NumericColumn, baseline: NumericGroups, current: Numer
 
 def on_knots(group: NumericGroups) -> Ints:
     """(groups,) knots that occur: values with a count of their own."""
-    return group.cells.sum((group.cells.cell % 2 == 1).astype(np.int64))
+    return group.cells.sum(group.cells.on_knot.astype(np.int64))
 
 
 def profile_numbers(
@@ -323,9 +335,10 @@ def profile_numbers(
     numbers = {name: np.where(np.isfinite(value), value, np.nan) for name, value in numbers.items()}
     knots = column.values if group.grid == "fine" else column.values[column.coarse]
     asked = list(SHOWN.values())
-    found = quantile_bounds(group.cells, knots, asked, low, high)
-    if group.grid == "fine":
-        found = refined.quantiles(found, asked, knots, group.cells, (low, high), sketches)
+    where = located(group.cells, asked) if len(group.cells.cell) else None
+    found = quantile_bounds(group.cells, knots, asked, low, high, where)
+    if group.grid == "fine" and where is not None:
+        found = refined.quantiles(found, where, knots, group.cells, (low, high), sketches)
     return numbers, {name: _distances_in_units(column, q) for name, q in zip(SHOWN, found, strict=True)}
 
 

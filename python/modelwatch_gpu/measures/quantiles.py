@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -16,15 +18,50 @@ from modelwatch_gpu.measures.value import HAS_NUMBER, REASON_CODES, Values
 SHOWN: Final = {"p1": 0.01, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99}
 
 
+@cache
+def _as_written(probability: float) -> Fraction:
+    return Fraction(str(probability))
+
+
 def rank_of(probability: float, counts: Ints) -> Ints:
     """(groups,) the rank r, from 1, of the smallest value x with F(x) >= p: max(1, ceil(p n)), with p as written."""
-    p = Fraction(str(probability))
-    if not 0 <= p <= 1:
-        raise ValueError(f"a quantile needs a probability between 0 and 1, not {probability}")
-    if int(np.max(counts, initial=0)) * max(p.numerator, 1) < 1 << 62:
-        return np.maximum(1, -(-counts * p.numerator // p.denominator))
-    exact = [max(1, -(-n * p.numerator // p.denominator)) for n in counts.tolist()]
+    ranks: Ints = ranks_of([probability], counts)[0]
+    return ranks
+
+
+def ranks_of(probabilities: Sequence[float], counts: Ints) -> Ints:
+    """(quantiles, groups) ``rank_of`` each."""
+    shares = [_as_written(p) for p in probabilities]
+    for share, probability in zip(shares, probabilities, strict=True):
+        if not 0 <= share <= 1:
+            raise ValueError(f"a quantile needs a probability between 0 and 1, not {probability}")
+    above, below = (
+        np.array([s.numerator for s in shares])[:, None],
+        np.array([s.denominator for s in shares])[:, None],
+    )
+    if int(np.max(counts, initial=0)) * max(1, int(above.max())) < 1 << 62:
+        ranks: Ints = np.maximum(1, -(-counts * above // below))
+        return ranks
+    exact = [[max(1, -(-n * s.numerator // s.denominator)) for n in counts.tolist()] for s in shares]
     return np.array(exact, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Where quantiles stand: (quantiles, groups) each. ``entry``: of the ``Cells``, the one that holds the ``rank``; 0
+    for groups without rows."""
+
+    rank: Ints
+    entry: Ints
+
+
+def located(cells: Cells, probabilities: Sequence[float]) -> Located:
+    """The occupied cells that hold quantiles; there must be one."""
+    some = cells.total > 0
+    rank = ranks_of(probabilities, cells.total)
+    # Rows of all groups in one line: the entry that holds a rank is found in one search.
+    entry = np.searchsorted(cells.line[1:], cells.line[cells.begin[:-1]] + np.where(some, rank, 1), side="left")
+    return Located(rank, np.where(some, entry, 0))
 
 
 def quantile_bounds(
@@ -33,6 +70,7 @@ def quantile_bounds(
     probabilities: Sequence[float],
     low: npt.NDArray[Any] | None = None,
     high: npt.NDArray[Any] | None = None,
+    where: Located | None = None,
 ) -> list[Values]:
     """Quantiles by the inverse of the empirical distribution: the smallest value x with F(x) >= p.
 
@@ -41,6 +79,7 @@ def quantile_bounds(
         knots: (M,) values of the grid's knots, increasing, in the column's dtype.
         probabilities: Of each quantile, 0 to 1; 0 is the smallest value.
         low, high: (groups,) the smallest and largest value of each group, where they are known.
+        where: What ``located`` says, if somebody has asked already.
 
     Returns:
         For every probability the groups' ``Values`` in float64. On a knot the quantile is exact. In a gap ``lower``
@@ -48,41 +87,40 @@ def quantile_bounds(
         where equal steps for the gap's rows would put it. A bound or value that is not finite is NaN, and a quantile
         that is infinite is ``not_finite``.
     """
-    groups, positions = cells.groups, np.asarray(knots).astype(np.float64)
+    groups = cells.groups
     if not len(cells.cell):
         return [Values.absent("all_missing", cells.total) for _ in probabilities]
     some = cells.total > 0
     least = np.full(groups, -np.inf) if low is None else np.where(some, low, 0).astype(np.float64)
     most = np.full(groups, np.inf) if high is None else np.where(some, high, 0).astype(np.float64)
-    edges = np.concatenate([[-np.inf], positions, [np.inf]])
-    # Rows of all groups in one line: the entry that holds a rank is found in one search.
-    offset = np.concatenate([[0], np.cumsum(cells.total)])
-    line = np.cumsum(cells.count)
-    found = []
-    for probability in probabilities:
-        rank = rank_of(probability, cells.total)
-        at = np.searchsorted(line, offset[:-1] + np.where(some, rank, 1), side="left")
-        at = np.where(some, at, 0)
-        before = cells.upto[at] - cells.count[at]
-        found.append(_quantile(cells.cell[at], rank - before, cells.count[at], edges, (least, most), some, cells.total))
-    return found
-
-
-def _quantile(
-    cell: Ints, within: Ints, count: Ints, edges: Floats, ends: tuple[Floats, Floats], some: Any, n: Ints
-) -> Values:
-    gap = cell % 2 == 0
-    # ``edges`` begins with one more end, so cell 2k + 1 is edges[k + 1] and gap 2k lies between edges[k] and it.
-    lower = np.where(gap, np.maximum(edges[cell // 2], ends[0]), edges[cell // 2 + 1])
-    upper = np.where(gap, np.minimum(edges[cell // 2 + 1], ends[1]), lower)
-    upper = np.maximum(lower, upper)
-    with np.errstate(invalid="ignore", over="ignore"):
-        part = (within - 0.5) / count
-        value = np.where(gap, lower * (1 - part) + upper * part, lower)
-    value = np.minimum(np.maximum(value, lower), upper)
+    where = where if where is not None else located(cells, probabilities)
+    cell, count = cells.cell[where.entry], cells.count[where.entry]
+    gap, above = cell % 2 == 0, edges_at(knots, cell // 2 + 1)
+    # Cell 2k + 1 is a knot, gap 2k lies between the knot before and it.
+    lower = np.where(gap, np.maximum(edges_at(knots, cell // 2), least), above)
+    upper = np.where(gap, np.minimum(above, most), lower)
+    within = where.rank - (cells.upto[where.entry] - count)
+    value, lower, upper = between(lower, upper, within, count, gap)
     known = np.isfinite(lower), np.isfinite(upper)
     value = np.where(known[0] & known[1], value, np.where(known[0], lower, upper))
     finite = some & (known[0] | known[1])
     reason = np.where(finite, HAS_NUMBER, np.where(some, REASON_CODES["not_finite"], REASON_CODES["all_missing"]))
+    reason = reason.astype(np.uint8)
     value, lower, upper = (np.where(finite & np.isfinite(x), x, np.nan) for x in (value, lower, upper))
-    return Values(value, lower, upper, n, reason.astype(np.uint8))
+    return [Values(value[i], lower[i], upper[i], cells.total, reason[i]) for i in range(len(probabilities))]
+
+
+def edges_at(knots: npt.NDArray[Any], gap: Ints) -> Floats:
+    """The lower edges of gaps: of gap k the knot k - 1, of the first one -inf; of gap M + 1, beyond the last, inf."""
+    knot = knots[np.clip(gap - 1, 0, len(knots) - 1)].astype(np.float64) if len(knots) else np.zeros(gap.shape)
+    return np.where(gap < 1, -np.inf, np.where(gap > len(knots), np.inf, knot))
+
+
+def between(lower: Floats, upper: Floats, within: Ints, count: Ints, gap: Any = True) -> tuple[Floats, Floats, Floats]:
+    """Value, lower and upper of the quantiles that are row ``within`` of the ``count`` rows of a cell, which has equal
+    steps where it is a ``gap``."""
+    upper = np.maximum(lower, upper)
+    with np.errstate(invalid="ignore", over="ignore"):
+        part = (within - 0.5) / count
+        value = np.where(gap, lower * (1 - part) + upper * part, lower)
+    return np.minimum(np.maximum(value, lower), upper), lower, upper

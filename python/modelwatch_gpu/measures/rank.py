@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu.measures.cells import Cells, Counts, Ints, begins_among, max_by_group
+from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints, begins_among, max_by_group, ties_of
 from modelwatch_gpu.measures.transport import RankedSample, wasserstein, without_rows
 from modelwatch_gpu.measures.value import Value, Values
 
@@ -55,29 +56,38 @@ def _ks_integers(baseline: Cells, current: Cells, *, wide: bool) -> tuple[npt.ND
     Between two occupied cells of the current sample G stands still and F only grows, so |F - G| is largest at one of
     the ends of that stretch: it is enough to look at the begin and the end of every occupied cell.
     """
-    group, cell, begin = current.group, current.cell, current.begin
-    n, m = np.broadcast_to(baseline.total, current.groups)[group], current.total[group]
-    count, upto = baseline.at(group, cell)
-    shared = (cell % 2 == 0) & (count > 0)
+    begin, rows = current.begin, np.diff(current.begin)
+    n = baseline.total if baseline.groups == 1 else np.repeat(baseline.total, rows)
+    m = np.repeat(current.total, rows)
+    count, upto = current.beside(baseline)
+    # The gaps that may hold rows of both.
+    shared = current.gaps[count[current.gaps] > 0]
     # (count up to the end, up to the begin) of every entry's cell, on both sides.
     sides = [upto, upto - count, current.upto, current.upto - current.count]
     if wide:
         # Python integers are slow: shares tell which few entries can be the largest of their group, to far less than
         # twice the rounding of two quotients.
         shares = [side / total for side, total in zip(sides, (n, n, m, m), strict=True)]
-        near = np.zeros(len(cell), dtype=bool)
+        near = np.zeros(len(count), dtype=bool)
         for about in _apart(shares[0], shares[1], shares[2], shares[3], shared):
-            near |= about >= max_by_group(about, begin)[group] - 2.0**-48
+            near |= about >= np.repeat(max_by_group(about, begin), rows) - 2.0**-48
         sides = [side[near].astype(object) for side in sides]
-        n, m, shared, begin = n[near].astype(object), m[near].astype(object), shared[near], begins_among(near, begin)
+        n, m = np.broadcast_to(n, len(count))[near].astype(object), m[near].astype(object)
+        shared, begin = begins_among(near, shared)[near[shared]], begins_among(near, begin)
     lower, upper = _apart(sides[0] * m, sides[1] * m, sides[2] * n, sides[3] * n, shared)
     return max_by_group(lower, begin), max_by_group(upper, begin)
 
 
-def _apart(ends_b: Any, begins_b: Any, ends_c: Any, begins_c: Any, shared: Any) -> tuple[Any, Any]:
-    """(entries,) how far both sides are apart at the ends of a cell, and at most within it."""
+def _apart(ends_b: Any, begins_b: Any, ends_c: Any, begins_c: Any, shared: Ints) -> tuple[Any, Any]:
+    """(entries,) how far both sides are apart at the ends of a cell, and at most within it; ``shared``: entries
+    within which they may be further apart."""
     lower = np.maximum(np.abs(ends_b - ends_c), np.abs(begins_b - begins_c))
-    return lower, np.maximum(lower, np.where(shared, np.maximum(ends_b - begins_c, ends_c - begins_b), lower))
+    if not len(shared):
+        return lower, lower
+    upper = lower.copy()
+    within = np.maximum(ends_b[shared] - begins_c[shared], ends_c[shared] - begins_b[shared])
+    upper[shared] = np.maximum(lower[shared], within)
+    return lower, upper
 
 
 def ks_noise(n: Any, m: Any) -> Any:
@@ -114,28 +124,27 @@ def cvm(baseline: Counts, current: Counts) -> Value:
 
 def cvm_of(baseline: Cells, current: Cells) -> Values:
     """``cvm`` of every group: against one baseline, or group against group."""
-    group, knot = current.group, current.cell % 2 == 1
+    groups = current.groups
     c, c_end = current.count.astype(np.float64), current.upto.astype(np.float64)
-    count, upto = baseline.at(group, current.cell)
+    count, upto = current.beside(baseline)
     b, b_end = count.astype(np.float64), upto.astype(np.float64)
     b_before, c_before = b_end - b, c_end - c
-    n = np.broadcast_to(baseline.total, current.groups).astype(np.float64)
-    m = current.total.astype(np.float64)
+    n, m = baseline.total.astype(np.float64), current.total.astype(np.float64)
 
     # SUM over rows of (pooled mid-rank - own rank)^2, at least and at most. A cell without rows of the other sample
     # adds its rows times the square of those before it, so baseline rows between two occupied cells go together.
-    ties = np.where(c > 0, (c**3 - c) / 12, 0.0)
-    c_knot = c * (b_before + b / 2) ** 2 + ties
-    c_least = current.sum(np.where(knot, c_knot, c * b_before**2))
-    c_most = current.sum(np.where(knot, c_knot, c * (b_before + b) ** 2 + ties))
-    last = np.zeros(len(group), dtype=bool)
-    last[current.begin[1:][np.diff(current.begin) > 0] - 1] = True
-    following = np.where(last, n[group], np.append(b_before[1:], 0.0)) - b_end
-    between = following * c_end**2
-    b_knot = b * (c_before + c / 2) ** 2
-    own_ties = baseline.ties
-    b_least = current.sum(np.where(knot, b_knot, b * c_before**2) + between) + own_ties[0]
-    b_most = current.sum(np.where(knot, b_knot, b * (c_before + c) ** 2) + between) + own_ties[1]
+    ties = ties_of(c)
+    c_knot = c * _squared(b_before + b / 2) + ties
+    following = np.append(b_before[1:], 0.0)
+    last = current.begin[1:][np.diff(current.begin) > 0] - 1
+    following[last] = np.broadcast_to(n, groups)[current.group[last]]
+    between = (following - b_end) * _squared(c_end)
+    b_knot = b * _squared(c_before + c / 2) + between
+    g = current.gaps
+    c_least, c_most = _with_gaps(current, c_knot, c[g] * _squared(b_before[g]), c[g] * _squared(b_end[g]) + ties[g])
+    b_gap = [b[g] * _squared(side[g]) + between[g] for side in (c_before, c_end)]
+    b_least, b_most = _with_gaps(current, b_knot, *b_gap)
+    b_least, b_most = b_least + baseline.ties[0], b_most + baseline.ties[1]
 
     with np.errstate(divide="ignore", invalid="ignore"):
         total, product = n + m, n * m
@@ -149,10 +158,20 @@ def cvm_of(baseline: Cells, current: Cells) -> Values:
     return without_rows(found, baseline, current)
 
 
+def _with_gaps(cells: Cells, values: Floats, *at_gaps: Floats) -> Iterator[Floats]:
+    """(groups,) sums of ``values``, each time with other ones for gaps."""
+    for own in at_gaps:
+        values[cells.gaps] = own
+        yield cells.sum(values)
+
+
+def _squared(values: Floats) -> Floats:
+    return values * values
+
+
 def distinct_of(current: Cells) -> Values:
     """Distinct values of every group: one for every knot that occurs; a gap with c rows holds between 1 and c."""
-    gap = current.cell % 2 == 0
-    lower: Ints = current.sum(np.ones(len(gap), dtype=np.int64))
-    upper: Ints = current.sum(np.where(gap, current.count, 1))
+    lower: Ints = np.diff(current.begin)
+    upper: Ints = current.sum(np.where(current.on_knot, 1, current.count))
     least, most = lower.astype(np.float64), upper.astype(np.float64)
     return Values.between(least, most, current.total, value=np.where(lower == upper, least, np.nan))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from modelwatch_gpu import keys
 from modelwatch_gpu.measures import rank, sketch
-from modelwatch_gpu.measures.cells import Cells, Floats
-from modelwatch_gpu.measures.quantiles import quantile_bounds
+from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints
+from modelwatch_gpu.measures.quantiles import Located, between, edges_at
 from modelwatch_gpu.measures.value import Values
 from modelwatch_gpu.profile.sketches import Sketches
+
+#: The key of +inf: no bucket's end cuts a gap there.
+_INFINITY: Final = keys.infinities("float64")[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +31,27 @@ class GroupSketches:
         """Buckets of the group's values between knots, and their counts."""
         return self.sketches.buckets_of(self.first + group)
 
-    def estimate(self, group: int) -> float:
-        """Distinct values without a count of their own; NaN where there is none, or nobody kept registers."""
-        registers = self.sketches.registers_of(self.first + group)
-        return np.nan if registers is None else sketch.distinct_estimate(registers)
+    def rows(self, groups: int) -> tuple[Ints, Counts, Ints]:
+        """Buckets of so many groups: (groups + 1,) where each group's begin, (entries,) buckets, and their counts."""
+        s = self.sketches
+        begin = np.searchsorted(s.bucket_group, np.arange(self.first, self.first + groups + 1))
+        at = slice(int(begin[0]), int(begin[-1]))
+        return begin - begin[0], s.bucket[at].astype(np.uint64), s.bucket_count[at].astype(np.int64)
+
+    def estimates(self, groups: int) -> Floats:
+        """(groups,) distinct values without a count of their own; NaN where there is none, or nobody kept registers."""
+        s, out = self.sketches, np.full(groups, np.nan)
+        begin, end = np.searchsorted(s.register_group, [self.first, self.first + groups]).tolist()
+        out[s.register_group[begin:end].astype(np.int64) - self.first] = sketch.distinct_estimates(
+            s.registers[begin:end]
+        )
+        return out
 
 
 def distinct(found: Values, own: GroupSketches, counted: npt.NDArray[Any]) -> Values:
     """Distinct values: ``counted`` (groups,) have counts of their own, the registers estimate the rest. The certified
     bounds of ``found`` stay."""
-    estimates = np.array([own.estimate(g) for g in range(len(found))])
+    estimates = own.estimates(len(found))
     if np.isnan(estimates).all():
         return found
     value = np.where(np.isnan(estimates), found.value, counted + np.rint(estimates))
@@ -74,26 +89,41 @@ def pairs(
 
 def quantiles(
     found: Sequence[Values],
-    probabilities: Sequence[float],
+    where: Located,
     knots: npt.NDArray[Any],
     cells: Cells,
     ends: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     own: GroupSketches,
 ) -> list[Values]:
     """Quantiles that lie in a gap, between the edges of buckets instead of the knots around the gap."""
-    out: list[list[Floats]] = [[np.array(a) for a in (v.value, v.lower, v.upper)] for v in found]
-    for g in range(cells.groups):
-        open_ended = [i for i, (_, lower, upper) in enumerate(out) if lower[g] < upper[g]]
-        buckets = own.buckets(g)
-        if not open_ended or not len(buckets[0]):
-            continue
-        counts = cells.take(g, g + 1).counts[0].astype(np.uint64)
-        finer_knots, (finer,) = sketch.refine(knots, [counts], [buckets])
-        low, high = (end[g : g + 1] for end in ends)
-        asked = [probabilities[i] for i in open_ended]
-        sharper = quantile_bounds(Cells.dense(finer), finer_knots, asked, low, high)
-        for i, new in zip(open_ended, sharper, strict=True):
-            value, lower, upper = out[i]
-            lower[g], upper[g] = max(lower[g], new.lower[0]), min(upper[g], new.upper[0])
-            value[g] = min(max(new.value[0], lower[g]), upper[g])
-    return [Values(value, lower, upper, v.n, v.reason) for (value, lower, upper), v in zip(out, found, strict=True)]
+    begin, bucket, count = own.rows(cells.groups)
+    value, lower, upper = (np.stack([getattr(v, name) for v in found]) for name in ("value", "lower", "upper"))
+    which, group = np.nonzero((lower < upper) & (begin[:-1] < begin[1:]))
+    if not len(which):
+        return list(found)
+    rank, entry = where.rank[which, group], where.entry[which, group]
+    gap = cells.cell[entry] // 2
+    # Rows before the gap are on knots or in buckets: the bucket that holds the rank is found in one line of all rows.
+    in_gaps = np.concatenate([[0], np.cumsum(cells.count[cells.gaps])])
+    before = [cells.line[e] - in_gaps[np.searchsorted(cells.gaps, e)] for e in (entry, cells.begin[group])]
+    on_knots = before[0] - before[1]
+    line = np.concatenate([[0], np.cumsum(count)])
+    offset = line[begin[group]] - on_knots
+    at = np.searchsorted(line[1:], offset + rank, side="left").clip(begin[group], begin[group + 1] - 1)
+    # Its ends take the place of the gap's, and what is before them that of the rows before these, if they lie inside.
+    edges = [edges_at(knots, gap + i) for i in (0, 1)]
+    rows = [cells.upto[entry] - cells.count[entry], cells.upto[entry]]
+    least, most = (keys.keys_of(edge, "float64") for edge in edges)
+    for i in (0, 1):
+        cut = (bucket[at] + np.uint64(i)) << sketch.BUCKET_SHIFT
+        inside = (least < cut) & (cut <= most) & (cut < _INFINITY)
+        edges[i] = np.where(inside, keys.values_of(cut, "float64"), edges[i])
+        rows[i] = np.where(inside, line[at + i] - offset, rows[i])
+    edges[0] = np.maximum(edges[0], ends[0][group].astype(np.float64))
+    edges[1] = np.minimum(edges[1], ends[1][group].astype(np.float64))
+    new = between(edges[0], edges[1], rank - rows[0], rows[1] - rows[0])
+    place = which, group
+    lower[place] = np.where(new[1] > lower[place], new[1], lower[place])
+    upper[place] = np.where(new[2] < upper[place], new[2], upper[place])
+    value[place] = np.minimum(np.maximum(new[0], lower[place]), upper[place])
+    return [Values(value[i], lower[i], upper[i], v.n, v.reason) for i, v in enumerate(found)]

@@ -113,6 +113,14 @@ class Row(Mapping[str, T]):
             raise KeyError(name)
         return column[self._at]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        column = self._columns.get(name)
+        return column[self._at] if column is not None and column.there(self._at) else default
+
+    def __contains__(self, name: object) -> bool:
+        column = self._columns.get(name)  # type: ignore[call-overload]
+        return column is not None and column.there(self._at)
+
     def __iter__(self) -> Iterator[str]:
         return (name for name, column in self._columns.items() if column.there(self._at))
 

@@ -12,14 +12,16 @@ from modelwatch_gpu.profile.sketches import MOST_RANK, REGISTERS, UInt8, UInt32,
 
 Buckets = tuple[UInt32, UInt64]
 Counts = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float64]
 
-_BUCKET_SHIFT: Final = np.uint64(45)
+#: The bits of a key that its bucket leaves out.
+BUCKET_SHIFT: Final = np.uint64(45)
 _ALPHA: Final = 1 / (2 * np.log(2))
 
 
 def bucket_edges(buckets: UInt32) -> npt.NDArray[np.float64]:
     """The smallest value of each log-linear bucket: its first 19 key bits, then zeros."""
-    values: npt.NDArray[np.float64] = keys.values_of(buckets.astype(np.uint64) << _BUCKET_SHIFT, "float64")
+    values: npt.NDArray[np.float64] = keys.values_of(buckets.astype(np.uint64) << BUCKET_SHIFT, "float64")
     return values
 
 
@@ -40,7 +42,7 @@ def refine(
     """
     place = keys.keys_of(knots.astype(np.float64), "float64")
     used = np.unique(np.concatenate([b for b, _ in buckets]).astype(np.uint64)) if buckets else np.empty(0, np.uint64)
-    cuts = np.unique(np.concatenate([used, used + np.uint64(1)])) << _BUCKET_SHIFT
+    cuts = np.unique(np.concatenate([used, used + np.uint64(1)])) << BUCKET_SHIFT
     # A bucket's end may lie beyond every value a key can be of: there is nothing to cut.
     cuts = cuts[(cuts > keys.infinities("float64")[0]) & (cuts < keys.infinities("float64")[1])]
     if not len(cuts):
@@ -51,45 +53,54 @@ def refine(
         ends = np.cumsum(own, dtype=np.uint64)
         on_knots = np.concatenate([[np.uint64(0)], np.cumsum(own[1::2], dtype=np.uint64)])
         within = np.concatenate([[np.uint64(0)], np.cumsum(count, dtype=np.uint64)])
-        below = on_knots[at] + within[np.searchsorted(bucket.astype(np.uint64) << _BUCKET_SHIFT, cuts, side="left")]
+        below = on_knots[at] + within[np.searchsorted(bucket.astype(np.uint64) << BUCKET_SHIFT, cuts, side="left")]
         finer = np.insert(ends, np.repeat(2 * at, 2), np.repeat(below, 2))
         out.append(np.diff(finer, prepend=np.uint64(0)))
     return np.insert(knots.astype(np.float64), at, keys.values_of(cuts, "float64")), out
 
 
 def distinct_estimate(registers: UInt8) -> float:
-    """How many different values the registers have seen; standard error 1.6%.
+    """How many different values the registers have seen; standard error 1.6%."""
+    return float(distinct_estimates(registers[None, :])[0])
+
+
+def distinct_estimates(registers: UInt8) -> Floats:
+    """``distinct_estimate`` of every row of (groups, 4096) registers.
 
     The improved raw estimator of Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017): no
     thresholds and no tables of corrections.
     """
-    counts = np.bincount(registers, minlength=MOST_RANK + 1).astype(np.float64)
+    size = MOST_RANK + 1
+    flat = (np.arange(len(registers))[:, None] * size + registers).ravel()
+    counts = np.bincount(flat, minlength=len(registers) * size).reshape(-1, size).T.astype(np.float64)
     total = REGISTERS * _tau(1 - counts[MOST_RANK] / REGISTERS)
     for rank in range(MOST_RANK - 1, 0, -1):
         total = 0.5 * (total + counts[rank])
-    total += REGISTERS * _sigma(counts[0] / REGISTERS)
-    return float(_ALPHA * REGISTERS * REGISTERS / total) if np.isfinite(total) else 0.0
+    total = total + REGISTERS * _sigma(counts[0] / REGISTERS)
+    return np.where(np.isfinite(total), _ALPHA * REGISTERS * REGISTERS / total, 0.0)
 
 
-def _sigma(x: float) -> float:
-    if x == 1.0:
-        return float("inf")
-    power, total, last = 1.0, x, -1.0
-    while total != last:
-        x *= x
+def _sigma(x: Floats) -> Floats:
+    """x + SUM over k >= 1 of x^(2^k) 2^(k - 1); inf at 1."""
+    x, power, total = x.copy(), 1.0, np.where(x == 1.0, np.inf, x)
+    going = total < np.inf
+    while going.any():
+        x = x * x
         last = total
-        total += x * power
+        total = np.where(going, total + x * power, total)
         power += power
+        going &= total != last
     return total
 
 
-def _tau(x: float) -> float:
-    if x in (0.0, 1.0):
-        return 0.0
-    power, total, last = 1.0, 1 - x, -1.0
-    while total != last:
-        x = float(np.sqrt(x))
+def _tau(x: Floats) -> Floats:
+    """(1 - x - SUM over k >= 1 of (1 - x^(2^-k))^2 2^-k) / 3; 0 at 0 and 1."""
+    going = (x != 0.0) & (x != 1.0)
+    power, total = 1.0, np.where(going, 1 - x, 0.0)
+    while going.any():
+        x = np.sqrt(x)
         last = total
         power *= 0.5
-        total -= (1 - x) ** 2 * power
+        total = np.where(going, total - (1 - x) ** 2 * power, total)
+        going &= total != last
     return total / 3

@@ -113,7 +113,7 @@ def wasserstein_of(baseline: Transported, current: Transported, knots: npt.NDArr
 def without_rows(values: Values, baseline: Cells, current: Cells) -> Values:
     """Reasons instead of numbers where one of both sides has no rows."""
     values = values.replaced(current.total == 0, "all_missing")
-    return values.replaced(np.broadcast_to(baseline.total == 0, len(values)), "baseline_all_missing")
+    return values.replaced(baseline.total == 0, "baseline_all_missing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +186,8 @@ def _inner_bounds(baseline: Cells, current: Cells, knots: npt.NDArray[Any]) -> t
             return np.full(groups, np.inf), np.full(groups, np.inf)
     if baseline.groups > 1:
         return _bounded(_against_each(baseline, current, axis), n, current.total)
-    one = _One.of(baseline, axis)
+    kept = baseline.made.get("one")
+    one: _One = kept if kept is not None else baseline.made.setdefault("one", _One.of(baseline, axis))
     step = max(1, _AT_A_TIME // len(one.cell))
     parts = [(g, min(groups, g + step)) for g in range(0, groups, step)]
     bounds = [
@@ -200,6 +201,8 @@ def _bounded(inner: _Inner, n: Ints, m: Ints) -> tuple[Floats, Floats]:
     still, every = inner
     lower = upper = still
     for gaps in every:
+        if not len(gaps.group):
+            continue
         least, most = _gap_bounds(gaps, n, m)
         begin = np.searchsorted(gaps.group, np.arange(len(still) + 1))
         lower = lower + sum_by_group(gaps.width * least, begin)
@@ -239,13 +242,19 @@ class _One:
         groups, size, n, m = current.groups, len(self.cell), self.n, current.total
         at = np.searchsorted(self.cell, current.cell)
         counts = np.zeros((groups, size + 1), dtype=np.int64)
-        np.add.at(counts, (current.group, at), current.count)
+        place = current.group * (size + 1) + at
+        if len(place):
+            begin = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
+            counts.ravel()[place[begin]] = np.add.reduceat(current.count, begin)
         upto = np.cumsum(counts, axis=1, out=counts)[:, :size]
         difference = _difference(self.upto, upto, n, m[:, None])
         hit = self.cell[at.clip(max=size - 1)] == current.cell
         still = np.abs(difference) * self.stretch
 
+        own = [self._own_gaps(current, upto, at, hit)] if len(self.gaps) else []
         new = np.flatnonzero(~hit & self.axis.inner(current.cell))
+        if not len(new):
+            return still.sum(axis=1), own
         group, before = current.group[new], at[new] - 1
         after = _difference(self.upto[before], current.upto[new], n, m[group])
         starts, ends = self.axis.span(current.cell[new])
@@ -258,7 +267,7 @@ class _One:
         pieces[leading] += np.abs(difference[cut]) * (starts[leading] - self.ends[cut[1]]).astype(np.float64)
         still[cut] = 0.0
         total = still.sum(axis=1) + sum_by_group(pieces, np.searchsorted(group, np.arange(groups + 1)))
-        return total, [self._own_gaps(current, upto, at, hit), self._new_gaps(current, new, before)]
+        return total, [*own, self._new_gaps(current, new, before)]
 
     def _own_gaps(self, current: Cells, upto: Ints, at: Ints, hit: Bools) -> _Gaps:
         """Gaps with rows of the baseline, in every group."""

@@ -117,17 +117,17 @@ class Values:
 
     def there(self, at: int) -> bool:
         """Whether group ``at`` has the measure, with a number or a reason."""
-        return bool(self.reason.item(at) != NOT_THERE)
+        there: bool = self.reason.item(at) != NOT_THERE
+        return there
 
     def __getitem__(self, at: int) -> Value:
-        value, lower, upper = self.value.item(at), self.lower.item(at), self.upper.item(at)
-        return Value(
-            value if value == value else None,
-            lower if lower == lower else None,
-            upper if upper == upper else None,
-            self.n.item(at),
-            _REASON_NAMES.get(self.reason.item(at)),
-        )
+        number = self.value.item(at)
+        value = lower = upper = number if number == number else None
+        if self.lower is not self.value:
+            lower = number if (number := self.lower.item(at)) == number else None
+        if self.upper is not self.value:
+            upper = number if (number := self.upper.item(at)) == number else None
+        return Value(value, lower, upper, self.n.item(at), _REASON_NAMES.get(self.reason.item(at)))
 
     def replaced(self, where: Bools, reason: str | int) -> Values:
         """The same, but no number for this reason (or code) in the groups of a (groups,) mask, whatever was there."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.keys import domain_of
-from modelwatch_gpu.plain import plain_array, plain_type
+from modelwatch_gpu.plain import array_of_bytes, plain_array, plain_type
 from modelwatch_gpu.profile.columns import COARSE_FIRST, CategoricalColumn, Column, NumericColumn, UInt32
 from modelwatch_gpu.units import scale_of, unscaled
 
@@ -83,8 +83,8 @@ def _without_dictionary(array: pa.Array) -> pa.Array:
 
 #: The text of every value of a type of one byte, by its bits.
 _BYTES: Final = {
-    pa.int8(): pa.array([str(i - 256 if i > 127 else i) for i in range(256)], pa.string()),
-    pa.uint8(): pa.array([str(i) for i in range(256)], pa.string()),
+    pa.int8(): array_of_bytes([str(i - 256 if i > 127 else i).encode() for i in range(256)], pa.string()),
+    pa.uint8(): array_of_bytes([str(i).encode() for i in range(256)], pa.string()),
 }
 
 

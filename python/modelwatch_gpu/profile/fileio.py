@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError, OutputError
+from modelwatch_gpu.plain import array_of_bytes
 from modelwatch_gpu.profile.sound import UNSOUND
 from modelwatch_gpu.profile.tables import Arrays
 
@@ -54,14 +55,14 @@ def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str 
         library = str(_core.build_info()["version"])
     version = (FORMAT_VERSIONS if "weight" in header else _WITHOUT_WEIGHTS)[kind]
     full = {"sha256": _ZEROS.decode(), "format": version, "kind": kind, "library": library, **header}
-    rows = [("header", "json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
+    rows = [(b"header", b"json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
     for name in sorted(arrays):
         narrow = _narrow(arrays[name])
-        rows.append((name, narrow.dtype.str, narrow.tobytes()))
-    table = pa.table({field.name: [row[i] for row in rows] for i, field in enumerate(_SCHEMA)}, schema=_SCHEMA)
+        rows.append((name.encode(), narrow.dtype.str.encode(), narrow.tobytes()))
+    columns = [array_of_bytes([row[i] for row in rows], field.type) for i, field in enumerate(_SCHEMA)]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, _SCHEMA) as writer:
-        writer.write_table(table)
+        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_SCHEMA))
     raw = bytearray(sink.getvalue().to_pybytes())
     at = raw.index(_HASH_KEY) + len(_HASH_KEY)
     raw[at : at + 64] = hashlib.sha256(raw).hexdigest().encode()

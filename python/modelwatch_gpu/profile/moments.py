@@ -75,7 +75,7 @@ class MomentRows:
     @property
     def group(self) -> UInt32:
         """(rows,) the group of each row."""
-        return np.repeat(np.arange(len(self.begin) - 1, dtype=np.uint32), np.diff(self.begin))
+        return np.repeat(np.arange(len(self.begin) - 1, dtype=np.uint32), self.begin[1:] - self.begin[:-1])
 
     def fold(self, group: int) -> Moments:
         """(count, mean, m2, m3, m4) of one group, origins folded in their order (Pebay, SAND2008-6212)."""

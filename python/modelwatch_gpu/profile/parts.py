@@ -106,21 +106,20 @@ class Part:
     def _own_fingerprint(self) -> str:
         counted = {name: value for name, value in self.header().items() if name != "sample"}
         digest = hashlib.sha256(json.dumps(counted, sort_keys=True).encode())
-        for name, array in self._named_arrays():
-            digest.update(f"{name}:{array.dtype.str}:{len(array)};".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        for arrays in self._named_arrays():
+            pieces: list[Any] = []
+            for name, array in arrays.items():
+                pieces += (f"{name}:{array.dtype.str}:{len(array)};".encode(), np.ascontiguousarray(array))
+            digest.update(b"".join(pieces))
         return digest.hexdigest()
 
-    def _named_arrays(self) -> Iterator[tuple[str, Any]]:
+    def _named_arrays(self) -> Iterator[Arrays]:
         """All arrays by name, those of one table after the other: never all of them in memory at once."""
-        for name in sorted(self.group_rows):
-            yield f"rows/{name}", self.group_rows[name]
+        yield {f"rows/{name}": self.group_rows[name] for name in sorted(self.group_rows)}
         for name in sorted(self.weights):
-            for what, sums in self.weights[name].arrays().items():
-                yield f"{what}/{name}", sums
+            yield {f"{what}/{name}": sums for what, sums in self.weights[name].arrays().items()}
         for at, (_, table) in enumerate(sorted(self.tables.items(), key=lambda item: item[0])):
-            for name, array in table.arrays().items():
-                yield f"{at}/{name}", array
+            yield {f"{at}/{name}": array for name, array in table.arrays().items()}
 
     def header(self) -> dict[str, Any]:
         """Everything that is not an array, as JSON values."""
@@ -140,7 +139,8 @@ class Part:
     def arrays(self) -> Arrays:
         """All arrays, named by set, column number in the header's table list, and field."""
         sampled = self.sample.arrays() if self.sample is not None else {}
-        return {**dict(self._named_arrays()), **{f"sample/{name}": array for name, array in sampled.items()}}
+        own = {name: array for arrays in self._named_arrays() for name, array in arrays.items()}
+        return {**own, **{f"sample/{name}": array for name, array in sampled.items()}}
 
     @classmethod
     def from_file(cls, header: Mapping[str, Any], arrays: Arrays, renamed: Mapping[str, str] | None = None) -> Part:

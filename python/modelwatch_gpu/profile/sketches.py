@@ -47,7 +47,8 @@ class Sketches:
         registers = r["registers"].reshape(-1, REGISTERS)
         if "bucket" not in r:
             return cls(register_group=r["register_group"], registers=registers)
-        sizes = np.diff(r["bucket_begin"].astype(np.int64))
+        begin = r["bucket_begin"].astype(np.int64)
+        sizes = begin[1:] - begin[:-1]
         return cls(np.repeat(r["group"], sizes), r["bucket"], r["bucket_count"], r["register_group"], registers)
 
     def buckets_of(self, group: int) -> tuple[UInt32, UInt64]:
@@ -116,7 +117,9 @@ class Sketches:
 
 def merge_sketches(sketches: Sequence[Sketches], groups: Sequence[UInt32]) -> Sketches:
     """Adds sketches whose group g of sketch i is ``groups[i][g]`` in the result."""
-    pairs = list(zip(sketches, groups, strict=True))
+    pairs = [(s, to) for s, to in zip(sketches, groups, strict=True) if len(s.bucket) or len(s.register_group)]
+    if not pairs:
+        return Sketches()
     key = np.concatenate([(to[s.bucket_group].astype(np.uint64) << np.uint64(32)) | s.bucket for s, to in pairs])
     key, place = np.unique(key, return_inverse=True)
     count = np.zeros(len(key), dtype=np.uint64)

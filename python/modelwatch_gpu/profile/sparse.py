@@ -18,16 +18,21 @@ Narrow = npt.NDArray[Any]
 #: Entries that a merge works on at a time: what bounds its memory beside its input and output.
 MERGE_ENTRIES: Final = 1 << 19
 
+#: The narrowest type of numbers of so many bytes.
+_WIDTHS: Final = tuple(np.dtype(f"u{size}") for size in (1, 1, 2, 4, 4, 8, 8, 8, 8))
+
 
 def narrow(values: npt.NDArray[Any]) -> Narrow:
     """Unsigned integers in the narrowest type that holds them all."""
-    most = int(values.max()) if len(values) else 0
-    return values.astype(np.min_scalar_type(most), copy=False)
+    most = int(np.maximum.reduce(values)) if len(values) else 0
+    return values.astype(_WIDTHS[(most.bit_length() + 7) // 8], copy=False)
 
 
 def begins(sizes: npt.NDArray[Any]) -> Int64:
     """(groups + 1,) where each group's entries begin, from (groups,) how many it has."""
-    return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    out = np.zeros(len(sizes) + 1, dtype=np.int64)
+    np.cumsum(sizes, out=out[1:])
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +57,10 @@ class SparseRows:
     @classmethod
     def from_engine(cls, group: UInt32, begin: UInt64, index: UInt32, value: UInt64, groups: int) -> SparseRows:
         """From rows of the groups that are there, of ``groups`` in all."""
+        if len(group) == groups:
+            return cls.of(begin, index, value)
         sizes = np.zeros(groups, dtype=np.int64)
-        sizes[group] = np.diff(begin.astype(np.int64))
+        sizes[group] = begin[1:] - begin[:-1]
         return cls.of(begins(sizes), index, value)
 
     @classmethod
@@ -80,7 +87,12 @@ class SparseRows:
     @property
     def group(self) -> UInt32:
         """(entries,) the group of each entry."""
-        return np.repeat(np.arange(self.groups, dtype=np.uint32), np.diff(self.begin))
+        return np.repeat(np.arange(self.groups, dtype=np.uint32), self.sizes)
+
+    @property
+    def sizes(self) -> Int64:
+        """(groups,) entries of each group."""
+        return self.begin[1:] - self.begin[:-1]
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
@@ -113,29 +125,41 @@ def merge_rows(tables: Sequence[SparseRows], to: Sequence[npt.NDArray[Any]], gro
     """Adds tables up: group g of table i is group ``to[i][g]`` of ``groups``. Entries that meet are added (uint64)."""
     if len(tables) == 1 and tables[0].groups == groups and np.array_equal(to[0], np.arange(groups)):
         return tables[0]
+    target = np.concatenate(to).astype(np.int64)
+    lengths = np.concatenate([t.sizes for t in tables])
+    entries = np.zeros(groups, dtype=np.int64)
+    np.add.at(entries, target, lengths)
+    width = max((int(t.index.max()) + 1 for t in tables if len(t)), default=1)
+    if int(entries.sum()) <= MERGE_ENTRIES:
+        keys = np.repeat(target * width, lengths) + np.concatenate([t.index for t in tables])
+        begin, index, value = _added(keys, np.concatenate([t.value for t in tables]), groups, width)
+        return SparseRows.of(begin, index, value)
     orders = [np.argsort(t, kind="stable") for t in to]
     targets = [t[order].astype(np.int64) for t, order in zip(to, orders, strict=True)]
-    entries = np.zeros(groups, dtype=np.int64)
-    for table, own in zip(tables, to, strict=True):
-        np.add.at(entries, own, np.diff(table.begin))
-    width = max((int(t.index.max()) + 1 for t in tables if len(t)), default=1)
     sizes = np.zeros(groups, dtype=np.int64)
     indices: list[Narrow] = []
     values: list[Narrow] = []
     for first, end in _chunks(entries):
         keys, counts = _gathered(tables, orders, targets, first, end, width)
-        if (keys[1:] <= keys[:-1]).any():
-            order = np.argsort(keys, kind="stable")
-            keys, counts = keys[order], counts[order]
-            starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-            keys, counts = keys[starts], np.add.reduceat(counts, starts, dtype=np.uint64)
-        group, index = np.divmod(keys, width)
-        sizes[first:end] = np.bincount(group, minlength=end - first)
+        begin, index, value = _added(keys, counts, end - first, width)
+        sizes[first:end] = np.diff(begin)
         indices.append(narrow(index))
-        values.append(narrow(counts))
-    if not indices:
-        return SparseRows.empty(groups)
+        values.append(narrow(value))
     return SparseRows.of(begins(sizes), np.concatenate(indices), np.concatenate(values))
+
+
+def _added(keys: Int64, values: Narrow, groups: int, width: int) -> tuple[Int64, Int64, Narrow]:
+    """Entries at group * width + index in order, those that meet added: where groups begin, indices, values."""
+    if (keys[1:] <= keys[:-1]).any():
+        order = np.argsort(keys, kind="stable")
+        keys, values = keys[order], values[order]
+        new = np.ones(len(keys), dtype=bool)
+        np.not_equal(keys[1:], keys[:-1], out=new[1:])
+        starts = np.flatnonzero(new)
+        keys, values = keys[starts], np.add.reduceat(values, starts, dtype=np.uint64)
+    at = np.arange(groups + 1) * width
+    begin = np.searchsorted(keys, at)
+    return begin, keys - np.repeat(at[:-1], begin[1:] - begin[:-1]), values
 
 
 def _chunks(entries: Int64) -> Iterator[tuple[int, int]]:

@@ -266,21 +266,24 @@ def merge_numeric(
 ) -> NumericTable:
     """Adds tables whose group g of table i is group ``to[i][g]`` of ``groups`` in the result."""
     lowest, highest = _no_range(groups)
+    target = np.concatenate(to)
+    np.minimum.at(lowest, target, np.concatenate([t.lowest for t in tables]))
+    np.maximum.at(highest, target, np.concatenate([t.highest for t in tables]))
     tails: dict[int, tuple[int, int]] = {}
     for t, own in zip(tables, to, strict=True):
-        np.minimum.at(lowest, own, t.lowest)
-        np.maximum.at(highest, own, t.highest)
         for group, (below, above) in t.tails.items():
             old = tails.get(int(own[group]), (0, 0))
             tails[int(own[group])] = (old[0] + below, old[1] + above)
     rows = [t.moments_by_origin for t in tables]
-    moments = MomentRows.of(
-        np.concatenate([own[m.group] for m, own in zip(rows, to, strict=True)]),
-        np.concatenate([m.origin if o is None else o[m.origin] for m, o in zip(rows, origins, strict=True)]),
-        np.concatenate([m.count for m in rows]),
-        np.concatenate([m.sums for m in rows]),
-        groups,
-    )
+    moments = MomentRows.empty(groups)
+    if any(len(m.sums) for m in rows):
+        moments = MomentRows.of(
+            np.repeat(target, np.concatenate([m.begin[1:] - m.begin[:-1] for m in rows])),
+            np.concatenate([m.origin if o is None else o[m.origin] for m, o in zip(rows, origins, strict=True)]),
+            np.concatenate([m.count for m in rows]),
+            np.concatenate([m.sums for m in rows]),
+            groups,
+        )
     return NumericTable(
         cells=merge_rows([t.cells for t in tables], to, groups),
         gaps=merge_rows([t.gaps for t in tables], to, groups),
@@ -424,8 +427,10 @@ def merge_categories(
     for t, own in zip(tables, to, strict=True):
         target = np.array([place.get(v, -1) for v in t.unseen], dtype=np.int64)
         at = target[t.unseen_rows.index] if len(t.unseen) else np.empty(0, dtype=np.int64)
-        survivors.append(t.unseen_rows.select(at >= 0, at[at >= 0]))
-        if (at < 0).any():
+        if not (at < 0).any():
+            survivors.append(SparseRows(t.unseen_rows.begin, at, t.unseen_rows.value))
+        else:
+            survivors.append(t.unseen_rows.select(at >= 0, at[at >= 0]))
             cells.append(t.unseen_rows.select(at < 0, np.full(int((at < 0).sum()), OTHER_SLOT)))
             cells_to.append(own)
             if sketched:
