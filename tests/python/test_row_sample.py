@@ -77,6 +77,18 @@ def test_files_that_lack_a_column_or_have_a_wider_type_are_sampled_together() ->
     assert one.rows["text"].null_count > 0
 
 
+def test_decimals_hash_by_their_value_whatever_their_scale() -> None:
+    values = [None, "0", "-1.50", "12345678901234567890.12"]
+    arrays = [pa.array(values, pa.string()).cast(pa.decimal128(38, scale)) for scale in (2, 5)]
+    near, far = (row_hashes(pa.RecordBatch.from_arrays([a], names=["d"]), ["d"]) for a in arrays)
+    assert near.tolist() == far.tolist()
+    assert len(set(near.tolist())) == 4
+    table = pa.table({"d": arrays[0], "x": [1.0, 2.0, 3.0, 4.0]})
+    sampled = mw.Profile.count(mw.Baseline.fit(table.select(["x"])), table, sample=2).sample
+    assert sampled is not None
+    assert len(sampled) == 2
+
+
 def test_nothing_gives_an_empty_sample() -> None:
     empty = sample([], 5, ())
     assert empty.rows.num_rows == 0

@@ -28,7 +28,9 @@ def row_hashes(batch: pa.RecordBatch, names: Sequence[str]) -> UInt64:
         array = batch.column(name)
         if pa.types.is_nested(array.type):
             continue
-        arrays.append(numeric_array(array) if domain_of(array.type) is not None else category_array(array))
+        # Decimals by their text, which does not depend on how many digits a file keeps.
+        number = domain_of(array.type) is not None and not pa.types.is_decimal(array.type)
+        arrays.append(numeric_array(array) if number else category_array(array))
         used.append(name)
     if not arrays:
         return np.zeros(len(batch), dtype=np.uint64)
