@@ -40,7 +40,7 @@ test-cpp: build/ctest/configured
 	$(BIN)/ctest --test-dir build/ctest --output-on-failure --no-tests=error --parallel $(JOBS)
 
 test-python: .venv/installed-dev
-	$(BIN)/python -m pytest tests -rs
+	$(BIN)/python -m pytest tests -rs -n $(JOBS) --dist worksteal
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

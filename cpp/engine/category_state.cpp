@@ -13,6 +13,8 @@ namespace {
 
 /// Dictionaries of at most this many values are counted by code in a run of tiles.
 constexpr std::int64_t kMostRunCodes = 4096;
+/// And at most this many tiles at once: their counters have 32 bits.
+constexpr std::int64_t kMostRunTiles = std::int64_t{1} << 20;
 
 std::uint64_t hash_of(std::string_view bytes) {
   return hash_bytes(reinterpret_cast<std::uint8_t const*>(bytes.data()), static_cast<std::int64_t>(bytes.size()));
@@ -135,7 +137,7 @@ void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner c
   bool const by_code = weights == nullptr && column.values.size <= kMostRunCodes;
   if (by_code) run_counts_.resize(4 * (static_cast<std::size_t>(column.values.size) + 1), 0);
   for (std::int64_t t = 0; t < groups.tiles();) {
-    std::int64_t const end = by_code ? groups.run_end(t) : t;
+    std::int64_t const end = by_code ? std::min(groups.run_end(t), t + kMostRunTiles) : t;
     if (end > t)
       count_run(column, groups, t, end);
     else

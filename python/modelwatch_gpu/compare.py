@@ -18,13 +18,13 @@ from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
-from modelwatch_gpu.profile.weights import WeightSums
+from modelwatch_gpu.profile.weights import MEAN_BITS, WeightSums
 from modelwatch_gpu.report.report import Report, WeightInfo, WindowInfo
 
 #: Windows without rows between two that have some are listed while there are at most so many windows.
 _MOST_LISTED = 10_000
-#: Stored weights are about 2^15 on average in the baseline; below 2^8 in a log their rounding is worth a note.
-_USUAL_MEAN, _COARSE_MEAN = 1 << 15, 1 << 8
+#: Where stored weights of a log are below this on average, their rounding is worth a note.
+_COARSE_MEAN = 1 << 8
 
 
 def compare(
@@ -265,7 +265,7 @@ def _weight_notes(baseline: Baseline, profile: Profile, merged: Part | None) -> 
     elif baseline.weighting is not None and baseline.weighting.bits and squares < _COARSE_MEAN * total:
         # The weighted mean of the weights: rows of weight 0 have no say in it.
         notes.append(
-            f"The weights of the log are some {_USUAL_MEAN * total / squares:,.0f} times smaller than the baseline's, "
+            f"The weights of the log are some {(total << MEAN_BITS) / squares:,.0f} times smaller than the baseline's, "
             f"so each is rounded to a multiple of {total / squares:.1%} of their size; fit the baseline on these."
         )
     return notes

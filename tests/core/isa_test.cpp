@@ -3,18 +3,10 @@
 
 #include "check.hpp"
 #include "columns.hpp"
+#include "tables.hpp"
 #include "core/offset_rule.hpp"
 #include "cpu/isa.hpp"
-#include "cpu/kernel_table.hpp"
 #include "reference/reference.hpp"
-
-namespace modelwatch::cpu {
-extern KernelTable const kernels_baseline;
-#if defined(__x86_64__)
-extern KernelTable const kernels_x86_64_v3;
-extern KernelTable const kernels_x86_64_v4;
-#endif
-}  // namespace modelwatch::cpu
 
 using namespace modelwatch;
 using namespace modelwatch::test;

@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 
+#include "../core/columns.hpp"  // domain_of, storage_of
 #include "bytes.hpp"
 #include "core/error.hpp"
 #include "core/key.hpp"
@@ -17,9 +18,9 @@ namespace {
 
 using namespace modelwatch;
 using namespace modelwatch::fuzz;
-
-template <class Value>
-constexpr bool kIsFloat = std::numeric_limits<Value>::has_infinity;
+using test::domain_of;
+using test::kIsFloat;
+using test::storage_of;
 
 template <class Value>
 Value any_value(Bytes& in) {
@@ -58,20 +59,6 @@ std::vector<Value> any_knots(Bytes& in) {
   std::sort(knots.begin(), knots.end());
   knots.erase(std::unique(knots.begin(), knots.end()), knots.end());
   return knots;
-}
-
-template <class Value>
-constexpr Domain domain_of() {
-  if constexpr (std::is_same_v<Value, float>) return Domain::float32;
-  if constexpr (std::is_same_v<Value, double>) return Domain::float64;
-  return std::is_same_v<Value, std::uint64_t> ? Domain::uint64 : Domain::int64;
-}
-
-template <class Value>
-constexpr Storage storage_of() {
-  if constexpr (std::is_same_v<Value, float>) return Storage::float32;
-  if constexpr (std::is_same_v<Value, double>) return Storage::float64;
-  return std::is_same_v<Value, std::uint64_t> ? Storage::uint64 : Storage::int64;
 }
 
 using Cells = std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t>;

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from modelwatch_gpu.measures.cells import Floats, Ints
 from modelwatch_gpu.measures.flat import NumericRows
+from modelwatch_gpu.profile.moments import merged_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,29 +78,15 @@ def _at(moments: GroupMoments, where: Any) -> GroupMoments:
 
 
 def _fold(total: GroupMoments, here: npt.NDArray[np.intp], b: GroupMoments) -> None:
-    """Adds a partial to the groups ``here``: the fold of ``cpp/core/moments.hpp``, operation by operation."""
+    """Adds a partial to the groups ``here``."""
     keep = b.count > 0
     if not keep.all():
         here, b = here[keep], _at(b, keep)
     a = _at(total, here)
     na, nb = a.count.astype(np.float64), b.count.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        n = na + nb
-        delta = b.mean - a.mean
-        step = delta / n
-        step2 = step * step
-        cross = delta * step * na * nb
-        m4 = (
-            a.m4
-            + b.m4
-            + cross * step2 * (na * na - na * nb + nb * nb)
-            + 6.0 * step2 * (na * na * b.m2 + nb * nb * a.m2)
-            + 4.0 * step * (na * b.m3 - nb * a.m3)
-        )
-        m3 = a.m3 + b.m3 + cross * step * (na - nb) + 3.0 * step * (na * b.m2 - nb * a.m2)
-        m2 = a.m2 + b.m2 + cross
-        mean = a.mean + step * nb
+        both = merged_sums(na, (a.mean, a.m2, a.m3, a.m4), nb, (b.mean, b.m2, b.m3, b.m4))
     first = a.count == 0
     total.count[here] = a.count + b.count
-    for name, merged in (("mean", mean), ("m2", m2), ("m3", m3), ("m4", m4)):
+    for name, merged in zip(("mean", "m2", "m3", "m4"), both, strict=True):
         getattr(total, name)[here] = np.where(first, getattr(b, name), merged)

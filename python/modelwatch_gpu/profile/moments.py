@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,27 +16,32 @@ Floats = npt.NDArray[np.float64]
 Moments = tuple[int, float, float, float, float]
 
 
-def merge_moments(a: Moments, b: Moments) -> Moments:
-    """The fold of ``cpp/core/moments.hpp``, operation by operation."""
-    if b[0] == 0:
-        return a
-    if a[0] == 0:
-        return b
-    na, nb = float(a[0]), float(b[0])
+def merged_sums(na: Any, a: Sequence[Any], nb: Any, b: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
+    """The fold of ``cpp/core/moments.hpp``, operation by operation: (mean, m2, m3, m4) of ``na`` values with the sums
+    ``a`` and ``nb`` values with the sums ``b``, both counts above 0. Floats, or float64 arrays of one shape."""
     n = na + nb
-    delta = b[1] - a[1]
+    delta = b[0] - a[0]
     step = delta / n
     step2 = step * step
     cross = delta * step * na * nb
     m4 = (
-        a[4]
-        + b[4]
+        a[3]
+        + b[3]
         + cross * step2 * (na * na - na * nb + nb * nb)
-        + 6.0 * step2 * (na * na * b[2] + nb * nb * a[2])
-        + 4.0 * step * (na * b[3] - nb * a[3])
+        + 6.0 * step2 * (na * na * b[1] + nb * nb * a[1])
+        + 4.0 * step * (na * b[2] - nb * a[2])
     )
-    m3 = a[3] + b[3] + cross * step * (na - nb) + 3.0 * step * (na * b[2] - nb * a[2])
-    return (a[0] + b[0], a[1] + step * nb, a[2] + b[2] + cross, m3, m4)
+    m3 = a[2] + b[2] + cross * step * (na - nb) + 3.0 * step * (na * b[1] - nb * a[1])
+    return a[0] + step * nb, a[1] + b[1] + cross, m3, m4
+
+
+def merge_moments(a: Moments, b: Moments) -> Moments:
+    """Moments of the values of both."""
+    if b[0] == 0:
+        return a
+    if a[0] == 0:
+        return b
+    return (a[0] + b[0], *merged_sums(float(a[0]), a[1:], float(b[0]), b[1:]))
 
 
 @dataclass(frozen=True, eq=False)

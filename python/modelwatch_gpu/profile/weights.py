@@ -25,7 +25,7 @@ WHOLE_UP_TO: Final = 1 << 20
 #: Stored weights of a log add up to at most so much, so counts are exact as float64 and no sum of them overflows.
 MOST_TOTAL: Final = 1 << 53
 #: The mean weight of the reference is stored as about 2^15 where weights have fractions ...
-_MEAN_BITS: Final = 15
+MEAN_BITS: Final = 15
 #: ... and its largest weight below 2^31, so that a weight twice as large can still be counted.
 _LARGEST_BITS: Final = 30
 #: A float64 is a whole number below 2^53 times a power of two.
@@ -73,7 +73,7 @@ class WeightRange:
             raise InputError("All weights of the reference are 0, so no row counts; give another column or none.")
         if self.whole and self.most <= WHOLE_UP_TO:
             return 0
-        return min(_MEAN_BITS - _log2(self.total / self.rows), _LARGEST_BITS - _log2(Fraction(self.most)))
+        return min(MEAN_BITS - _log2(self.total / self.rows), _LARGEST_BITS - _log2(Fraction(self.most)))
 
 
 def _log2(value: Fraction) -> int:
