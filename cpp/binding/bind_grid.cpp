@@ -123,12 +123,12 @@ void bind_grid(py::module_& m) {
         auto const view = numeric_view(single_column(*owner));
         if (view.storage >= Storage::float32) throw InvalidInput("times must be integers.");
         auto const edges = to_vector(boundaries);
-        std::vector<std::int32_t> out;
+        Intervals out;
         {
           py::gil_scoped_release const release;
           out = interval_of(view, edges);
         }
-        return to_numpy(std::move(out));
+        return py::make_tuple(to_numpy(std::move(out.of_row)), to_numpy(std::move(out.rows)));
       },
       py::arg("values"), py::arg("boundaries"));
   bind_reference(m);

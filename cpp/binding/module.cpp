@@ -35,4 +35,5 @@ PYBIND11_MODULE(_core, m) {
   binding::bind_grid(m);
   binding::bind_counter(m);
   binding::bind_fit(m);
+  binding::bind_tables(m);
 }

@@ -13,6 +13,10 @@ namespace modelwatch {
 inline constexpr int kBucketBits = 19;
 inline constexpr std::uint32_t kBuckets = std::uint32_t{1} << kBucketBits;
 
+/// Buckets are kept a page of them at a time.
+inline constexpr int kBucketPageBits = 5;
+inline constexpr std::uint32_t kBucketPage = std::uint32_t{1} << kBucketPageBits;
+
 MW_HD std::uint32_t bucket_of(double x) { return static_cast<std::uint32_t>(KeyOf<double>::key(x) >> (64 - kBucketBits)); }
 
 /// HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007) with 2^12 registers: 1.6% standard error.

@@ -27,11 +27,34 @@ struct GridData {
   double const* gap_scales;  // of each gap, or nullptr where all are 1
 };
 
+/// The cells of the integers from `first` to `last`; smaller and larger ones have those of the ends.
+struct CellTable {
+  std::uint32_t const* cells;
+  std::int64_t first;
+  std::int64_t last;
+};
+
 /// The rows of a tile that lie strictly between two knots.
 struct GapRows {
-  std::uint32_t row[kTileRows];       // in the tile
-  std::uint32_t gap[kTileRows];       // below knot `gap`
-  std::uint64_t fraction[kTileRows];  // offset_rule.hpp; 0 in a tail
+  std::uint32_t row[kTileRows];  // in the tile
+  std::uint32_t gap[kTileRows];  // below knot `gap`
+};
+
+/// What is kept of them: for each gap the SUM of the fractions of offset_rule.hpp (0 in a tail), and their smallest and
+/// largest key.
+struct GapSums {
+  std::uint64_t* sums;
+  std::uint64_t low;
+  std::uint64_t high;
+};
+
+/// A sketch (engine/sketch.hpp) as a kernel fills it.
+struct SketchData {
+  std::uint16_t const* places;  // of `pages` pages from first_page on, 1-based; 0 where there is none
+  std::uint32_t pages;
+  std::uint32_t first_page;
+  std::uint64_t* counts;
+  std::uint8_t* ranks;
 };
 
 /// Everywhere below, `valid` is one byte per row as expand_validity makes it, or nullptr where all rows are valid;
@@ -43,8 +66,8 @@ struct KernelTable {
   /// Cells and keys of rows [begin, begin + rows) of a column.  A row that is NaN or null has any key.
   void (*rank_tile)(NumericView const&, std::int64_t begin, int rows, GridData const&, std::uint8_t const* valid, std::uint32_t* cells,
                     std::uint64_t* keys);
-  /// The same for 8- and 16-bit integers on an int64 grid, by a table of the cell of every bit pattern.
-  void (*rank_by_table)(NumericView const&, std::int64_t begin, int rows, std::uint32_t const* table, std::uint32_t null_slot,
+  /// The same for integers on an int64 grid, by a table of the cells of neighbouring ones.
+  void (*rank_by_table)(NumericView const&, std::int64_t begin, int rows, CellTable const&, std::uint32_t null_slot,
                         std::uint8_t const* valid, std::uint32_t* cells, std::uint64_t* keys);
   /// counters[cells[i]] += 1
   void (*count_one)(std::uint32_t const* cells, int rows, std::uint32_t* counters);
@@ -65,8 +88,12 @@ struct KernelTable {
   /// weights: how often every row counts, or nullptr (once).  usable must be whole.
   void (*moments_slots)(double const* values, std::uint64_t const* usable, std::int32_t const* slots, std::uint32_t const* weights,
                         int rows, int slot_count, MomentLanes*, Moments*);
-  /// The rows of a ranked tile that lie between knots, with their fractions.  Returns how many.
-  int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, GridData const&, GapRows* out);
+  /// The rows of a ranked tile that lie between knots: their cells are even and below end_cell.  Returns how many.
+  int (*gap_rows)(std::uint32_t const* cells, int rows, std::uint32_t end_cell, GapRows* out);
+  /// Adds those from `from` on to the sums and the sketch, either of which may be nullptr.  whole: whole numbers hash as
+  /// integers.  Returns how many are done: less than count where the sketch has no page for the next one.
+  int (*add_gaps)(GapRows const&, int from, int count, std::uint64_t const* keys, GridData const&, bool whole, GapSums*,
+                  SketchData const*);
   /// Smallest and largest key among ranked rows (cell < end_cell); leaves both alone where there is none.
   void (*key_range)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, std::uint64_t* low,
                     std::uint64_t* high);

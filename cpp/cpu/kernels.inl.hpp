@@ -7,6 +7,7 @@
 #include "core/key.hpp"
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
+#include "core/sketch_rule.hpp"
 #include "core/views.hpp"
 #include "cpu/histogram.inl.hpp"
 #include "cpu/kernel_table.hpp"
@@ -21,6 +22,7 @@ namespace modelwatch::cpu {
 
 extern KernelTable const MW_KERNEL_TABLE;
 KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, expand_validity, rank_tile,   rank_by_table, count_one, count_four, count_codes,
-                                     map_cells,      load_tile,       moments_one, moments_slots, gap_rows,  key_range,  count_binned};
+                                     map_cells,      load_tile,       moments_one, moments_slots, gap_rows,  add_gaps,   key_range,
+                                     count_binned};
 
 }  // namespace modelwatch::cpu

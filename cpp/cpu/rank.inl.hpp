@@ -132,24 +132,49 @@ void rank_tile(NumericView const& column, std::int64_t begin, int rows, GridData
   }
 }
 
-/// By a table with one cell for each of the 2^8 or 2^16 bit patterns of a value; its keys are those of int64.
-template <class Stored, class Bits>
-void rank_small(NumericView const& column, std::int64_t begin, int rows, std::uint32_t const* table, std::uint32_t null_slot,
-                std::uint8_t const* valid, std::uint32_t* cells, std::uint64_t* keys) {
+/// Wide: in which no difference between the table's ends and a value in range overflows.
+template <class Stored, class Wide>
+void rank_in_table(Stored const* values, int rows, CellTable const& table, std::uint32_t* cells) {
+  auto const first = static_cast<Wide>(table.first);
+  auto const last = static_cast<Wide>(table.last);
+  for (int i = 0; i < rows; ++i) {
+    Wide x = static_cast<Wide>(values[i]);
+    x = x < first ? first : x;
+    x = x > last ? last : x;
+    cells[i] = static_cast<std::uint32_t>(x - first);
+  }
+  for (int i = 0; i < rows; ++i) {
+    std::uint32_t at = cells[i];
+    MW_SCALAR(at);
+    cells[i] = table.cells[at];
+  }
+}
+
+template <class Stored>
+void rank_by_table_of(NumericView const& column, std::int64_t begin, int rows, CellTable const& table, std::uint32_t null_slot,
+                      std::uint8_t const* valid, std::uint32_t* cells, std::uint64_t* keys) {
   Stored const* const values = static_cast<Stored const*>(column.values) + begin;
-  for (int i = 0; i < rows; ++i) cells[i] = table[static_cast<Bits>(values[i])];
-  for (int i = 0; i < rows; ++i) keys[i] = KeyOf<std::int64_t>::key(values[i]);
+  constexpr std::int64_t kNarrow = std::int64_t{1} << 30;
+  constexpr bool kFits = sizeof(Stored) < 4 || (sizeof(Stored) == 4 && static_cast<Stored>(-1) < Stored{0});
+  if (kFits && table.first > -kNarrow && table.last < kNarrow)
+    rank_in_table<Stored, std::int32_t>(values, rows, table, cells);
+  else
+    rank_in_table<Stored, std::int64_t>(values, rows, table, cells);
+  for (int i = 0; i < rows; ++i) keys[i] = KeyOf<std::int64_t>::key(static_cast<std::int64_t>(values[i]));
   mark_nulls(valid, rows, null_slot, cells);
 }
 
-void rank_by_table(NumericView const& column, std::int64_t begin, int rows, std::uint32_t const* table, std::uint32_t null_slot,
+void rank_by_table(NumericView const& column, std::int64_t begin, int rows, CellTable const& table, std::uint32_t null_slot,
                    std::uint8_t const* valid, std::uint32_t* cells, std::uint64_t* keys) {
   switch (column.storage) {
-    case Storage::int8: return rank_small<std::int8_t, std::uint8_t>(column, begin, rows, table, null_slot, valid, cells, keys);
-    case Storage::uint8: return rank_small<std::uint8_t, std::uint8_t>(column, begin, rows, table, null_slot, valid, cells, keys);
-    case Storage::int16: return rank_small<std::int16_t, std::uint16_t>(column, begin, rows, table, null_slot, valid, cells, keys);
-    case Storage::uint16: return rank_small<std::uint16_t, std::uint16_t>(column, begin, rows, table, null_slot, valid, cells, keys);
-    default: return;  // wider values have no table
+    case Storage::int8: return rank_by_table_of<std::int8_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::int16: return rank_by_table_of<std::int16_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::int32: return rank_by_table_of<std::int32_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::int64: return rank_by_table_of<std::int64_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::uint8: return rank_by_table_of<std::uint8_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::uint16: return rank_by_table_of<std::uint16_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    case Storage::uint32: return rank_by_table_of<std::uint32_t>(column, begin, rows, table, null_slot, valid, cells, keys);
+    default: return;  // an int64 grid has no other values
   }
 }
 

@@ -23,6 +23,10 @@ class Grid {
   /// The gaps that reach to infinity: below the first finite knot, above the last.
   std::uint32_t lower_tail() const { return lower_tail_; }
   std::uint32_t upper_tail() const { return upper_tail_; }
+  /// Whether one of these two keys of rows in gaps, which there are, lies in a tail.
+  bool beyond(std::uint64_t low, std::uint64_t high) const {
+    return lower_tail_ >= count() || low < knots_[lower_tail_] || upper_tail_ == 0 || high > knots_[upper_tail_ - 1];
+  }
   cpu::GridData data() const;
 
  private:

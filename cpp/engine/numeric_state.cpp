@@ -1,7 +1,10 @@
 #include "engine/numeric_state.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <type_traits>
+#include <utility>
 
 #include "core/key.hpp"
 #include "core/error.hpp"
@@ -22,8 +25,6 @@ struct NumericState::Tile {
   std::int32_t slots[kTileRows];
   cpu::GapRows gaps;
   int gap_count;
-  std::uint32_t buckets[kTileRows];  // of the rows in gaps
-  std::uint64_t hashes[kTileRows];
   std::vector<MomentLanes> lanes;
   std::vector<Moments> moments;
   std::vector<std::int32_t> slot_group;
@@ -31,7 +32,7 @@ struct NumericState::Tile {
 
 namespace {
 
-/// Small integers get a table once this many rows have come: it takes up to 2^16 searches to make.
+/// Integers get a table of cells once this many rows have come: it takes up to 2^16 searches to make.
 constexpr std::uint64_t kTableRows = std::uint64_t{1} << 16;
 /// A run counts on its own where it has at least this many rows for every slot, since it is added up at its end.
 constexpr std::int64_t kRunRowsPerSlot = 1;
@@ -51,15 +52,28 @@ void with_domain(Domain domain, F f) {
   }
 }
 
-/// The cell of every bit pattern of an 8- or 16-bit integer on an int64 grid; empty for a wider type.
-std::vector<std::uint32_t> cells_of_small(Storage storage, Grid const& grid) {
-  bool const narrow = storage == Storage::int8 || storage == Storage::uint8;
-  if (!narrow && storage != Storage::int16 && storage != Storage::uint16) return {};
-  std::vector<std::uint16_t> patterns(narrow ? 256 : 65'536);
-  std::iota(patterns.begin(), patterns.end(), std::uint16_t{0});
-  std::vector<std::uint8_t> bytes(patterns.begin(), patterns.end());
-  void const* const values = narrow ? static_cast<void const*>(bytes.data()) : patterns.data();
-  return rank_cells({values, {nullptr, 0}, static_cast<std::int64_t>(patterns.size()), storage}, grid);
+/// The integers whose cells a table needs: those from the first knot to the last and one more at each end, if the type
+/// has them.  first > last where there is nothing to look up, or too much.
+std::pair<std::int64_t, std::int64_t> span_of_table(Storage storage, Grid const& grid) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 16;
+  using Keys = KeyOf<std::int64_t>;
+  std::pair<std::int64_t, std::int64_t> constexpr kNone{1, 0};
+  if (grid.domain() != Domain::int64 || grid.count() == 0) return kNone;
+  auto const [least, most] = [&]() -> std::pair<std::int64_t, std::int64_t> {
+    switch (storage) {
+      case Storage::int8: return {-128, 127};
+      case Storage::int16: return {-32'768, 32'767};
+      case Storage::uint8: return {0, 255};
+      case Storage::uint16: return {0, 65'535};
+      default: return {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
+    }
+  }();
+  std::int64_t const low = Keys::value(grid.knots().front());
+  std::int64_t const high = Keys::value(grid.knots().back());
+  std::int64_t const first = std::clamp(low == least ? low : low - 1, least, most);
+  std::int64_t const last = std::clamp(high == most ? high : high + 1, least, most);
+  bool const narrow = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first) < static_cast<std::uint64_t>(kMost);
+  return narrow ? std::pair{first, last} : kNone;
 }
 
 }  // namespace
@@ -86,7 +100,6 @@ NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uin
     if (set.coarse && set.sketches) throw InvalidInput("a counter set on the coarse grid cannot keep sketches.");
     sets_.push_back({set, {}, {}});
     moments_ = moments_ || set.moments;
-    sketches_ = sketches_ || set.sketches;
   }
 }
 
@@ -108,12 +121,11 @@ void NumericState::load(NumericView const& column, std::int64_t begin, Tile& til
   auto const& kernel = cpu::kernels();
   auto const grid = plan_.grid->data();
   std::uint8_t const* const valid = valid_rows(column, begin, tile.rows, tile.valid);
-  if (cell_of_small_.empty() || column.storage != small_)
+  if (table_cells_.empty() || column.storage != table_storage_)
     kernel.rank_tile(column, begin, tile.rows, grid, valid, tile.ranked, tile.keys);
   else
-    kernel.rank_by_table(column, begin, tile.rows, cell_of_small_.data(), plan_.grid->slots() - 1, valid, tile.ranked, tile.keys);
-  tile.gap_count = kernel.gap_rows(tile.ranked, tile.keys, tile.rows, grid, &tile.gaps);
-  if (sketches_) sketch_gaps(tile);
+    kernel.rank_by_table(column, begin, tile.rows, table_, plan_.grid->slots() - 1, valid, tile.ranked, tile.keys);
+  tile.gap_count = kernel.gap_rows(tile.ranked, tile.rows, plan_.grid->slots() - 2, &tile.gaps);
   if (moments_)
     tile.usable_rows = kernel.load_tile(column, begin, tile.rows, grid.domain, plan_.pivot, valid, tile.values, tile.usable);
 }
@@ -124,19 +136,6 @@ std::uint32_t const* NumericState::slots_of(SetPlan const& plan, Tile& tile) con
   if (map.empty()) return tile.ranked;
   cpu::kernels().map_cells(tile.ranked, tile.rows, map.data(), tile.cells);
   return tile.cells;
-}
-
-/// Bucket and hash of the rows in gaps.  A float grid lifted from integers hashes whole numbers as integers.
-void NumericState::sketch_gaps(Tile& tile) const {
-  bool const whole = plan_.gap_shift != 0;
-  with_domain(plan_.grid->domain(), [&]<class Value>(Value) {
-    using Keys = KeyOf<Value>;
-    for (int i = 0; i < tile.gap_count; ++i) {
-      Value const x = Keys::value(static_cast<typename Keys::Key>(tile.keys[tile.gaps.row[i]]));
-      tile.buckets[i] = bucket_of(static_cast<double>(x));
-      tile.hashes[i] = whole ? hash_whole(static_cast<double>(x)) : hash_number(x);
-    }
-  });
 }
 
 /// Adds the values of a tile that lie beyond the finite knots to the run's sums.
@@ -153,15 +152,18 @@ void NumericState::add_tails(Tile const& tile) {
 
 /// Row `at` of those in gaps, counted `times` times, on a fine grid.
 void NumericState::add_gap(SetPlan const& plan, Group& group, Tile const& tile, int at, std::uint32_t times) const {
-  if (plan.sketches) group.add_to_sketch(tile.buckets[at], tile.hashes[at], times);
   std::uint32_t const gap = tile.gaps.gap[at];
   bool const lower = gap <= plan_.grid->lower_tail();
-  if (!lower && gap < plan_.grid->upper_tail()) {
-    if (tile.gaps.fraction[at] != 0) group.gaps.add(gap - plan_.gap_shift, tile.gaps.fraction[at] * times);
-    return;
-  }
+  bool const inner = !lower && gap < plan_.grid->upper_tail();
+  auto const grid = plan_.grid->data();
   with_domain(domain(), [&]<class Value>(Value) {
-    group.tail(lower ? 0 : 1).add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.keys[tile.gaps.row[at]])), times);
+    Value x = KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.keys[tile.gaps.row[at]]));
+    if (plan.sketches) group.add_to_sketch(bucket_of(static_cast<double>(x)), hashes_whole() ? hash_whole(static_cast<double>(x)) : hash_number(x), times);
+    if (!inner) return group.tail(lower ? 0 : 1).add(x, times);
+    if constexpr (std::is_same_v<Value, double>)
+      if (grid.gap_scales != nullptr) x *= grid.gap_scales[gap];
+    std::uint64_t const fraction = gap_offset(x, grid.gaps[gap]);
+    if (fraction != 0) group.gaps.add(gap - plan_.gap_shift, fraction * times);
   });
 }
 
@@ -201,33 +203,34 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
 
 /// What a run needs of the rows in gaps, beside their counts.
 void NumericState::add_run_gaps(std::vector<Target> const& targets, Tile const& tile, bool apart) {
-  std::uint32_t const lower = plan_.grid->lower_tail();
-  std::uint32_t const upper = plan_.grid->upper_tail();
-  if (apart) {
-    std::uint64_t low = run_low_;
-    std::uint64_t high = run_high_;
-    std::uint32_t beyond = 0;
-    for (int i = 0; i < tile.gap_count; ++i) {
-      std::uint32_t const gap = tile.gaps.gap[i];
-      std::uint64_t const key = tile.keys[tile.gaps.row[i]];
-      low = std::min(low, key);
-      high = std::max(high, key);
-      beyond |= static_cast<std::uint32_t>(gap <= lower) | static_cast<std::uint32_t>(gap >= upper);
-      run_gaps_[gap] += tile.gaps.fraction[i];
-    }
-    run_low_ = low;
-    run_high_ = high;
-    if (beyond != 0) add_tails(tile);
+  if (!apart) {
+    for (auto const& target : targets)
+      for (int i = 0; !target.plan.coarse && i < tile.gap_count; ++i) add_gap(target.plan, *target.group, tile, i, 1);
+    return;
   }
+  auto const& kernel = cpu::kernels();
+  auto const grid = plan_.grid->data();
+  cpu::GapSums sums{run_gaps_.data(), ~std::uint64_t{0}, 0};
+  cpu::GapSums* left = &sums;  // until they are added, which the first sketch does on its way
   for (auto const& target : targets) {
-    if (target.plan.coarse) continue;
-    if (target.plan.sketches) {
-      if (!target.group->sketch) target.group->sketch = std::make_unique<Sketch>();
-      target.group->sketch->buckets.add(tile.buckets, tile.gap_count);
-      target.group->sketch->registers.add(tile.hashes, tile.gap_count);
+    if (!target.plan.sketches) continue;
+    if (!target.group->sketch) target.group->sketch = std::make_unique<Sketch>();
+    Sketch& sketch = *target.group->sketch;
+    for (int done = 0; done < tile.gap_count;) {
+      auto const data = sketch.data();
+      done = kernel.add_gaps(tile.gaps, done, tile.gap_count, tile.keys, grid, hashes_whole(), left, &data);
+      if (done == tile.gap_count) continue;
+      with_domain(domain(), [&]<class Value>(Value) {
+        using Keys = KeyOf<Value>;
+        sketch.buckets.place_of(bucket_of(static_cast<double>(Keys::value(static_cast<typename Keys::Key>(tile.keys[tile.gaps.row[done]])))));
+      });
     }
-    for (int i = 0; !apart && i < tile.gap_count; ++i) add_gap({}, *target.group, tile, i, 1);
+    left = nullptr;
   }
+  if (left != nullptr) kernel.add_gaps(tile.gaps, 0, tile.gap_count, tile.keys, grid, false, left, nullptr);
+  run_low_ = std::min(run_low_, sums.low);
+  run_high_ = std::max(run_high_, sums.high);
+  if (plan_.grid->beyond(sums.low, sums.high)) add_tails(tile);
 }
 
 /// Counts the tiles of a short run where they belong.
@@ -251,16 +254,23 @@ void NumericState::flush_run(std::vector<Target> const& targets) {
   std::vector<std::uint32_t> used;
   std::uint64_t total = 0;
   std::uint32_t most = 0;
-  for (std::uint32_t slot = 0; slot < slots; ++slot) {
-    if (run_counts_[slot] == 0) continue;
-    used.push_back(slot);
-    total += run_counts_[slot];
-    most = std::max(most, run_counts_[slot]);
-    // On a knot there is one key only; those in gaps were looked at one by one.
-    if (slot % 2 == 0 || slot >= slots - 2) continue;
-    std::uint64_t const key = plan_.grid->knots()[slot / 2];
-    run_low_ = std::min(run_low_, key);
-    run_high_ = std::max(run_high_, key);
+  constexpr std::uint32_t kStrip = 8;
+  for (std::uint32_t strip = 0; strip < slots; strip += kStrip) {
+    std::uint32_t const end = std::min(slots, strip + kStrip);
+    std::uint32_t any = 0;
+    for (std::uint32_t slot = strip; slot < end; ++slot) any |= run_counts_[slot];
+    if (any == 0) continue;  // most of a large grid
+    for (std::uint32_t slot = strip; slot < end; ++slot) {
+      if (run_counts_[slot] == 0) continue;
+      used.push_back(slot);
+      total += run_counts_[slot];
+      most = std::max(most, run_counts_[slot]);
+      // On a knot there is one key only; those in gaps were looked at one by one.
+      if (slot % 2 == 0 || slot >= slots - 2) continue;
+      std::uint64_t const key = plan_.grid->knots()[slot / 2];
+      run_low_ = std::min(run_low_, key);
+      run_high_ = std::max(run_high_, key);
+    }
   }
   for (auto const& target : targets) {
     auto const& map = target.plan.coarse ? plan_.to_coarse : plan_.to_fine;
@@ -268,8 +278,8 @@ void NumericState::flush_run(std::vector<Target> const& targets) {
     target.group->low = std::min(target.group->low, run_low_);
     target.group->high = std::max(target.group->high, run_high_);
     if (target.plan.coarse) continue;
-    for (std::uint32_t gap = 0; gap < run_gaps_.size(); ++gap)
-      if (run_gaps_[gap] != 0) target.group->gaps.add(gap - plan_.gap_shift, run_gaps_[gap]);
+    for (std::uint32_t const slot : used)  // only a gap with rows has a sum
+      if (slot % 2 == 0 && slot < slots - 2 && run_gaps_[slot / 2] != 0) target.group->gaps.add(slot / 2 - plan_.gap_shift, run_gaps_[slot / 2]);
     for (std::size_t end = 0; end < 2; ++end)
       if (!run_tails_[end].empty()) run_tails_[end].move_to(target.group->tail(end), !is_float(domain()));
   }
@@ -395,13 +405,21 @@ void NumericState::spill() {
   rows_since_spill_ = 0;
 }
 
+/// Looks up the cells of integers from now on, where their grid spans few enough.
+void NumericState::make_table(Storage storage) {
+  auto const [first, last] = span_of_table(storage, *plan_.grid);
+  if (first > last) return;
+  std::vector<std::int64_t> values(static_cast<std::size_t>(last - first) + 1);
+  std::iota(values.begin(), values.end(), first);
+  table_cells_ = rank_cells({values.data(), {nullptr, 0}, static_cast<std::int64_t>(values.size()), Storage::int64}, *plan_.grid);
+  table_ = {table_cells_.data(), first, last};
+  table_storage_ = storage;
+}
+
 void NumericState::add(NumericView const& column, BatchGroups const& groups, std::uint32_t const* weights) {
   if (groups.sets() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
   rows_ += static_cast<std::uint64_t>(column.rows);
-  if (rows_ > kTableRows && cell_of_small_.empty() && domain() == Domain::int64) {
-    cell_of_small_ = cells_of_small(column.storage, *plan_.grid);
-    small_ = column.storage;
-  }
+  if (rows_ > kTableRows && table_cells_.empty()) make_table(column.storage);
   auto const tile = std::make_unique_for_overwrite<Tile>();
   for (std::int64_t t = 0; t < groups.tiles();) {
     std::int64_t const end = weights == nullptr ? groups.run_end(t) : t;

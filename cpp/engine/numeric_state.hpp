@@ -110,7 +110,8 @@ class NumericState {
   Group& group_of(Set& set, std::int32_t group);
   void load(NumericView const& column, std::int64_t begin, Tile& tile) const;
   std::uint32_t const* slots_of(SetPlan const& plan, Tile& tile) const;
-  void sketch_gaps(Tile& tile) const;
+  /// A float grid lifted from integers hashes whole numbers as integers.
+  bool hashes_whole() const { return plan_.gap_shift != 0; }
   void add_tails(Tile const& tile);
   void add_gap(SetPlan const& plan, Group& group, Tile const& tile, int at, std::uint32_t times) const;
 
@@ -125,6 +126,7 @@ class NumericState {
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
+  void make_table(Storage storage);
   void make_room(int rows);
   void spill();
 
@@ -135,8 +137,9 @@ class NumericState {
   bool moments_ = false;
   bool sketches_ = false;
   std::uint64_t rows_ = 0;
-  std::vector<std::uint32_t> cell_of_small_;  // of 8- and 16-bit integers, once enough rows have come
-  Storage small_ = Storage::int8;
+  std::vector<std::uint32_t> table_cells_;  // of integers, once enough rows have come; empty where the grid is too wide
+  cpu::CellTable table_{};
+  Storage table_storage_ = Storage::int8;   // of the columns it is for
   // What a run of tiles has counted so far; empty between runs.
   std::vector<std::uint32_t> run_counts_;  // 1 or 4 counters for every slot of the counting grid
   std::vector<std::uint64_t> run_gaps_;    // SUM of fractions

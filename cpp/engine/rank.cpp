@@ -1,12 +1,28 @@
 #include "engine/rank.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "cpu/thread_pool.hpp"
 #include "core/error.hpp"
 #include "engine/arrow_view.hpp"  // code_at
 
 namespace modelwatch {
+
+namespace {
+
+/// The smallest and the largest of one or more numbers; std::minmax_element would branch at each.
+std::pair<std::int64_t, std::int64_t> range_of(std::int64_t const* values, std::int64_t rows) {
+  std::int64_t low = values[0];
+  std::int64_t high = values[0];
+  for (std::int64_t i = 1; i < rows; ++i) {
+    low = values[i] < low ? values[i] : low;
+    high = values[i] > high ? values[i] : high;
+  }
+  return {low, high};
+}
+
+}  // namespace
 
 bool fits(Storage storage, Domain domain) {
   switch (domain) {
@@ -71,21 +87,35 @@ std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& gri
   return cells;
 }
 
-std::vector<std::int32_t> interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries) {
+Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries) {
   for (std::size_t i = 1; i < boundaries.size(); ++i)
     if (boundaries[i] <= boundaries[i - 1]) throw InvalidInput("boundaries must be strictly increasing.");
-  std::vector<std::int32_t> out(static_cast<std::size_t>(values.rows), -1);
-  if (boundaries.size() < 2) return out;
+  std::size_t const outside = boundaries.empty() ? 0 : boundaries.size() - 1;
+  Intervals out{std::vector<std::int32_t>(static_cast<std::size_t>(values.rows)), std::vector<std::int64_t>(outside + 1, 0)};
   std::size_t current = 0;  // logs are nearly sorted: look where the last row was
-  for (std::int64_t row = 0; row < values.rows; ++row) {
-    if (!values.validity.valid(row)) continue;
-    std::int64_t const x = code_at(values, row);
-    if (x < boundaries[current] || x >= boundaries[current + 1]) {
-      auto const after = std::upper_bound(boundaries.begin(), boundaries.end(), x);
-      if (after == boundaries.begin() || after == boundaries.end()) continue;
-      current = static_cast<std::size_t>(after - boundaries.begin() - 1);
+  auto const find = [&](std::int64_t x) {
+    if (outside == 0) return outside;
+    if (x >= boundaries[current] && x < boundaries[current + 1]) return current;
+    auto const after = std::upper_bound(boundaries.begin(), boundaries.end(), x);
+    if (after == boundaries.begin() || after == boundaries.end()) return outside;
+    return current = static_cast<std::size_t>(after - boundaries.begin() - 1);
+  };
+  auto const put = [&](std::int64_t row, std::int64_t rows, std::size_t interval) {
+    std::fill_n(out.of_row.begin() + row, rows, static_cast<std::int32_t>(interval));
+    out.rows[interval] += rows;
+  };
+  for (std::int64_t row = 0; row < values.rows; row += kTileRows) {
+    std::int64_t const rows = std::min<std::int64_t>(kTileRows, values.rows - row);
+    if (values.storage == Storage::int64 && values.validity.bits == nullptr) {
+      // Most tiles lie in one interval as a whole.
+      auto const [low, high] = range_of(static_cast<std::int64_t const*>(values.values) + row, rows);
+      std::size_t const interval = find(low);
+      if (interval == find(high) && interval != outside) {
+        put(row, rows, interval);
+        continue;
+      }
     }
-    out[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(current);
+    for (std::int64_t i = row; i < row + rows; ++i) put(i, 1, values.validity.valid(i) ? find(code_at(values, i)) : outside);
   }
   return out;
 }

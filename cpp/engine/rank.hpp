@@ -24,8 +24,13 @@ std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& gr
 /// The cell of every row.
 std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& grid);
 
-/// out[i] = number of boundaries <= values[i], minus 1; -1 where the value lies outside [first, last) or is null.
-/// Boundaries are strictly increasing.
-std::vector<std::int32_t> interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries);
+struct Intervals {
+  std::vector<std::int32_t> of_row;  // boundaries <= value, minus 1; as many as there are intervals for a row outside or null
+  std::vector<std::int64_t> rows;    // of each interval, then outside
+};
+
+/// Which of the intervals between neighbouring boundaries does each row lie in?  They hold their lower end.  Boundaries
+/// are strictly increasing.
+Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries);
 
 }  // namespace modelwatch

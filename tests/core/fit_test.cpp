@@ -149,29 +149,35 @@ TEST("a splitter without intervals counts nothing") {
 
 TEST("an interval holds its first boundary and not its last") {
   auto const column = make_column<std::int64_t>({9, 10, 19, 20, 29, 30, {}, std::numeric_limits<std::int64_t>::min()});
-  CHECK_EQ(interval_of(column.view(), {10, 20, 30}), (std::vector<std::int32_t>{-1, 0, 0, 1, 1, -1, -1, -1}));
-  CHECK_EQ(interval_of(column.view(), {10}), std::vector<std::int32_t>(8, -1));
-  CHECK_EQ(interval_of(column.view(), {}), std::vector<std::int32_t>(8, -1));
+  CHECK_EQ(interval_of(column.view(), {10, 20, 30}).of_row, (std::vector<std::int32_t>{2, 0, 0, 1, 1, 2, 2, 2}));
+  CHECK_EQ(interval_of(column.view(), {10}).of_row, std::vector<std::int32_t>(8, 0));
+  CHECK_EQ(interval_of(column.view(), {}).of_row, std::vector<std::int32_t>(8, 0));
   CHECK_REFUSED(interval_of(column.view(), {10, 10}), "strictly increasing");
   CHECK_REFUSED(interval_of(column.view(), {10, 5}), "strictly increasing");
 }
 
-TEST("intervals of random times are those of a search by hand") {
+TEST("intervals of random times are those of a search by hand, in any order") {
   Random random{85};
   for (int round = 0; round < 20; ++round) {
     std::vector<std::int64_t> edges;
     for (std::uint64_t i = 0, count = random.below(20); i < count; ++i) edges.push_back(random_value<std::int64_t>(random));
     edges = as_knots(edges);
     reference::Rows<std::int64_t> rows;
-    for (int i = 0; i < 500; ++i) rows.emplace_back(random_value<std::int64_t>(random));
+    for (int i = 0; i < 40 * kTileRows; ++i) rows.emplace_back(random_value<std::int64_t>(random));
     for (auto const edge : edges) rows.insert(rows.end(), {next_below(edge), edge, next_above(edge)});
+    if (round % 2 == 0) std::sort(rows.begin(), rows.end());
+    if (round % 4 == 3) rows.emplace_back();
     auto const column = make_column(rows);
     auto const found = interval_of(column.view(), edges);
+    auto const outside = static_cast<std::int32_t>(edges.empty() ? 0 : edges.size() - 1);
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(outside) + 1, 0);
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      std::int32_t expected = -1;
+      std::int32_t expected = outside;
       for (std::size_t k = 0; k + 1 < edges.size(); ++k)
-        if (*rows[i] >= edges[k] && *rows[i] < edges[k + 1]) expected = static_cast<std::int32_t>(k);
-      CHECK_EQ(found[i], expected);
+        if (rows[i] && *rows[i] >= edges[k] && *rows[i] < edges[k + 1]) expected = static_cast<std::int32_t>(k);
+      CHECK_EQ(found.of_row[i], expected);
+      ++counts[static_cast<std::size_t>(expected)];
     }
+    CHECK_EQ(found.rows, counts);
   }
 }

@@ -1,11 +1,14 @@
 #include <algorithm>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "check.hpp"
 #include "columns.hpp"
 #include "tables.hpp"
 #include "core/offset_rule.hpp"
 #include "cpu/isa.hpp"
+#include "engine/sketch.hpp"
 #include "reference/reference.hpp"
 
 using namespace modelwatch;
@@ -43,6 +46,53 @@ std::uint8_t const* expanded(KernelTable const& table, NumericView const& column
   return found < rows ? valid : nullptr;
 }
 
+std::vector<std::pair<std::uint32_t, std::uint64_t>> counts_of(BucketCounts const& buckets) {
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> out;
+  buckets.each([&](std::uint32_t bucket, std::uint64_t count) { out.emplace_back(bucket, count); });
+  return out;
+}
+
+/// add_gaps with sums alone, with a sketch alone whose pages are made when they are missing, and with both.
+void check_added(KernelTable const& table, Scratch const& s, int found, cpu::GridData const& grid, cpu::GapSums const& expected,
+                 Sketch const& sketch) {
+  std::vector<std::uint64_t> fractions(grid.count + 1, 0);
+  auto const fresh = [&] {
+    std::fill(fractions.begin(), fractions.end(), 0u);
+    return cpu::GapSums{fractions.data(), ~std::uint64_t{0}, 0};
+  };
+  auto const check_sums = [&](cpu::GapSums const& sums) {
+    CHECK(std::equal(fractions.begin(), fractions.end(), expected.sums));
+    CHECK_EQ(sums.low, expected.low);
+    CHECK_EQ(sums.high, expected.high);
+  };
+  auto sums = fresh();
+  CHECK_EQ(table.add_gaps(s.gaps, 0, found, s.keys, grid, false, &sums, nullptr), found);
+  check_sums(sums);
+
+  Sketch own;
+  int misses = 0;
+  for (int done = 0; done < found;) {
+    auto const data = own.data();
+    int const next = table.add_gaps(s.gaps, done, found, s.keys, grid, false, nullptr, &data);
+    CHECK(next >= done);
+    done = next;
+    if (done == found) break;
+    ++misses;
+    for (auto const& [bucket, count] : counts_of(sketch.buckets)) own.buckets.place_of(bucket);
+  }
+  CHECK(misses <= 1);
+  CHECK(counts_of(own.buckets) == counts_of(sketch.buckets));
+  CHECK(own.registers.ranks() == sketch.registers.ranks());
+
+  sums = fresh();
+  auto const data = own.data();
+  CHECK_EQ(table.add_gaps(s.gaps, 0, found, s.keys, grid, false, &sums, &data), found);
+  check_sums(sums);
+  for (auto const& [bucket, count] : counts_of(sketch.buckets)) own.buckets.add(bucket, ~count + 1);  // once is left
+  CHECK(counts_of(own.buckets) == counts_of(sketch.buckets));
+  CHECK(own.registers.ranks() == sketch.registers.ranks());
+}
+
 template <class Value>
 void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const& rows, std::vector<Value> const& knots) {
   auto const grid = make_grid(knots);
@@ -51,8 +101,11 @@ void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const
   int const count = static_cast<int>(rows.size());
   auto const* const valid = expanded(table, column.view(), count, s->valid);
   table.rank_tile(column.view(), 0, count, grid->data(), valid, s->cells, s->keys);
-  int const found = table.gap_rows(s->cells, s->keys, count, grid->data(), &s->gaps);
+  int const found = table.gap_rows(s->cells, count, grid->slots() - 2, &s->gaps);
   int at = 0;
+  std::vector<std::uint64_t> fractions(knots.size() + 1, 0);
+  cpu::GapSums expected{fractions.data(), ~std::uint64_t{0}, 0};
+  Sketch sketch;
   std::uint64_t low = ~std::uint64_t{0};
   std::uint64_t high = 0;
   for (int i = 0; i < count; ++i) {
@@ -69,10 +122,15 @@ void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const
     bool const inner = gap > grid->lower_tail() && gap < grid->upper_tail();
     CHECK(at < found);
     CHECK_EQ(s->gaps.row[at], static_cast<std::uint32_t>(i));
-    CHECK_EQ(s->gaps.gap[at], gap);
-    CHECK_EQ(s->gaps.fraction[at++], inner ? gap_offset(*x, knots[gap - 1], knots[gap]) : std::uint64_t{0});
+    CHECK_EQ(s->gaps.gap[at++], gap);
+    if (inner) fractions[gap] += gap_offset(*x, knots[gap - 1], knots[gap]);
+    expected.low = std::min(expected.low, s->keys[i]);
+    expected.high = std::max(expected.high, s->keys[i]);
+    sketch.buckets.add(bucket_of(static_cast<double>(*x)), 1);
+    sketch.registers.add(hash_number(*x));
   }
   CHECK_EQ(at, found);
+  check_added(table, *s, found, grid->data(), expected, sketch);
   std::uint64_t table_low = ~std::uint64_t{0};
   std::uint64_t table_high = 0;
   table.key_range(s->cells, s->keys, count, grid->slots() - 2, &table_low, &table_high);
@@ -132,7 +190,7 @@ void check_counting(KernelTable const& table, int rows, Random& random) {
     CHECK_EQ(four[cell] + four[kCells + cell] + four[2 * kCells + cell] + four[3 * kCells + cell], expected[cell]);
 }
 
-/// Codes of any width, valid or not, and small integers ranked by a table.
+/// Codes of any width, valid or not.
 template <class Code>
 void check_codes(KernelTable const& table, int rows, Random& random) {
   constexpr std::uint32_t kCodes = 23;
@@ -150,16 +208,35 @@ void check_codes(KernelTable const& table, int rows, Random& random) {
   for (auto const& code : codes) ++expected[code ? static_cast<std::uint32_t>(*code) : kCodes];
   for (std::uint32_t code = 0; code < kStride; ++code)
     CHECK_EQ(counters[code] + counters[kStride + code] + counters[2 * kStride + code] + counters[3 * kStride + code], expected[code]);
-  if constexpr (sizeof(Code) <= 2) {
-    std::vector<std::uint32_t> cell_of(std::size_t{1} << (8 * sizeof(Code)));
+}
+
+/// Integers ranked by a table that holds some of them.
+template <class Value>
+void check_cell_table(KernelTable const& table, int rows, Random& random) {
+  for (std::int64_t const first : {std::int64_t{std::numeric_limits<Value>::min()}, std::int64_t{100}, std::int64_t{1} << 31}) {
+    if (first > static_cast<std::int64_t>(std::min<std::uint64_t>(std::numeric_limits<Value>::max(), std::numeric_limits<std::int64_t>::max()))) continue;
+    std::vector<std::uint32_t> cell_of(20);
     for (auto& cell : cell_of) cell = static_cast<std::uint32_t>(random.below(1000));
+    std::int64_t const last = first + 19;
+    reference::Rows<Value> values;
+    for (int i = 0; i < rows; ++i) {
+      values.emplace_back(random.below(3) == 0 ? random_value<Value>(random) : static_cast<Value>(first + static_cast<std::int64_t>(random.below(22)) - 1));
+      if (random.below(6) == 0) values.back().reset();
+    }
+    auto const column = make_column(values, 5);
+    std::uint8_t valid[kTileRows];
     std::uint32_t cells[kTileRows];
     std::uint64_t keys[kTileRows];
-    table.rank_by_table(column.view(), 0, rows, cell_of.data(), 4321, expanded(table, column.view(), rows, valid), cells, keys);
+    table.rank_by_table(column.view(), 0, rows, {cell_of.data(), first, last}, 4321, expanded(table, column.view(), rows, valid), cells, keys);
     for (int i = 0; i < rows; ++i) {
-      auto const& code = codes[static_cast<std::size_t>(i)];
-      CHECK_EQ(cells[i], code ? cell_of[static_cast<std::make_unsigned_t<Code>>(*code)] : 4321u);
-      if (code) CHECK_EQ(keys[i], KeyOf<std::int64_t>::key(static_cast<std::int64_t>(*code)));
+      auto const& x = values[static_cast<std::size_t>(i)];
+      if (!x) {
+        CHECK_EQ(cells[i], 4321u);
+        continue;
+      }
+      auto const wide = static_cast<std::int64_t>(*x);
+      CHECK_EQ(cells[i], cell_of[static_cast<std::size_t>(std::clamp(wide, first, last) - first)]);
+      CHECK_EQ(keys[i], KeyOf<std::int64_t>::key(wide));
     }
   }
 }
@@ -188,6 +265,13 @@ void check_table(KernelTable const& table) {
     check_codes<std::uint32_t>(table, rows, random);
     check_codes<std::int64_t>(table, rows, random);
     check_codes<std::uint64_t>(table, rows, random);
+    check_cell_table<std::int8_t>(table, rows, random);
+    check_cell_table<std::uint8_t>(table, rows, random);
+    check_cell_table<std::int16_t>(table, rows, random);
+    check_cell_table<std::uint16_t>(table, rows, random);
+    check_cell_table<std::int32_t>(table, rows, random);
+    check_cell_table<std::uint32_t>(table, rows, random);
+    check_cell_table<std::int64_t>(table, rows, random);
   }
 }
 

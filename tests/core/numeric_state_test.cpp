@@ -236,37 +236,43 @@ TEST("counters of weights are as sparse as those of rows, and add up with them")
 }
 
 template <class Value>
-void check_small_integers(std::uint64_t seed) {
-  Random random{seed};
+void check_tables(std::uint64_t seed) {
   using Limits = std::numeric_limits<Value>;
-  std::vector<std::int64_t> const knots{-40'000, Limits::min(), -3, 0, 5, 100, Limits::max(), 70'000};
-  reference::Rows<std::int64_t> wide;
-  reference::Rows<Value> rows;
-  std::vector<std::int32_t> groups;
-  for (int i = 0; i < 150'000; ++i) {
-    bool const null = random.below(9) == 0;
-    auto const x = static_cast<Value>(random.below(3) == 0 ? random.next() : random.below(7));
-    rows.push_back(null ? std::nullopt : std::optional<Value>(x));
-    wide.push_back(null ? std::nullopt : std::optional<std::int64_t>(x));
-    groups.push_back(i / 20'000 % 3);
+  for (bool const wide_grid : {false, true}) {
+    Random random{seed};
+    std::vector<std::int64_t> knots{-3, 0, 5, 100};
+    if (wide_grid) knots.insert(knots.end(), {-40'000, Limits::min(), Limits::max(), 70'000});
+    reference::Rows<std::int64_t> wide;
+    reference::Rows<Value> rows;
+    std::vector<std::int32_t> groups;
+    for (int i = 0; i < 150'000; ++i) {
+      bool const null = random.below(9) == 0;
+      auto const x = static_cast<Value>(random.below(3) == 0 ? random.next() : random.below(7));
+      rows.push_back(null ? std::nullopt : std::optional<Value>(x));
+      wide.push_back(null ? std::nullopt : std::optional<std::int64_t>(x));
+      groups.push_back(i / 20'000 % 3);
+    }
+    NumericState state(plan_of(as_knots(knots)), {{false, false}});
+    auto const column = make_column(rows, 3);
+    for (std::int64_t begin = 0; begin < 150'000; begin += 50'000) {
+      NumericView part = column.view();
+      part.values = column.values.data() + begin;
+      part.validity.offset += begin;
+      part.rows = 50'000;
+      state.add(part, {groups.data() + begin});
+    }
+    CHECK(same_result(state.finish(0), slow_result(wide, groups, as_knots(knots))));
   }
-  NumericState state(plan_of(as_knots(knots)), {{false, false}});
-  auto const column = make_column(rows, 3);
-  for (std::int64_t begin = 0; begin < 150'000; begin += 50'000) {
-    NumericView part = column.view();
-    part.values = column.values.data() + begin;
-    part.validity.offset += begin;
-    part.rows = 50'000;
-    state.add(part, {groups.data() + begin});
-  }
-  CHECK(same_result(state.finish(0), slow_result(wide, groups, as_knots(knots))));
 }
 
-TEST("small integers count the same before and after they have a table") {
-  check_small_integers<std::int8_t>(81);
-  check_small_integers<std::uint8_t>(82);
-  check_small_integers<std::int16_t>(83);
-  check_small_integers<std::uint16_t>(84);
+TEST("integers count the same before and after they have a table") {
+  check_tables<std::int8_t>(81);
+  check_tables<std::uint8_t>(82);
+  check_tables<std::int16_t>(83);
+  check_tables<std::uint16_t>(84);
+  check_tables<std::int32_t>(85);
+  check_tables<std::uint32_t>(86);
+  check_tables<std::int64_t>(87);
 }
 
 TEST("runs of tiles of one group in every set count what single rows do") {

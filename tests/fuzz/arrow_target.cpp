@@ -131,10 +131,10 @@ void read_alone(Bytes& in, ArrowOwner const& batch, std::int64_t index) {
     auto const found = interval_of(view, boundaries);
     for (std::int64_t row = 0; row < view.rows; ++row) {
       std::int64_t const x = code_at(view, row);
-      std::int32_t const at = found[static_cast<std::size_t>(row)];
+      std::int32_t const at = found.of_row[static_cast<std::size_t>(row)];
       bool const inside = view.validity.valid(row) && x >= boundaries.front() && x < boundaries.back();
-      require(inside == (at >= 0), "a time has an interval exactly where it lies between the first and last boundary");
-      require(at < 0 || (x >= boundaries[static_cast<std::size_t>(at)] && x < boundaries[static_cast<std::size_t>(at) + 1]), "a time lies in its interval");
+      require(inside == (at < 3), "a time has an interval exactly where it lies between the first and last boundary");
+      require(at == 3 || (x >= boundaries[static_cast<std::size_t>(at)] && x < boundaries[static_cast<std::size_t>(at) + 1]), "a time lies in its interval");
     }
   } catch (InvalidInput const&) {
   }

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from state_makers import exact_state, log
 
 import modelwatch_gpu as mw
-from modelwatch_gpu.profile import sparse
 from modelwatch_gpu.profile.sparse import SparseRows, begins, merge_rows
 
 DATA = Path(__file__).parents[1] / "data"
@@ -138,11 +137,8 @@ def entries_of(rows: SparseRows) -> dict[tuple[int, int], int]:
     }
 
 
-@given(
-    tables=st.lists(st.tuples(ENTRIES, st.lists(st.integers(0, 3), min_size=6, max_size=6)), min_size=1, max_size=4),
-    at_a_time=st.sampled_from([1, 3, 1 << 19]),
-)
-def test_a_merge_is_the_sum_over_a_dictionary_however_it_is_cut(tables: Any, at_a_time: int) -> None:
+@given(tables=st.lists(st.tuples(ENTRIES, st.lists(st.integers(0, 3), min_size=6, max_size=6)), min_size=1, max_size=4))
+def test_a_merge_is_the_sum_over_a_dictionary(tables: Any) -> None:
     wanted: dict[tuple[int, int], int] = {}
     for entries, to in tables:
         for (group, index), value in entries.items():
@@ -150,13 +146,7 @@ def test_a_merge_is_the_sum_over_a_dictionary_however_it_is_cut(tables: Any, at_
             wanted[key] = wanted.get(key, 0) + value
     if max(wanted.values(), default=0) >= 2**64:
         return
-    before, sparse.MERGE_ENTRIES = sparse.MERGE_ENTRIES, at_a_time  # type: ignore[misc]
-    try:
-        merged = merge_rows(
-            [rows_from(e, 6) for e, _ in tables], [np.array(to, dtype=np.uint32) for _, to in tables], 4
-        )
-    finally:
-        sparse.MERGE_ENTRIES = before  # type: ignore[misc]
+    merged = merge_rows([rows_from(e, 6) for e, _ in tables], [np.array(to, dtype=np.uint32) for _, to in tables], 4)
     assert entries_of(merged) == wanted
     again = rows_from(wanted, 4)
     for name in ("begin", "index", "value"):

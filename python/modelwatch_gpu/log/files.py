@@ -244,6 +244,11 @@ def _validated(batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
     return batch
 
 
+def _ends(codes: pa.Array) -> tuple[int | None, int]:
+    ends = pc.min_max(codes)
+    return ends["min"].as_py(), ends["max"].as_py()
+
+
 def _validate(column: pa.Array) -> None:
     """As ``validate(full=True)``, but the codes of a dictionary are compared with its size all at once."""
     if not pa.types.is_dictionary(column.type):
@@ -251,7 +256,11 @@ def _validate(column: pa.Array) -> None:
         return
     column.validate()
     column.dictionary.validate(full=True)
-    ends = pc.min_max(column.indices)
-    low, high = ends["min"].as_py(), ends["max"].as_py()
+    codes = column.indices
+    # Mostly the codes of null rows are codes too, and nothing needs to be looked up.
+    every = pa.Array.from_buffers(codes.type, len(codes), [None, codes.buffers()[1]], 0, codes.offset)
+    low, high = _ends(every)
+    if low is not None and (low < 0 or high >= len(column.dictionary)) and codes.null_count:
+        low, high = _ends(codes)
     if low is not None and (low < 0 or high >= len(column.dictionary)):
         raise pa.ArrowInvalid(f"code {low if low < 0 else high} is not in a dictionary of {len(column.dictionary):,}")

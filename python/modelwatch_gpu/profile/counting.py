@@ -83,6 +83,17 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
             counter.batches.close()
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Rows as the engine counts them. ``rows``: of the log; those of weight 0 are not among ``values``. ``groups``: the
+    group of every row in each set. ``weights``: how often each row counts, None: once."""
+
+    rows: int
+    values: pa.RecordBatch
+    groups: list[Any]
+    weights: UInt32 | None
+
+
 class _FileCounter:
     """The state of one file while it is read."""
 
@@ -125,7 +136,7 @@ class _FileCounter:
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
-        self.batches = read_ahead(file.batches(self._wanted()))
+        self.batches = read_ahead(self._prepared(file.batches(self._wanted())))
         self.weights = {s.name: WeightSums.zeros(0) for s in spec.sets} if spec.weighting is not None else {}
 
     def _wanted(self) -> list[str]:
@@ -142,16 +153,27 @@ class _FileCounter:
         """Counts the whole file."""
         try:
             for at, batch in enumerate(self.batches):
-                self._add(batch)
+                try:
+                    if self.columns:
+                        self.counter.add(batch.values, batch.groups, self.spec.threads, batch.weights)
+                except InputError as error:
+                    raise InputError(f"{self.file.name}: {error}") from error
                 if at % _TIDY_EVERY == 0:
                     # The pool keeps what decoding freed; without this a long log slowly grows the process.
                     pa.default_memory_pool().release_unused()
                 if progress is not None:
-                    progress(len(batch))
+                    progress(batch.rows)
         finally:
             self.batches.close()
 
-    def _add(self, batch: pa.RecordBatch) -> None:
+    def _prepared(self, batches: Iterator[pa.RecordBatch]) -> Iterator[_Batch]:
+        """What the engine needs of every batch. Runs in the thread that reads, while the engine counts the batch before."""
+        for batch in batches:
+            prepared = self._prepare(batch)
+            self.rows += prepared.rows
+            yield prepared
+
+    def _prepare(self, batch: pa.RecordBatch) -> _Batch:
         spec = self.spec
         ticks, per_second, span = None, 1, None
         if spec.timestamp is not None and spec.timestamp in batch.schema.names:
@@ -175,13 +197,8 @@ class _FileCounter:
                 batch, weights = batch.take(pa.array(kept)), weights[kept]
                 groups = {name: own[kept] for name, own in groups.items()}
         arrays = [self._converted(i, batch.column(c.name)) for i, c in enumerate(self.columns)]
-        counted = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
-        if self.columns:
-            try:
-                self.counter.add(counted, [groups[s.name] for s in spec.sets], spec.threads, weights)
-            except InputError as error:
-                raise InputError(f"{self.file.name}: {error}") from error
-        self.rows += rows
+        values = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
+        return _Batch(rows, values, [groups[s.name] for s in spec.sets], weights)
 
     def _weights(self, batch: pa.RecordBatch) -> UInt32 | None:
         """(rows,) how often each row of the next batch counts; None: once."""

@@ -71,13 +71,20 @@ class Numbering:
         self.rows[at] += rows
         return np.full(rows, at, dtype=np.int32)
 
-    def numbers(self, local: Int32, keys: list[GroupKey]) -> Int32:
-        """Global numbers of rows whose local numbers index ``keys``; only keys that occur get one. Counts the rows."""
-        present = np.bincount(local, minlength=len(keys))
+    def numbers(self, local: Int32, rows: Int64, keys: list[GroupKey]) -> Int32:
+        """Global numbers of rows whose local numbers index ``keys``; only keys that occur get one. ``rows``: how often
+        each occurs, which is counted. May change ``local``."""
         to = np.full(len(keys), -1, dtype=np.int32)
-        for i in np.flatnonzero(present):
+        used = np.flatnonzero(rows[: len(keys)])
+        for i in used.tolist():
             to[i] = self.number(keys[i])
-            self.rows[to[i]] += int(present[i])
+            self.rows[to[i]] += int(rows[i])
+        if not len(used):
+            return local
+        shifts = to[used] - used
+        if (shifts == shifts[0]).all():  # as in a log that is sorted
+            local += np.int32(shifts[0])
+            return local
         return to[local]
 
 
@@ -100,10 +107,8 @@ class TimeGroups:
         keys: list[GroupKey] = [(int(s),) for s in starts[:-1]]
         if len(keys) == 1 and not ticks.null_count:
             return self.numbering.all_in(keys[0], rows)
-        local = _core.interval_of(ticks, starts * per_second)
-        if ticks.null_count:
-            local = np.where(local < 0, len(starts) - 1, local).astype(np.int32)
-        return self.numbering.numbers(local, [*keys, (UNTIMED,)])
+        local, counts = _core.interval_of(ticks, starts * per_second)
+        return self.numbering.numbers(local, counts, [*keys, (UNTIMED,)])
 
 
 class RowGroups:
@@ -118,8 +123,8 @@ class RowGroups:
         """Group of every row of the next batch."""
         starts = self.window.starts(self.next, rows)
         self.next += rows
-        distinct, local = np.unique(starts, return_inverse=True)
-        return self.numbering.numbers(local.astype(np.int32), [(int(start),) for start in distinct])
+        distinct, local, counts = np.unique(starts, return_inverse=True, return_counts=True)
+        return self.numbering.numbers(local.astype(np.int32), counts, [(int(start),) for start in distinct])
 
 
 #: Segments whose key is remembered from one batch to the next, beside those kept apart.

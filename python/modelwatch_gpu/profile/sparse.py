@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from modelwatch_gpu import _core
+
 UInt32 = npt.NDArray[np.uint32]
 UInt64 = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
 #: uint8, uint16, uint32 or uint64, whichever is the narrowest that holds every entry.
 Narrow = npt.NDArray[Any]
-
-#: Entries that a merge works on at a time: what bounds its memory beside its input and output.
-MERGE_ENTRIES: Final = 1 << 19
 
 #: The narrowest type of numbers of so many bytes.
 _WIDTHS: Final = tuple(np.dtype(f"u{size}") for size in (1, 1, 2, 4, 4, 8, 8, 8, 8))
@@ -125,79 +124,4 @@ def merge_rows(tables: Sequence[SparseRows], to: Sequence[npt.NDArray[Any]], gro
     """Adds tables up: group g of table i is group ``to[i][g]`` of ``groups``. Entries that meet are added (uint64)."""
     if len(tables) == 1 and tables[0].groups == groups and np.array_equal(to[0], np.arange(groups)):
         return tables[0]
-    target = np.concatenate(to).astype(np.int64)
-    lengths = np.concatenate([t.sizes for t in tables])
-    entries = np.zeros(groups, dtype=np.int64)
-    np.add.at(entries, target, lengths)
-    width = max((int(t.index.max()) + 1 for t in tables if len(t)), default=1)
-    if int(entries.sum()) <= MERGE_ENTRIES:
-        keys = np.repeat(target * width, lengths) + np.concatenate([t.index for t in tables])
-        begin, index, value = _added(keys, np.concatenate([t.value for t in tables]), groups, width)
-        return SparseRows.of(begin, index, value)
-    orders = [np.argsort(t, kind="stable") for t in to]
-    targets = [t[order].astype(np.int64) for t, order in zip(to, orders, strict=True)]
-    sizes = np.zeros(groups, dtype=np.int64)
-    indices: list[Narrow] = []
-    values: list[Narrow] = []
-    for first, end in _chunks(entries):
-        keys, counts = _gathered(tables, orders, targets, first, end, width)
-        begin, index, value = _added(keys, counts, end - first, width)
-        sizes[first:end] = np.diff(begin)
-        indices.append(narrow(index))
-        values.append(narrow(value))
-    return SparseRows.of(begins(sizes), np.concatenate(indices), np.concatenate(values))
-
-
-def _added(keys: Int64, values: Narrow, groups: int, width: int) -> tuple[Int64, Int64, Narrow]:
-    """Entries at group * width + index in order, those that meet added: where groups begin, indices, values."""
-    if (keys[1:] <= keys[:-1]).any():
-        order = np.argsort(keys, kind="stable")
-        keys, values = keys[order], values[order]
-        new = np.ones(len(keys), dtype=bool)
-        np.not_equal(keys[1:], keys[:-1], out=new[1:])
-        starts = np.flatnonzero(new)
-        keys, values = keys[starts], np.add.reduceat(values, starts, dtype=np.uint64)
-    at = np.arange(groups + 1) * width
-    begin = np.searchsorted(keys, at)
-    return begin, keys - np.repeat(at[:-1], begin[1:] - begin[:-1]), values
-
-
-def _chunks(entries: Int64) -> Iterator[tuple[int, int]]:
-    """Ranges of groups with at most ``MERGE_ENTRIES`` entries each, or one group."""
-    ends = np.cumsum(entries)
-    first = 0
-    while first < len(entries):
-        done = int(ends[first - 1]) if first else 0
-        end = max(first + 1, int(np.searchsorted(ends, done + MERGE_ENTRIES, side="right")))
-        yield first, end
-        first = end
-
-
-def _gathered(
-    tables: Sequence[SparseRows],
-    orders: Sequence[Int64],
-    targets: Sequence[Int64],
-    first: int,
-    end: int,
-    width: int,
-) -> tuple[Int64, Narrow]:
-    """(target group - first) * width + index, and the value, of every entry whose target lies in [first, end)."""
-    keys: list[Int64] = []
-    values: list[Narrow] = []
-    for table, order, target in zip(tables, orders, targets, strict=True):
-        low, high = np.searchsorted(target, [first, end])
-        own = order[low:high]
-        if not len(own):
-            continue
-        lengths = table.begin[own + 1] - table.begin[own]
-        at: slice | Int64
-        if (own[1:] == own[:-1] + 1).all():
-            at = slice(int(table.begin[own[0]]), int(table.begin[own[-1] + 1]))
-        else:
-            shift = table.begin[own] - (np.cumsum(lengths) - lengths)
-            at = np.repeat(shift, lengths) + np.arange(int(lengths.sum()))
-        keys.append(np.repeat((target[low:high] - first) * width, lengths) + table.index[at].astype(np.int64))
-        values.append(table.value[at])
-    if not keys:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8)
-    return np.concatenate(keys), np.concatenate(values)
+    return SparseRows.of(*_core.merge_rows([(t.begin, t.index, t.value) for t in tables], to, groups))

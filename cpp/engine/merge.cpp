@@ -1,0 +1,136 @@
+#include "engine/merge.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace modelwatch {
+
+namespace {
+
+/// Calls f with a pointer to a view's first element.
+template <class F>
+void with_elements(UnsignedView view, F f) {
+  switch (view.width) {
+    case 1: return f(static_cast<std::uint8_t const*>(view.data));
+    case 2: return f(static_cast<std::uint16_t const*>(view.data));
+    case 4: return f(static_cast<std::uint32_t const*>(view.data));
+    case 8: return f(static_cast<std::uint64_t const*>(view.data));
+    default: throw InvalidInput("entries must be unsigned integers.");
+  }
+}
+
+/// Calls f(index, value) for the entries of one group.
+template <class F>
+void each_entry(SparseView const& table, std::size_t group, F f) {
+  with_elements(table.index, [&](auto const* index) {
+    with_elements(table.value, [&](auto const* value) {
+      for (std::int64_t i = table.begin[group]; i < table.begin[group + 1]; ++i) {
+        if (index[i] > std::uint32_t{0xffffffffu}) throw InvalidInput("an entry has an index of more than 32 bits.");
+        f(static_cast<std::uint32_t>(index[i]), static_cast<std::uint64_t>(value[i]));
+      }
+    });
+  });
+}
+
+/// Indices below this are added up in an array.
+constexpr std::uint32_t kMostDense = std::uint32_t{1} << 20;
+
+struct Entry {
+  std::uint32_t index;
+  std::uint64_t value;
+};
+
+/// Adds up the entries of one group, in whatever order they come.
+class Accumulator {
+ public:
+  void add(std::uint32_t index, std::uint64_t value) { entries_.push_back({index, value}); }
+
+  /// Puts the sums into `out` by increasing index, and begins anew.
+  void move_to(SparseSum& out) {
+    std::uint32_t end = 0;
+    for (auto const& entry : entries_) end = std::max(end, entry.index);
+    // Looking at every place is cheaper than sorting where a good part of them is used.
+    constexpr std::size_t kLooked = 16;
+    if (end < kMostDense && end < kLooked * entries_.size())
+      add_up(end + 1, out);
+    else
+      sort_up(out);
+    entries_.clear();
+  }
+
+ private:
+  void add_up(std::size_t size, SparseSum& out) {
+    sums_.assign(size, 0);
+    there_.assign(size, 0);
+    for (auto const& entry : entries_) {
+      sums_[entry.index] += entry.value;
+      there_[entry.index] = 1;  // a sum can be 0
+    }
+    for (std::uint32_t index = 0; index < size; ++index) {
+      if (there_[index] == 0) continue;
+      out.index.push_back(index);
+      out.value.push_back(sums_[index]);
+    }
+  }
+
+  void sort_up(SparseSum& out) {
+    std::sort(entries_.begin(), entries_.end(), [](Entry const& a, Entry const& b) { return a.index < b.index; });
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      if (i != 0 && entries_[i].index == entries_[i - 1].index) {
+        out.value.back() += entries_[i].value;
+        continue;
+      }
+      out.index.push_back(entries_[i].index);
+      out.value.push_back(entries_[i].value);
+    }
+  }
+
+  std::vector<Entry> entries_;
+  std::vector<std::uint64_t> sums_;
+  std::vector<std::uint8_t> there_;
+};
+
+}  // namespace
+
+SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups) {
+  // Which groups of which tables make up each group of the sum.
+  std::vector<std::size_t> from(groups + 1, 0);
+  std::size_t entries = 0;
+  for (auto const& table : tables)
+    for (std::size_t g = 0; g < table.groups; ++g) {
+      if (table.to[g] >= groups) throw InvalidInput("a group leads out of the sum.");
+      ++from[table.to[g] + 1];
+      entries += static_cast<std::size_t>(table.begin[g + 1] - table.begin[g]);
+    }
+  std::partial_sum(from.begin(), from.end(), from.begin());
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> parts(from.back());
+  std::vector<std::size_t> next(from.begin(), from.end() - 1);
+  for (std::uint32_t t = 0; t < tables.size(); ++t)
+    for (std::uint32_t g = 0; g < tables[t].groups; ++g) parts[next[tables[t].to[g]]++] = {t, g};
+
+  SparseSum out;
+  out.begin.reserve(groups + 1);
+  out.begin.push_back(0);
+  out.index.reserve(entries);
+  out.value.reserve(entries);
+  Accumulator sum;
+  for (std::size_t group = 0; group < groups; ++group) {
+    bool const single = from[group + 1] - from[group] == 1;
+    for (std::size_t part = from[group]; part < from[group + 1]; ++part) {
+      auto const [table, own] = parts[part];
+      each_entry(tables[table], own, [&](std::uint32_t index, std::uint64_t value) {
+        if (!single) return sum.add(index, value);
+        out.index.push_back(index);
+        out.value.push_back(value);
+      });
+    }
+    if (!single) sum.move_to(out);
+    out.begin.push_back(static_cast<std::int64_t>(out.index.size()));
+  }
+  return out;
+}
+
+}  // namespace modelwatch

@@ -1,0 +1,82 @@
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "check.hpp"
+#include "columns.hpp"
+#include "engine/merge.hpp"
+
+using namespace modelwatch;
+using namespace modelwatch::test;
+
+namespace {
+
+using Sum = std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t>;
+
+template <class Index, class Value>
+struct Table {
+  std::vector<std::int64_t> begin{0};
+  std::vector<Index> index;
+  std::vector<Value> value;
+  std::vector<std::uint32_t> to;
+
+  SparseView view() const {
+    return {begin.data(), {index.data(), sizeof(Index)}, {value.data(), sizeof(Value)}, to.size(), to.data()};
+  }
+};
+
+/// `spread`: about how far apart indices are.
+template <class Index, class Value>
+Table<Index, Value> random_table(std::uint32_t groups, std::uint64_t spread, Random& random, Sum& sum) {
+  Table<Index, Value> table;
+  for (std::uint64_t g = 0, own = random.below(6); g < own; ++g) {
+    table.to.push_back(static_cast<std::uint32_t>(random.below(groups)));
+    std::uint64_t index = random.below(spread);
+    for (std::uint64_t i = 0, entries = random.below(40); i < entries && index <= std::numeric_limits<Index>::max(); ++i) {
+      auto const value = static_cast<Value>(random.below(3) == 0 ? 0 : random.next());
+      table.index.push_back(static_cast<Index>(index));
+      table.value.push_back(value);
+      sum[{table.to.back(), static_cast<std::uint32_t>(index)}] += value;
+      index += 1 + random.below(spread);
+    }
+    table.begin.push_back(static_cast<std::int64_t>(table.index.size()));
+  }
+  return table;
+}
+
+Sum sum_of(SparseSum const& found) {
+  Sum out;
+  for (std::size_t g = 0; g + 1 < found.begin.size(); ++g)
+    for (std::int64_t i = found.begin[g]; i < found.begin[g + 1]; ++i) {
+      auto const at = static_cast<std::size_t>(i);
+      CHECK(i == found.begin[g] || found.index[at - 1] < found.index[at]);
+      out[{static_cast<std::uint32_t>(g), found.index[at]}] = found.value[at];
+    }
+  return out;
+}
+
+}  // namespace
+
+TEST("a merge of tables is the sum over a map, whatever their types and wherever their groups go") {
+  Random random{90};
+  for (int round = 0; round < 300; ++round) {
+    std::uint64_t const spread = round % 3 == 0 ? 2 : round % 3 == 1 ? 90 : 200'000'000;
+    Sum expected;
+    auto const a = random_table<std::uint8_t, std::uint8_t>(4, spread, random, expected);
+    auto const b = random_table<std::uint16_t, std::uint64_t>(4, spread, random, expected);
+    auto const c = random_table<std::uint32_t, std::uint32_t>(4, spread, random, expected);
+    auto const d = random_table<std::uint64_t, std::uint16_t>(4, std::min<std::uint64_t>(spread, 50'000'000), random, expected);
+    auto const found = merge_sparse({a.view(), b.view(), c.view(), d.view()}, 4);
+    CHECK_EQ(found.begin.size(), std::size_t{5});
+    CHECK(sum_of(found) == expected);
+  }
+}
+
+TEST("a merge refuses groups that lead out of the sum, and indices of more than 32 bits") {
+  Table<std::uint64_t, std::uint8_t> table{{0, 1}, {7}, {1}, {1}};
+  CHECK_REFUSED(merge_sparse({table.view()}, 1), "leads out");
+  CHECK_EQ(merge_sparse({table.view()}, 2).index, (std::vector<std::uint32_t>{7}));
+  table.index[0] = std::uint64_t{1} << 32;
+  CHECK_REFUSED(merge_sparse({table.view()}, 2), "32 bits");
+  CHECK_EQ(merge_sparse({}, 3).begin, (std::vector<std::int64_t>{0, 0, 0, 0}));
+}
