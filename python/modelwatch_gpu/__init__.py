@@ -12,7 +12,7 @@ from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import AlertError, DeviceUnavailable, InputError, ModelwatchError, OutputError
 from modelwatch_gpu.log import Files, Query, Roles
-from modelwatch_gpu.profile import Baseline, Profile
+from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.report import Report
 
 __version__: str = _build_info()["version"]
@@ -26,6 +26,7 @@ __all__ = [
     "Files",
     "Finding",
     "InputError",
+    "LiveProfile",
     "ModelwatchError",
     "OutputError",
     "Profile",

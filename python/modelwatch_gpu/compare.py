@@ -14,7 +14,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Roles
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.evaluate import Results, evaluate
-from modelwatch_gpu.profile import Baseline, Profile
+from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
@@ -49,7 +49,8 @@ def compare(
 
     Args:
         baseline: A Baseline, a path to one (``.mwb``), or a reference log to fit one on.
-        log: A path, glob, address, list, Query, table, reader, dataset, DataFrame ..., or a Profile counted before.
+        log: A path, glob, address, list, Query, table, reader, dataset, DataFrame ..., or a Profile counted before,
+            or a LiveProfile.
         window: Calendar windows such as "1d", "1w", "1mo", or so many rows such as "50000rows"; None: the whole log is
             one.
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
@@ -72,6 +73,7 @@ def compare(
         InputError: Something cannot be read, or does not fit together; the text says what to do.
     """
     chosen = resolve(device)
+    log = log.profile() if isinstance(log, LiveProfile) else log
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     base = _baseline_of(baseline, roles, timezone, threads, device, progress)
