@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,8 +11,9 @@ import pyarrow as pa
 
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Window, open_log
+from modelwatch_gpu.log import Derived, Log, Window, open_log, with_derived
 from modelwatch_gpu.log.files import BATCH_ROWS, valid_batch
+from modelwatch_gpu.log.formulas import DerivedLogFile
 from modelwatch_gpu.log.memory import TableLogFile
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import FileCounter, check_segments
@@ -26,11 +28,18 @@ MOST_OPEN: Final = 8
 
 @dataclass(frozen=True, eq=False)
 class _Open:
-    """The counter of all batches of one schema, and the places of its columns in them."""
+    """The counter of all batches of one schema, and the places in them of the columns it reads. ``columns``: those it
+    takes, where some of them are derived from these."""
 
     schema: pa.Schema
     counter: FileCounter
     places: list[int]
+    columns: list[str]
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Counts a batch of the columns read."""
+        file = self.counter.file
+        self.counter.add(file.select(batch, self.columns) if isinstance(file, DerivedLogFile) else batch)
 
 
 class LiveProfile:
@@ -45,7 +54,7 @@ class LiveProfile:
         baseline: What to count against. Where it was fitted with weights, batches need their column too.
         window: Calendar windows such as "1h", "1d", or so many rows such as "50000rows"; None: all rows are one.
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
-        segments, versions, promote, max_groups, memory, sample: As for ``Profile.count``.
+        segments, versions, promote, max_groups, memory, sample, derived: As for ``Profile.count``.
         threads: Threads that count a batch; more than 1 is worth it for batches of 10,000 rows and more.
         device: "auto" or "cpu"; another one raises DeviceUnavailable.
 
@@ -67,6 +76,7 @@ class LiveProfile:
         threads: int = 1,
         device: str = "auto",
         sample: int = 0,
+        derived: Sequence[Derived] = (),
     ) -> None:
         resolve(device)
         self._baseline = baseline
@@ -82,6 +92,7 @@ class LiveProfile:
             memory=memory,
             threads=threads,
             sample=sample,
+            derived=derived,
         )
         self._lock = threading.Lock()
         self._begin()
@@ -118,14 +129,14 @@ class LiveProfile:
                 if own is not None:
                     own.counter.continue_at(self._rows)
                     if batch.num_rows:
-                        own.counter.add(valid_batch(batch.select(own.places), own.counter.file.name))
+                        own.add(valid_batch(batch.select(own.places), own.counter.file.name))
                         self._rows += batch.num_rows
                     return
             for file in open_log(batch, name="batch").files:
                 for part in file.batches(file.schema.names):
                     own = self._known(part.schema) or self._made(file.name, part.schema)
                     own.counter.continue_at(self._rows)
-                    own.counter.add(part.select(own.places))
+                    own.add(part.select(own.places))
                     self._rows += part.num_rows
 
     def profile(self) -> Profile:
@@ -155,18 +166,23 @@ class LiveProfile:
 
     def _made(self, name: str, schema: pa.Schema) -> _Open:
         """A counter for batches of a schema that has none, whose types are plain."""
-        spec = self._plan.spec
-        check_segments(spec, schema)
+        spec, derived = self._plan.spec, self._plan.derived
+        stored = TableLogFile(name, schema.empty_table())
+        known = [one.name for one in self._baseline.derived]
+        (file,) = with_derived(Log.of([stored]), derived, known=known).files
+        check_segments(spec, file.schema)
         if isinstance(spec.window, Window) and spec.timestamp not in schema.names:
             raise InputError(
                 f"{name}: there is no column '{spec.timestamp}', which is the timestamp, so its rows belong to no "
                 "window; add it."
             )
-        counter = FileCounter(self._baseline.columns, TableLogFile(name, schema.empty_table()), spec, 0)
+        counter = FileCounter(self._baseline.columns, file, spec, 0)
         if len(self._open) == MOST_OPEN:
             longest = self._open.pop(0).counter
             if longest.rows:
                 self._closed = [merge_parts([*self._closed, longest.part()], spec.segment_cap)]
-        own = _Open(schema, counter, [schema.get_field_index(column) for column in counter.wanted()])
+        columns = counter.wanted()
+        read = file.read_for(columns) if isinstance(file, DerivedLogFile) else columns
+        own = _Open(schema, counter, [schema.get_field_index(name) for name in read], columns)
         self._open.append(own)
         return own

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Log, RowWindow, Window, block_for, open_log, parse_window, zone_of
+from modelwatch_gpu.log import (
+    Definition,
+    Derived,
+    Log,
+    RowWindow,
+    Window,
+    block_for,
+    open_log,
+    parse_window,
+    with_derived,
+    zone_of,
+)
+from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec
@@ -17,7 +30,8 @@ from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, s
 @dataclass(frozen=True)
 class Planned:
     """How a log is counted. ``source``: the log, None where its rows come later, batch by batch. ``window``, ``block``,
-    ``timezone``, ``segments``, ``notes``: as a profile states them. ``bytes``: what the counters take at most."""
+    ``timezone``, ``segments``, ``notes``: as a profile states them. ``bytes``: what the counters take at most.
+    ``derived``: the columns that are computed while the log is read."""
 
     spec: CountSpec
     source: Log | None
@@ -27,6 +41,11 @@ class Planned:
     segments: tuple[Names, ...]
     bytes: int
     notes: tuple[str, ...]
+    derived: tuple[Derived, ...]
+
+    def also_derived(self, baseline: Baseline) -> tuple[Definition, ...]:
+        """The derived columns that the baseline does not know, which segments can be cut by."""
+        return tuple(sorted({one.definition for one in self.derived} - {*baseline.derived}, key=lambda one: one.name))
 
 
 def planned(
@@ -42,12 +61,14 @@ def planned(
     memory: int | str | None,
     threads: int,
     sample: int,
+    derived: Sequence[Derived],
 ) -> Planned:
     """Decides how ``log`` is counted against a baseline; the options are those of ``Profile.count``.
 
     ``log``: None where its rows come later. Raises InputError as ``Profile.count`` does, for all that can be known
     before the first row is read.
     """
+    computed = _derived(baseline, derived)
     by, fine = _segmentations(baseline, segments, versions, promote)
     if max_groups is not None and (not isinstance(max_groups, int) or max_groups < 1):
         raise InputError(f"max_groups must be a whole number above zero, not {max_groups!r}.")
@@ -56,7 +77,8 @@ def planned(
     parsed = parse_window(window) if window is not None else None
     zone = timezone if timezone is not None else baseline.timezone
     zone_info = zone_of(zone)
-    source = open_log(log) if log is not None else None
+    known_before = [one.name for one in baseline.derived]
+    source = with_derived(open_log(log), computed, known=known_before) if log is not None else None
     timestamp = _timestamp(baseline, source, parsed)
     block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
     blocks = timestamp is not None and not isinstance(parsed, RowWindow)
@@ -106,7 +128,26 @@ def planned(
         segments=by,
         bytes=chosen.bytes,
         notes=tuple(sorted(chosen.notes)),
+        derived=computed,
     )
+
+
+def _derived(baseline: Baseline, derived: Sequence[Derived]) -> tuple[Derived, ...]:
+    """The derived columns to compute; raises InputError where they are not those of the baseline."""
+    given = {one.name: one for one in checked(derived)}
+    for own in baseline.derived:
+        inputs = ", ".join(own.inputs)
+        if own.name not in given:
+            raise InputError(
+                f"Column '{own.name}' of the baseline is derived from {inputs}; pass its function too, "
+                f"derived=[{own.name}] (--derived FILE:{own.name})."
+            )
+        if given[own.name].definition != own:
+            raise InputError(
+                f"The function of the derived column '{own.name}' (from {inputs}) is not the one that the baseline was "
+                "fitted with; pass that one, or fit the baseline again."
+            )
+    return tuple(given.values())
 
 
 def _segmentations(

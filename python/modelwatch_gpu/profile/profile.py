@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import RowWindow, parse_window
+from modelwatch_gpu.log import Definition, Derived, RowWindow, parse_window
 from modelwatch_gpu.profile import fileio, heap
-from modelwatch_gpu.profile.baseline import Baseline
+from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_header
 from modelwatch_gpu.profile.counting import Progress, count_log
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.planned import Planned, planned
@@ -36,7 +36,8 @@ class Profile:
     ``baseline``: fingerprint of the baseline it was counted against. ``window``, ``block``: such as "1mo" and "1d".
     ``segments``: the columns of every segmentation. ``segment_cap``: how many segments of each are kept apart.
     ``sets``: what was counted on which grid. ``parts``: by fingerprint. ``weighting``: how the weights of rows are
-    stored, as in the baseline; None where every row counts once.
+    stored, as in the baseline; None where every row counts once. ``derived``: columns computed for the segments, which
+    the baseline does not know.
     """
 
     baseline: str
@@ -49,6 +50,7 @@ class Profile:
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
     weighting: Weighting | None = None
+    derived: tuple[Definition, ...] = ()
 
     @classmethod
     def count(
@@ -67,6 +69,7 @@ class Profile:
         device: str = "auto",
         keep_parts: bool = True,
         sample: int = 0,
+        derived: Sequence[Derived] = (),
         progress: Progress | None = None,
     ) -> Self:
         """Counts a log against a baseline, in one pass.
@@ -89,11 +92,14 @@ class Profile:
             keep_parts: False adds files up as they are read, so memory does not grow with their number.
             sample: Keep so many rows as they are (``Profile.sample``): those with the smallest hashes of their id
                 columns, or of the whole row where no column has that role. They are personal data if the log is.
+            derived: Columns to compute, functions decorated with ``@derived``: those of the baseline, and others to cut
+                segments by.
             progress: Called with the number of rows of every batch read.
 
         Raises:
             InputError: The log cannot be read, a column asked for is missing, a weight is null, NaN, negative, infinite
-                or far beyond those of the baseline, or ``memory`` is too small.
+                or far beyond those of the baseline, a derived column of the baseline is not given or is another one, or
+                ``memory`` is too small.
         """
         resolve(device)
         plan = planned(
@@ -108,6 +114,7 @@ class Profile:
             memory=memory,
             threads=threads,
             sample=sample,
+            derived=derived,
         )
         assert plan.source is not None
         parts = count_log(baseline.columns, plan.source, plan.spec, progress)
@@ -132,6 +139,7 @@ class Profile:
             parts=_sorted(parts),
             notes=plan.notes,
             weighting=baseline.weighting,
+            derived=plan.also_derived(baseline),
         )
 
     @property
@@ -166,6 +174,10 @@ class Profile:
             raise InputError(
                 f"Profiles cannot be added: {_weighed(self.weighting)} and {_weighed(other.weighting)}; "
                 "count both against the same baseline."
+            )
+        if self.derived != other.derived:
+            raise InputError(
+                "Profiles cannot be added: they were counted with different derived columns; count both with the same."
             )
         for name in ("baseline", "window", "block", "timezone", "segments", "sets"):
             if getattr(self, name) != getattr(other, name):
@@ -238,6 +250,7 @@ class Profile:
             "notes": list(self.notes),
             "parts": [part.header() for part in self.parts],
             **weight_header(self.weighting),
+            **derived_header(self.derived),
         }
         arrays: Arrays = {f"{i}/{name}": a for i, part in enumerate(self.parts) for name, a in part.arrays().items()}
         return fileio.to_bytes("profile", header, arrays)
@@ -266,6 +279,7 @@ class Profile:
                 ),
                 notes=tuple(header["notes"]),
                 weighting=weighting_from(header),
+                derived=derived_from(header),
             )
         except UNSOUND as error:
             raise InputError(f"{path}: the profile does not fit together ({error}); count it again.") from error
