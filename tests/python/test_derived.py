@@ -179,6 +179,20 @@ def test_none_is_null() -> None:
     assert math.isnan(found[4])
 
 
+def test_whole_numbers_divided_by_zero_raise_nothing() -> None:
+    @mw.derived(name="y")
+    def over(x: int, by: int) -> int:
+        return x // by + x % by
+
+    @mw.derived(name="z")
+    def ratio(x: int, by: int) -> float:
+        return x / by
+
+    table = pa.table({"x": [5, -7, 0], "by": [0, 2, 0]})
+    assert column(table, over).to_pylist() == [0, -4 + 1, 0]
+    assert column(table, ratio).to_pylist()[:2] == [math.inf, -3.5]
+
+
 def test_a_derived_column_may_read_those_before_it() -> None:
     @mw.derived
     def percent(margin):  # type: ignore[no-untyped-def]

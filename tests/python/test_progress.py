@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
+from rich.progress import Progress as Bar
 
 from modelwatch_gpu.cli import progress
 from modelwatch_gpu.log import open_log
@@ -55,7 +56,7 @@ def work(console: Console, clock: Clock, reads: Any, batches: int, monkeypatch: 
     """The last picture of a bar while every batch of 1,000 rows takes an eighth of a second."""
     made: list[Any] = []
 
-    class Watched(progress.Progress):
+    class Watched(Bar):
         def __init__(self, *columns: Any, **options: Any) -> None:
             made.append(self)
             super().__init__(*columns, get_time=clock, auto_refresh=False, **options)

@@ -87,10 +87,10 @@ def derived(
 
     The function is compiled by Numba (``pip install modelwatch-gpu[jit]``) and runs on every row while the log is read,
     so it may use numbers, ``math`` and ``numpy`` functions of scalars, and other functions of this kind. Division by
-    zero gives infinity or NaN, as in NumPy. Parameters are columns of numbers, bools, dates and times (these as whole
-    numbers: days, or ticks of the column's unit; decimals as float64), converted to their annotation (float, int, bool
-    or a NumPy type) where there is one. The result has the type of its annotation, else the one that Numba infers;
-    None is null.
+    zero gives infinity or NaN, as in NumPy, and 0 by // of whole numbers. Parameters are columns of numbers, bools,
+    dates and times (these as whole numbers: days, or ticks of the column's unit; decimals as float64), converted to
+    their annotation (float, int, bool or a NumPy type) where there is one. The result has the type of its annotation,
+    else the one that Numba infers; None is null.
 
     Args:
         function: The function; its name is the column's, its parameters' names are those of the columns it reads.

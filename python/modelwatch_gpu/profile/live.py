@@ -45,7 +45,7 @@ class _Open:
 class LiveProfile:
     """Counts batches against a baseline as they come: ``live.add(batch)``, then ``live.profile()`` or ``live.take()``.
 
-    What a batch's schema says is worked out once, so a batch of 1,000 rows by 20 columns takes less than a millisecond.
+    What a batch's schema says is worked out once, so a batch of 1,000 rows by 20 columns takes about a millisecond.
     The counts of all batches of one schema are one part: the one that ``Profile.count`` makes, with the same grids and
     ``max_groups``, of a table with these batches as its chunks, to the same bytes. Safe to use from several threads;
     batches are counted one after the other.
