@@ -11,7 +11,8 @@ from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import AlertError, DeviceUnavailable, InputError, ModelwatchError, OutputError
-from modelwatch_gpu.log import Derived, Files, Query, Roles, derived
+from modelwatch_gpu.log import Derived, Files, Query, Roles
+from modelwatch_gpu.log.derived import derived
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.report import Report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .derived import Definition, Derived, derived
+from .derived import Definition, Derived
 from .files import Log, LogFile
 from .formulas import with_derived
 from .places import Files
@@ -25,7 +25,6 @@ __all__ = [
     "RowWindow",
     "Window",
     "block_for",
-    "derived",
     "iso",
     "open_log",
     "parse_window",

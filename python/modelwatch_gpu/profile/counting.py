@@ -89,6 +89,17 @@ def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
             )
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Rows as the engine counts them: those of weight 0 are not among them. ``rows``: with all their columns.
+    ``groups``: the group of every row in each set. ``weights``: how often each row counts, None: once."""
+
+    rows: pa.RecordBatch
+    values: pa.RecordBatch
+    groups: list[Any]
+    weights: UInt32 | None
+
+
 class FileCounter:
     """The state of one file while it is read, or of a stream of batches that are added as they come."""
 
@@ -163,53 +174,59 @@ class FileCounter:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Counts a valid batch of the columns ``wanted``. Where that raises InputError, nothing of it was counted."""
-        spec = self.spec
-        weights = self._weights(batch)
-        ticks, per_second, span = None, 1, None
-        if spec.timestamp is not None and spec.timestamp in batch.schema.names:
-            ticks, per_second = time_column(batch.column(spec.timestamp), spec.timestamp)
-            span = _seconds(ticks, per_second)
-        rows, windows = len(batch), self.windows
-        before = {name: len(numbering.keys) for name, numbering in self._numberings().items()}
+        keys = {name: len(numbering.keys) for name, numbering in self._numberings().items()}
+        span, weights = self.span, self.weights
         groups: dict[str, Any] = {}
         try:
-            own = windows.of(rows) if isinstance(windows, RowGroups) else windows.of(ticks, per_second, rows, span)
-            groups["window"] = own
-            if self.has_blocks:
-                groups["block"] = self.blocks.of(ticks, per_second, rows, span)
-            for name, segments in self.segments.items():
-                groups[name] = segments.of(own, windows.numbering.keys, batch)
-            self._count(batch, groups, weights)
+            self._count(self._prepare(batch, groups))
         except InputError:
+            self.span, self.weights = span, weights
             for name, numbers in groups.items():
-                self._numberings()[name].take_back(numbers, before[name])
+                self._numberings()[name].take_back(numbers, keys[name])
             raise
-        if self.sampler is not None:
-            self.sampler.add(batch if weights is None or weights.all() else batch.filter(pa.array(weights > 0)))
-        self.span = wider(self.span, span)
-        self.rows += rows
+        self.rows += len(batch)
 
     def continue_at(self, row: int) -> None:
         """The next batch begins at this row of its log, which windows of rows go by."""
         if isinstance(self.windows, RowGroups):
             self.windows.next = row
 
-    def _count(self, batch: pa.RecordBatch, groups: dict[str, Any], weights: UInt32 | None) -> None:
-        """Adds a batch to the tables, by its rows' groups."""
-        summed = self.weights if weights is None else self._weighed(groups, weights)
-        if weights is not None and not weights.all():
-            kept = np.flatnonzero(weights)
-            batch, weights = batch.take(pa.array(kept)), weights[kept]
-            groups = {name: numbers[kept] for name, numbers in groups.items()}
+    def _prepare(self, batch: pa.RecordBatch, groups: dict[str, Any]) -> _Batch:
+        """What the engine needs of a batch. Fills ``groups``: the group of every row in each set."""
+        spec, rows, windows = self.spec, len(batch), self.windows
+        weights = self._weights(batch)
+        ticks, per_second, span = None, 1, None
+        if spec.timestamp is not None and spec.timestamp in batch.schema.names:
+            ticks, per_second = time_column(batch.column(spec.timestamp), spec.timestamp)
+            span = _seconds(ticks, per_second)
+            self.span = wider(self.span, span)
+        own = windows.of(rows) if isinstance(windows, RowGroups) else windows.of(ticks, per_second, rows, span)
+        groups["window"] = own
+        if self.has_blocks:
+            groups["block"] = self.blocks.of(ticks, per_second, rows, span)
+        for name, segments in self.segments.items():
+            groups[name] = segments.of(own, windows.numbering.keys, batch)
+        counted = groups
+        if weights is not None:
+            self.weights = self._weighed(groups, weights)
+            if not weights.all():
+                kept = np.flatnonzero(weights)
+                batch, weights = batch.take(pa.array(kept)), weights[kept]
+                counted = {name: numbers[kept] for name, numbers in groups.items()}
+        values = batch.select(self._places) if batch.num_columns > len(self._places) else batch
+        for i in self._converts:
+            values = values.set_column(i, self.columns[i].name, self._converted(i, values.column(i)))
+        return _Batch(batch, values, [counted[s.name] for s in spec.sets], weights)
+
+    def _count(self, batch: _Batch) -> None:
+        """Adds a batch to the tables, and to the sample."""
         if self.columns:
-            counted = batch.select(self._places) if batch.num_columns > len(self._places) else batch
-            for i in self._converts:
-                counted = counted.set_column(i, self.columns[i].name, self._converted(i, counted.column(i)))
             try:
-                self.counter.add(counted, [groups[s.name] for s in self.spec.sets], self.spec.threads, weights)
+                self.counter.add(batch.values, batch.groups, self.spec.threads, batch.weights)
             except InputError as error:
                 raise InputError(f"{self.file.name}: {error}") from error
-        self.weights = summed
+        if self.sampler is not None:
+            self.sampler.add(batch.rows)
 
     def _weights(self, batch: pa.RecordBatch) -> UInt32 | None:
         """(rows,) how often each row of the next batch counts; None: once."""
