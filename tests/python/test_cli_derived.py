@@ -37,7 +37,7 @@ def plain(price):
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "columns.py").write_text(COLUMNS)
+    (tmp_path / "shop_columns.py").write_text(COLUMNS)
     (tmp_path / "beside.py").write_text("def scale(x):\n    return 100 * x\n")
     price = np.linspace(1, 2, 300)
     pq.write_table(pa.table({"price": price, "cost": price / 2}), "reference.parquet")
@@ -51,24 +51,33 @@ def run(*arguments: str) -> Any:
 
 def test_fit_and_compare_take_functions_of_a_file(here: Path) -> None:
     done = run(
-        "fit", "reference.parquet", "-o", "b.mwb", "--derived", "columns.py:margin", "--derived", "columns.py:cheap"
+        "fit",
+        "reference.parquet",
+        "-o",
+        "b.mwb",
+        "--derived",
+        "shop_columns.py:margin",
+        "--derived",
+        "shop_columns.py:cheap",
     )
     assert done.exit_code == 0, done.output
     assert "300 rows, 4 columns" in done.output
     assert [one.name for one in mw.Baseline.load("b.mwb").derived] == ["margin", "cheap"]
-    done = run("compare", "b.mwb", "log.parquet", "--derived", "columns.py", "--by", "cheap", "--json", "r.json", "-q")
+    done = run(
+        "compare", "b.mwb", "log.parquet", "--derived", "shop_columns.py", "--by", "cheap", "--json", "r.json", "-q"
+    )
     assert done.exit_code == 1, done.output
     report = json.loads((here / "r.json").read_text())
     alerts = {f["column"] for f in report["findings"] if f["severity"] == "alert" and not f["segment"]}
     assert "margin" in alerts
     assert "cheap" not in alerts
-    at_once = run("compare", "reference.parquet", "log.parquet", "--derived", "columns:margin", "--json", "-")
+    at_once = run("compare", "reference.parquet", "log.parquet", "--derived", "shop_columns:margin", "--json", "-")
     assert at_once.exit_code == 1
     assert "margin" in {m["column"] for m in json.loads(at_once.stdout)["measures"]}
 
 
 def test_what_is_no_derived_column_is_refused_in_one_line(here: Path) -> None:
-    assert run("fit", "reference.parquet", "-o", "b.mwb", "--derived", "columns.py:margin").exit_code == 0
+    assert run("fit", "reference.parquet", "-o", "b.mwb", "--derived", "shop_columns.py:margin").exit_code == 0
     (here / "broken.py").write_text("1/0\n")
     (here / "words.py").write_text("import modelwatch_gpu as mw\n@mw.derived\ndef f(x: str): return 1\n")
     (here / "empty.py").write_text("")
@@ -76,8 +85,11 @@ def test_what_is_no_derived_column_is_refused_in_one_line(here: Path) -> None:
         (None, "Column 'margin' of the baseline is derived from price, cost; pass its function too"),
         ("nowhere.py:margin", "nowhere.py: there is no such file."),
         ("nowhere:margin", "nowhere: cannot be imported (ModuleNotFoundError: No module named 'nowhere')."),
-        ("columns.py:other", "columns.py: there is no other; derived columns there: margin, cheap."),
-        ("columns.py:plain", "columns.py: plain is not a derived column; decorate it with @modelwatch_gpu.derived."),
+        ("shop_columns.py:other", "shop_columns.py: there is no other; derived columns there: margin, cheap."),
+        (
+            "shop_columns.py:plain",
+            "shop_columns.py: plain is not a derived column; decorate it with @modelwatch_gpu.derived.",
+        ),
         ("broken.py", "broken.py: cannot be imported (ZeroDivisionError: division by zero)."),
         ("words.py", "words.py: The parameter 'x' of the derived column 'f' is annotated with str"),
         ("empty.py", "empty.py: no function is decorated with @modelwatch_gpu.derived."),
