@@ -11,8 +11,9 @@ from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import AlertError, DeviceUnavailable, InputError, ModelwatchError, OutputError
-from modelwatch_gpu.log import Files, Query, Roles
-from modelwatch_gpu.profile import Baseline, Profile
+from modelwatch_gpu.log import Derived, Files, Query, Roles
+from modelwatch_gpu.log.derived import derived
+from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.report import Report
 
 __version__: str = _build_info()["version"]
@@ -22,10 +23,12 @@ __all__ = [
     "AlertError",
     "Baseline",
     "Check",
+    "Derived",
     "DeviceUnavailable",
     "Files",
     "Finding",
     "InputError",
+    "LiveProfile",
     "ModelwatchError",
     "OutputError",
     "Profile",
@@ -34,5 +37,6 @@ __all__ = [
     "Roles",
     "__version__",
     "compare",
+    "derived",
     "stats",
 ]

@@ -11,10 +11,10 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge_all
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Roles
+from modelwatch_gpu.log import Derived, Roles
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.evaluate import Results, evaluate
-from modelwatch_gpu.profile import Baseline, Profile
+from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
@@ -40,6 +40,7 @@ def compare(
     checks: Sequence[Check] | None = None,
     consecutive: bool = False,
     roles: Roles | None = None,
+    derived: Sequence[Derived] = (),
     memory: int | str | None = None,
     threads: int = 0,
     device: str = "auto",
@@ -49,7 +50,8 @@ def compare(
 
     Args:
         baseline: A Baseline, a path to one (``.mwb``), or a reference log to fit one on.
-        log: A path, glob, address, list, Query, table, reader, dataset, DataFrame ..., or a Profile counted before.
+        log: A path, glob, address, list, Query, table, reader, dataset, DataFrame ..., or a Profile counted before,
+            or a LiveProfile.
         window: Calendar windows such as "1d", "1w", "1mo", or so many rows such as "50000rows"; None: the whole log is
             one.
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
@@ -63,6 +65,8 @@ def compare(
         checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7).
         consecutive: Also compare every window with the window before it that has rows; segments are not.
         roles: For a reference log that is fitted here.
+        derived: Columns to compute in both logs, functions decorated with ``@derived``; a baseline that was fitted with
+            some needs the same ones, and more are for segments.
         memory: Bytes (or "512MB") the counters may take.
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         device: "auto" or "cpu"; another one raises DeviceUnavailable.
@@ -72,9 +76,10 @@ def compare(
         InputError: Something cannot be read, or does not fit together; the text says what to do.
     """
     chosen = resolve(device)
+    log = log.profile() if isinstance(log, LiveProfile) else log
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
-    base = _baseline_of(baseline, roles, timezone, threads, device, progress)
+    base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress)
     profile = log if isinstance(log, Profile) else None
     if profile is None:
         profile = Profile.count(
@@ -90,6 +95,7 @@ def compare(
             threads=threads,
             device=device,
             keep_parts=False,
+            derived=derived,
             progress=progress,
         )
     else:
@@ -120,13 +126,20 @@ def compare(
 
 
 def _baseline_of(
-    baseline: Any, roles: Roles | None, timezone: str | None, threads: int, device: str, progress: Progress | None
+    baseline: Any,
+    roles: Roles | None,
+    timezone: str | None,
+    derived: Sequence[Derived],
+    threads: int,
+    device: str,
+    progress: Progress | None,
 ) -> Baseline:
     if isinstance(baseline, Baseline):
         return baseline
     if isinstance(baseline, (str, os.PathLike)) and str(baseline).endswith(".mwb"):
         return Baseline.load(baseline)
-    return Baseline.fit(baseline, roles=roles, timezone=timezone, threads=threads, device=device, progress=progress)
+    options: dict[str, Any] = {"threads": threads, "device": device, "progress": progress}
+    return Baseline.fit(baseline, roles=roles, timezone=timezone, derived=derived, **options)
 
 
 def _check_profile(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Roles, open_log
+from modelwatch_gpu.log import Log, Roles, open_log
 from modelwatch_gpu.profile import Baseline
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.report import Report
@@ -24,34 +24,39 @@ ROLES = Roles(
 )
 TIMEZONE = "America/New_York"
 
-#: Called when a stage begins, with what it does and the rows it reads, each as often as it says; returns what is called
-#: with the rows of every batch.
-Stage = Callable[[str, int | None, int], Progress | None]
+#: Logs, and how often each is read, mostly.
+Reads = Sequence[tuple[Log, int]]
+#: Called when a stage begins, with what it does and what it reads; returns what is called with the rows of every batch.
+Stage = Callable[[str, Reads], Progress | None]
 
 
-def run(
-    *, threads: int = 0, device: str = "auto", memory: str | None = None, stage: Stage = lambda what, rows, passes: None
-) -> Report:
+def no_stage(what: str, reads: Reads) -> Progress | None:
+    """For those who do not want to know."""
+    return None
+
+
+def run(*, threads: int = 0, device: str = "auto", memory: str | None = None, stage: Stage = no_stage) -> Report:
     """Fits on January to March 2013 and compares April to December, month by month."""
     with as_file(files("modelwatch_gpu") / "data" / "flights") as folder:
         reference = sorted(Path(folder).glob("reference_*.parquet"))
         production = sorted(Path(folder).glob("production_*.parquet"))
         if not reference or not production:
             raise InputError("The demo's data is not installed; install modelwatch-gpu again.")
+        before, after = open_log(reference), open_log(production)
         baseline = Baseline.fit(
-            reference,
+            before,
             roles=ROLES,
             timezone=TIMEZONE,
             threads=threads,
             device=device,
-            progress=stage("fitting a baseline on January to March 2013", open_log(reference).rows, 2),
+            progress=stage("fitting a baseline on January to March 2013", [(before, 2)]),
         )
         return compare(
             baseline,
-            production,
+            after,
             window="1mo",
             threads=threads,
             device=device,
             memory=memory,
-            progress=stage("comparing April to December, month by month", open_log(production).rows, 1),
+            progress=stage("comparing April to December, month by month", [(after, 1)]),
         )

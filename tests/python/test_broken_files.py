@@ -124,8 +124,13 @@ BASELINE: dict[str, Change] = {
     "deciles that are no numbers": put("/deciles", lambda a: np.full_like(a, np.nan)),
     "a range outside its type": put("/high", lambda a: np.full(len(a), 2**64 - 1, "<u8")),
     "no counts of its own": lambda h, a: part_of(h).update(tables=[]),
+    "a derived column without a role": lambda h, a: h.update(derived=[{"name": "?", "inputs": [], "source": ""}]),
+    "derived columns in another shape": lambda h, a: h.update(derived={"x": 1}),
+    "a derived column without inputs": lambda h, a: h.update(derived=[{"name": "x", "source": ""}]),
 }
 PROFILE: dict[str, Change] = {
+    "a derived column twice": lambda h, a: h.update(derived=[{"name": "x", "inputs": ["y"], "source": ""}] * 2),
+    "a derived column from numbers": lambda h, a: h.update(derived=[{"name": "x", "inputs": [1], "source": ""}]),
     "a grid that does not exist": lambda h, a: h["sets"][0].update(grid="finest"),
     "a set twice": lambda h, a: h["sets"].append(h["sets"][0]),
     "segments without a set": lambda h, a: h.update(segments=["t"]),

@@ -48,7 +48,7 @@ def call(here: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome
     """The command in this process, which saves its start: for the many ways to get an error."""
 
     def go(*args: Any) -> Outcome:
-        cli._written.clear()
+        cli.written.clear()
         before = sys.argv
         sys.argv = ["modelwatch", *map(str, args)]
         try:

@@ -195,12 +195,32 @@ def test_the_flights_example_runs(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["flights.html", "flights.json", "flights.mwb"]
 
 
+def test_the_service_example_runs(tmp_path: Path) -> None:
+    pytest.importorskip("numba", reason="numba is not installed")
+    said = run_script(ROOT / "examples" / "service.py", cwd=tmp_path).splitlines()
+    assert said[0].startswith("2013-04: 28,330 predictions; alert: temp.")
+    assert said[-1] == "April to December: 255,987 predictions; seats_per_1000_miles is ok."
+
+
+@pytest.mark.parametrize(("name", "says"), [("derived", ["margin"]), ("service", ["country alert", "20000 rows"])])
+def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tmp_path: Path) -> None:
+    if name == "derived":
+        pytest.importorskip("numba", reason="numba is not installed")
+    (code,) = re.findall(r"```python\n(.*?)```", page(f"docs/{name}.md"), re.DOTALL)
+    (tmp_path / "example.py").write_text(code)
+    said = run_script(tmp_path / "example.py", cwd=tmp_path)
+    assert all(text in said for text in says), said
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(f"docs/{p}.md" for p in ("cli", "measures", "stats", "report", "privacy", "sources", "types")),
+        *(
+            f"docs/{p}.md"
+            for p in ("cli", "derived", "measures", "service", "stats", "report", "privacy", "sources", "types")
+        ),
     ],
 )
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:

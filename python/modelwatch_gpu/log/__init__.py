@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from .derived import Definition, Derived
 from .files import Log, LogFile
+from .formulas import with_derived
 from .places import Files
 from .query import Query
 from .reading import read_ahead, spooled
@@ -12,6 +14,8 @@ from .windows import RowWindow, Window, block_for, iso, parse_window, zone_of
 
 __all__ = [
     "ROLES",
+    "Definition",
+    "Derived",
     "Files",
     "Log",
     "LogFile",
@@ -26,5 +30,6 @@ __all__ = [
     "parse_window",
     "read_ahead",
     "spooled",
+    "with_derived",
     "zone_of",
 ]

@@ -233,6 +233,15 @@ def _contiguous(table: pa.Table, where: str) -> Iterator[pa.RecordBatch]:
         raise InputError(f"{where} has more than 2 GiB of text in {BLOCK_ROWS:,} rows; leave that column out.")
 
 
+def valid_batch(batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
+    """The same small batch, if its offsets, dictionary codes and UTF-8 are valid; else raises InputError."""
+    try:
+        batch.validate(full=True)
+    except READ_ERRORS:
+        return _validated(batch, where)  # which finds the column
+    return batch
+
+
 def _validated(batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:

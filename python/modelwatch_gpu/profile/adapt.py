@@ -155,6 +155,14 @@ class Reading:
     lifted: str | None = None
 
 
+def counts_as_it_is(reading: Reading, arrow_type: pa.DataType) -> bool:
+    """Whether converting data of this type would change nothing."""
+    if reading.convert is numeric_array:
+        return not pa.types.is_float16(arrow_type)
+    text = pa.types.is_dictionary(arrow_type) and _is_text_or_bytes(arrow_type.value_type)
+    return reading.convert is category_array and text
+
+
 def reading_of(column: Column, arrow_type: pa.DataType) -> Reading | None:
     """How data of ``arrow_type`` is counted against a baseline column; None where they cannot be compared."""
     arrow_type = plain_type(arrow_type)

@@ -12,7 +12,18 @@ import numpy as np
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import RoleAssignment, Roles, Window, open_log, spooled, zone_of
+from modelwatch_gpu.log import (
+    Definition,
+    Derived,
+    RoleAssignment,
+    Roles,
+    Window,
+    open_log,
+    spooled,
+    with_derived,
+    zone_of,
+)
+from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
@@ -37,7 +48,8 @@ class Baseline:
     column -> role of every column of the reference. ``part``: the reference counted on its own grids. ``notes``:
     sentences about what was decided without being told. ``skipped``: column -> type of the columns that are not
     compared because of their type, though nobody said so. ``weighting``: how weights of rows are stored, here and in
-    every profile counted against this baseline; None where every row counts once.
+    every profile counted against this baseline; None where every row counts once. ``derived``: the columns that are
+    computed from others, which a log is compared with only where the same functions are given.
     """
 
     columns: tuple[Column, ...]
@@ -48,6 +60,7 @@ class Baseline:
     notes: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
     weighting: Weighting | None = None
+    derived: tuple[Definition, ...] = ()
 
     @classmethod
     def fit(
@@ -57,6 +70,7 @@ class Baseline:
         roles: Roles | None = None,
         timezone: str | None = None,
         edges: Mapping[str, Sequence[Any]] | None = None,
+        derived: Sequence[Derived] = (),
         exact_up_to: int = EXACT_UP_TO,
         threads: int = 0,
         device: str = "auto",
@@ -72,6 +86,8 @@ class Baseline:
             edges: Column -> increasing edges, at most 60, at which its bins (a, b] are cut instead of the deciles, in
                 the column's units (of a date or time: such a value, or ISO 8601 text). The outer bins are open. A
                 column named here is numeric.
+            derived: Columns to compute, functions decorated with ``@derived``, in the order in which they may read one
+                another. They have roles like stored ones.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
             device: "auto" or "cpu"; another one raises DeviceUnavailable.
@@ -79,7 +95,8 @@ class Baseline:
 
         Raises:
             InputError: The log cannot be read, has no rows, a role or edges name a column it lacks, a column asked
-                for has a type or values that cannot be counted, or a weight is null, NaN, negative or infinite.
+                for has a type or values that cannot be counted, a weight is null, NaN, negative or infinite, or a
+                derived column cannot be computed.
         """
         from modelwatch_gpu.device import resolve
 
@@ -87,7 +104,10 @@ class Baseline:
         if exact_up_to < 2:
             raise InputError("exact_up_to must be at least 2.")
         roles = roles if roles is not None else Roles()
-        with spooled(open_log(log, name="reference")) as source:
+        computed = checked(derived)
+        definitions = tuple(one.definition for one in computed)
+        with spooled(open_log(log, name="reference")) as stored:
+            source = with_derived(stored, computed)
             assignment = roles.assign(source.schema)
             zone = timezone_of(timezone, source.schema, assignment)
             weighted = next(iter(assignment.columns("weight")), None)
@@ -122,6 +142,7 @@ class Baseline:
             notes=(*assignment.notes, *fitted.notes),
             skipped=fitted.skipped,
             weighting=weighting,
+            derived=definitions,
         )
 
     @property
@@ -173,6 +194,7 @@ class Baseline:
             # Left out where there is nothing to say, so that files of before have the fingerprint they had.
             **({"skipped": self.skipped} if self.skipped else {}),
             **weight_header(self.weighting),
+            **derived_header(self.derived),
         }
         arrays: Arrays = {f"part/{name}": a for name, a in self.part.arrays().items()}
         for i, column in enumerate(self.columns):
@@ -202,10 +224,24 @@ class Baseline:
             notes=tuple(header["notes"]),
             skipped={str(name): str(kind) for name, kind in header.get("skipped", {}).items()},
             weighting=weighting_from(header),
+            derived=derived_from(header),
         )
 
     def __repr__(self) -> str:
         return f"Baseline({self.rows:,} rows, {len(self.columns)} columns, {self.fingerprint[:12]})"
+
+
+def derived_header(derived: Sequence[Definition]) -> dict[str, Any]:
+    """What the header of a file says of derived columns: nothing where there are none."""
+    if not derived:
+        return {}
+    return {"derived": [{"name": one.name, "inputs": list(one.inputs), "source": one.source} for one in derived]}
+
+
+def derived_from(header: Mapping[str, Any]) -> tuple[Definition, ...]:
+    """The inverse of ``derived_header``."""
+    own = header.get("derived", [])
+    return tuple(Definition(str(one["name"]), tuple(one["inputs"]), str(one["source"])) for one in own)
 
 
 def timezone_of(name: str | None, schema: Any, assignment: RoleAssignment) -> str:

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, LogFile, RowWindow, Window, read_ahead
+from modelwatch_gpu.log.files import wider
 from modelwatch_gpu.profile import heap
-from modelwatch_gpu.profile.adapt import Reading, reading_of
+from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
 from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_segments
@@ -52,13 +53,9 @@ class CountSpec:
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
     """One part per file of the log, in the order of its files."""
-    for name in (name for s in spec.segmentations for name in s.columns):
-        if name not in log.schema.names:
-            raise InputError(
-                f"Cannot segment by '{name}': the log has no such column; it has {', '.join(log.schema.names)}."
-            )
+    check_segments(spec, log.schema)
     files = log.files
-    counter = _FileCounter(columns, files[0], spec, 0) if files else None
+    counter = FileCounter(columns, files[0], spec, 0) if files else None
     first = 0
     try:
         for at in range(len(files)):
@@ -69,7 +66,7 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
             first += current.rows
             if at + 1 < len(files):
                 # The next file is read while this one's counts are put in order.
-                counter = _FileCounter(columns, files[at + 1], spec, first)
+                counter = FileCounter(columns, files[at + 1], spec, first)
                 counter.batches.begin()
             part = current.part()
             large = current.counter.bytes >= heap.WORTH_IT
@@ -83,19 +80,28 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
             counter.batches.close()
 
 
+def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
+    """Raises InputError where a log of this schema lacks a column that it is to be cut by."""
+    for name in (name for s in spec.segmentations for name in s.columns):
+        if name not in schema.names:
+            raise InputError(
+                f"Cannot segment by '{name}': the log has no such column; it has {', '.join(schema.names)}."
+            )
+
+
 @dataclass(frozen=True)
 class _Batch:
-    """Rows as the engine counts them. ``rows``: of the log; those of weight 0 are not among ``values``. ``groups``: the
-    group of every row in each set. ``weights``: how often each row counts, None: once."""
+    """Rows as the engine counts them: those of weight 0 are not among them. ``rows``: with all their columns.
+    ``groups``: the group of every row in each set. ``weights``: how often each row counts, None: once."""
 
-    rows: int
+    rows: pa.RecordBatch
     values: pa.RecordBatch
     groups: list[Any]
     weights: UInt32 | None
 
 
-class _FileCounter:
-    """The state of one file while it is read."""
+class FileCounter:
+    """The state of one file while it is read, or of a stream of batches that are added as they come."""
 
     def __init__(self, columns: Sequence[Column], file: LogFile, spec: CountSpec, first_row: int) -> None:
         self.file = file
@@ -129,6 +135,10 @@ class _FileCounter:
             self.windows = TimeGroups(spec.window, spec.zone)
         self.blocks = TimeGroups(spec.block if spec.timestamp else None, spec.zone)
         self.segments = {s.name: SegmentGroups(s, file.schema, spec.segment_cap) for s in spec.segmentations}
+        self.has_blocks = any(s.name == "block" for s in spec.sets)
+        self._places = list(range(len(self.columns)))
+        kinds = [file.schema.field(c.name).type for c in self.columns]
+        self._converts = [i for i in self._places if not counts_as_it_is(self.readings[i], kinds[i])]
         self.counter = _core.Counter(
             [r.plan for r in self.readings],
             [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.sets],
@@ -136,11 +146,11 @@ class _FileCounter:
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
-        self.batches = read_ahead(self._prepared(file.batches(self._wanted())))
+        self.batches = read_ahead(self._prepared(file.batches(self.wanted())))
         self.weights = {s.name: WeightSums.zeros(0) for s in spec.sets} if spec.weighting is not None else {}
 
-    def _wanted(self) -> list[str]:
-        """The columns to read."""
+    def wanted(self) -> list[str]:
+        """The columns that batches have, in this order."""
         spec = self.spec
         extra = [spec.timestamp, *(name for s in spec.segmentations for name in s.columns)]
         extra += spec.ids if self.sampler is not None else ()
@@ -153,64 +163,89 @@ class _FileCounter:
         """Counts the whole file."""
         try:
             for at, batch in enumerate(self.batches):
-                try:
-                    if self.columns:
-                        self.counter.add(batch.values, batch.groups, self.spec.threads, batch.weights)
-                except InputError as error:
-                    raise InputError(f"{self.file.name}: {error}") from error
+                self._count(batch)
                 if at % _TIDY_EVERY == 0:
                     # The pool keeps what decoding freed; without this a long log slowly grows the process.
                     pa.default_memory_pool().release_unused()
                 if progress is not None:
-                    progress(batch.rows)
+                    progress(len(batch.rows))
         finally:
             self.batches.close()
 
     def _prepared(self, batches: Iterator[pa.RecordBatch]) -> Iterator[_Batch]:
-        """What the engine needs of every batch. Runs in the thread that reads, while the engine counts the batch before."""
+        """What the engine needs of every batch. Runs in the thread that reads, while the one before is counted."""
         for batch in batches:
-            prepared = self._prepare(batch)
-            self.rows += prepared.rows
+            prepared = self._prepare(batch, {})
+            self.rows += len(batch)
             yield prepared
 
-    def _prepare(self, batch: pa.RecordBatch) -> _Batch:
-        spec = self.spec
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Counts a valid batch of the columns ``wanted``. Where that raises InputError, nothing of it was counted."""
+        keys = {name: len(numbering.keys) for name, numbering in self._numberings().items()}
+        span, weights = self.span, self.weights
+        groups: dict[str, Any] = {}
+        try:
+            self._count(self._prepare(batch, groups))
+        except InputError:
+            self.span, self.weights = span, weights
+            for name, numbers in groups.items():
+                self._numberings()[name].take_back(numbers, keys[name])
+            raise
+        self.rows += len(batch)
+
+    def continue_at(self, row: int) -> None:
+        """The next batch begins at this row of its log, which windows of rows go by."""
+        if isinstance(self.windows, RowGroups):
+            self.windows.next = row
+
+    def _prepare(self, batch: pa.RecordBatch, groups: dict[str, Any]) -> _Batch:
+        """What the engine needs of a batch. Fills ``groups``: the group of every row in each set."""
+        spec, rows, windows = self.spec, len(batch), self.windows
+        weights = self._weights(batch)
         ticks, per_second, span = None, 1, None
         if spec.timestamp is not None and spec.timestamp in batch.schema.names:
             ticks, per_second = time_column(batch.column(spec.timestamp), spec.timestamp)
-            span = self._widen(ticks, per_second)
-        rows = len(batch)
-        weights = self._weights(batch)
-        if self.sampler is not None:
-            self.sampler.add(batch if weights is None or weights.all() else batch.filter(pa.array(weights > 0)))
-        windows = self.windows
+            span = _seconds(ticks, per_second)
+            self.span = wider(self.span, span)
         own = windows.of(rows) if isinstance(windows, RowGroups) else windows.of(ticks, per_second, rows, span)
-        groups: dict[str, Any] = {"window": own}
-        if any(s.name == "block" for s in spec.sets):
+        groups["window"] = own
+        if self.has_blocks:
             groups["block"] = self.blocks.of(ticks, per_second, rows, span)
         for name, segments in self.segments.items():
             groups[name] = segments.of(own, windows.numbering.keys, batch)
+        counted = groups
         if weights is not None:
-            self._weigh(groups, weights)
+            self.weights = self._weighed(groups, weights)
             if not weights.all():
                 kept = np.flatnonzero(weights)
                 batch, weights = batch.take(pa.array(kept)), weights[kept]
-                groups = {name: own[kept] for name, own in groups.items()}
-        arrays = [self._converted(i, batch.column(c.name)) for i, c in enumerate(self.columns)]
-        values = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
-        return _Batch(rows, values, [groups[s.name] for s in spec.sets], weights)
+                counted = {name: numbers[kept] for name, numbers in groups.items()}
+        values = batch.select(self._places) if batch.num_columns > len(self._places) else batch
+        for i in self._converts:
+            values = values.set_column(i, self.columns[i].name, self._converted(i, values.column(i)))
+        return _Batch(batch, values, [counted[s.name] for s in spec.sets], weights)
+
+    def _count(self, batch: _Batch) -> None:
+        """Adds a batch to the tables, and to the sample."""
+        if self.columns:
+            try:
+                self.counter.add(batch.values, batch.groups, self.spec.threads, batch.weights)
+            except InputError as error:
+                raise InputError(f"{self.file.name}: {error}") from error
+        if self.sampler is not None:
+            self.sampler.add(batch.rows)
 
     def _weights(self, batch: pa.RecordBatch) -> UInt32 | None:
         """(rows,) how often each row of the next batch counts; None: once."""
         weighting = self.spec.weighting
         return None if weighting is None else weighting.stored(batch, self.file.name, self.rows)
 
-    def _weigh(self, groups: dict[str, Any], weights: UInt32) -> None:
-        """Adds the weights of a batch to those of its rows' groups."""
+    def _weighed(self, groups: dict[str, Any], weights: UInt32) -> dict[str, WeightSums]:
+        """The weights of all groups with those of a batch's rows."""
         numberings = self._numberings()
-        for name in groups:
-            self.weights[name] = self.weights[name].plus(groups[name], weights, len(numberings[name].keys))
-        check_total(int(self.weights["window"].total.sum()), self.file.name)
+        sums = {name: self.weights[name].plus(own, weights, len(numberings[name].keys)) for name, own in groups.items()}
+        check_total(int(sums["window"].total.sum()), self.file.name)
+        return sums
 
     def _numberings(self) -> dict[str, Numbering]:
         """The numbering of every set's groups."""
@@ -226,15 +261,6 @@ class _FileCounter:
             self.incomparable[column.name] = str(array.type)
             empty = pa.nulls(len(array), array.type)
             return self.readings[at].convert(empty)
-
-    def _widen(self, ticks: pa.Array, per_second: int) -> tuple[int, int] | None:
-        """The first and last second of a batch, which become part of the file's; None where it has no time."""
-        span = pc.min_max(ticks)
-        if not span["min"].is_valid:
-            return None
-        low, high = span["min"].as_py() // per_second, span["max"].as_py() // per_second
-        self.span = (low, high) if self.span is None else (min(low, self.span[0]), max(high, self.span[1]))
-        return low, high
 
     def part(self) -> Part:
         """What was counted."""
@@ -279,6 +305,14 @@ class _FileCounter:
             weight_bits=None if self.spec.weighting is None else self.spec.weighting.bits,
             weights=weights,
         )
+
+
+def _seconds(ticks: pa.Array, per_second: int) -> tuple[int, int] | None:
+    """The first and last second of a batch; None where it has no time."""
+    span = pc.min_max(ticks)
+    if not span["min"].is_valid:
+        return None
+    return span["min"].as_py() // per_second, span["max"].as_py() // per_second
 
 
 def _lower(table: NumericTable, column: NumericColumn, lifted: str) -> None:

@@ -87,6 +87,14 @@ class Numbering:
             return local
         return to[local]
 
+    def take_back(self, numbers: Int32, keys: int) -> None:
+        """Forgets the rows with these numbers, and all keys but the first so many: they were not counted after all."""
+        for at, rows in enumerate(np.bincount(numbers, minlength=len(self.keys)).tolist()):
+            self.rows[at] -= rows
+        for key in self.keys[keys:]:
+            del self.at[key]
+        del self.keys[keys:], self.rows[keys:]
+
 
 class TimeGroups:
     """Numbers rows by the calendar interval their timestamp falls into."""

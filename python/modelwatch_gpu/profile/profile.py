@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Log, RowWindow, Window, block_for, open_log, parse_window, zone_of
-from modelwatch_gpu.profile import fileio, heap, planner
-from modelwatch_gpu.profile.baseline import Baseline
-from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
+from modelwatch_gpu.log import Definition, Derived, RowWindow, parse_window
+from modelwatch_gpu.profile import fileio, heap
+from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_header
+from modelwatch_gpu.profile.counting import Progress, count_log
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
-from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
+from modelwatch_gpu.profile.planned import Planned, planned
+from modelwatch_gpu.profile.segmentation import Names, Segments, segmentations_of, set_name
 from modelwatch_gpu.profile.sound import UNSOUND, check_profile
 from modelwatch_gpu.profile.tables import Arrays
 from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
@@ -35,7 +36,8 @@ class Profile:
     ``baseline``: fingerprint of the baseline it was counted against. ``window``, ``block``: such as "1mo" and "1d".
     ``segments``: the columns of every segmentation. ``segment_cap``: how many segments of each are kept apart.
     ``sets``: what was counted on which grid. ``parts``: by fingerprint. ``weighting``: how the weights of rows are
-    stored, as in the baseline; None where every row counts once.
+    stored, as in the baseline; None where every row counts once. ``derived``: columns computed for the segments, which
+    the baseline does not know.
     """
 
     baseline: str
@@ -48,6 +50,7 @@ class Profile:
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
     weighting: Weighting | None = None
+    derived: tuple[Definition, ...] = ()
 
     @classmethod
     def count(
@@ -66,6 +69,7 @@ class Profile:
         device: str = "auto",
         keep_parts: bool = True,
         sample: int = 0,
+        derived: Sequence[Derived] = (),
         progress: Progress | None = None,
     ) -> Self:
         """Counts a log against a baseline, in one pass.
@@ -88,79 +92,54 @@ class Profile:
             keep_parts: False adds files up as they are read, so memory does not grow with their number.
             sample: Keep so many rows as they are (``Profile.sample``): those with the smallest hashes of their id
                 columns, or of the whole row where no column has that role. They are personal data if the log is.
+            derived: Columns to compute, functions decorated with ``@derived``: those of the baseline, and others to cut
+                segments by.
             progress: Called with the number of rows of every batch read.
 
         Raises:
             InputError: The log cannot be read, a column asked for is missing, a weight is null, NaN, negative, infinite
-                or far beyond those of the baseline, or ``memory`` is too small.
+                or far beyond those of the baseline, a derived column of the baseline is not given or is another one, or
+                ``memory`` is too small.
         """
         resolve(device)
-        by, fine = _segmentations(baseline, segments, versions, promote)
-        if max_groups is not None and (not isinstance(max_groups, int) or max_groups < 1):
-            raise InputError(f"max_groups must be a whole number above zero, not {max_groups!r}.")
-        if type(sample) is not int or sample < 0:
-            raise InputError(f"sample must be a number of rows, 0 or more, not {sample!r}.")
-        parsed = parse_window(window) if window is not None else None
-        zone = timezone if timezone is not None else baseline.timezone
-        zone_info = zone_of(zone)
-        source = open_log(log)
-        timestamp = _timestamp(baseline, source, parsed)
-        block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
-        blocks = timestamp is not None and not isinstance(parsed, RowWindow)
-        known = [segmentation(names, baseline.by_name, baseline.part) for names in by]
-        windows, days = _interval_counts(source, parsed, block if blocks else None, timestamp, zone_info)
-        chosen = planner.plan(
-            baseline.columns,
-            planner.GroupCounts(
-                windows=windows,
-                blocks=days,
-                segments=tuple(
-                    planner.SegmentCounts(" and ".join(s.columns), s.likely, s.most, s.columns in fine) for s in known
-                ),
-                files=len(source.files),
-            ),
-            rows=source.rows,
-            memory=planner.memory_of(memory),
+        plan = planned(
+            baseline,
+            log,
+            window=window,
+            timezone=timezone,
+            segments=segments,
+            versions=versions,
+            promote=promote,
             max_groups=max_groups,
-            weighted=baseline.weighting is not None,
-        )
-        sets = [SetSpec("window", chosen.window_grid, True)]
-        if blocks:
-            sets.append(SetSpec("block", "coarse", False))
-        for names in by:
-            grid = chosen.promoted_grid if names in fine else "coarse"
-            sets.append(SetSpec(set_name(names), grid, True, names))
-        spec = CountSpec(
-            sets=tuple(sets),
-            window=parsed,
-            block=block,
-            zone=zone_info,
-            timestamp=timestamp,
-            segmentations=tuple(known),
-            segment_cap=chosen.segment_cap,
+            memory=memory,
             threads=threads,
             sample=sample,
-            ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
-            ignored=frozenset(baseline.roles),
-            weighting=baseline.weighting,
+            derived=derived,
         )
-        parts = count_log(baseline.columns, source, spec, progress)
+        assert plan.source is not None
+        parts = count_log(baseline.columns, plan.source, plan.spec, progress)
         if not keep_parts:
-            total = _merged_as_read(parts, chosen.segment_cap)
+            total = _merged_as_read(parts, plan.spec.segment_cap)
             parts = iter([total] if total is not None else [])
-            if chosen.bytes >= heap.WORTH_IT:
+            if plan.bytes >= heap.WORTH_IT:
                 heap.trim()
+        return cls.of_parts(baseline, plan, parts)
+
+    @classmethod
+    def of_parts(cls, baseline: Baseline, plan: Planned, parts: Iterable[Part]) -> Self:
+        """What was counted as planned."""
         return cls(
             baseline=baseline.fingerprint,
-            window=str(parsed) if isinstance(parsed, RowWindow) else window,
-            block=str(block) if blocks else None,
-            timezone=zone,
-            segments=by,
-            segment_cap=chosen.segment_cap,
-            sets=tuple(sets),
+            window=plan.window,
+            block=plan.block,
+            timezone=plan.timezone,
+            segments=plan.segments,
+            segment_cap=plan.spec.segment_cap,
+            sets=plan.spec.sets,
             parts=_sorted(parts),
-            notes=tuple(sorted(chosen.notes)),
+            notes=plan.notes,
             weighting=baseline.weighting,
+            derived=plan.also_derived(baseline),
         )
 
     @property
@@ -195,6 +174,10 @@ class Profile:
             raise InputError(
                 f"Profiles cannot be added: {_weighed(self.weighting)} and {_weighed(other.weighting)}; "
                 "count both against the same baseline."
+            )
+        if self.derived != other.derived:
+            raise InputError(
+                "Profiles cannot be added: they were counted with different derived columns; count both with the same."
             )
         for name in ("baseline", "window", "block", "timezone", "segments", "sets"):
             if getattr(self, name) != getattr(other, name):
@@ -267,6 +250,7 @@ class Profile:
             "notes": list(self.notes),
             "parts": [part.header() for part in self.parts],
             **weight_header(self.weighting),
+            **derived_header(self.derived),
         }
         arrays: Arrays = {f"{i}/{name}": a for i, part in enumerate(self.parts) for name, a in part.arrays().items()}
         return fileio.to_bytes("profile", header, arrays)
@@ -295,6 +279,7 @@ class Profile:
                 ),
                 notes=tuple(header["notes"]),
                 weighting=weighting_from(header),
+                derived=derived_from(header),
             )
         except UNSOUND as error:
             raise InputError(f"{path}: the profile does not fit together ({error}); count it again.") from error
@@ -346,60 +331,3 @@ def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
     waiting = [*([total] if total is not None else []), *waiting]
     total = None
     return merge_parts(waiting, segment_cap, consume=True) if waiting else None
-
-
-def _segmentations(
-    baseline: Baseline, segments: Segments, versions: bool, promote: Segments
-) -> tuple[tuple[Names, ...], frozenset[Names]]:
-    """The segmentations that are asked for, and those that go on the fine grid."""
-    by = segmentations_of(segments)
-    fine = segmentations_of(promote)
-    for names in fine:
-        if names not in by:
-            raise InputError(f"Cannot promote {', '.join(names)}: it is not one of the segmentations; add it to them.")
-    if versions:
-        version = next((name for name, role in baseline.roles.items() if role == "version"), None)
-        if version is None:
-            raise InputError(
-                "Versions are asked for, but the baseline has no column with that role; give one when you fit it, such "
-                "as by Roles(version='model_version')."
-            )
-        own: Names = (version,)
-        by = by if own in by else (*by, own)
-        fine = (*fine, own)
-    return by, frozenset(fine)
-
-
-def _timestamp(baseline: Baseline, log: Log, window: Window | RowWindow | None) -> str | None:
-    """The column that says when, None where there is none; raises InputError where the windows need one."""
-    timestamp = baseline.timestamp
-    calendar = isinstance(window, Window)
-    if timestamp is None and calendar:
-        raise InputError(
-            "Windows need a timestamp, and the baseline has no column with that role; give one when you fit it, "
-            "or count windows in rows, such as window='50000rows'."
-        )
-    if timestamp is not None and timestamp not in log.schema.names:
-        if calendar:
-            raise InputError(
-                f"The log has no column '{timestamp}', which is the timestamp, so it cannot be cut into windows."
-            )
-        return None
-    return timestamp
-
-
-def _interval_counts(
-    log: Log, window: Window | RowWindow | None, block: Window | None, timestamp: str | None, zone: Any
-) -> tuple[int, int]:
-    """How many windows and blocks there will be, at most, from what the log tells without being read."""
-    if isinstance(window, RowWindow):
-        return (planner.ASSUMED_WINDOWS if log.rows is None else max(1, -(-log.rows // window.rows))), 0
-    if timestamp is None or block is None:
-        return 1, 0
-    spans = [file.time_range(timestamp) if timestamp in file.schema.names else None for file in log.files]
-    known = [s for s in spans if s is not None]
-    if not known or len(known) < len(spans):
-        return (planner.ASSUMED_WINDOWS if window is not None else 1), planner.ASSUMED_BLOCKS
-    low, high = min(s[0] for s in known), max(s[1] for s in known)
-    windows = len(window.boundaries(low, high, zone)) - 1 if window is not None else 1
-    return windows, len(block.boundaries(low, high, zone)) - 1

@@ -54,6 +54,8 @@ def check_baseline(header: Mapping[str, Any], arrays: _Arrays) -> None:
     _check_part(header["part"], own_arrays.get("part", {}), _weight_bits(header))
     if "weight" in header and header["roles"].get(header["weight"]["column"]) != "weight":
         raise ValueError("the column of weights has another role")
+    if not set(_derived_names(header)) <= set(header["roles"]):
+        raise ValueError("a derived column has no role")
     if len(header["part"]["groups"]["window"]) > 1:
         raise ValueError("the baseline's own counts are not one group")
 
@@ -78,6 +80,7 @@ def check_profile(header: Mapping[str, Any], arrays: _Arrays) -> None:
     if "window" not in names or len(header["segments"]) != sum(_is_segments(name) for name in names):
         raise ValueError("the sets are not those of the windows and segments")
     _texts(header["notes"])
+    _derived_names(header)
     by_part = _by_prefix(arrays)
     for i, part in enumerate(_list(header["parts"])):
         _check_part(part, by_part.get(str(i), {}), _weight_bits(header))
@@ -137,6 +140,17 @@ def _check_column(header: Mapping[str, Any], arrays: _Arrays) -> str:
     if arrays["deciles"].dtype.kind != "f" or np.isnan(arrays["deciles"]).any():
         raise ValueError(f"column {name} has deciles that are no numbers")
     return name
+
+
+def _derived_names(header: Mapping[str, Any]) -> list[str]:
+    """The names of the derived columns of a file."""
+    own = _list(header.get("derived", []))
+    names = [_text(one["name"]) for one in own]
+    _distinct(names, "derived column")
+    for one in own:
+        _texts(one["inputs"])
+        _text(one["source"])
+    return names
 
 
 def _weight_bits(header: Mapping[str, Any]) -> int | None:

@@ -1,49 +1,58 @@
-"""The ``modelwatch`` command. Exit codes: 0 done, 1 alerts, 2 bad input or output, 3 interrupted or broken."""
+"""The commands, and what becomes of whatever ends one early."""
 
 from __future__ import annotations
 
-import enum
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from typer.core import TyperGroup
 
-from modelwatch_gpu import __version__, _core, early
+from modelwatch_gpu import __version__, early
 from modelwatch_gpu import demo as demo_run
 from modelwatch_gpu import doctor as doctor_report
 from modelwatch_gpu.checks.check import checks_from_file
+from modelwatch_gpu.cli.options import (
+    DerivedColumns,
+    Device,
+    FailOn,
+    HtmlPath,
+    JsonPath,
+    LogPaths,
+    Memory,
+    Quiet,
+    Threads,
+    Zone,
+    column_option,
+    crossings,
+    derived_of,
+    one_or_many,
+    roles_of,
+)
+from modelwatch_gpu.cli.outputs import (
+    ALERTS,
+    BAD_INPUT,
+    BROKEN,
+    EXIT_CODES,
+    Output,
+    check_outputs,
+    check_settings,
+    fail,
+    undisturbed,
+    write,
+    written,
+)
+from modelwatch_gpu.cli.progress import stages
 from modelwatch_gpu.compare import compare as compare_logs
-from modelwatch_gpu.device import isa
 from modelwatch_gpu.errors import DeviceUnavailable, InputError, OutputError
-from modelwatch_gpu.log import Roles, open_log
+from modelwatch_gpu.log import open_log
 from modelwatch_gpu.profile import Baseline
 from modelwatch_gpu.profile.edges import edges_from_file
-from modelwatch_gpu.profile.fileio import write_file
-from modelwatch_gpu.report import Report
 from modelwatch_gpu.report.table import ReportTable, printable
-
-DONE: Final = 0
-ALERTS: Final = 1
-BAD_INPUT: Final = 2
-BROKEN: Final = 3
-
-EXIT_CODES: Final = (
-    "Exit codes: 0 done; 1 alerts (compare only, see --fail-on); 2 bad input, or an output that cannot be written; "
-    "3 interrupted or broken."
-)
-#: Width of tables where there is no terminal to ask: room for a reason in one line.
-PIPE_WIDTH: Final = 200
 
 
 class Commands(TyperGroup):
@@ -57,10 +66,10 @@ class Commands(TyperGroup):
             sys.stdout.flush()
             return result
         except (InputError, OutputError, DeviceUnavailable) as error:
-            _fail(str(error), BAD_INPUT)
+            fail(str(error), BAD_INPUT)
         except KeyboardInterrupt:
-            kept = f"{' and '.join(_written)} had been written, whole" if _written else ""
-            _fail(f"interrupted; {kept}." if kept else early.MESSAGE, BROKEN)
+            kept = f"{' and '.join(written)} had been written, whole" if written else ""
+            fail(f"interrupted; {kept}." if kept else early.MESSAGE, BROKEN)
         except BrokenPipeError:
             # Whoever read our output has gone; the interpreter must not try to flush the rest.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,11 +79,8 @@ class Commands(TyperGroup):
                 raise  # usage errors and exits, which say themselves what they are
             if os.environ.get("MODELWATCH_DEBUG"):
                 traceback.print_exc()
-            _fail(f"unexpected {type(error).__name__}: {error} (set MODELWATCH_DEBUG=1 for the details)", BROKEN)
+            fail(f"unexpected {type(error).__name__}: {error} (set MODELWATCH_DEBUG=1 for the details)", BROKEN)
 
-
-#: Files of this run that are on disk, whole.
-_written: list[str] = []
 
 app = typer.Typer(
     name="modelwatch",
@@ -86,165 +92,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-
-class FailOn(enum.StrEnum):
-    """From which severity on the exit code is 1."""
-
-    never = "never"
-    warning = "warning"
-    alert = "alert"
-
-
-Threads = Annotated[
-    int, typer.Option(min=0, metavar="N", help="Threads; 0: MODELWATCH_THREADS, or all CPUs of the process.")
-]
-Device = Annotated[
-    str, typer.Option(metavar="NAME", help="auto or cpu; auto: MODELWATCH_DEVICE, or what there is. No GPU yet.")
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(metavar="SIZE", help="Memory for counters, such as 1GB. Default: MODELWATCH_MEMORY, or 512MiB."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Zone = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ZONE", help="IANA time zone in which days and months begin, such as Europe/Paris. Default: the log's."
-    ),
-]
-HtmlPath = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one HTML page.")]
-JsonPath = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - is standard output.")
-]
-LogPaths = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="LOG",
-        help="Parquet, Arrow, CSV or JSON lines files, folders, patterns in quotes, or addresses (s3://bucket/log).",
-    ),
-]
-Progressed = Callable[[int], None]
-
-
-def _column(text: str) -> Any:
-    return typer.Option(metavar="COLUMN", help=text)
-
-
-@contextmanager
-def _stages(quiet: bool) -> Iterator[demo_run.Stage]:
-    """A bar for every stage of the work, on a terminal only."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda what, rows, passes: None
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-
-        def stage(what: str, rows: int | None, passes: int) -> Progressed:
-            for done in progress.task_ids:
-                progress.remove_task(done)
-            task = progress.add_task(what, total=rows * passes if rows else None)
-
-            def on_rows(read: int) -> None:
-                progress.advance(task, read)
-                known = progress.tasks[0]
-                if known.total is not None and rows and known.completed > known.total:
-                    progress.update(task, total=known.total + rows)  # one more pass than most logs need
-
-            return on_rows
-
-        yield stage
-
-
-def _one_or_many(log: list[str]) -> str | list[str]:
-    return log[0] if len(log) == 1 else log
-
-
-def _crossings(options: list[str] | None) -> list[tuple[str, ...]]:
-    """Segmentations: the columns between the commas of each option."""
-    return [tuple(name.strip() for name in option.split(",")) for option in options or ()]
-
-
-def _roles(file: Path | None, named: dict[str, str | list[str] | None]) -> Roles:
-    given = {role: value for role, value in named.items() if value}
-    if file is None:
-        return Roles.from_dict(given)
-    return Roles.from_dict({**Roles.from_file(file).to_dict(), **given})
-
-
-def _check_settings() -> None:
-    """Raises InputError for a wrong MODELWATCH_ISA or MODELWATCH_THREADS before a file is blamed for it."""
-    isa()
-    _core.default_threads()
-
-
-def _check_outputs(*paths: Path | None) -> None:
-    """Raises OutputError before the work begins for what could not be written after it."""
-    for path in paths:
-        if path is None or str(path) == "-":
-            continue
-        if not path.parent.is_dir():
-            raise OutputError(f"{path}: cannot be written (there is no folder {path.parent}).")
-        if path.exists() and not path.is_file():
-            raise OutputError(
-                f"{path}: cannot be written (it is {'a folder' if path.is_dir() else 'not a regular file'})."
-            )
-        if not os.access(path.parent, os.W_OK):
-            raise OutputError(f"{path}: cannot be written (no permission in the folder {path.parent}).")
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the files are written: what was computed is not lost, and none of several is missing."""
-    waiting: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        waiting.append(number)
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # somebody else decides what Ctrl-C means
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if waiting:
-        raise KeyboardInterrupt
-
-
-def _write(report: Report, html: Path | None, json_path: Path | None) -> None:
-    """All outputs. JSON may be long, so it is written as it is made."""
-    page = report.to_html() if html is not None else ""
-    with _undisturbed():
-        if html is not None:
-            write_file(html, page.encode())
-            _written.append(str(html))
-        if json_path is not None and str(json_path) != "-":
-            report.write_json(json_path)
-            _written.append(str(json_path))
-    if json_path is not None and str(json_path) == "-":
-        for chunk in report.json_chunks():
-            sys.stdout.write(chunk)
-        sys.stdout.write("\n")
-
-
-class _Output(Console):
-    """Standard output; a pipe has no width, so it gets room for a reason in one line."""
-
-    def __init__(self) -> None:
-        super().__init__(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-
-    def on_broken_pipe(self) -> None:
-        """Leaves the exit code to us: Rich would end with 1, which means alerts."""
-        raise BrokenPipeError
 
 
 def _print_version(asked: bool) -> None:
@@ -266,18 +113,19 @@ def root(
 def fit(
     reference: LogPaths,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The baseline file to write (.mwb).")],
-    label: Annotated[str | None, _column("Column with the truth.")] = None,
-    score: Annotated[str | None, _column("Column with the model's score.")] = None,
-    prediction: Annotated[str | None, _column("Column with the model's decision.")] = None,
-    timestamp: Annotated[str | None, _column("Column that says when.")] = None,
-    id: Annotated[str | None, _column("Column that names a row.")] = None,
-    weight: Annotated[str | None, _column("Column that says how much a row counts.")] = None,
-    ignore: Annotated[list[str] | None, _column("Column to leave out; may be given several times.")] = None,
+    label: Annotated[str | None, column_option("Column with the truth.")] = None,
+    score: Annotated[str | None, column_option("Column with the model's score.")] = None,
+    prediction: Annotated[str | None, column_option("Column with the model's decision.")] = None,
+    timestamp: Annotated[str | None, column_option("Column that says when.")] = None,
+    id: Annotated[str | None, column_option("Column that names a row.")] = None,
+    weight: Annotated[str | None, column_option("Column that says how much a row counts.")] = None,
+    ignore: Annotated[list[str] | None, column_option("Column to leave out; may be given several times.")] = None,
     roles: Annotated[Path | None, typer.Option(metavar="FILE", help="Roles from a TOML or JSON file.")] = None,
     edges: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Edges of bins by column from a TOML or JSON file, instead of deciles."),
     ] = None,
+    derived: DerivedColumns = None,
     exact_up_to: Annotated[
         int, typer.Option(metavar="N", help="A numeric column with at most so many distinct values is kept exactly.")
     ] = 131_072,
@@ -295,8 +143,8 @@ def fit(
     Example:
       modelwatch fit reference.parquet -o baseline.mwb --label label --timestamp timestamp
     """
-    _check_settings()
-    _check_outputs(output)
+    check_settings()
+    check_outputs(output)
     named: dict[str, str | list[str] | None] = {
         "label": label,
         "score": score,
@@ -306,23 +154,25 @@ def fit(
         "weight": weight,
         "ignore": ignore,
     }
-    given = _roles(roles, named)
+    given = roles_of(roles, named)
     cuts = edges_from_file(edges) if edges is not None else None
-    with _stages(quiet) as stage:
-        source = open_log(_one_or_many(reference), name="reference")
+    computed = derived_of(derived)
+    with stages(quiet) as stage:
+        source = open_log(one_or_many(reference), name="reference")
         baseline = Baseline.fit(
             source,
             roles=given,
             timezone=timezone,
             edges=cuts,
+            derived=computed,
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,
-            progress=stage("fitting the baseline", source.rows, 2),
+            progress=stage("fitting the baseline", [(source, 2)]),
         )
-    with _undisturbed():
+    with undisturbed():
         baseline.save(output)
-        _written.append(str(output))
+        written.append(str(output))
     if not quiet:
         for note in baseline.notes:
             typer.echo(printable(note))
@@ -375,6 +225,7 @@ def compare(
     consecutive: Annotated[
         bool, typer.Option("--consecutive", help="Also compare every window with the one before it that has rows.")
     ] = False,
+    derived: DerivedColumns = None,
     html: HtmlPath = None,
     json: JsonPath = None,
     fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")] = FailOn.alert,
@@ -392,35 +243,37 @@ def compare(
       modelwatch compare baseline.mwb 'production/*.parquet' --window 1mo --html report.html
       modelwatch compare reference.parquet production.parquet --json - --fail-on never
     """
-    _check_settings()
-    _check_outputs(html, json)
+    check_settings()
+    check_outputs(html, json)
     rules = checks_from_file(checks) if checks is not None else None
+    computed = derived_of(derived)
     fitted = baseline.endswith(".mwb")
-    with _stages(quiet) as stage:
-        # The rows of a reference that is fitted here are not known, so neither is the end of the bar.
-        source = open_log(_one_or_many(log))
-        rows = source.rows
+    with stages(quiet) as stage:
+        reference = None if fitted else open_log(baseline, name="reference")
+        source = open_log(one_or_many(log))
+        reads = [(source, 1)] if reference is None else [(reference, 2), (source, 1)]
         report = compare_logs(
-            baseline,
+            baseline if reference is None else reference,
             source,
             window=window,
             timezone=timezone,
-            segments=_crossings(by),
+            segments=crossings(by),
             versions=versions,
-            promote=_crossings(promote),
+            promote=crossings(promote),
             max_groups=max_groups,
             checks=rules,
             consecutive=consecutive,
+            derived=computed,
             memory=memory,
             threads=threads,
             device=device,
-            progress=stage("comparing" if fitted else "fitting a baseline and comparing", rows if fitted else None, 1),
+            progress=stage("comparing" if fitted else "fitting a baseline and comparing", reads),
         )
-    _write(report, html, json)
+    write(report, html, json)
     if not quiet and str(json) != "-":
-        _Output().print(ReportTable(report))
-        if _written:
-            typer.echo(f"Wrote {' and '.join(_written)}.")
+        Output().print(ReportTable(report))
+        if written:
+            typer.echo(f"Wrote {' and '.join(written)}.")
         else:
             hint = "--html FILE writes the whole report as a page."
             whole = report.window is None and "timestamp" in report.baseline.roles.values()
@@ -446,14 +299,14 @@ def demo(
     A model that foresees late flights out of New York, fitted on January to March 2013 and watched from April to
     December, month by month. Exits with 0 whatever it finds.
     """
-    _check_settings()
-    _check_outputs(html, json)
-    with _stages(quiet) as stage:
+    check_settings()
+    check_outputs(html, json)
+    with stages(quiet) as stage:
         report = demo_run.run(threads=threads, device=device, memory=memory, stage=stage)
-    _write(report, html, json)
+    write(report, html, json)
     if not quiet and str(json) != "-":
-        _Output().print(ReportTable(report))
-        typer.echo(f"Wrote {' and '.join(_written)}. Open {html} in a browser for the whole report.")
+        Output().print(ReportTable(report))
+        typer.echo(f"Wrote {' and '.join(written)}. Open {html} in a browser for the whole report.")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -469,9 +322,9 @@ def doctor(
     tests = doctor_report.selftest() if selftest else []
     for what, agrees in tests:
         table.add_row(f"selftest: {what}", "agrees" if agrees else "DIFFERS", style=None if agrees else "bold red")
-    _Output().print(table)
+    Output().print(table)
     if not all(agrees for _, agrees in tests):
-        _fail(
+        fail(
             "the engine and its reference differ; its numbers cannot be trusted here. Please report this output.",
             BROKEN,
         )
@@ -493,8 +346,3 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name must not end a report in a terminal without UTF-8
     app(prog_name="modelwatch")
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    typer.echo(f"modelwatch: {printable(text)}", err=True)
-    sys.exit(code)

@@ -1,0 +1,131 @@
+"""Options that several commands have, and what their texts stand for."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log import Derived, Roles
+
+
+class FailOn(enum.StrEnum):
+    """From which severity on the exit code is 1."""
+
+    never = "never"
+    warning = "warning"
+    alert = "alert"
+
+
+Threads = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Threads; 0: MODELWATCH_THREADS, or all CPUs of the process.")
+]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="auto or cpu; auto: MODELWATCH_DEVICE, or what there is. No GPU yet.")
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory for counters, such as 1GB. Default: MODELWATCH_MEMORY, or 512MiB."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ZONE", help="IANA time zone in which days and months begin, such as Europe/Paris. Default: the log's."
+    ),
+]
+HtmlPath = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one HTML page.")]
+JsonPath = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - is standard output.")
+]
+LogPaths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="LOG",
+        help="Parquet, Arrow, CSV or JSON lines files, folders, patterns in quotes, or addresses (s3://bucket/log).",
+    ),
+]
+
+
+DerivedColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE:FUNCTION",
+        help="Column to compute: a function with @derived in a Python file or module; without :FUNCTION all of them. "
+        "May be given several times.",
+    ),
+]
+
+
+def column_option(text: str) -> Any:
+    return typer.Option(metavar="COLUMN", help=text)
+
+
+def one_or_many(log: list[str]) -> str | list[str]:
+    return log[0] if len(log) == 1 else log
+
+
+def crossings(options: list[str] | None) -> list[tuple[str, ...]]:
+    """Segmentations: the columns between the commas of each option."""
+    return [tuple(name.strip() for name in option.split(",")) for option in options or ()]
+
+
+def roles_of(file: Path | None, named: dict[str, str | list[str] | None]) -> Roles:
+    given = {role: value for role, value in named.items() if value}
+    if file is None:
+        return Roles.from_dict(given)
+    return Roles.from_dict({**Roles.from_file(file).to_dict(), **given})
+
+
+def derived_of(options: list[str] | None) -> list[Derived]:
+    """The derived columns that ``FILE:FUNCTION``, ``module:FUNCTION`` or ``FILE`` name, in this order."""
+    modules: dict[str, ModuleType] = {}
+    found: list[Derived] = []
+    for option in options or ():
+        place, _, name = option.partition(":") if not option.endswith(".py") else (option, "", "")
+        module = modules.get(place)
+        if module is None:
+            module = modules[place] = _imported(place)
+        there = {key: value for key, value in vars(module).items() if isinstance(value, Derived)}
+        if name and name not in there:
+            if hasattr(module, name):
+                raise InputError(f"{place}: {name} is not a derived column; decorate it with @modelwatch_gpu.derived.")
+            raise InputError(f"{place}: there is no {name}; derived columns there: {', '.join(there) or 'none'}.")
+        if not there:
+            raise InputError(f"{place}: no function is decorated with @modelwatch_gpu.derived.")
+        found += [there[name]] if name else [one for one in there.values() if one not in found]
+    return found
+
+
+def _imported(place: str) -> ModuleType:
+    """The module of a Python file, which may import its neighbours, or one that Python finds by its name."""
+    path = Path(place)
+    is_file = place.endswith(".py")
+    if is_file and not path.is_file():
+        raise InputError(f"{place}: there is no such file.")
+    folder = os.path.abspath(path.parent) if is_file else os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        if not is_file:
+            return importlib.import_module(place)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+    except (Exception, SystemExit) as error:  # whatever the user's file does
+        said = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise InputError(f"{place}: cannot be imported ({type(error).__name__}: {said}).") from None
+    finally:
+        sys.path.remove(folder)

@@ -1,0 +1,110 @@
+"""What the command leaves behind: its exit code, one line for an error, files that are whole, tables."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+import typer
+from rich.console import Console
+
+from modelwatch_gpu import _core
+from modelwatch_gpu.device import isa
+from modelwatch_gpu.errors import OutputError
+from modelwatch_gpu.profile.fileio import write_file
+from modelwatch_gpu.report import Report
+from modelwatch_gpu.report.table import printable
+
+DONE: Final = 0
+ALERTS: Final = 1
+BAD_INPUT: Final = 2
+BROKEN: Final = 3
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 done; 1 alerts (compare only, see --fail-on); 2 bad input, or an output that cannot be written; "
+    "3 interrupted or broken."
+)
+#: Width of tables where there is no terminal to ask: room for a reason in one line.
+PIPE_WIDTH: Final = 200
+
+#: Files of this run that are on disk, whole.
+written: list[str] = []
+
+
+def check_settings() -> None:
+    """Raises InputError for a wrong MODELWATCH_ISA or MODELWATCH_THREADS before a file is blamed for it."""
+    isa()
+    _core.default_threads()
+
+
+def check_outputs(*paths: Path | None) -> None:
+    """Raises OutputError before the work begins for what could not be written after it."""
+    for path in paths:
+        if path is None or str(path) == "-":
+            continue
+        if not path.parent.is_dir():
+            raise OutputError(f"{path}: cannot be written (there is no folder {path.parent}).")
+        if path.exists() and not path.is_file():
+            raise OutputError(
+                f"{path}: cannot be written (it is {'a folder' if path.is_dir() else 'not a regular file'})."
+            )
+        if not os.access(path.parent, os.W_OK):
+            raise OutputError(f"{path}: cannot be written (no permission in the folder {path.parent}).")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the files are written: what was computed is not lost, and none of several is missing."""
+    waiting: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        waiting.append(number)
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # somebody else decides what Ctrl-C means
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if waiting:
+        raise KeyboardInterrupt
+
+
+def write(report: Report, html: Path | None, json_path: Path | None) -> None:
+    """All outputs. JSON may be long, so it is written as it is made."""
+    page = report.to_html() if html is not None else ""
+    with undisturbed():
+        if html is not None:
+            write_file(html, page.encode())
+            written.append(str(html))
+        if json_path is not None and str(json_path) != "-":
+            report.write_json(json_path)
+            written.append(str(json_path))
+    if json_path is not None and str(json_path) == "-":
+        for chunk in report.json_chunks():
+            sys.stdout.write(chunk)
+        sys.stdout.write("\n")
+
+
+class Output(Console):
+    """Standard output; a pipe has no width, so it gets room for a reason in one line."""
+
+    def __init__(self) -> None:
+        super().__init__(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+    def on_broken_pipe(self) -> None:
+        """Leaves the exit code to us: Rich would end with 1, which means alerts."""
+        raise BrokenPipeError
+
+
+def fail(text: str, code: int) -> NoReturn:
+    typer.echo(f"modelwatch: {printable(text)}", err=True)
+    sys.exit(code)

@@ -1,0 +1,208 @@
+"""How a log will be counted: the sets, windows, segments and grids, decided before its first row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log import (
+    Definition,
+    Derived,
+    Log,
+    RowWindow,
+    Window,
+    block_for,
+    open_log,
+    parse_window,
+    with_derived,
+    zone_of,
+)
+from modelwatch_gpu.log.derived import checked
+from modelwatch_gpu.profile import planner
+from modelwatch_gpu.profile.baseline import Baseline
+from modelwatch_gpu.profile.counting import CountSpec
+from modelwatch_gpu.profile.parts import SetSpec
+from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
+
+
+@dataclass(frozen=True)
+class Planned:
+    """How a log is counted. ``source``: the log, None where its rows come later, batch by batch. ``window``, ``block``,
+    ``timezone``, ``segments``, ``notes``: as a profile states them. ``bytes``: what the counters take at most.
+    ``derived``: the columns that are computed while the log is read."""
+
+    spec: CountSpec
+    source: Log | None
+    window: str | None
+    block: str | None
+    timezone: str
+    segments: tuple[Names, ...]
+    bytes: int
+    notes: tuple[str, ...]
+    derived: tuple[Derived, ...]
+
+    def also_derived(self, baseline: Baseline) -> tuple[Definition, ...]:
+        """The derived columns that the baseline does not know, which segments can be cut by."""
+        return tuple(sorted({one.definition for one in self.derived} - {*baseline.derived}, key=lambda one: one.name))
+
+
+def planned(
+    baseline: Baseline,
+    log: Any,
+    *,
+    window: str | None,
+    timezone: str | None,
+    segments: Segments,
+    versions: bool,
+    promote: Segments,
+    max_groups: int | None,
+    memory: int | str | None,
+    threads: int,
+    sample: int,
+    derived: Sequence[Derived],
+) -> Planned:
+    """Decides how ``log`` is counted against a baseline; the options are those of ``Profile.count``.
+
+    ``log``: None where its rows come later. Raises InputError as ``Profile.count`` does, for all that can be known
+    before the first row is read.
+    """
+    computed = _derived(baseline, derived)
+    by, fine = _segmentations(baseline, segments, versions, promote)
+    if max_groups is not None and (not isinstance(max_groups, int) or max_groups < 1):
+        raise InputError(f"max_groups must be a whole number above zero, not {max_groups!r}.")
+    if type(sample) is not int or sample < 0:
+        raise InputError(f"sample must be a number of rows, 0 or more, not {sample!r}.")
+    parsed = parse_window(window) if window is not None else None
+    zone = timezone if timezone is not None else baseline.timezone
+    zone_info = zone_of(zone)
+    known_before = [one.name for one in baseline.derived]
+    source = with_derived(open_log(log), computed, known=known_before) if log is not None else None
+    timestamp = _timestamp(baseline, source, parsed)
+    block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
+    blocks = timestamp is not None and not isinstance(parsed, RowWindow)
+    known = [segmentation(names, baseline.by_name, baseline.part) for names in by]
+    windows, days = _interval_counts(source, parsed, block if blocks else None, timestamp, zone_info)
+    chosen = planner.plan(
+        baseline.columns,
+        planner.GroupCounts(
+            windows=windows,
+            blocks=days,
+            segments=tuple(
+                planner.SegmentCounts(" and ".join(s.columns), s.likely, s.most, s.columns in fine) for s in known
+            ),
+            files=len(source.files) if source is not None else 1,
+        ),
+        rows=source.rows if source is not None else None,
+        memory=planner.memory_of(memory),
+        max_groups=max_groups,
+        weighted=baseline.weighting is not None,
+    )
+    sets = [SetSpec("window", chosen.window_grid, True)]
+    if blocks:
+        sets.append(SetSpec("block", "coarse", False))
+    for names in by:
+        grid = chosen.promoted_grid if names in fine else "coarse"
+        sets.append(SetSpec(set_name(names), grid, True, names))
+    spec = CountSpec(
+        sets=tuple(sets),
+        window=parsed,
+        block=block,
+        zone=zone_info,
+        timestamp=timestamp,
+        segmentations=tuple(known),
+        segment_cap=chosen.segment_cap,
+        threads=threads,
+        sample=sample,
+        ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
+        ignored=frozenset(baseline.roles),
+        weighting=baseline.weighting,
+    )
+    return Planned(
+        spec=spec,
+        source=source,
+        window=str(parsed) if isinstance(parsed, RowWindow) else window,
+        block=str(block) if blocks else None,
+        timezone=zone,
+        segments=by,
+        bytes=chosen.bytes,
+        notes=tuple(sorted(chosen.notes)),
+        derived=computed,
+    )
+
+
+def _derived(baseline: Baseline, derived: Sequence[Derived]) -> tuple[Derived, ...]:
+    """The derived columns to compute; raises InputError where they are not those of the baseline."""
+    given = {one.name: one for one in checked(derived)}
+    for own in baseline.derived:
+        inputs = ", ".join(own.inputs)
+        if own.name not in given:
+            raise InputError(
+                f"Column '{own.name}' of the baseline is derived from {inputs}; pass its function too, "
+                f"derived=[{own.name}] (--derived FILE:{own.name})."
+            )
+        if given[own.name].definition != own:
+            raise InputError(
+                f"The function of the derived column '{own.name}' (from {inputs}) is not the one that the baseline was "
+                "fitted with; pass that one, or fit the baseline again."
+            )
+    return tuple(given.values())
+
+
+def _segmentations(
+    baseline: Baseline, segments: Segments, versions: bool, promote: Segments
+) -> tuple[tuple[Names, ...], frozenset[Names]]:
+    """The segmentations that are asked for, and those that go on the fine grid."""
+    by = segmentations_of(segments)
+    fine = segmentations_of(promote)
+    for names in fine:
+        if names not in by:
+            raise InputError(f"Cannot promote {', '.join(names)}: it is not one of the segmentations; add it to them.")
+    if versions:
+        version = next((name for name, role in baseline.roles.items() if role == "version"), None)
+        if version is None:
+            raise InputError(
+                "Versions are asked for, but the baseline has no column with that role; give one when you fit it, such "
+                "as by Roles(version='model_version')."
+            )
+        own: Names = (version,)
+        by = by if own in by else (*by, own)
+        fine = (*fine, own)
+    return by, frozenset(fine)
+
+
+def _timestamp(baseline: Baseline, log: Log | None, window: Window | RowWindow | None) -> str | None:
+    """The column that says when, None where there is none; raises InputError where the windows need one."""
+    timestamp = baseline.timestamp
+    calendar = isinstance(window, Window)
+    if timestamp is None and calendar:
+        raise InputError(
+            "Windows need a timestamp, and the baseline has no column with that role; give one when you fit it, "
+            "or count windows in rows, such as window='50000rows'."
+        )
+    if log is not None and timestamp is not None and timestamp not in log.schema.names:
+        if calendar:
+            raise InputError(
+                f"The log has no column '{timestamp}', which is the timestamp, so it cannot be cut into windows."
+            )
+        return None
+    return timestamp
+
+
+def _interval_counts(
+    log: Log | None, window: Window | RowWindow | None, block: Window | None, timestamp: str | None, zone: Any
+) -> tuple[int, int]:
+    """How many windows and blocks there will be, at most, from what the log tells without being read."""
+    if isinstance(window, RowWindow):
+        return (planner.ASSUMED_WINDOWS if log is None or log.rows is None else max(1, -(-log.rows // window.rows))), 0
+    if timestamp is None or block is None:
+        return 1, 0
+    files = log.files if log is not None else ()
+    spans = [file.time_range(timestamp) if timestamp in file.schema.names else None for file in files]
+    known = [s for s in spans if s is not None]
+    if not known or len(known) < len(spans):
+        return (planner.ASSUMED_WINDOWS if window is not None else 1), planner.ASSUMED_BLOCKS
+    low, high = min(s[0] for s in known), max(s[1] for s in known)
+    windows = len(window.boundaries(low, high, zone)) - 1 if window is not None else 1
+    return windows, len(block.boundaries(low, high, zone)) - 1
