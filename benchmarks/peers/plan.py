@@ -35,7 +35,9 @@ class Case:
         return f"{self.peer}-{self.case}"
 
 
-_FULL = "fit a baseline and compare: every measure of docs/measures.md, of numbers and of text, with its bounds and verdict"
+_FULL = (
+    "fit a baseline and compare: every measure of docs/measures.md, of numbers and of text, with its bounds and verdict"
+)
 _SMALL = {10_000: 9, 100_000: 7, 1_000_000: 5}
 
 CASES: tuple[Case, ...] = (

@@ -85,8 +85,9 @@ def main(
     packages: tuple[str, ...],
     known: dict[str, str] | None = None,
 ) -> None:
-    """Runs the case that the command line names and writes what it returns, with versions and memory, as JSON. ``packages``: those
-    whose versions matter; ``known``: versions that are known already.
+    """Runs the case that the command line names and writes what it returns, with versions and memory, as JSON.
+
+    ``packages``: those whose versions matter; ``known``: versions that are known already.
 
     A case is called with the folder of the data, and whether numbers are wanted that take time of their own. It returns
     at least ``seconds`` (a name -> seconds), ``cpu_seconds`` and ``numbers``.

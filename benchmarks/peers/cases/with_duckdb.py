@@ -28,9 +28,7 @@ def duckdb_psi(folder: Path, check: bool) -> dict[str, Any]:
         ) + "".join(f", count({name})" for name in edges)
         found = np.array(connection.execute(f"SELECT {below} FROM {side}").fetchone())
         until, total = found[: 9 * len(edges)].reshape(-1, 9), found[9 * len(edges) :]
-        return {
-            name: np.diff(np.concatenate([[0], until[i], [total[i]]])) for i, name in enumerate(edges)
-        }
+        return {name: np.diff(np.concatenate([[0], until[i], [total[i]]])) for i, name in enumerate(edges)}
 
     def work() -> list[float]:
         wanted = ", ".join(f"quantile_cont({name}, {DECILES})" for name in names)

@@ -78,7 +78,11 @@ def nannyml_ten_chunks(folder: Path, check: bool) -> dict[str, Any]:
         columns = _columns(folder)
         rows = len(columns[0][2])
         chunks = [
-            _as("nannyml", {"jensen_shannon": "js_distance"}, [(n, a, b.slice(k * rows // 10, rows // 10)) for n, a, b in columns])
+            _as(
+                "nannyml",
+                {"jensen_shannon": "js_distance"},
+                [(n, a, b.slice(k * rows // 10, rows // 10)) for n, a, b in columns],
+            )
             for k in range(10)
         ]
         found["compat"] = {n: {"jensen_shannon": [c[n]["jensen_shannon"] for c in chunks]} for n, _, _ in columns}
@@ -167,7 +171,10 @@ def quantile(folder: Path, check: bool) -> dict[str, Any]:
     if check:
         # A rank is off by more than the stated error, 1.33%, in one of a hundred; none by three times as much.
         found["within"] = [
-            [np.quantile(x, [max(0.0, s - 0.04) for s in DECILES]), np.quantile(x, [min(1.0, s + 0.04) for s in DECILES])]
+            [
+                np.quantile(x, [max(0.0, s - 0.04) for s in DECILES]),
+                np.quantile(x, [min(1.0, s + 0.04) for s in DECILES]),
+            ]
             for x in a
         ]
     return found
