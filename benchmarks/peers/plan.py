@@ -14,9 +14,9 @@ class Case:
     """A job of a peer, beside the same of ours.
 
     ``peer``: its virtual environment and its requirements. ``script``, ``case``: of ``cases/``. ``turns``: by number of
-    rows, how often each side runs. ``theirs``: what the peer computed; ``comparable``: whether its numbers are ours, and
-    what the run asserts of them; ``agree``: that assertion, which raises ``agreement.Disagreement``. ``bars``: by name
-    of a time of ours (several joined by +), how many times as fast it has to be at a million rows.
+    rows, how often each side runs. ``theirs``, ``ours``: what each computed. ``comparable``: whether the numbers are the
+    same, and what the run asserts of them; ``agree``: that assertion, which raises ``agreement.Disagreement``. ``bars``:
+    by name of a time of ours (several joined by +), how many times as fast it has to be at a million rows.
     """
 
     peer: str
@@ -35,9 +35,7 @@ class Case:
         return f"{self.peer}-{self.case}"
 
 
-_FULL = (
-    "fit a baseline and compare: every measure of docs/measures.md, of numbers and of text, with its bounds and verdict"
-)
+_FULL = "fit a baseline and compare: every measure of [measures](measures.md) with its bounds, and the default verdicts"
 _SMALL = {10_000: 9, 100_000: 7, 1_000_000: 5}
 
 CASES: tuple[Case, ...] = (
@@ -46,8 +44,8 @@ CASES: tuple[Case, ...] = (
         script="with_evidently",
         case="preset",
         turns={10_000: 3, 100_000: 3, 1_000_000: 3},
-        theirs="`DataDriftPreset` with its defaults: normed Wasserstein-1 of numbers, Jensen-Shannon distance in nats of "
-        "text, and `dict()`",
+        theirs="`DataDriftPreset` with its defaults: normed Wasserstein-1 of numbers, Jensen-Shannon distance in nats "
+        "of text, and `dict()`",
         ours=_FULL,
         comparable="the same two numbers: asserted to lie within our report's bounds (Wasserstein) and to equal our "
         '`js_distance` times sqrt(ln 2), and to equal `mw.stats` with `compat="evidently"`',
@@ -59,8 +57,8 @@ CASES: tuple[Case, ...] = (
         script="with_nannyml",
         case="ten-chunks",
         turns={10_000: 3, 100_000: 3, 1_000_000: 3},
-        theirs="`UnivariateDriftCalculator` with its defaults, fit and calculate: Jensen-Shannon distance of ten chunks, "
-        "with thresholds from the reference's chunks",
+        theirs="`UnivariateDriftCalculator` with its defaults, fit and calculate: Jensen-Shannon distance of ten "
+        "chunks, with thresholds from the reference's chunks",
         ours=f"{_FULL}, in ten windows of as many rows",
         comparable="other bins than our report's deciles (Doane's rule), so the report differs; asserted to equal "
         '`mw.stats.js_distance(compat="nannyml")` in every chunk',

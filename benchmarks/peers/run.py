@@ -4,9 +4,9 @@
     python benchmarks/peers/run.py --only evidently --rows 100000
     python benchmarks/peers/page.py                     # writes docs/peers.md from the results
 
-Every peer has a virtual environment of its own with pinned versions (``requirements/``), made where it is not there, and
-runs as a process of its own. A turn is one process of ours and then one of theirs; each reads the data, runs the job
-once on 2,000 rows, and times it once. Their answers are compared where they should be the same, and the run fails where
+Every peer has a virtual environment of its own with pinned versions (``requirements/``), made where it is not there,
+and runs as a process of its own. A turn is one process of ours and then one of theirs; each reads the data, runs the
+job once on 2,000 rows, and times it once. Their answers are compared where they should be the same, and the run fails where
 they differ. Each turn is written to the results when it is done; what is there is not run again (``--again``).
 The Python that runs this needs modelwatch_gpu, NumPy and pyarrow.
 """

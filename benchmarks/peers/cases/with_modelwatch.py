@@ -77,14 +77,8 @@ def nannyml_ten_chunks(folder: Path, check: bool) -> dict[str, Any]:
     if check:
         columns = _columns(folder)
         rows = len(columns[0][2])
-        chunks = [
-            _as(
-                "nannyml",
-                {"jensen_shannon": "js_distance"},
-                [(n, a, b.slice(k * rows // 10, rows // 10)) for n, a, b in columns],
-            )
-            for k in range(10)
-        ]
+        parts = [[(n, a, b.slice(k * rows // 10, rows // 10)) for n, a, b in columns] for k in range(10)]
+        chunks = [_as("nannyml", {"jensen_shannon": "js_distance"}, part) for part in parts]
         found["compat"] = {n: {"jensen_shannon": [c[n]["jensen_shannon"] for c in chunks]} for n, _, _ in columns}
     return found
 
@@ -170,13 +164,8 @@ def quantile(folder: Path, check: bool) -> dict[str, Any]:
     found = answer(run, run.answer)
     if check:
         # A rank is off by more than the stated error, 1.33%, in one of a hundred; none by three times as much.
-        found["within"] = [
-            [
-                np.quantile(x, [max(0.0, s - 0.04) for s in DECILES]),
-                np.quantile(x, [min(1.0, s + 0.04) for s in DECILES]),
-            ]
-            for x in a
-        ]
+        shares = np.array(DECILES)
+        found["within"] = [[np.quantile(x, shares - 0.04), np.quantile(x, shares + 0.04)] for x in a]
     return found
 
 
