@@ -14,9 +14,9 @@ class Case:
     """A job of a peer, beside the same of ours.
 
     ``peer``: its virtual environment and its requirements. ``script``, ``case``: of ``cases/``. ``turns``: by number of
-    rows, how often each side runs. ``theirs``, ``ours``: what each computed. ``comparable``: whether the numbers are the
-    same, and what the run asserts of them; ``agree``: that assertion, which raises ``agreement.Disagreement``. ``bars``:
-    by name of a time of ours (several joined by +), how many times as fast it has to be at a million rows.
+    rows, how often each side runs. ``theirs``, ``ours``: what each computed. ``comparable``: whether the numbers are
+    the same, and what the run asserts of them; ``agree``: that assertion, which raises ``agreement.Disagreement``.
+    ``bars``: by name of a time of ours (several joined by +), how many times as fast it has to be at a million rows.
     """
 
     peer: str

@@ -6,8 +6,8 @@
 
 Every peer has a virtual environment of its own with pinned versions (``requirements/``), made where it is not there,
 and runs as a process of its own. A turn is one process of ours and then one of theirs; each reads the data, runs the
-job once on 2,000 rows, and times it once. Their answers are compared where they should be the same, and the run fails where
-they differ. Each turn is written to the results when it is done; what is there is not run again (``--again``).
+job once on 2,000 rows, and times it once. Their answers are compared where they should be the same, and the run fails
+where they differ. Each turn is written to the results when it is done; what is there is not run again (``--again``).
 The Python that runs this needs modelwatch_gpu, NumPy and pyarrow.
 """
 
@@ -17,6 +17,7 @@ import argparse
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -184,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--venvs", type=Path, default=ROOT / ".venvs", help="for virtual environments and data")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results" / "peers.json")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and with it the case that is running
     for case in CASES:
         for rows in case.turns:
             wanted = not options.only or {case.peer, case.name} & set(options.only)
