@@ -24,7 +24,7 @@ HEAD = """# Beside other tools
 
 Written by `benchmarks/peers/page.py` from [the results](../benchmarks/results/peers.json); `make bench-peers` runs what
 is not there yet (an hour or two for everything), and `benchmarks/peers/run.py --help` says how to run a part. Every
-tool has an environment of its own with [pinned versions](../benchmarks/peers/requirements), reads the same seeded files and
+tool has an environment of its own with [pinned versions](../benchmarks/peers/requirements), reads the same files and
 runs as a process of its own, in turns with ours. Reading is not timed: peers get pandas DataFrames (Polars, DuckDB and
 the array libraries what is theirs), we get Arrow tables with text as plain strings. Each process runs the job once on
 2,000 rows before it is timed. The data: 20 float64 columns of five shapes, two of them with 1% missing, and two columns
