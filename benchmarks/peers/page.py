@@ -78,6 +78,7 @@ def row(case: Case, entry: dict[str, Any]) -> str:
         str(len(turns)),
         f"{median(turns, lambda t: t['theirs']['peak_megabytes']):,.0f}",
         f"{median(turns, lambda t: t['ours']['peak_megabytes']):,.0f}",
+        ", ".join(dict.fromkeys(t["commit"][:7] for t in turns)),
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -101,8 +102,8 @@ def tables(results: dict[str, Any]) -> list[str]:
                 f"## {rows:,} + {rows:,} rows, {how}",
                 "",
                 "| peer, job | theirs, s | CPU s | ours, s | CPU s | times as fast | with a saved baseline | turns "
-                "| their MB | our MB |",
-                "|---|---|---|---|---|---|---|---|---|---|",
+                "| their MB | our MB | our commit |",
+                "|---|---|---|---|---|---|---|---|---|---|---|",
                 *(row(case, entry) for case, entry in entries if entry is not None),
             ]
     return lines
@@ -132,7 +133,6 @@ def circumstances(results: dict[str, Any]) -> list[str]:
         f"{name} {number}" for e in results.values() for name, number in e["versions"]["theirs"].items() if name
     }
     ours = {f"{name} {number}" for e in results.values() for name, number in e["versions"]["ours"].items()}
-    commits = {turn["commit"]: None for e in results.values() for turn in e["turns"]}
     dates = sorted({e["date"] for e in results.values()})
     return [
         "",
@@ -143,7 +143,7 @@ def circumstances(results: dict[str, Any]) -> list[str]:
             for m in machines.values()
         ),
         f"- theirs: {', '.join(sorted(versions))}; everything else is in the pins",
-        f"- ours: {', '.join(sorted(ours))}; commits {', '.join(f'`{c}`' for c in commits)}",
+        f"- ours: {', '.join(sorted(ours))}; the commit is in each row",
         f"- dates: {', '.join(dates)}",
         "- threads: on one core, set by affinity, MODELWATCH_THREADS, OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, "
         "MKL_NUM_THREADS, NUMEXPR_MAX_THREADS, POLARS_MAX_THREADS and RAYON_NUM_THREADS are 1; DuckDB is given one. "
