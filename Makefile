@@ -16,7 +16,7 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=build
 SOURCES := pyproject.toml CMakeLists.txt CMakePresets.json $(shell find cpp cuda -type f 2>/dev/null)
 PROBE := '\#include <bit>\n\#include <concepts>\n\#include <span>\nint main() { return std::span<int>{}.empty() ? 0 : 1; }\n'
 
-.PHONY: help demo test test-cpp test-python lint sanitize fuzz bench clean FORCE
+.PHONY: help demo test test-cpp test-python lint sanitize fuzz bench bench-peers clean FORCE
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make test    C++ tests, then Python tests (test-cpp, test-python for one of them)'
 	@echo 'make lint    ruff, mypy, and the rules of tools/check_layout.py'
 	@echo 'make bench   the benchmarks'
+	@echo 'make bench-peers  beside Evidently, NannyML, whylogs and others, in environments of their own'
 	@echo 'make sanitize  the C++ tests under AddressSanitizer with UBSan, then under ThreadSanitizer'
 	@echo 'make fuzz    look for inputs that break the engine or the loader (needs clang; RUNS=1000000 LIMIT=600)'
 	@echo 'make clean   remove .venv, build folders and caches'
@@ -58,6 +59,11 @@ sanitize: .venv/tools .venv/options
 
 fuzz: .venv/installed-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/fuzz/run.sh
+
+# Only what the results lack; PEERS='--only evidently --rows 100000' for a part, see benchmarks/peers/run.py --help.
+bench-peers: .venv/installed-dev
+	$(BIN)/python benchmarks/peers/run.py $(PEERS)
+	$(BIN)/python benchmarks/peers/page.py
 
 # The defaults of a test run skip benchmarks, so they are cleared here.
 bench: .venv/installed-dev

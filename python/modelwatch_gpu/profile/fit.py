@@ -19,7 +19,7 @@ from modelwatch_gpu.plain import plain_type
 from modelwatch_gpu.profile.adapt import category_array, exact_numbers, is_supported
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
 from modelwatch_gpu.profile.edges import Edge, checked_edges
-from modelwatch_gpu.profile.knots import Keep, Ranked, Refiner, Split, exact_ranked, numeric_column
+from modelwatch_gpu.profile.knots import Keep, Ranked, Refiner, Split, exact_ranked, numeric_column, with_keys
 from modelwatch_gpu.profile.weights import UInt32, Weighting
 
 #: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
@@ -302,7 +302,7 @@ def _weigh(
     grids = []
     for c in columns:
         outer, lows = keys.infinities(str(c.domain)), ranked[c.name].lows
-        grids.append(_core.Grid(keys.DOMAINS[str(c.domain)], np.unique(np.concatenate([outer, lows]))))
+        grids.append(_core.Grid(keys.DOMAINS[str(c.domain)], with_keys(lows, outer)))
     counter = _core.Counter([_ranking_plan(grid) for grid in grids], [_core.SetPlan(coarse=False, moments=False)])
     for batch, weights in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress, weighting):
         counter.add(batch, [None], threads, weights)
