@@ -53,6 +53,25 @@ void bind_fit(py::module_& m) {
       .def("column", [](SplitPass const& pass, std::size_t i) {
         return to_numpy(std::vector<std::uint64_t>(pass.column(i).counts()));
       });
+  py::class_<KeepPass>(m, "KeepPass")
+      .def(py::init([](std::vector<std::tuple<int, py::array_t<std::uint64_t>, std::vector<int>>> const& columns) {
+             std::vector<IntervalKeeper> typed;
+             for (auto const& [domain, lows, widths] : columns)
+               typed.emplace_back(domain_of(domain), to_vector<std::uint64_t>(lows), widths);
+             return KeepPass(std::move(typed));
+           }),
+           py::arg("columns"))
+      .def(
+          "add",
+          [](KeepPass& pass, py::object const& batch, int threads) {
+            auto const owner = import_array(batch);
+            py::gil_scoped_release const release;
+            pass.add(owner, threads, signal_poll());
+          },
+          py::arg("batch"), py::arg("threads") = 0)
+      .def("column", [](KeepPass const& pass, std::size_t i) {
+        return to_numpy(std::vector<std::uint64_t>(pass.column(i).keys()));
+      });
 }
 
 }  // namespace modelwatch::binding

@@ -84,11 +84,15 @@ void DistinctPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threa
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);
 }
 
-void SplitPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll) {
+template <class Column>
+void IntervalPass<Column>::add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll) {
   auto const views = numeric_views(*batch, columns_);
   cpu::parallel_for(
       static_cast<std::int64_t>(columns_.size()), threads,
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);
 }
+
+template class IntervalPass<IntervalSplitter>;
+template class IntervalPass<IntervalKeeper>;
 
 }  // namespace modelwatch

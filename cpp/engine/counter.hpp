@@ -48,15 +48,19 @@ class DistinctPass {
   std::vector<DistinctValues> columns_;
 };
 
-/// A later pass of a fit, over the columns with too many distinct values.
-class SplitPass {
+/// A later pass of a fit, over the columns with too many distinct values: Column is IntervalSplitter or IntervalKeeper.
+template <class Column>
+class IntervalPass {
  public:
-  explicit SplitPass(std::vector<IntervalSplitter> columns) : columns_(std::move(columns)) {}
+  explicit IntervalPass(std::vector<Column> columns) : columns_(std::move(columns)) {}
   void add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll);
-  IntervalSplitter const& column(std::size_t i) const { return columns_.at(i); }
+  Column const& column(std::size_t i) const { return columns_.at(i); }
 
  private:
-  std::vector<IntervalSplitter> columns_;
+  std::vector<Column> columns_;
 };
+
+using SplitPass = IntervalPass<IntervalSplitter>;
+using KeepPass = IntervalPass<IntervalKeeper>;
 
 }  // namespace modelwatch

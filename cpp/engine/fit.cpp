@@ -1,6 +1,8 @@
 #include "engine/fit.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "core/key.hpp"
 #include "core/error.hpp"
@@ -116,26 +118,81 @@ void DistinctValues::sorted(std::vector<std::uint64_t>& keys, std::vector<std::u
   }
 }
 
-IntervalSplitter::IntervalSplitter(Domain domain, std::vector<std::uint64_t> lows, int width, int split)
-    : domain_(domain), lows_(std::move(lows)), width_(width), split_(split) {
+namespace {
+
+/// The last key of an interval of so many bits that begins at 0.
+std::uint64_t last_of(int width) { return width == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << width) - 1; }
+
+int checked_split(int width, int split) {
   if (split < 1 || split > width || width > 64 || split > 24) throw InvalidInput("an interval cannot be cut that finely.");
-  if (!std::is_sorted(lows_.begin(), lows_.end())) throw InvalidInput("intervals must be sorted.");
-  counts_.assign(lows_.size() << split, 0);
+  return split;
+}
+
+}  // namespace
+
+IntervalSet::IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> widths)
+    : lows_(std::move(lows)), widths_(std::move(widths)) {
+  if (lows_.size() != widths_.size() || lows_.size() >= kNone / 4) throw InvalidInput("every interval needs a width.");
+  for (std::size_t i = 0; i < lows_.size(); ++i) {
+    int const width = widths_[i];
+    if (width < 0 || width > 64) throw InvalidInput("an interval's width is from 0 to 64 bits.");
+    if ((lows_[i] & last_of(width)) != 0) throw InvalidInput("an interval must begin at a multiple of its length.");
+    if (i > 0 && (lows_[i] <= lows_[i - 1] || lows_[i] - lows_[i - 1] <= last_of(widths_[i - 1])))
+      throw InvalidInput("intervals must be sorted and may not overlap.");
+    shift_ = std::max(shift_, width);
+    equal_widths_ = equal_widths_ && width == widths_[0];
+  }
+  std::size_t const places = std::bit_ceil(4 * std::max<std::size_t>(lows_.size(), 1));
+  place_shift_ = 64 - std::countr_zero(places);
+  first_.assign(places, kNone);
+  for (std::uint32_t i = 0; i < lows_.size(); ++i) {
+    if (i > 0 && prefix_of(lows_[i]) == prefix_of(lows_[i - 1])) continue;
+    std::size_t at = place_of(prefix_of(lows_[i]));
+    while (first_[at] != kNone) at = (at + 1) & (places - 1);
+    first_[at] = i;
+  }
+}
+
+std::uint32_t IntervalSet::find(std::uint64_t key) const {
+  std::uint64_t const prefix = prefix_of(key);
+  std::size_t at = place_of(prefix);
+  while (first_[at] != kNone && prefix_of(lows_[first_[at]]) != prefix) at = (at + 1) & (first_.size() - 1);
+  std::uint32_t const first = first_[at];
+  if (first == kNone || equal_widths_) return first;
+  auto const after = std::upper_bound(lows_.begin() + first, lows_.end(), key);
+  if (after == lows_.begin() + first) return kNone;
+  auto const found = static_cast<std::uint32_t>(after - lows_.begin() - 1);
+  return key - lows_[found] <= last_of(widths_[found]) ? found : kNone;
+}
+
+IntervalSplitter::IntervalSplitter(Domain domain, std::vector<std::uint64_t> lows, int width, int split)
+    : domain_(domain), split_(checked_split(width, split)), piece_(width - split), intervals_(lows, std::vector<int>(lows.size(), width)) {
+  counts_.assign(intervals_.size() << split, 0);
 }
 
 void IntervalSplitter::add(NumericView const& column) {
-  if (lows_.empty()) return;
+  if (intervals_.size() == 0) return;
   std::uint64_t nulls = 0;
   std::uint64_t nans = 0;
   each_key(
       column, domain_,
       [&](std::uint64_t key) {
-        auto const after = std::upper_bound(lows_.begin(), lows_.end(), key);
-        if (after == lows_.begin()) return;
-        auto const at = static_cast<std::uint64_t>(after - lows_.begin() - 1);
-        std::uint64_t const distance = key - lows_[at];
-        if (width_ < 64 && (distance >> width_) != 0) return;
-        ++counts_[(at << split_) + (distance >> (width_ - split_))];
+        std::uint32_t const at = intervals_.find(key);
+        if (at != IntervalSet::kNone) ++counts_[(std::size_t{at} << split_) + ((key - intervals_.low(at)) >> piece_)];
+      },
+      &nulls, &nans);
+}
+
+IntervalKeeper::IntervalKeeper(Domain domain, std::vector<std::uint64_t> lows, std::vector<int> widths)
+    : domain_(domain), intervals_(std::move(lows), std::move(widths)) {}
+
+void IntervalKeeper::add(NumericView const& column) {
+  std::uint64_t nulls = 0;
+  std::uint64_t nans = 0;
+  each_key(
+      column, domain_,
+      [&](std::uint64_t key) {
+        if (intervals_.find(key) != IntervalSet::kNone) keys_.push_back(key);
       },
       &nulls, &nans);
 }

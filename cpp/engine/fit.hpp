@@ -41,7 +41,32 @@ class DistinctValues {
   std::vector<std::uint64_t> counts_;
 };
 
-/// A later pass: the intervals [low, low + 2^width) of key space are cut into 2^split equal pieces and counted.
+/// Intervals [low, low + 2^width) of key space that do not overlap, sorted; each begins at a multiple of its own length.
+/// Throws InvalidInput for others.
+class IntervalSet {
+ public:
+  static constexpr std::uint32_t kNone = 0xffffffffu;
+
+  IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> widths);
+
+  std::size_t size() const { return lows_.size(); }
+  std::uint64_t low(std::uint32_t at) const { return lows_[at]; }
+  /// The interval that holds a key, or kNone.
+  std::uint32_t find(std::uint64_t key) const;
+
+ private:
+  std::uint64_t prefix_of(std::uint64_t key) const { return shift_ < 64 ? key >> shift_ : 0; }
+  std::size_t place_of(std::uint64_t prefix) const { return static_cast<std::size_t>(prefix * 0x9e3779b97f4a7c15u >> place_shift_); }
+
+  std::vector<std::uint64_t> lows_;
+  std::vector<int> widths_;
+  bool equal_widths_ = true;
+  int shift_ = 0;                       // the widest interval's: keys of one interval agree above
+  int place_shift_ = 63;
+  std::vector<std::uint32_t> first_;    // by prefix, open addressing: the first interval with it
+};
+
+/// A later pass: intervals of one width are cut into 2^split equal pieces and counted.
 class IntervalSplitter {
  public:
   IntervalSplitter(Domain domain, std::vector<std::uint64_t> lows, int width, int split);
@@ -52,10 +77,24 @@ class IntervalSplitter {
 
  private:
   Domain domain_;
-  std::vector<std::uint64_t> lows_;
-  int width_;
   int split_;
+  int piece_;  // bits of a piece
+  IntervalSet intervals_;
   std::vector<std::uint64_t> counts_;
+};
+
+/// A last pass: the keys within some intervals are kept, row by row.
+class IntervalKeeper {
+ public:
+  IntervalKeeper(Domain domain, std::vector<std::uint64_t> lows, std::vector<int> widths);
+  void add(NumericView const& column);
+  Domain domain() const { return domain_; }
+  std::vector<std::uint64_t> const& keys() const { return keys_; }
+
+ private:
+  Domain domain_;
+  IntervalSet intervals_;
+  std::vector<std::uint64_t> keys_;
 };
 
 /// Bits of a domain's keys: 32 for float32, else 64.

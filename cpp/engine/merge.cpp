@@ -46,7 +46,10 @@ struct Entry {
 /// Adds up the entries of one group, in whatever order they come.
 class Accumulator {
  public:
-  void add(std::uint32_t index, std::uint64_t value) { entries_.push_back({index, value}); }
+  void add(std::uint32_t index, std::uint64_t value) {
+    increasing_ = increasing_ && (entries_.empty() || entries_.back().index < index);
+    entries_.push_back({index, value});
+  }
 
   /// Puts the sums into `out` by increasing index, and begins anew.
   void move_to(SparseSum& out) {
@@ -54,14 +57,24 @@ class Accumulator {
     for (auto const& entry : entries_) end = std::max(end, entry.index);
     // Looking at every place is cheaper than sorting where a good part of them is used.
     constexpr std::size_t kLooked = 16;
-    if (end < kMostDense && end < kLooked * entries_.size())
+    if (increasing_)  // as from a table alone
+      take(out);
+    else if (end < kMostDense && end < kLooked * entries_.size())
       add_up(end + 1, out);
     else
       sort_up(out);
     entries_.clear();
+    increasing_ = true;
   }
 
  private:
+  void take(SparseSum& out) {
+    for (auto const& entry : entries_) {
+      out.index.push_back(entry.index);
+      out.value.push_back(entry.value);
+    }
+  }
+
   void add_up(std::size_t size, SparseSum& out) {
     sums_.assign(size, 0);
     there_.assign(size, 0);
@@ -88,6 +101,7 @@ class Accumulator {
     }
   }
 
+  bool increasing_ = true;
   std::vector<Entry> entries_;
   std::vector<std::uint64_t> sums_;
   std::vector<std::uint8_t> there_;
@@ -118,16 +132,11 @@ SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups
   out.value.reserve(entries);
   Accumulator sum;
   for (std::size_t group = 0; group < groups; ++group) {
-    bool const single = from[group + 1] - from[group] == 1;
     for (std::size_t part = from[group]; part < from[group + 1]; ++part) {
       auto const [table, own] = parts[part];
-      each_entry(tables[table], own, [&](std::uint32_t index, std::uint64_t value) {
-        if (!single) return sum.add(index, value);
-        out.index.push_back(index);
-        out.value.push_back(value);
-      });
+      each_entry(tables[table], own, [&](std::uint32_t index, std::uint64_t value) { sum.add(index, value); });
     }
-    if (!single) sum.move_to(out);
+    sum.move_to(out);
     out.begin.push_back(static_cast<std::int64_t>(out.index.size()));
   }
   return out;

@@ -132,12 +132,56 @@ TEST("a splitter counts every piece of every interval as a search by hand does")
     }
 }
 
+TEST("a keeper keeps the keys within intervals of any widths, as a search by hand does") {
+  Random random{86};
+  for (int round = 0; round < 40; ++round)
+    each_domain([&]<class Value>(Value) {
+      int const bits = key_bits(domain_of<Value>());
+      auto const rows = mixed_rows<Value>(2000, 87 + static_cast<std::uint64_t>(round));
+      std::vector<std::uint64_t> lows;
+      std::vector<int> widths;
+      std::uint64_t from = 0;  // the first key that may belong to the next interval
+      std::vector<std::uint64_t> some;
+      for (auto const& [key, count] : key_counts(rows)) some.push_back(key);
+      for (std::size_t i = random.below(5); i < some.size() && !(i > 0 && from == 0 && !lows.empty()); i += 1 + random.below(200)) {
+        int const width = static_cast<int>(random.below(static_cast<std::uint64_t>(round % 2 == 0 ? 3 : bits - 2)));
+        std::uint64_t const low = some[i] >> width << width;
+        if (low < from) continue;
+        lows.push_back(low);
+        widths.push_back(width);
+        from = low + (std::uint64_t{1} << width);
+      }
+      IntervalKeeper keeper(domain_of<Value>(), lows, widths);
+      auto const column = make_column(rows);
+      keeper.add(column.view());
+      std::vector<std::uint64_t> expected;
+      for (auto const& x : rows) {
+        if (!x || *x != *x) continue;
+        std::uint64_t const key = KeyOf<Value>::key(*x);
+        for (std::size_t i = 0; i < lows.size(); ++i)
+          if (key >= lows[i] && key - lows[i] < (std::uint64_t{1} << widths[i])) expected.push_back(key);
+      }
+      CHECK_ABOUT(keeper.keys() == expected, std::to_string(lows.size()) + " intervals");
+    });
+}
+
+TEST("intervals that overlap, or begin where none of their length does, are refused") {
+  CHECK_REFUSED(IntervalKeeper(Domain::int64, {0, 4}, {3, 2}), "overlap");
+  CHECK_REFUSED(IntervalKeeper(Domain::int64, {0, 5}, {64, 0}), "overlap");
+  CHECK_REFUSED(IntervalKeeper(Domain::int64, {2}, {2}), "multiple");
+  CHECK_REFUSED(IntervalKeeper(Domain::int64, {2}, {65}), "64 bits");
+  CHECK_REFUSED(IntervalKeeper(Domain::int64, {2}, {}), "needs a width");
+  CHECK_EQ(IntervalSet({}, {}).find(7), IntervalSet::kNone);
+  CHECK_EQ(IntervalSet({0}, {64}).find(~std::uint64_t{0}), 0u);
+}
+
 TEST("a splitter refuses cuts that make no sense") {
   CHECK_REFUSED(IntervalSplitter(Domain::int64, {0}, 4, 5), "cut that finely");
   CHECK_REFUSED(IntervalSplitter(Domain::int64, {0}, 4, 0), "cut that finely");
   CHECK_REFUSED(IntervalSplitter(Domain::int64, {0}, 65, 1), "cut that finely");
   CHECK_REFUSED(IntervalSplitter(Domain::int64, {0}, 64, 25), "cut that finely");
-  CHECK_REFUSED(IntervalSplitter(Domain::int64, {2, 1}, 4, 2), "sorted");
+  CHECK_REFUSED(IntervalSplitter(Domain::int64, {32, 16}, 4, 2), "sorted");
+  CHECK_REFUSED(IntervalSplitter(Domain::int64, {8}, 4, 2), "multiple");
 }
 
 TEST("a splitter without intervals counts nothing") {

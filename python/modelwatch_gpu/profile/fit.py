@@ -274,15 +274,16 @@ def _ranked_columns(
         splits = [(c.name, step) for c in columns if isinstance(step := steps[c.name], Split)]
         kept = [(c.name, step) for c in columns if isinstance(step := steps[c.name], Keep)]
         split = _core.SplitPass([(s.domain, s.lows, s.width, s.split) for _, s in splits])
+        keep = _core.KeepPass([(k.domain, k.lows, k.widths) for _, k in kept])
         for batch, _ in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress, weighting):
             if splits:
                 split.add(batch.select([name for name, _ in splits]), threads)
-            for name, keep in kept:
-                keep.add(batch.column(name))
+            if kept:
+                keep.add(batch.select([name for name, _ in kept]), threads)
         for i, (name, _) in enumerate(splits):
             refiners[name].take(split.column(i))
-        for name, keep in kept:
-            refiners[name].take_kept(keep)
+        for i, (name, _) in enumerate(kept):
+            refiners[name].take_kept(keep.column(i))
     out.update({name: r.ranked() for name, r in refiners.items()})
     return out
 

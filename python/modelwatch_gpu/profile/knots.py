@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu import keys
-from modelwatch_gpu.arrays import present_values
 from modelwatch_gpu.keys import UInt64
 from modelwatch_gpu.profile.columns import COARSE_KNOTS, NumericColumn
 from modelwatch_gpu.profile.edges import Edge
@@ -29,8 +28,6 @@ _TOP_BITS: Final = 16
 #: Rows kept to end the splitting: at most so many, and at most one in so many of the column's.
 _KEPT_ROWS: Final = 1 << 22
 _KEPT_ONE_IN: Final = 64
-#: Bits of a key by which most rows outside the intervals of such a pass are told.
-_NEAR_MASK: Final = np.uint64((1 << 16) - 1)
 _DECILES: Final = np.linspace(0, 1, 11)[1:-1]
 
 
@@ -104,39 +101,13 @@ class Split:
     split: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Keep:
     """A pass that keeps the keys of the few rows within some intervals [low, low + 2^width)."""
 
-    domain: str
+    domain: int
     lows: UInt64
-    widths: npt.NDArray[np.int64]
-    found: list[UInt64] = field(default_factory=list)
-
-    def add(self, array: pa.Array) -> None:
-        """Another batch of the column."""
-        values = keys.keys_of(present_values(array), self.domain)
-        values = values[self._near[values >> self._shift & _NEAR_MASK]]
-        at = self.lows.searchsorted(values, side="right")
-        self.found.append(values[(at > 0) & (values <= self._lasts[at - 1])])
-
-    @cached_property
-    def _lasts(self) -> UInt64:
-        """Largest keys of the intervals."""
-        return self.lows + ((np.uint64(1) << self.widths.astype(np.uint64)) - np.uint64(1))
-
-    @cached_property
-    def _shift(self) -> np.uint64:
-        """The widest interval's bits: two keys of one interval are equal above them, for intervals are aligned."""
-        return np.uint64(self.widths.max())
-
-    @cached_property
-    def _near(self) -> npt.NDArray[np.bool_]:
-        """Whether a key may be in some interval, by some bits of it; a search for each key would take ten times as
-        long."""
-        near = np.zeros(int(_NEAR_MASK) + 1, dtype=bool)
-        near[self.lows >> self._shift & _NEAR_MASK] = True
-        return near
+    widths: list[int]
 
 
 @dataclass
@@ -173,7 +144,7 @@ class Refiner:
             return None
         if int(self.counts[wanted].sum()) <= min(_KEPT_ROWS, total // _KEPT_ONE_IN):
             self._open = np.flatnonzero(wanted)
-            return Keep(self.domain, self.lows[self._open], self.widths[self._open])
+            return Keep(keys.DOMAINS[self.domain], self.lows[self._open], self.widths[self._open].tolist())
         width = int(self.widths[wanted].max())
         self._open = np.flatnonzero(wanted & (self.widths == width))
         self._split = max(1, min(width, _TOP_BITS, (_SPLIT_BUDGET // len(self._open)).bit_length() - 1))
@@ -187,9 +158,9 @@ class Refiner:
         lows = self.lows[self._open][used >> self._split] + piece
         self._replace(lows, np.full(len(used), width, dtype=np.int64), counts[used])
 
-    def take_kept(self, kept: Keep) -> None:
-        """The result of keeping: replaces the open intervals by the values in them."""
-        found, counts = np.unique(np.concatenate(kept.found), return_counts=True)
+    def take_kept(self, kept: UInt64) -> None:
+        """The result of keeping, row by row: replaces the open intervals by the values in them."""
+        found, counts = np.unique(kept, return_counts=True)
         self._replace(found, np.zeros(len(found), dtype=np.int64), counts.astype(np.uint64))
 
     def _replace(self, lows: UInt64, widths: npt.NDArray[np.int64], counts: UInt64) -> None:

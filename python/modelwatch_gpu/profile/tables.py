@@ -428,7 +428,7 @@ def merge_categories(
         target = np.array([place.get(v, -1) for v in t.unseen], dtype=np.int64)
         at = target[t.unseen_rows.index] if len(t.unseen) else np.empty(0, dtype=np.int64)
         if not (at < 0).any():
-            survivors.append(SparseRows(t.unseen_rows.begin, at, t.unseen_rows.value))
+            survivors.append(SparseRows.of(t.unseen_rows.begin, at, t.unseen_rows.value))
         else:
             survivors.append(t.unseen_rows.select(at >= 0, at[at >= 0]))
             cells.append(t.unseen_rows.select(at < 0, np.full(int((at < 0).sum()), OTHER_SLOT)))
