@@ -16,6 +16,12 @@ class SparseArray {
   explicit SparseArray(std::uint32_t size = 0) : size_(size) {
     if (size_ <= kAlwaysDense) dense_.assign(size_, Number{0});
   }
+  /// For any index below 2^32 - 1; never a plain array.
+  static SparseArray without_end() {
+    SparseArray made;
+    made.size_ = kEmpty;
+    return made;
+  }
 
   std::uint32_t size() const { return size_; }
   /// nullptr while sparse.
@@ -26,12 +32,12 @@ class SparseArray {
       dense_[index] += by;
       return;
     }
-    if (4 * (used_ + 1) > size_) {
+    if (4 * (std::uint64_t{used_} + 1) > size_) {
       densify();
       dense_[index] += by;
       return;
     }
-    if (2 * (used_ + 1) > keys_.size()) grow();
+    if (2 * (std::size_t{used_} + 1) > keys_.size()) grow();
     std::size_t const at = find(index);
     if (keys_[at] == kEmpty) {
       keys_[at] = index;
@@ -61,6 +67,7 @@ class SparseArray {
 
  private:
   static constexpr std::uint32_t kEmpty = 0xffffffffu;
+  static constexpr std::size_t kLeastSparse = 16;
 
   std::size_t find(std::uint32_t index) const {
     std::size_t const mask = keys_.size() - 1;
@@ -70,7 +77,7 @@ class SparseArray {
   }
 
   void grow() {
-    std::vector<std::uint32_t> keys(keys_.empty() ? 256 : 2 * keys_.size(), kEmpty);
+    std::vector<std::uint32_t> keys(keys_.empty() ? kLeastSparse : 2 * keys_.size(), kEmpty);
     std::vector<Number> values(keys.size());
     keys.swap(keys_);
     values.swap(values_);
