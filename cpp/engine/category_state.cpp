@@ -1,12 +1,12 @@
 #include "engine/category_state.hpp"
 
 #include <algorithm>
-#include <numeric>  // iota
 #include <tuple>
 #include <utility>
 
 #include "core/hash.hpp"
 #include "core/error.hpp"
+#include "core/radix_sort.hpp"
 #include "engine/rank.hpp"
 
 namespace modelwatch {
@@ -101,8 +101,10 @@ void CategoryState::count(Set const& set, Group& into, std::uint32_t slot, std::
     into.cells.add(kCoarseUnseen, times);  // evicted or not: the order of rows must not show
   else if (slot == kEvicted)
     into.cells.add(kOtherSlot, times);
-  else
+  else {
+    into.unseen.widen(static_cast<std::uint32_t>(unseen_.size()));
     into.unseen.add(slot - first_unseen(), times);
+  }
 }
 
 /// A value beyond a cap has no count of its own; it stays in the registers of sets that keep sketches.
@@ -217,24 +219,26 @@ void CategoryState::evict_beyond_cap() {
   if (unseen_.size() <= plan_.unseen_cap) return;
   if (!capped_ && !plan_.known_is_capped)
     for (auto& value : unseen_) value.hash = hash_of(value.bytes);
-  std::vector<std::uint32_t> order(unseen_.size());
-  std::iota(order.begin(), order.end(), 0u);
-  auto const smaller = [&](std::uint32_t a, std::uint32_t b) {
-    return std::tie(unseen_[a].hash, unseen_[a].bytes) < std::tie(unseen_[b].hash, unseen_[b].bytes);
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
+  order.reserve(unseen_.size());
+  for (std::uint32_t i = 0; i < unseen_.size(); ++i) order.emplace_back(unseen_[i].hash, i);
+  auto const smaller = [&](auto const& a, auto const& b) {
+    return a.first != b.first ? a.first < b.first : unseen_[a.second].bytes < unseen_[b.second].bytes;
   };
   auto const last = order.begin() + plan_.unseen_cap - 1;
   std::nth_element(order.begin(), last, order.end(), smaller);
   capped_ = true;
-  cap_hash_ = unseen_[*last].hash;
-  cap_bytes_ = unseen_[*last].bytes;
+  cap_hash_ = last->first;
+  cap_bytes_ = unseen_[last->second].bytes;
   // Those who stay close ranks, in the order in which they came, and take their bytes along.
-  std::sort(order.begin(), last + 1);
-  std::vector<std::uint32_t> to(unseen_.size(), kEvicted);
+  std::vector<std::uint32_t> to(unseen_.size(), 0);
+  for (auto at = last + 1; at != order.end(); ++at) to[at->second] = kEvicted;
   StringArena arena;
   std::vector<Unseen> kept;
-  for (auto at = order.begin(); at != last + 1; ++at) {
-    to[*at] = static_cast<std::uint32_t>(kept.size());
-    kept.push_back({arena.keep(unseen_[*at].bytes), unseen_[*at].hash});
+  for (std::uint32_t i = 0; i < unseen_.size(); ++i) {
+    if (to[i] == kEvicted) continue;
+    to[i] = static_cast<std::uint32_t>(kept.size());
+    kept.push_back({arena.keep(unseen_[i].bytes), unseen_[i].hash});
   }
   table_.change([&](char const*& bytes, std::uint32_t& slot) {
     if (slot < first_unseen()) return;
@@ -245,7 +249,8 @@ void CategoryState::evict_beyond_cap() {
   for (auto& set : sets_)
     for (auto& group : set.groups) {
       if (!group) continue;
-      auto const counts = std::exchange(group->unseen, SparseArray<std::uint64_t>::without_end());
+      auto const counts = std::exchange(group->unseen, SparseArray<std::uint64_t>::growing());
+      group->unseen.widen(plan_.unseen_cap);
       counts.each([&](std::uint32_t place, std::uint64_t times) {
         if (to[place] != kEvicted) return group->unseen.add(to[place], times);
         group->cells.add(kOtherSlot, times);
@@ -263,16 +268,19 @@ std::vector<std::uint32_t> CategoryState::unseen_by_bytes() const {
   std::vector<std::pair<std::uint64_t, std::uint32_t>> entries;
   entries.reserve(unseen_.size());
   for (std::uint32_t i = 0; i < unseen_.size(); ++i) {
+    std::string_view const bytes = unseen_[i].bytes;
     std::uint64_t prefix = 0;
-    for (std::size_t at = 0; at < 8; ++at) {
-      std::string_view const bytes = unseen_[i].bytes;
-      prefix = prefix << 8 | (at < bytes.size() ? static_cast<std::uint8_t>(bytes[at]) : 0u);
-    }
+    for (std::size_t at = 0; at < 8; ++at) prefix = prefix << 8 | (at < bytes.size() ? static_cast<std::uint8_t>(bytes[at]) : 0u);
     entries.emplace_back(prefix, i);
   }
-  std::sort(entries.begin(), entries.end(), [&](auto const& a, auto const& b) {
-    return a.first != b.first ? a.first < b.first : unseen_[a.second].bytes < unseen_[b.second].bytes;
-  });
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> spare;
+  radix_sort(entries, spare, [](auto const& entry) { return entry.first; });
+  for (auto begin = entries.begin(); begin != entries.end();) {
+    auto end = begin + 1;
+    while (end != entries.end() && end->first == begin->first) ++end;
+    std::sort(begin, end, [&](auto const& a, auto const& b) { return unseen_[a.second].bytes < unseen_[b.second].bytes; });
+    begin = end;
+  }
   std::vector<std::uint32_t> order;
   order.reserve(entries.size());
   for (auto const& entry : entries) order.push_back(entry.second);
@@ -305,8 +313,9 @@ CategoryResult CategoryState::finish(std::size_t set_index) {
       out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());
     }
     std::vector<std::pair<std::uint32_t, std::uint64_t>> entries;
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> spare;
     set.groups[g]->unseen.each([&](std::uint32_t place, std::uint64_t count) { entries.emplace_back(rank[place], count); });
-    std::sort(entries.begin(), entries.end());
+    radix_sort(entries, spare, [](auto const& entry) { return entry.first; });
     for (auto const& [index, count] : entries) {
       out.unseen_group.push_back(static_cast<std::uint32_t>(g));
       out.unseen_index.push_back(index);

@@ -80,7 +80,7 @@ class CategoryState {
 
   struct Group {
     SparseArray<std::uint64_t> cells;
-    SparseArray<std::uint64_t> unseen = SparseArray<std::uint64_t>::without_end();  // by place in unseen_
+    SparseArray<std::uint64_t> unseen = SparseArray<std::uint64_t>::growing();  // by place in unseen_
     std::unique_ptr<Registers> beyond;  // values beyond a cap, which have no count of their own
   };
   struct Set {

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <algorithm>  // sort
+#include <algorithm>  // count, sort
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace modelwatch {
@@ -16,11 +17,19 @@ class SparseArray {
   explicit SparseArray(std::uint32_t size = 0) : size_(size) {
     if (size_ <= kAlwaysDense) dense_.assign(size_, Number{0});
   }
-  /// For any index below 2^32 - 1; never a plain array.
-  static SparseArray without_end() {
-    SparseArray made;
-    made.size_ = kEmpty;
-    return made;
+  /// An array that is widened as indices come: small however small its size is.
+  static SparseArray growing() { return SparseArray(); }
+
+  /// Makes room for indices below `size`.
+  void widen(std::uint32_t size) {
+    if (size <= size_) return;
+    if (!dense_.empty()) {
+      if (size > dense_.capacity() && 8 * used_of(dense_) < size)
+        sparsify();
+      else
+        dense_.resize(size, Number{0});
+    }
+    size_ = size;
   }
 
   std::uint32_t size() const { return size_; }
@@ -32,7 +41,7 @@ class SparseArray {
       dense_[index] += by;
       return;
     }
-    if (4 * (std::uint64_t{used_} + 1) > size_) {
+    if (size_ > kAlwaysDense && 4 * (std::uint64_t{used_} + 1) > size_) {
       densify();
       dense_[index] += by;
       return;
@@ -96,6 +105,19 @@ class SparseArray {
     dense_.swap(dense);
     keys_ = {};
     values_ = {};
+  }
+
+  static std::size_t used_of(std::vector<Number> const& values) {
+    return values.size() - static_cast<std::size_t>(std::count(values.begin(), values.end(), Number{0}));
+  }
+
+  void sparsify() {
+    std::vector<Number> const dense = std::move(dense_);
+    dense_ = {};
+    used_ = 0;
+    size_ = ~std::uint32_t{0};
+    for (std::uint32_t i = 0; i < dense.size(); ++i)
+      if (dense[i] != 0) add(i, dense[i]);
   }
 
   std::uint32_t size_;
