@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
+#include <limits>
 #include <optional>
+#include <type_traits>
 
 #include "core/error.hpp"
 
@@ -39,13 +40,15 @@ constexpr std::int64_t kMostRows = std::int64_t{1} << 56;
 
 bool is_shape(ArrowArray const& a) { return a.length >= 0 && a.offset >= 0 && a.offset <= kMostRows - a.length; }
 
-void check_shape(ArrowColumn const& column, std::int64_t buffers) {
+void check_shape(ArrowColumn const& column, std::int64_t least_buffers, std::int64_t most_buffers) {
   ArrowArray const& a = *column.array;
-  if (!is_shape(a) || a.n_buffers != buffers || a.buffers == nullptr)
+  if (!is_shape(a) || a.n_buffers < least_buffers || a.n_buffers > most_buffers || a.buffers == nullptr)
     refuse(column, "the Arrow array is malformed (length, offset or buffers).");
   if (column.rows < 0 || column.offset < 0 || column.offset > a.length - column.rows)
     refuse(column, "the Arrow array is shorter than its batch.");
 }
+
+void check_shape(ArrowColumn const& column, std::int64_t buffers) { check_shape(column, buffers, buffers); }
 
 Validity validity_of(ArrowArray const& array, std::int64_t offset) {
   if (array.null_count == 0) return {nullptr, 0};
@@ -79,26 +82,96 @@ NumericView numbers(ArrowColumn const& column, Storage storage) {
   return {bytes + first * kWidth[static_cast<int>(storage)], validity_of(a, first), column.rows, storage};
 }
 
-StringsView strings(ArrowColumn const& column) {
-  std::string_view const format = column.schema->format;
-  bool const wide = format == "U" || format == "Z";
-  if (!wide && format != "u" && format != "z") refuse(column, "its dictionary holds values that are not text or bytes.");
+std::optional<StringLayout> layout_of(std::string_view format) {
+  if (format == "u" || format == "z") return StringLayout::offsets32;
+  if (format == "U" || format == "Z") return StringLayout::offsets64;
+  if (format == "vu" || format == "vz") return StringLayout::views;
+  return std::nullopt;
+}
+
+/// What a view says of its value; one of more than kInline bytes lies in a buffer.
+struct StringRef {
+  static constexpr std::int64_t kBytes = 16;
+  static constexpr std::int32_t kInline = 12;
+
+  std::int32_t size;
+  std::int32_t prefix;
+  std::int32_t buffer;
+  std::int32_t offset;
+
+  static StringRef at(void const* views, std::int64_t i) {
+    StringRef ref;
+    std::memcpy(&ref, static_cast<std::uint8_t const*>(views) + kBytes * i, sizeof(ref));
+    return ref;
+  }
+};
+static_assert(sizeof(StringRef) == StringRef::kBytes);
+
+StringsView views(ArrowColumn const& column, std::string const& whose) {
+  check_shape(column, 3, kMostRows);
+  ArrowArray const& a = *column.array;
+  std::int64_t const first = a.offset + column.offset;
+  StringsView const none{nullptr, nullptr, {nullptr, 0}, column.rows, StringLayout::views, a.buffers + 2};
+  if (column.rows == 0) return none;
+  if (a.buffers[1] == nullptr) refuse(column, whose + " has no views buffer.");
+  StringsView view = none;
+  view.offsets = static_cast<std::uint8_t const*>(a.buffers[1]) + StringRef::kBytes * first;
+  view.validity = validity_of(a, first);
+  std::int64_t const buffers = a.n_buffers - 3;
+  auto const* const sizes = static_cast<std::uint8_t const*>(a.buffers[a.n_buffers - 1]);
+  for (std::int64_t i = 0; i < column.rows; ++i) {
+    StringRef const ref = StringRef::at(view.offsets, i);
+    if (ref.size >= 0 && ref.size <= StringRef::kInline) continue;
+    if (!view.validity.valid(i)) continue;
+    bool inside = ref.size >= 0 && ref.buffer >= 0 && ref.buffer < buffers && sizes != nullptr && ref.offset >= 0;
+    if (inside) {
+      std::int64_t held;
+      std::memcpy(&held, sizes + 8 * static_cast<std::int64_t>(ref.buffer), sizeof(held));
+      inside = std::int64_t{ref.offset} + ref.size <= held && view.buffers[ref.buffer] != nullptr;
+    }
+    if (!inside) refuse(column, "a view of " + whose + " leads out of its buffers.");
+  }
+  return view;
+}
+
+template <class Offset>
+void check_offsets(ArrowColumn const& column, void const* buffer, std::string const& whose) {
+  auto const* const offsets = static_cast<Offset const*>(buffer);
+  // Without a branch for each row: lengths as unsigned numbers, so that a negative one is the longest.
+  using Length = std::make_unsigned_t<Offset>;
+  Length longest = 0;
+  Offset signs = offsets[0];
+  for (std::int64_t i = 0; i < column.rows; ++i) {
+    longest = std::max(longest, static_cast<Length>(static_cast<Length>(offsets[i + 1]) - static_cast<Length>(offsets[i])));
+    signs |= offsets[i + 1];
+  }
+  if (signs < 0 || longest > static_cast<Length>(std::numeric_limits<Offset>::max())) refuse(column, whose + "'s offsets run backwards.");
+  if (static_cast<std::uint64_t>(longest) > static_cast<std::uint64_t>(StringsView::kMostBytes))
+    refuse(column, "a value is longer than 4 GiB, which cannot be counted.");
+}
+
+/// `whose`: the subject of what is said where it is refused.
+StringsView strings(ArrowColumn const& column, StringLayout layout, std::string const& whose) {
+  if (layout == StringLayout::views) return views(column, whose);
+  bool const wide = layout == StringLayout::offsets64;
   check_shape(column, 3);
   ArrowArray const& a = *column.array;
   std::int64_t const first = a.offset + column.offset;
-  if (column.rows == 0) return {nullptr, nullptr, {nullptr, 0}, 0, wide};
-  if (a.buffers[1] == nullptr) refuse(column, "its dictionary has no offsets buffer.");
+  if (column.rows == 0) return {nullptr, nullptr, {nullptr, 0}, 0, layout, nullptr};
+  if (a.buffers[1] == nullptr) refuse(column, whose + " has no offsets buffer.");
   check_aligned(column, a.buffers[1], wide ? 8 : 4);
   auto const* const base = static_cast<std::uint8_t const*>(a.buffers[1]);
   StringsView const view{base + first * (wide ? 8 : 4), static_cast<std::uint8_t const*>(a.buffers[2]), validity_of(a, first),
-                         column.rows, wide};
-  auto const offset = [&](std::int64_t i) -> std::int64_t {
-    if (wide) return static_cast<std::int64_t const*>(view.offsets)[i];
-    return static_cast<std::int32_t const*>(view.offsets)[i];
-  };
-  for (std::int64_t i = 0; i < column.rows; ++i)
-    if (offset(i) < 0 || offset(i + 1) < offset(i)) refuse(column, "its dictionary's offsets run backwards.");
-  if (offset(column.rows) > 0 && view.bytes == nullptr) refuse(column, "its dictionary has no bytes buffer.");
+                         column.rows, layout, nullptr};
+  std::int64_t end;
+  if (wide) {
+    check_offsets<std::int64_t>(column, view.offsets, whose);
+    end = static_cast<std::int64_t const*>(view.offsets)[column.rows];
+  } else {
+    check_offsets<std::int32_t>(column, view.offsets, whose);
+    end = static_cast<std::int32_t const*>(view.offsets)[column.rows];
+  }
+  if (end > 0 && view.bytes == nullptr) refuse(column, whose + " has no bytes buffer.");
   return view;
 }
 
@@ -130,9 +203,15 @@ ArrowOwner::~ArrowOwner() {
 }
 
 std::string_view StringsView::at(std::int64_t i) const {
+  if (layout == StringLayout::views) {
+    StringRef const ref = StringRef::at(offsets, i);
+    auto const length = static_cast<std::size_t>(ref.size);
+    if (ref.size <= StringRef::kInline) return {static_cast<char const*>(offsets) + StringRef::kBytes * i + 4, length};
+    return {static_cast<char const*>(buffers[ref.buffer]) + ref.offset, length};
+  }
   std::int64_t begin;
   std::int64_t end;
-  if (wide) {
+  if (layout == StringLayout::offsets64) {
     begin = static_cast<std::int64_t const*>(offsets)[i];
     end = static_cast<std::int64_t const*>(offsets)[i + 1];
   } else {
@@ -144,7 +223,7 @@ std::string_view StringsView::at(std::int64_t i) const {
 
 bool StringsView::same_memory(StringsView const& other) const {
   return offsets == other.offsets && bytes == other.bytes && validity.bits == other.validity.bits &&
-         validity.offset == other.validity.offset && size == other.size && wide == other.wide;
+         validity.offset == other.validity.offset && size == other.size && layout == other.layout && buffers == other.buffers;
 }
 
 std::int64_t rows_of(ArrowOwner const& batch) { return batch.array().length; }
@@ -174,6 +253,15 @@ NumericView numeric_view(ArrowColumn const& column) {
   return numbers(column, *storage);
 }
 
+bool is_text(ArrowColumn const& column) { return column.schema->dictionary == nullptr && layout_of(column.schema->format).has_value(); }
+
+StringsView strings_view(ArrowColumn const& column) {
+  auto const layout = layout_of(column.schema->format);
+  if (column.schema->dictionary != nullptr || !layout)
+    refuse(column, std::string("Arrow format '") + column.schema->format + "' is not text or bytes.");
+  return strings(column, *layout, "the Arrow array");
+}
+
 std::int64_t code_at(NumericView const& codes, std::int64_t row) {
   switch (codes.storage) {
     case Storage::int8: return static_cast<std::int8_t const*>(codes.values)[row];
@@ -195,7 +283,9 @@ CategoryView category_view(ArrowColumn const& column) {
   ArrowArray const& dictionary = *column.array->dictionary;
   ArrowColumn const inner{column.schema->dictionary, &dictionary, dictionary.length, 0, column.name};
   if (inner.schema->format == nullptr) refuse(column, "its dictionary has no type.");
-  CategoryView const view{numbers(column, *storage), strings(inner)};
+  auto const layout = layout_of(inner.schema->format);
+  if (!layout) refuse(column, "its dictionary holds values that are not text or bytes.");
+  CategoryView const view{numbers(column, *storage), strings(inner, *layout, "its dictionary")};
   switch (view.codes.storage) {
     case Storage::int8: check_codes<std::int8_t>(column, view); break;
     case Storage::int16: check_codes<std::int16_t>(column, view); break;

@@ -27,14 +27,22 @@ class ArrowOwner {
   ArrowArray array_;
 };
 
-/// Strings of a dictionary: Arrow (large_)utf8 or (large_)binary.
+/// How an array of text or bytes lies in memory: behind offsets of 32 or 64 bits, or as views of 16 bytes.
+enum class StringLayout : std::uint8_t { offsets32, offsets64, views };
+
+/// Text or bytes, of a dictionary or of a column: Arrow (large_)utf8, (large_)binary, utf8_view or binary_view.
 struct StringsView {
-  void const* offsets;
+  /// No value is longer, so that a length fits 32 bits.
+  static constexpr std::int64_t kMostBytes = 0xffffffff;
+
+  void const* offsets;  // or views
   std::uint8_t const* bytes;
   Validity validity;
   std::int64_t size;
-  bool wide;  // 64-bit offsets
+  StringLayout layout;
+  void const* const* buffers;  // of views: the first of those that hold long values
 
+  /// For a view: only where the value is valid.
   std::string_view at(std::int64_t i) const;
   /// The same memory, so the same values while its owner lives.
   bool same_memory(StringsView const& other) const;
@@ -65,6 +73,12 @@ NumericView numeric_view(ArrowColumn const& column);
 
 /// A dictionary column; every valid code is checked against the dictionary's size before anyone uses it.
 CategoryView category_view(ArrowColumn const& column);
+
+/// Whether a column is plain text or bytes, which strings_view reads.
+bool is_text(ArrowColumn const& column);
+
+/// A column of plain text or bytes; all offsets, and the views of valid rows, are checked before anyone follows them.
+StringsView strings_view(ArrowColumn const& column);
 
 /// Reads an integer column's value at `row` whatever its width.
 std::int64_t code_at(NumericView const& codes, std::int64_t row);

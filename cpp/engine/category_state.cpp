@@ -6,15 +6,11 @@
 
 #include "core/hash.hpp"
 #include "core/error.hpp"
+#include "core/radix_sort.hpp"
 #include "engine/rank.hpp"
 
 namespace modelwatch {
 namespace {
-
-/// Dictionaries of at most this many values are counted by code in a run of tiles.
-constexpr std::int64_t kMostRunCodes = 4096;
-/// And at most this many tiles at once: their counters have 32 bits.
-constexpr std::int64_t kMostRunTiles = std::int64_t{1} << 20;
 
 std::uint64_t hash_of(std::string_view bytes) {
   return hash_bytes(reinterpret_cast<std::uint8_t const*>(bytes.data()), static_cast<std::int64_t>(bytes.size()));
@@ -27,7 +23,8 @@ CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets
   if (plan_.unseen_cap == 0) throw InvalidInput("the cap on unseen values must be at least 1.");
   for (std::size_t i = 0; i < plan_.known.size(); ++i) {
     if (i > 0 && plan_.known[i] <= plan_.known[i - 1]) throw InvalidInput("the categories of a baseline must be sorted and distinct.");
-    known_.emplace(plan_.known[i], kFirstCategory + static_cast<std::uint32_t>(i));
+    if (plan_.known[i].size() > static_cast<std::size_t>(StringsView::kMostBytes)) throw InvalidInput("a category is longer than 4 GiB.");
+    table_.insert(key_of(plan_.known[i]), kFirstCategory + static_cast<std::uint32_t>(i));
   }
   for (auto const& set : sets) {
     if (set.coarse && plan_.to_coarse.size() != plan_.known.size()) throw InvalidInput("a category map has the wrong length.");
@@ -39,22 +36,35 @@ CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets
 }
 
 std::uint32_t CategoryState::resolve(std::string_view bytes, std::uint64_t& hash) {
-  if (auto const known = known_.find(bytes); known != known_.end()) return known->second;
-  hash = hash_of(bytes);
-  std::tuple const rank(hash, bytes);
-  if (plan_.known_is_capped && rank > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes))) return kOtherSlot;
-  if (capped_ && rank > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
-  auto const [at, fresh] = unseen_index_.try_emplace(std::string(bytes), static_cast<std::uint32_t>(unseen_.size()));
-  if (fresh) unseen_.push_back({std::string(bytes), hash, false});
-  return kFirstCategory + static_cast<std::uint32_t>(plan_.known.size()) + at->second;
+  StringKey const key = key_of(bytes);
+  std::uint32_t const slot = table_.find(key);
+  return slot == StringTable::kAbsent ? admit(key, hash) : slot;
+}
+
+/// The slot of a value that has none yet: of an unseen one, or what becomes of it beyond a cap, and then its hash.
+std::uint32_t CategoryState::admit(StringKey const& key, std::uint64_t& hash) {
+  std::uint64_t own = 0;
+  if (plan_.known_is_capped || capped_) {
+    own = hash_of(key.view());
+    std::tuple const rank(own, key.view());
+    hash = own;
+    if (plan_.known_is_capped && rank > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes))) return kOtherSlot;
+    if (capped_ && rank > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
+  }
+  StringKey kept = key;
+  kept.bytes = arena_.keep(key.view()).data();
+  std::uint32_t const slot = slots_in_use();
+  table_.insert(kept, slot);
+  unseen_.push_back({kept.view(), own});
+  return slot;
 }
 
 CategoryState::Group& CategoryState::group_of(Set& set, std::int32_t group) {
   auto const at = static_cast<std::size_t>(group);
   if (at >= set.groups.size()) set.groups.resize(at + 1);
   if (!set.groups[at]) {
-    std::uint32_t const slots = set.coarse ? plan_.coarse_slots : kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
-    set.groups[at] = std::make_unique<Group>(Group{SparseArray<std::uint64_t>(slots), {}, {}});
+    set.groups[at] = std::make_unique<Group>();
+    set.groups[at]->cells = SparseArray<std::uint64_t>(set.coarse ? plan_.coarse_slots : first_unseen());
   }
   return *set.groups[at];
 }
@@ -84,25 +94,29 @@ void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin,
   }
 }
 
-void CategoryState::count(Set const& set, Group& into, std::uint32_t slot, std::uint32_t code, std::uint64_t times) const {
-  std::uint32_t const first_unseen = kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
-  if (slot < first_unseen)
+void CategoryState::count(Set const& set, Group& into, std::uint32_t slot, std::uint64_t times) const {
+  if (slot < first_unseen())
     into.cells.add(set.coarse && slot >= kFirstCategory ? plan_.to_coarse[slot - kFirstCategory] : slot, times);
   else if (set.coarse)
     into.cells.add(kCoarseUnseen, times);  // evicted or not: the order of rows must not show
   else if (slot == kEvicted)
     into.cells.add(kOtherSlot, times);
-  else
-    into.unseen[slot - first_unseen] += times;
-  if (set.sketches && (slot == kEvicted || slot == kOtherSlot)) {
-    if (!into.beyond) into.beyond = std::make_unique<Registers>();
-    into.beyond->add(hash_of_code_[code]);
+  else {
+    into.unseen.widen(static_cast<std::uint32_t>(unseen_.size()));
+    into.unseen.add(slot - first_unseen(), times);
   }
 }
 
-void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::int32_t const* groups,
-                               std::uint32_t const* weights, int rows) {
-  std::uint32_t const first_unseen = kFirstCategory + static_cast<std::uint32_t>(plan_.known.size());
+/// A value beyond a cap has no count of its own; it stays in the registers of sets that keep sketches.
+void CategoryState::note_beyond(Set const& set, Group& into, std::uint64_t hash) {
+  if (!set.sketches) return;
+  if (!into.beyond) into.beyond = std::make_unique<Registers>();
+  into.beyond->add(hash);
+}
+
+void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::uint64_t const* hashes,
+                               std::int32_t const* groups, std::uint32_t const* weights, int rows) {
+  std::uint32_t const end_of_known = first_unseen();
   std::int32_t current = -1;
   Group* into = nullptr;
   std::uint64_t* dense = nullptr;
@@ -115,10 +129,11 @@ void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32
       dense = into->cells.dense();
     }
     std::uint64_t const times = weights == nullptr ? 1 : weights[i];
-    if (!set.coarse && dense != nullptr && slots[i] < first_unseen && slots[i] != kOtherSlot) {
+    if (!set.coarse && dense != nullptr && slots[i] < end_of_known && slots[i] != kOtherSlot) {
       dense[slots[i]] += times;  // nearly every row
     } else {
-      count(set, *into, slots[i], codes[i], times);
+      count(set, *into, slots[i], times);
+      if (is_beyond(slots[i])) note_beyond(set, *into, hashes[codes == nullptr ? static_cast<std::uint32_t>(i) : codes[i]]);
       dense = into->cells.dense();
     }
   }
@@ -144,16 +159,21 @@ void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner c
       add_tile(column, groups, t, weights);
     t = std::max(t + 1, end);
   }
-  if (unseen_index_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
+  if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
+}
+
+CategoryState::Targets CategoryState::targets_of(BatchGroups const& groups, std::int64_t tile) {
+  Targets targets;
+  for (std::size_t s = 0; s < sets_.size(); ++s)
+    if (std::int32_t const id = groups.first(s, tile); id >= 0) targets.emplace_back(&sets_[s], &group_of(sets_[s], id));
+  return targets;
 }
 
 /// Tiles that belong to one group in every set: codes are counted, and looked up once at the end.
 void CategoryState::count_run(CategoryView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to) {
   auto const stride = static_cast<std::uint32_t>(column.values.size) + 1;
   std::uint32_t const null = stride - 1;
-  std::vector<std::pair<Set*, Group*>> targets;
-  for (std::size_t s = 0; s < sets_.size(); ++s)
-    if (std::int32_t const id = groups.first(s, from); id >= 0) targets.emplace_back(&sets_[s], &group_of(sets_[s], id));
+  Targets const targets = targets_of(groups, from);
   if (targets.empty()) return;
   std::uint8_t valid[kTileRows];
   for (std::int64_t t = from; t < to; ++t) {
@@ -166,7 +186,10 @@ void CategoryState::count_run(CategoryView const& column, BatchGroups const& gro
     for (std::uint32_t part = 0; part < 4; ++part) times += std::exchange(run_counts_[part * stride + code], 0u);
     if (times == 0) continue;
     std::uint32_t const slot = code == null ? kNullSlot : slot_of(column, code);
-    for (auto const& [set, group] : targets) count(*set, *group, slot, code, times);
+    for (auto const& [set, group] : targets) {
+      count(*set, *group, slot, times);
+      if (is_beyond(slot)) note_beyond(*set, *group, hash_of_code_[code]);
+    }
   }
 }
 
@@ -188,43 +211,80 @@ void CategoryState::add_tile(CategoryView const& column, BatchGroups const& grou
     case Storage::float64: throw InvalidInput("dictionary codes must be integers.");
   }
   for (std::size_t s = 0; s < sets_.size(); ++s)
-    count_tile(sets_[s], slots, codes, groups.from_tile(s, tile), weights == nullptr ? nullptr : weights + begin, rows);
+    count_tile(sets_[s], slots, codes, hash_of_code_.data(), groups.from_tile(s, tile), weights == nullptr ? nullptr : weights + begin,
+               rows);
 }
 
 void CategoryState::evict_beyond_cap() {
-  if (unseen_index_.size() <= plan_.unseen_cap) return;
-  std::vector<std::uint32_t> alive;
-  for (auto const& [bytes, id] : unseen_index_) alive.push_back(id);
-  auto const smaller = [&](std::uint32_t a, std::uint32_t b) {
-    return std::tie(unseen_[a].hash, unseen_[a].bytes) < std::tie(unseen_[b].hash, unseen_[b].bytes);
+  if (unseen_.size() <= plan_.unseen_cap) return;
+  if (!capped_ && !plan_.known_is_capped)
+    for (auto& value : unseen_) value.hash = hash_of(value.bytes);
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
+  order.reserve(unseen_.size());
+  for (std::uint32_t i = 0; i < unseen_.size(); ++i) order.emplace_back(unseen_[i].hash, i);
+  auto const smaller = [&](auto const& a, auto const& b) {
+    return a.first != b.first ? a.first < b.first : unseen_[a.second].bytes < unseen_[b.second].bytes;
   };
-  auto const last = alive.begin() + plan_.unseen_cap - 1;
-  std::nth_element(alive.begin(), last, alive.end(), smaller);
+  auto const last = order.begin() + plan_.unseen_cap - 1;
+  std::nth_element(order.begin(), last, order.end(), smaller);
   capped_ = true;
-  cap_hash_ = unseen_[*last].hash;
-  cap_bytes_ = unseen_[*last].bytes;
-  for (auto at = last + 1; at != alive.end(); ++at) {
-    unseen_[*at].evicted = true;
-    unseen_index_.erase(unseen_[*at].bytes);
-    unseen_[*at].bytes = {};
+  cap_hash_ = last->first;
+  cap_bytes_ = unseen_[last->second].bytes;
+  // Those who stay close ranks, in the order in which they came, and take their bytes along.
+  std::vector<std::uint32_t> to(unseen_.size(), 0);
+  for (auto at = last + 1; at != order.end(); ++at) to[at->second] = kEvicted;
+  StringArena arena;
+  std::vector<Unseen> kept;
+  for (std::uint32_t i = 0; i < unseen_.size(); ++i) {
+    if (to[i] == kEvicted) continue;
+    to[i] = static_cast<std::uint32_t>(kept.size());
+    kept.push_back({arena.keep(unseen_[i].bytes), unseen_[i].hash});
   }
+  table_.change([&](char const*& bytes, std::uint32_t& slot) {
+    if (slot < first_unseen()) return;
+    std::uint32_t const place = to[slot - first_unseen()];
+    slot = place == kEvicted ? StringTable::kAbsent : first_unseen() + place;
+    if (place != kEvicted) bytes = kept[place].bytes.data();
+  });
   for (auto& set : sets_)
     for (auto& group : set.groups) {
       if (!group) continue;
-      for (auto entry = group->unseen.begin(); entry != group->unseen.end();) {
-        if (unseen_[entry->first].evicted) {
-          group->cells.add(kOtherSlot, entry->second);
-          if (set.sketches) {
-            if (!group->beyond) group->beyond = std::make_unique<Registers>();
-            group->beyond->add(unseen_[entry->first].hash);
-          }
-          entry = group->unseen.erase(entry);
-        } else {
-          ++entry;
-        }
-      }
+      auto const counts = std::exchange(group->unseen, SparseArray<std::uint64_t>::growing());
+      group->unseen.widen(plan_.unseen_cap);
+      counts.each([&](std::uint32_t place, std::uint64_t times) {
+        if (to[place] != kEvicted) return group->unseen.add(to[place], times);
+        group->cells.add(kOtherSlot, times);
+        note_beyond(set, *group, unseen_[place].hash);
+      });
     }
-  last_owner_.reset();  // codes of evicted values must be resolved anew
+  unseen_ = std::move(kept);
+  arena_ = std::move(arena);
+  last_owner_.reset();  // codes must be resolved anew
+}
+
+/// Places in unseen_ in the order of their values.
+std::vector<std::uint32_t> CategoryState::unseen_by_bytes() const {
+  // The first eight bytes as a number decide nearly always.
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> entries;
+  entries.reserve(unseen_.size());
+  for (std::uint32_t i = 0; i < unseen_.size(); ++i) {
+    std::string_view const bytes = unseen_[i].bytes;
+    std::uint64_t prefix = 0;
+    for (std::size_t at = 0; at < 8; ++at) prefix = prefix << 8 | (at < bytes.size() ? static_cast<std::uint8_t>(bytes[at]) : 0u);
+    entries.emplace_back(prefix, i);
+  }
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> spare;
+  radix_sort(entries, spare, [](auto const& entry) { return entry.first; });
+  for (auto begin = entries.begin(); begin != entries.end();) {
+    auto end = begin + 1;
+    while (end != entries.end() && end->first == begin->first) ++end;
+    std::sort(begin, end, [&](auto const& a, auto const& b) { return unseen_[a.second].bytes < unseen_[b.second].bytes; });
+    begin = end;
+  }
+  std::vector<std::uint32_t> order;
+  order.reserve(entries.size());
+  for (auto const& entry : entries) order.push_back(entry.second);
+  return order;
 }
 
 CategoryResult CategoryState::finish(std::size_t set_index) {
@@ -232,13 +292,11 @@ CategoryResult CategoryState::finish(std::size_t set_index) {
   Set const& set = sets_.at(set_index);
   CategoryResult out;
   out.capped = capped_;
-  std::vector<std::uint32_t> order;
-  for (auto const& [bytes, id] : unseen_index_) order.push_back(id);
-  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return unseen_[a].bytes < unseen_[b].bytes; });
+  std::vector<std::uint32_t> const order = unseen_by_bytes();
   std::vector<std::uint32_t> rank(unseen_.size(), 0);
   for (std::uint32_t i = 0; i < order.size(); ++i) {
     rank[order[i]] = i;
-    if (!set.coarse) out.unseen.push_back(unseen_[order[i]].bytes);
+    if (!set.coarse) out.unseen.emplace_back(unseen_[order[i]].bytes);
   }
   out.cell_begin.push_back(0);
   for (std::size_t g = 0; g < set.groups.size(); ++g) {
@@ -255,8 +313,9 @@ CategoryResult CategoryState::finish(std::size_t set_index) {
       out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());
     }
     std::vector<std::pair<std::uint32_t, std::uint64_t>> entries;
-    for (auto const& [id, count] : set.groups[g]->unseen) entries.emplace_back(rank[id], count);
-    std::sort(entries.begin(), entries.end());
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> spare;
+    set.groups[g]->unseen.each([&](std::uint32_t place, std::uint64_t count) { entries.emplace_back(rank[place], count); });
+    radix_sort(entries, spare, [](auto const& entry) { return entry.first; });
     for (auto const& [index, count] : entries) {
       out.unseen_group.push_back(static_cast<std::uint32_t>(g));
       out.unseen_index.push_back(index);
@@ -267,10 +326,10 @@ CategoryResult CategoryState::finish(std::size_t set_index) {
 }
 
 std::size_t CategoryState::bytes() const {
-  std::size_t total = unseen_.size() * (sizeof(Unseen) + 64);
+  std::size_t total = unseen_.capacity() * sizeof(Unseen) + arena_.bytes() + table_.bytes();
   for (auto const& set : sets_)
     for (auto const& group : set.groups)
-      if (group) total += sizeof(Group) + group->cells.bytes() + group->unseen.size() * 32;
+      if (group) total += sizeof(Group) + group->cells.bytes() + group->unseen.bytes() + (group->beyond ? sizeof(Registers) : 0);
   return total;
 }
 

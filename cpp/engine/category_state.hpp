@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/arrow_view.hpp"
@@ -12,6 +12,7 @@
 #include "engine/numeric_state.hpp"  // SetPlan
 #include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
+#include "engine/string_table.hpp"
 
 namespace modelwatch {
 
@@ -63,16 +64,23 @@ class CategoryState {
     add(column, std::move(owner), BatchGroups(std::move(groups), column.codes.rows), weights);
   }
 
+  /// Plain text or bytes; counts what the same values in a dictionary would.
+  void add(StringsView const& column, BatchGroups const& groups, std::uint32_t const* weights = nullptr);
+
   CategoryResult finish(std::size_t set);
   std::size_t bytes() const;
 
  private:
+  /// Dictionaries of at most this many values are counted by code in a run of tiles, and text of as many slots by slot.
+  static constexpr std::int64_t kMostRunCodes = 4096;
+  /// And at most this many tiles at once: their counters have 32 bits.
+  static constexpr std::int64_t kMostRunTiles = std::int64_t{1} << 20;
   static constexpr std::uint32_t kUnresolved = 0xffffffffu;
   static constexpr std::uint32_t kEvicted = 0xfffffffeu;  // an unseen value beyond the cap
 
   struct Group {
     SparseArray<std::uint64_t> cells;
-    std::unordered_map<std::uint32_t, std::uint64_t> unseen;
+    SparseArray<std::uint64_t> unseen = SparseArray<std::uint64_t>::growing();  // by place in unseen_
     std::unique_ptr<Registers> beyond;  // values beyond a cap, which have no count of their own
   };
   struct Set {
@@ -81,28 +89,49 @@ class CategoryState {
     std::vector<std::unique_ptr<Group>> groups;
   };
   struct Unseen {
-    std::string bytes;
-    std::uint64_t hash;
-    bool evicted;
+    std::string_view bytes;  // in the arena
+    std::uint64_t hash;      // only where a cap is known
   };
+  /// What a tile of text counts into.
+  struct TextTile {
+    std::uint32_t slots[kTileRows];   // of every row
+    std::uint64_t hashes[kTileRows];  // of rows whose value lies beyond a cap
+    int beyond;                       // how many these are
+  };
+  /// The groups that a run of tiles belongs to, one of each set that counts it.
+  using Targets = std::vector<std::pair<Set*, Group*>>;
 
+  std::uint32_t first_unseen() const { return kFirstCategory + static_cast<std::uint32_t>(plan_.known.size()); }
+  std::uint32_t slots_in_use() const { return first_unseen() + static_cast<std::uint32_t>(unseen_.size()); }
   std::uint32_t resolve(std::string_view bytes, std::uint64_t& hash);
+  std::uint32_t admit(StringKey const& key, std::uint64_t& hash);
+  Targets targets_of(BatchGroups const& groups, std::int64_t tile);
   Group& group_of(Set& set, std::int32_t group);
   std::uint32_t slot_of(CategoryView const& column, std::size_t code);
   void count_run(CategoryView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to);
   template <class Code>
   void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
   void add_tile(CategoryView const& column, BatchGroups const& groups, std::int64_t tile, std::uint32_t const* weights);
-  void count(Set const& set, Group& into, std::uint32_t slot, std::uint32_t code, std::uint64_t times) const;
-  void count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::int32_t const* groups,
-                  std::uint32_t const* weights, int rows);
+  void read_text(StringsView const& column, std::int64_t begin, int rows, TextTile& tile);
+  template <class Reader>
+  void read_text(Reader const& reader, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile);
+  void count_text_run(StringsView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to);
+  void end_text_run(Targets const& targets, bool few);
+  bool has_few_slots() const { return slots_in_use() <= kMostRunCodes; }
+  static bool is_beyond(std::uint32_t slot) { return slot == kEvicted || slot == kOtherSlot; }
+  void count(Set const& set, Group& into, std::uint32_t slot, std::uint64_t times) const;
+  static void note_beyond(Set const& set, Group& into, std::uint64_t hash);
+  /// hashes[codes[i]], or hashes[i] without codes, is of row i where its value lies beyond a cap.
+  void count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::uint64_t const* hashes,
+                  std::int32_t const* groups, std::uint32_t const* weights, int rows);
   void evict_beyond_cap();
+  std::vector<std::uint32_t> unseen_by_bytes() const;
 
   CategoryPlan plan_;
-  std::unordered_map<std::string_view, std::uint32_t> known_;  // views into plan_.known
+  StringTable table_;  // slots; its bytes are those of plan_.known and of the arena
   std::vector<Set> sets_;
   std::vector<Unseen> unseen_;
-  std::unordered_map<std::string, std::uint32_t> unseen_index_;
+  StringArena arena_;
   bool capped_ = false;
   std::uint64_t cap_hash_ = 0;
   std::string cap_bytes_;
@@ -111,6 +140,7 @@ class CategoryState {
   std::vector<std::uint32_t> slot_of_code_;
   std::vector<std::uint64_t> hash_of_code_;  // of codes whose value lies beyond a cap
   std::vector<std::uint32_t> run_counts_;    // four counters for every code and for null
+  std::vector<std::uint32_t> text_counts_;   // of a run of text: of every slot one, or four
 };
 
 }  // namespace modelwatch

@@ -42,13 +42,15 @@ void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<st
                   Poll const& poll, std::uint32_t const* weights) {
   if (static_cast<std::size_t>(columns_of(*batch)) != states_.size())
     throw InvalidInput("a batch has another number of columns than the plan.");
-  std::vector<std::variant<NumericView, CategoryView>> views;
+  std::vector<std::variant<NumericView, CategoryView, StringsView>> views;
   for (std::size_t i = 0; i < states_.size(); ++i) {
     ArrowColumn const column = column_of(*batch, static_cast<std::int64_t>(i));
     if (auto const* const state = std::get_if<NumericState>(&states_[i])) {
       auto const view = numeric_view(column);
       check_fits(column, view.storage, state->domain());
       views.emplace_back(view);
+    } else if (is_text(column)) {
+      views.emplace_back(strings_view(column));
     } else {
       views.emplace_back(category_view(column));
     }
@@ -60,6 +62,8 @@ void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<st
         auto const i = static_cast<std::size_t>(task);
         if (auto* const numeric = std::get_if<NumericState>(&states_[i]))
           numeric->add(std::get<NumericView>(views[i]), by, weights);
+        else if (auto const* const text = std::get_if<StringsView>(&views[i]))
+          std::get<CategoryState>(states_[i]).add(*text, by, weights);
         else
           std::get<CategoryState>(states_[i]).add(std::get<CategoryView>(views[i]), batch, by, weights);
       },

@@ -34,9 +34,9 @@ bool fits(Storage storage, Domain domain) {
   return false;
 }
 
-std::uint8_t const* valid_rows(NumericView const& column, std::int64_t begin, int rows, std::uint8_t* valid) {
-  if (column.validity.bits == nullptr) return nullptr;
-  return cpu::kernels().expand_validity(column.validity, begin, rows, valid) < rows ? valid : nullptr;
+std::uint8_t const* valid_rows(Validity const& validity, std::int64_t begin, int rows, std::uint8_t* valid) {
+  if (validity.bits == nullptr) return nullptr;
+  return cpu::kernels().expand_validity(validity, begin, rows, valid) < rows ? valid : nullptr;
 }
 
 std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& grid, int threads, Poll const& poll) {

@@ -16,7 +16,10 @@ using Poll = std::function<void()>;
 bool fits(Storage storage, Domain domain);
 
 /// One byte per row of a tile in `valid`, which is returned, or nullptr where all of them are valid.
-std::uint8_t const* valid_rows(NumericView const& column, std::int64_t begin, int rows, std::uint8_t* valid);
+std::uint8_t const* valid_rows(Validity const& validity, std::int64_t begin, int rows, std::uint8_t* valid);
+inline std::uint8_t const* valid_rows(NumericView const& column, std::int64_t begin, int rows, std::uint8_t* valid) {
+  return valid_rows(column.validity, begin, rows, valid);
+}
 
 /// How many values of a column fall into each slot of a grid; rows are divided among the threads.
 std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& grid, int threads, Poll const& poll);

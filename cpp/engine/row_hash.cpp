@@ -36,14 +36,19 @@ void append_numbers(NumericView const& column, std::vector<std::uint64_t>& rows)
   }
 }
 
+std::uint64_t hash_of(StringsView const& values, std::int64_t i) {
+  if (!values.validity.valid(i)) return kNullHash;
+  std::string_view const value = values.at(i);
+  return hash_bytes(reinterpret_cast<std::uint8_t const*>(value.data()), static_cast<std::int64_t>(value.size()));
+}
+
+void append_text(StringsView const& column, std::vector<std::uint64_t>& rows) {
+  for (std::int64_t i = 0; i < column.size; ++i) append(rows[static_cast<std::size_t>(i)], hash_of(column, i));
+}
+
 void append_categories(CategoryView const& column, std::vector<std::uint64_t>& rows) {
-  std::vector<std::uint64_t> hashes(static_cast<std::size_t>(column.values.size), kNullHash);
-  for (std::int64_t i = 0; i < column.values.size; ++i) {
-    if (!column.values.validity.valid(i)) continue;
-    std::string_view const value = column.values.at(i);
-    hashes[static_cast<std::size_t>(i)] =
-        hash_bytes(reinterpret_cast<std::uint8_t const*>(value.data()), static_cast<std::int64_t>(value.size()));
-  }
+  std::vector<std::uint64_t> hashes;
+  for (std::int64_t i = 0; i < column.values.size; ++i) hashes.push_back(hash_of(column.values, i));
   for (std::int64_t i = 0; i < column.codes.rows; ++i)
     append(rows[static_cast<std::size_t>(i)],
            column.codes.validity.valid(i) ? hashes[static_cast<std::size_t>(code_at(column.codes, i))] : kNullHash);
@@ -58,6 +63,8 @@ std::vector<std::uint64_t> hash_rows(std::shared_ptr<ArrowOwner const> const& ba
     ArrowColumn const column = column_of(*batch, i);
     if (column.schema->dictionary != nullptr)
       append_categories(category_view(column), rows);
+    else if (is_text(column))
+      append_text(strings_view(column), rows);
     else
       append_numbers(numeric_view(column), rows);
   }

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <algorithm>  // sort
+#include <algorithm>  // count, sort
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace modelwatch {
@@ -16,6 +17,20 @@ class SparseArray {
   explicit SparseArray(std::uint32_t size = 0) : size_(size) {
     if (size_ <= kAlwaysDense) dense_.assign(size_, Number{0});
   }
+  /// An array that is widened as indices come: small however small its size is.
+  static SparseArray growing() { return SparseArray(); }
+
+  /// Makes room for indices below `size`.
+  void widen(std::uint32_t size) {
+    if (size <= size_) return;
+    if (!dense_.empty()) {
+      if (size > dense_.capacity() && 8 * used_of(dense_) < size)
+        sparsify();
+      else
+        dense_.resize(size, Number{0});
+    }
+    size_ = size;
+  }
 
   std::uint32_t size() const { return size_; }
   /// nullptr while sparse.
@@ -26,12 +41,12 @@ class SparseArray {
       dense_[index] += by;
       return;
     }
-    if (4 * (used_ + 1) > size_) {
+    if (size_ > kAlwaysDense && 4 * (std::uint64_t{used_} + 1) > size_) {
       densify();
       dense_[index] += by;
       return;
     }
-    if (2 * (used_ + 1) > keys_.size()) grow();
+    if (2 * (std::size_t{used_} + 1) > keys_.size()) grow();
     std::size_t const at = find(index);
     if (keys_[at] == kEmpty) {
       keys_[at] = index;
@@ -61,6 +76,7 @@ class SparseArray {
 
  private:
   static constexpr std::uint32_t kEmpty = 0xffffffffu;
+  static constexpr std::size_t kLeastSparse = 16;
 
   std::size_t find(std::uint32_t index) const {
     std::size_t const mask = keys_.size() - 1;
@@ -70,7 +86,7 @@ class SparseArray {
   }
 
   void grow() {
-    std::vector<std::uint32_t> keys(keys_.empty() ? 256 : 2 * keys_.size(), kEmpty);
+    std::vector<std::uint32_t> keys(keys_.empty() ? kLeastSparse : 2 * keys_.size(), kEmpty);
     std::vector<Number> values(keys.size());
     keys.swap(keys_);
     values.swap(values_);
@@ -89,6 +105,19 @@ class SparseArray {
     dense_.swap(dense);
     keys_ = {};
     values_ = {};
+  }
+
+  static std::size_t used_of(std::vector<Number> const& values) {
+    return values.size() - static_cast<std::size_t>(std::count(values.begin(), values.end(), Number{0}));
+  }
+
+  void sparsify() {
+    std::vector<Number> const dense = std::move(dense_);
+    dense_ = {};
+    used_ = 0;
+    size_ = ~std::uint32_t{0};
+    for (std::uint32_t i = 0; i < dense.size(); ++i)
+      if (dense[i] != 0) add(i, dense[i]);
   }
 
   std::uint32_t size_;

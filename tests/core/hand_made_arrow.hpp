@@ -137,6 +137,31 @@ Node strings_node(std::vector<std::optional<std::string>> const& values) {
 
 inline Node text_node(std::vector<std::optional<std::string>> const& values) { return strings_node<std::int32_t>(values); }
 
+/// Text as views of 16 bytes, long values in two buffers in turn.
+inline Node views_node(std::vector<std::optional<std::string>> const& values) {
+  std::vector<std::int32_t> views;
+  std::vector<char> bytes[2];
+  std::vector<bool> valid;
+  for (auto const& value : values) {
+    std::string const text = value.value_or("");
+    std::int32_t view[4] = {static_cast<std::int32_t>(text.size()), 0, 0, 0};
+    if (text.size() <= 12) {
+      std::memcpy(view + 1, text.data(), text.size());
+    } else {
+      auto& own = bytes[valid.size() % 2];
+      std::memcpy(view + 1, text.data(), 4);
+      view[2] = static_cast<std::int32_t>(valid.size() % 2);
+      view[3] = static_cast<std::int32_t>(own.size());
+      own.insert(own.end(), text.begin(), text.end());
+    }
+    views.insert(views.end(), view, view + 4);
+    valid.push_back(value.has_value());
+  }
+  std::vector<std::int64_t> const sizes{static_cast<std::int64_t>(bytes[0].size()), static_cast<std::int64_t>(bytes[1].size())};
+  return {"vu", "", static_cast<std::int64_t>(values.size()), -1, 0,
+          {bitmap_of(valid), memory_of(views), memory_of(bytes[0]), memory_of(bytes[1]), memory_of(sizes)}, {}, {}, {}};
+}
+
 template <class Code>
 Node coded_node(std::vector<Code> const& codes, Node dictionary, std::string name = "x") {
   Node node = numbers_node(codes, std::move(name));

@@ -136,7 +136,10 @@ inline std::unique_ptr<Tree> any_column(Bytes& in, std::int64_t rows, bool coded
   } else {
     for (std::uint32_t extra = in.below(3); extra > 0; --extra) tree->buffers.push_back(nullptr);
   }
-  tree->array.n_buffers = in.one_in(48) ? in.below(5) : static_cast<std::int64_t>(tree->buffers.size());
+  auto const honest = static_cast<std::int64_t>(tree->buffers.size());
+  tree->array.n_buffers = in.one_in(48) ? in.below(5) : honest;
+  // Views may have any number of buffers: no reader could know of a larger one that it is a lie.
+  if (tree->format.starts_with('v')) tree->array.n_buffers = std::min(tree->array.n_buffers, honest);
   if (coded != in.one_in(32)) tree->dictionary = any_column(in, in.below(6), in.one_in(48), true);
   return tree;
 }

@@ -37,10 +37,15 @@ def _values_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
+#: Text and bytes, which the engine reads where they lie.
+_TEXT: Final = frozenset(
+    [pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), pa.string_view(), pa.binary_view()]
+)
+
+
 def _is_text_or_bytes(kind: pa.DataType) -> bool:
     """Whether the engine reads these values from a dictionary as they are."""
-    t = pa.types
-    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind) or t.is_large_binary(kind))
+    return kind in _TEXT
 
 
 def numeric_array(array: pa.Array) -> pa.Array:
@@ -89,6 +94,13 @@ _BYTES: Final = {
 
 
 def category_array(array: pa.Array) -> pa.Array:
+    """What the engine counts by value: text or bytes as they are, all else as by ``coded_array``."""
+    if array.type in _TEXT:
+        return array
+    return coded_array(array)
+
+
+def coded_array(array: pa.Array) -> pa.Array:
     """A dictionary array with text or bytes as values. Numbers, dates and times become their text ("3", "true"), which
     does not depend on how they were stored: 3.0 and 3.00 are "3", and an instant is told in UTC."""
     if pa.types.is_dictionary(array.type) and _is_text_or_bytes(array.type.value_type):

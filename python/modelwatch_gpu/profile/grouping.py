@@ -13,7 +13,7 @@ import pyarrow as pa
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import RowWindow, Window
-from modelwatch_gpu.profile.adapt import Reading, category_array, is_supported, reading_of
+from modelwatch_gpu.profile.adapt import Reading, coded_array, is_supported, reading_of
 from modelwatch_gpu.profile.parts import (
     SEGMENT_NULL,
     SEGMENT_VALUE,
@@ -145,7 +145,7 @@ _NULL: Value = (SEGMENT_NULL, "")
 
 def _by_value(array: pa.Array) -> tuple[Int64, list[Value]]:
     """The code of every row, and what each code stands for; the last one is null."""
-    coded = category_array(array)
+    coded = coded_array(array)
     names = coded.dictionary.cast(
         pa.large_binary() if pa.types.is_large_string(coded.dictionary.type) else pa.binary()
     ).to_pylist()

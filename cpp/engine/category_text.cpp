@@ -1,0 +1,183 @@
+// Plain text and bytes: the slots of a tile's rows are looked up together, then counted.
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/error.hpp"
+#include "engine/category_state.hpp"
+#include "engine/rank.hpp"  // valid_rows
+
+namespace modelwatch {
+namespace {
+
+/// Rows whose keys are made before the first is looked up, so that the table's memory is on its way; their keys fit the
+/// first-level cache.
+constexpr int kBatchRows = 128;
+
+/// Between two counters of a slot, where it has four; no power of two, which would put them into one set of the cache.
+constexpr std::size_t kTextStride = 4096 + 16;
+
+template <class Offset>
+struct OffsetReader {
+  Offset const* offsets;
+  char const* bytes;
+  Offset readable;  // where the memory of the bytes ends
+
+  explicit OffsetReader(StringsView const& column)
+      : offsets(static_cast<Offset const*>(column.offsets)),
+        bytes(reinterpret_cast<char const*>(column.bytes)),
+        readable(offsets[column.size]) {}
+  /// Whether the prefixes of all rows before this one may be read whole.
+  bool is_before_end(std::int64_t row) const { return row == 0 || readable - offsets[row - 1] >= static_cast<Offset>(StringKey::kPrefix); }
+  void read(std::int64_t row, StringKey& key) const { set_key(key, bytes + offsets[row], bytes + offsets[row], size(row)); }
+  void read_at_end(std::int64_t row, StringKey& key) const { set_key_at_end(key, bytes + offsets[row], size(row)); }
+
+ private:
+  std::uint32_t size(std::int64_t row) const { return static_cast<std::uint32_t>(offsets[row + 1] - offsets[row]); }
+};
+
+struct ViewReader {
+  StringsView const& column;
+
+  /// Of a view twelve bytes can always be read: its own, or a long value's.
+  static bool is_before_end(std::int64_t) { return true; }
+  void read(std::int64_t row, StringKey& key) const {
+    std::string_view const value = column.at(row);
+    set_key(key, value.data(), value.data(), static_cast<std::uint32_t>(value.size()));
+  }
+  void read_at_end(std::int64_t row, StringKey& key) const { read(row, key); }
+};
+
+}  // namespace
+
+template <class Reader>
+void CategoryState::read_text(Reader const& reader, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile) {
+  StringKey keys[kBatchRows];
+  std::uint16_t at[kBatchRows];
+  tile.beyond = 0;
+  bool const before_end = reader.is_before_end(begin + rows);
+  for (int first = 0; first < rows; first += kBatchRows) {
+    int const end = std::min(rows, first + kBatchRows);
+    int count = end - first;
+    StringTable::Places const places = table_.places();
+    if (valid == nullptr && before_end) {
+      for (int k = 0; k < count; ++k) {
+        reader.read(begin + first + k, keys[k]);
+        places.prefetch(keys[k]);
+      }
+    } else {
+      count = 0;
+      for (int i = first; i < end; ++i) {
+        tile.slots[i] = kNullSlot;
+        if (valid != nullptr && valid[i] == 0) continue;
+        at[count] = static_cast<std::uint16_t>(i);
+        if (before_end)
+          reader.read(begin + i, keys[count]);
+        else
+          reader.read_at_end(begin + i, keys[count]);
+        places.prefetch(keys[count++]);
+      }
+    }
+    for (int k = 0; k < count; ++k) {
+      std::uint32_t slot = table_.find(keys[k]);
+      int const row = valid == nullptr ? first + k : at[k];
+      if (slot == StringTable::kAbsent) {
+        slot = admit(keys[k], tile.hashes[row]);
+        tile.beyond += is_beyond(slot) ? 1 : 0;
+      }
+      tile.slots[row] = slot;
+    }
+  }
+}
+
+void CategoryState::read_text(StringsView const& column, std::int64_t begin, int rows, TextTile& tile) {
+  std::uint8_t expanded[kTileRows];
+  std::uint8_t const* const valid = valid_rows(column.validity, begin, rows, expanded);
+  switch (column.layout) {
+    case StringLayout::offsets32: return read_text(OffsetReader<std::int32_t>(column), begin, rows, valid, tile);
+    case StringLayout::offsets64: return read_text(OffsetReader<std::int64_t>(column), begin, rows, valid, tile);
+    case StringLayout::views: return read_text(ViewReader{column}, begin, rows, valid, tile);
+  }
+}
+
+void CategoryState::add(StringsView const& column, BatchGroups const& groups, std::uint32_t const* weights) {
+  if (groups.sets() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
+  TextTile tile;
+  for (std::int64_t t = 0; t < groups.tiles();) {
+    std::int64_t const end = weights == nullptr ? std::min(groups.run_end(t), t + kMostRunTiles) : t;
+    // Counters of their own pay where the rows are not much fewer than they.
+    if (end > t && 4 * groups.rows_of(t, end) >= static_cast<std::int64_t>(slots_in_use())) {
+      count_text_run(column, groups, t, end);
+      t = end;
+      continue;
+    }
+    std::int64_t const begin = t * kTileRows;
+    int const rows = static_cast<int>(groups.rows_of(t, t + 1));
+    read_text(column, begin, rows, tile);
+    for (std::size_t s = 0; s < sets_.size(); ++s)
+      count_tile(sets_[s], tile.slots, nullptr, tile.hashes, groups.from_tile(s, t), weights == nullptr ? nullptr : weights + begin, rows);
+    if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
+    ++t;
+  }
+}
+
+/// Tiles that belong to one group in every set.
+void CategoryState::count_text_run(StringsView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to) {
+  Targets const targets = targets_of(groups, from);
+  if (targets.empty()) return;
+  TextTile tile;
+  bool few = has_few_slots();
+  for (std::int64_t t = from; t < to; ++t) {
+    int rows = static_cast<int>(groups.rows_of(t, t + 1));
+    read_text(column, t * kTileRows, rows, tile);
+    if (tile.beyond > 0) {
+      // Rows beyond a cap have no slot: they are counted at once, and the others close ranks.
+      std::uint64_t evicted = 0;
+      int beyond = 0;
+      int kept = 0;
+      for (int i = 0; i < rows; ++i) {
+        std::uint32_t const slot = tile.slots[i];
+        if (is_beyond(slot)) tile.hashes[beyond++] = tile.hashes[i];
+        evicted += slot == kEvicted ? 1 : 0;
+        tile.slots[kept] = slot;
+        kept += slot == kEvicted ? 0 : 1;
+      }
+      rows = kept;
+      for (auto const& [set, group] : targets) {
+        if (evicted > 0) count(*set, *group, kEvicted, evicted);
+        for (int i = 0; i < beyond; ++i) note_beyond(*set, *group, tile.hashes[i]);
+      }
+    }
+    if (few && !has_few_slots()) {
+      end_text_run(targets, few);  // of the tiles before this one
+      few = false;
+    }
+    std::size_t const counters = few ? 4 * kTextStride : slots_in_use();
+    if (text_counts_.size() < counters) text_counts_.resize(counters, 0);
+    if (few)
+      cpu::kernels().count_four(tile.slots, rows, text_counts_.data(), static_cast<std::uint32_t>(kTextStride));
+    else
+      cpu::kernels().count_one(tile.slots, rows, text_counts_.data());
+    if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) {
+      end_text_run(targets, few);
+      evict_beyond_cap();
+      few = has_few_slots();
+    }
+  }
+  end_text_run(targets, few);
+}
+
+/// Adds what a run has counted so far to its groups; `few`: there are four counters for every slot.
+void CategoryState::end_text_run(Targets const& targets, bool few) {
+  std::size_t const slots = std::min<std::size_t>({slots_in_use(), text_counts_.size(), few ? kMostRunCodes : ~std::size_t{0}});
+  std::size_t const parts = few ? 4 : 1;
+  for (std::uint32_t slot = 0; slot < slots; ++slot) {
+    std::uint64_t times = 0;
+    for (std::size_t part = 0; part < parts; ++part) times += std::exchange(text_counts_[part * kTextStride + slot], 0u);
+    if (times == 0) continue;
+    for (auto const& [set, group] : targets) count(*set, *group, slot, times);
+  }
+}
+
+}  // namespace modelwatch

@@ -1,0 +1,235 @@
+#pragma once
+
+#include <algorithm>  // copy_n, max, min
+#include <array>
+#include <bit>  // bit_cast
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/macros.hpp"
+
+namespace modelwatch {
+
+/// A value's first twelve bytes, zero beyond its end, and its length: what equality looks at first, and all of it for a
+/// value of at most twelve bytes.
+struct StringKey {
+  static constexpr std::uint32_t kPrefix = 12;
+
+  std::uint64_t head;  // bytes 0 to 7
+  std::uint64_t rest;  // bytes 8 to 11, and the length above them
+  char const* bytes;
+  std::uint64_t hash;
+
+  std::uint32_t size() const { return static_cast<std::uint32_t>(rest >> 32); }
+  std::string_view view() const { return {bytes, size()}; }
+};
+
+inline std::uint64_t eight_bytes(char const* at) {
+  std::uint64_t word;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+inline std::uint32_t four_bytes(char const* at) {
+  std::uint32_t word;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+/// Where a value lies in a table: the first bits of its hash say.  It never leaves the process and decides nothing that can
+/// be seen: results are in the order of the values' bytes.  The multipliers are those of SplitMix64 (public domain constants).
+struct StringHash {
+  static MW_HD std::uint64_t mixed(std::uint64_t word) {
+    word *= 0xbf58476d1ce4e5b9u;
+    return (word ^ word >> 32) * 0x94d049bb133111ebu;
+  }
+  static MW_HD std::uint64_t of(StringKey const& key) {
+    std::uint64_t const hash = mixed(key.head ^ key.rest * 0x9e3779b97f4a7c15u);
+    return key.size() <= StringKey::kPrefix ? hash : of_rest(key.bytes, key.size(), hash);
+  }
+  static std::uint64_t of_rest(char const* bytes, std::uint32_t size, std::uint64_t hash) {
+    std::uint32_t at = StringKey::kPrefix;
+    for (; size - at > 16; at += 16) hash = added(hash, bytes + at, bytes + at + 8);
+    // The last sixteen bytes, or fewer, some of which may have been taken before.
+    return added(hash, bytes + (size < 16 ? 0 : size - 16), bytes + size - 8);
+  }
+
+ private:
+  static MW_HD std::uint64_t added(std::uint64_t hash, char const* first, char const* second) {
+    return mixed((hash ^ hash >> 29 ^ eight_bytes(first)) + eight_bytes(second) * 0x9e3779b97f4a7c15u);
+  }
+};
+
+namespace detail {
+
+/// Ones where a value of so many bytes has bytes among the first twelve.
+struct StringMask {
+  std::uint64_t head;
+  std::uint64_t rest;
+};
+
+consteval std::array<StringMask, StringKey::kPrefix + 1> string_masks() {
+  std::array<StringMask, StringKey::kPrefix + 1> masks{};
+  for (std::uint32_t size = 0; size <= StringKey::kPrefix; ++size) {
+    std::array<unsigned char, 16> ones{};
+    for (std::uint32_t i = 0; i < size; ++i) ones[i] = 255;
+    masks[size] = {std::bit_cast<std::array<std::uint64_t, 2>>(ones)[0], std::bit_cast<std::array<std::uint32_t, 4>>(ones)[2]};
+  }
+  return masks;
+}
+inline constexpr auto kStringMasks = string_masks();
+
+}  // namespace detail
+
+/// The key of a value of less than 2^32 bytes, of which twelve bytes of memory may be read from `from`, which begins as
+/// the value does.
+template <class Hash = StringHash>
+MW_HD void set_key(StringKey& key, char const* from, char const* bytes, std::uint32_t size) {
+  detail::StringMask const mask = detail::kStringMasks[std::min(size, StringKey::kPrefix)];
+  StringKey made;
+  made.head = eight_bytes(from) & mask.head;
+  made.rest = (four_bytes(from + 8) & mask.rest) | std::uint64_t{size} << 32;
+  made.bytes = bytes;
+  key.head = made.head;
+  key.rest = made.rest;
+  key.bytes = bytes;
+  key.hash = Hash::of(made);
+}
+
+/// The same for a value near the end of its memory, whose bytes are copied.
+template <class Hash = StringHash>
+[[gnu::noinline]] void set_key_at_end(StringKey& key, char const* bytes, std::uint32_t size) {
+  char copy[StringKey::kPrefix] = {};
+  std::copy_n(bytes, std::min(size, StringKey::kPrefix), copy);
+  set_key<Hash>(key, copy, bytes, size);
+}
+
+template <class Hash = StringHash>
+StringKey key_of(std::string_view value) {
+  StringKey key;
+  set_key_at_end<Hash>(key, value.data(), static_cast<std::uint32_t>(value.size()));
+  return key;
+}
+
+/// A number for each value, by open addressing.  The values' bytes belong to somebody else and must stay where they are.
+class StringTable {
+ public:
+  static constexpr std::uint32_t kAbsent = 0xffffffffu;
+
+  StringTable() : slots_(std::size_t{1} << kLeastBits) {}
+
+  /// Where a key is looked for first; until the next insertion.
+  struct Places {
+    void const* slots;
+    int shift;
+    void prefetch(StringKey const& key) const { __builtin_prefetch(static_cast<Slot const*>(slots) + (key.hash >> shift)); }
+  };
+  Places places() const { return {slots_.data(), shift_}; }
+
+  /// kAbsent where the value has none.
+  std::uint32_t find(StringKey const& key) const {
+    Slot const* const slots = slots_.data();
+    for (std::size_t at = key.hash >> shift_;; at = (at + 1) & (~std::size_t{0} >> shift_)) {
+      Slot const& slot = slots[at];
+      if (slot.number == kAbsent || (slot.head == key.head && slot.rest == key.rest && same_rest(slot, key))) return slot.number;
+    }
+  }
+
+  /// For a value that has no number yet.
+  void insert(StringKey const& key, std::uint32_t number) {
+    if (2 * (used_ + 1) > slots_.size()) rebuild(shift_ - 1, [](char const*&, std::uint32_t&) {});
+    put({key.head, key.rest, key.bytes, static_cast<std::uint32_t>(key.hash >> 32), number});
+  }
+
+  /// Calls change(bytes, number) for every value, which may move the bytes and change the number; kAbsent takes the value
+  /// out.
+  template <class F>
+  void change(F change) {
+    rebuild(shift_, change);
+  }
+
+  std::size_t bytes() const { return slots_.capacity() * sizeof(Slot); }
+
+ private:
+  static constexpr int kLeastBits = 6;
+
+  /// Half a cache line: one look decides nearly always.
+  struct Slot {
+    std::uint64_t head = 0;
+    std::uint64_t rest = 0;
+    char const* bytes = nullptr;
+    std::uint32_t hash = 0;  // its first 32 bits
+    std::uint32_t number = kAbsent;
+  };
+
+  static bool same_rest(Slot const& slot, StringKey const& key) {
+    return key.size() <= StringKey::kPrefix || (slot.hash == static_cast<std::uint32_t>(key.hash >> 32) && same_bytes(slot.bytes, key.bytes, key.size()));
+  }
+
+  /// Of values of more than twelve bytes whose first twelve are the same: eight at a time, the last eight whatever was
+  /// compared before.
+  static bool same_bytes(char const* a, char const* b, std::uint32_t size) {
+    std::uint64_t different = eight_bytes(a + size - 8) ^ eight_bytes(b + size - 8);
+    for (std::uint32_t at = StringKey::kPrefix; at + 8 < size && different == 0; at += 8) different = eight_bytes(a + at) ^ eight_bytes(b + at);
+    return different == 0;
+  }
+
+  void put(Slot const& slot) {
+    std::size_t const mask = slots_.size() - 1;
+    std::size_t at = (std::uint64_t{slot.hash} << 32) >> shift_;
+    while (slots_[at].number != kAbsent) at = (at + 1) & mask;
+    slots_[at] = slot;
+    ++used_;
+  }
+
+  template <class F>
+  void rebuild(int shift, F change) {
+    std::vector<Slot> old(std::size_t{1} << (64 - shift));
+    old.swap(slots_);
+    shift_ = shift;
+    used_ = 0;
+    for (Slot& slot : old) {
+      if (slot.number == kAbsent) continue;
+      change(slot.bytes, slot.number);
+      if (slot.number != kAbsent) put(slot);
+    }
+  }
+
+  std::vector<Slot> slots_;  // 2^(64 - shift_); at most 2^32, as numbers are
+  int shift_ = 64 - kLeastBits;
+  std::size_t used_ = 0;
+};
+
+/// Bytes that stay where they are until all of them go.
+class StringArena {
+ public:
+  std::string_view keep(std::string_view value) {
+    if (value.size() > left_) {
+      left_ = std::max(value.size(), std::min<std::size_t>(kMostChunk, std::max<std::size_t>(kLeastChunk, bytes_)));
+      chunks_.push_back(std::make_unique_for_overwrite<char[]>(left_));
+      next_ = chunks_.back().get();
+      bytes_ += left_;
+    }
+    char* const at = next_;
+    if (!value.empty()) std::memcpy(at, value.data(), value.size());
+    next_ += value.size();
+    left_ -= value.size();
+    return {at, value.size()};
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr std::size_t kLeastChunk = 1 << 10;
+  static constexpr std::size_t kMostChunk = 1 << 20;
+
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  char* next_ = nullptr;
+  std::size_t left_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace modelwatch
