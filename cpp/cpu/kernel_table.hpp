@@ -6,6 +6,7 @@
 
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
+#include "core/value_kinds.hpp"
 #include "core/views.hpp"
 #include "cpu/bin_data.hpp"
 
@@ -33,6 +34,9 @@ struct GapRows {
   std::uint32_t gap[kTileRows];       // below knot `gap`
   std::uint64_t fraction[kTileRows];  // offset_rule.hpp; 0 in a tail
 };
+
+/// Upper halves of float32 values; null rows have this slot.
+inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 
 /// Everywhere below, `valid` is one byte per row as expand_validity makes it, or nullptr where all rows are valid;
 /// rows <= kTileRows.
@@ -74,6 +78,18 @@ struct KernelTable {
   /// it is usable and the instruction set has it.
   void (*count_binned)(NumericView const&, std::int64_t begin, std::int64_t rows, BinGuide const&, BinLookup const&,
                        BinCounters const&);
+  /// Adds what the rows of a tile are to `out`; keys are of the domain that the storage has of its own.
+  void (*survey_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, ValueKinds* out);
+  /// Log-linear buckets of the rows that have a value (neither null nor NaN), one after the other; how many they are.
+  int (*bucket_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t* buckets);
+  /// The hashes of these rows, as core/sketch_rule.hpp makes them; how many they are.
+  int (*hash_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint64_t* hashes);
+  /// Takes hashes into kRegisters registers.
+  void (*raise_registers)(std::uint64_t const* hashes, int count, std::uint8_t* ranks);
+  /// Counts float32 rows by the upper half of their bits into one of two tables of kHalves + 1 counters, `stride` apart,
+  /// and returns 1; returns 0 and counts nothing where such a half does not tell the bucket of a row.
+  int (*count_halves)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t* counters,
+                      std::uint32_t stride);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

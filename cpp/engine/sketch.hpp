@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/sketch_rule.hpp"
+#include "cpu/kernel_table.hpp"
 
 namespace modelwatch {
 
@@ -16,12 +17,11 @@ class Registers {
     Register const at = register_of(hash);
     ranks_[at.index] = std::max(ranks_[at.index], at.rank);
   }
-  void add(std::uint64_t const* hashes, int count) {
-    std::uint8_t* const ranks = ranks_.data();
-    for (int i = 0; i < count; ++i) {
-      Register const at = register_of(hashes[i]);
-      ranks[at.index] = std::max(ranks[at.index], at.rank);
-    }
+  void add(std::uint64_t const* hashes, int count, cpu::KernelTable const& kernel = cpu::kernels()) {
+    kernel.raise_registers(hashes, count, ranks_.data());
+  }
+  void merge(Registers const& other) {
+    for (std::size_t i = 0; i < ranks_.size(); ++i) ranks_[i] = std::max(ranks_[i], other.ranks_[i]);
   }
   std::array<std::uint8_t, kRegisters> const& ranks() const { return ranks_; }
 
