@@ -51,9 +51,13 @@ py::dict log_linear_of(py::object const& values, int threads) {
   return out;
 }
 
-py::array_t<std::uint8_t> registers_of(py::object const& values, int threads) {
+py::dict registers_of(py::object const& values, int threads) {
   auto const found = of_column(values, [&](NumericView const& view) { return column_registers(view, threads, signal_poll()); });
-  return to_numpy(std::vector<std::uint8_t>(found.ranks().begin(), found.ranks().end()));
+  auto const& ranks = found.registers.ranks();
+  py::dict out;
+  out["registers"] = to_numpy(std::vector<std::uint8_t>(ranks.begin(), ranks.end()));
+  out["values"] = found.values;
+  return out;
 }
 
 }  // namespace

@@ -34,17 +34,17 @@ MW_HD bool is_nan(Stored x) {
 template <class Stored, class Out, class F>
 MW_HD int each_value(Stored const* values, int rows, std::uint8_t const* valid, Out* out, F f) {
   int missing = 0;
-  if (valid == nullptr) {
-    for (int i = 0; i < rows; ++i) missing += is_nan(values[i]) ? 1 : 0;
-    if (missing == 0) {
-      for (int i = 0; i < rows; ++i) out[i] = f(values[i]);
-      return rows;
-    }
-  }
+  for (int i = 0; i < rows; ++i) missing += is_nan(values[i]) ? 1 : 0;
+  for (int i = 0; i < rows; ++i) out[i] = f(values[i]);
+  if (missing == 0 && valid == nullptr) return rows;
+  std::uint8_t here[kTileRows];
+  for (int i = 0; i < rows; ++i) here[i] = is_nan(values[i]) ? 0 : 1;
+  if (valid != nullptr)
+    for (int i = 0; i < rows; ++i) here[i] &= valid[i];
   int found = 0;
   for (int i = 0; i < rows; ++i) {
-    out[found] = f(values[i]);
-    found += (valid == nullptr || valid[i] != 0) && !is_nan(values[i]) ? 1 : 0;
+    out[found] = out[i];
+    found += here[i];
   }
   return found;
 }
@@ -73,19 +73,57 @@ struct Hashed<double> {
   using Type = double;
 };
 
-int hash_tile(NumericView const& column, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint64_t* hashes) {
-  return with_rows(column, begin, [=]<class Stored>(Stored const* values) {
-    return each_value(values, rows, valid, hashes,
-                      [](Stored x) { return hash_number(static_cast<typename Hashed<Stored>::Type>(x)); });
-  });
+/// mixed_bits of each.  Half in vectors and half not: neither keeps all multipliers of a core busy.
+MW_HD void mix(std::uint64_t* hashes, int count) {
+  typedef std::uint64_t Words4 __attribute__((vector_size(32)));
+  int i = 0;
+  for (; i + 8 <= count; i += 8) {
+    Words4 bits;
+    __builtin_memcpy(&bits, hashes + i, sizeof bits);
+    bits += kMixStep;
+    bits = (bits ^ (bits >> 30)) * kMixFirst;
+    bits = (bits ^ (bits >> 27)) * kMixSecond;
+    bits ^= bits >> 31;
+    __builtin_memcpy(hashes + i, &bits, sizeof bits);
+    for (int j = i + 4; j < i + 8; ++j) {
+      std::uint64_t one = hashes[j];
+      MW_SCALAR(one);
+      hashes[j] = mixed_bits(one);
+    }
+  }
+  for (; i < count; ++i) hashes[i] = mixed_bits(hashes[i]);
 }
 
+int hash_tile(NumericView const& column, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint64_t* hashes) {
+  int const found = with_rows(column, begin, [=]<class Stored>(Stored const* values) {
+    return each_value(values, rows, valid, hashes,
+                      [](Stored x) { return hashed_bits(static_cast<typename Hashed<Stored>::Type>(x)); });
+  });
+  mix(hashes, found);
+  return found;
+}
+
+MW_HD void raise(std::uint64_t hash, std::uint8_t* ranks) {
+  Register const at = register_of(hash);
+  if (at.rank > ranks[at.index]) ranks[at.index] = at.rank;
+}
+
+/// Most hashes change nothing once there have been some: those whose rank is not above that of the lowest register are
+/// told by one comparison.
 void raise_registers(std::uint64_t const* hashes, int count, std::uint8_t* ranks) {
-  for (int i = 0; i < count; ++i) {
-    Register const at = register_of(hashes[i]);
-    // Seldom true once there have been some values, so it costs less than a store.
-    if (at.rank > ranks[at.index]) ranks[at.index] = at.rank;
+  std::uint8_t least = ranks[0];
+  for (std::uint32_t i = 1; i < kRegisters; ++i) least = ranks[i] < least ? ranks[i] : least;
+  // The first `least` bits behind those of the register; a rank above it needs them all to be 0.
+  std::uint64_t const bits = least < 64 - kRegisterBits ? least : 63 - kRegisterBits;
+  std::uint64_t const mask = ((std::uint64_t{1} << bits) - 1) << (64 - kRegisterBits - bits);
+  int i = 0;
+  for (; i + 4 <= count; i += 4) {
+    std::uint64_t const* const four = hashes + i;
+    // Without a branch for each: together they are seldom taken.
+    if (((four[0] & mask) == 0) | ((four[1] & mask) == 0) | ((four[2] & mask) == 0) | ((four[3] & mask) == 0))
+      for (int j = 0; j < 4; ++j) raise(four[j], ranks);
   }
+  for (; i < count; ++i) raise(hashes[i], ranks);
 }
 
 /// What the upper half of a float32 does not tell: the bucket of a subnormal, which is normal as a double, and whether a
@@ -102,19 +140,21 @@ int count_halves(NumericView const& column, std::int64_t begin, int rows, std::u
     untold |= (magnitude > kInfinity ? 1 : 0) & (magnitude < kInfinity + 0x10000 ? 1 : 0);
   }
   if (untold != 0) return 0;
-  auto const half = [&](int i) { return __builtin_bit_cast(std::uint32_t, values[i]) >> 16; };
-  if (valid == nullptr) {
-    int i = 0;
-    for (; i + 4 <= rows; i += 4) {
-      ++counters[half(i)];
-      ++counters[stride + half(i + 1)];
-      ++counters[half(i + 2)];
-      ++counters[stride + half(i + 3)];
-    }
-    for (; i < rows; ++i) ++counters[half(i)];
-  } else {
-    for (int i = 0; i < rows; ++i) ++counters[valid[i] != 0 ? half(i) : kHalves];
+  if (valid != nullptr) {
+    for (int i = 0; i < rows; ++i) ++counters[valid[i] != 0 ? __builtin_bit_cast(std::uint32_t, values[i]) >> 16 : kHalves];
+    return 1;
   }
+  int i = 0;
+  // All eight before the first store, or each load would wait to see whether a store before it went there.
+  for (; i + 8 <= rows; i += 8) {
+    std::uint64_t pairs[4];
+    __builtin_memcpy(pairs, values + i, sizeof pairs);
+    for (auto const pair : pairs) {
+      ++counters[(pair >> 16) & 0xffff];
+      ++counters[stride + (pair >> 48)];
+    }
+  }
+  for (; i < rows; ++i) ++counters[__builtin_bit_cast(std::uint32_t, values[i]) >> 16];
   return 1;
 }
 

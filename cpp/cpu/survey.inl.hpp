@@ -85,39 +85,57 @@ bool survey_finite(Stored const* values, int rows, ValueKinds& out) {
   return true;
 }
 
+/// The same of a tile with rows of every kind.
 template <class Stored>
-void survey_floats(Stored const* values, int rows, std::uint8_t const* valid, ValueKinds& out) {
-  if (valid == nullptr && survey_finite(values, rows, out)) return;
+void survey_mixed(Stored const* values, int rows, std::uint8_t const* valid, ValueKinds& out) {
   using Bits = typename Sorted<Stored>::Bits;
+  typedef Bits Lane __attribute__((vector_size(32)));
+  constexpr int kWide = static_cast<int>(sizeof(Lane) / sizeof(Bits));
   constexpr Bits kMost = kMostSorted<Stored>;
   constexpr Bits kInfinity = static_cast<Bits>(KeyOf<Stored>::kInfinity);
   constexpr int kShift = static_cast<int>(8 * sizeof(Bits)) - 1;
-  Bits null = 0, nan = 0, positive = 0, negative = 0, zero = 0;
-  Bits low = kMost;
-  Bits high = -kMost;
-  for (int i = 0; i < rows; ++i) {
-    // 0 in null rows: nothing below is true of them.
-    Bits const here = valid == nullptr ? Bits{-1} : static_cast<Bits>(-static_cast<Bits>(valid[i]));
-    Bits const bits = __builtin_bit_cast(Bits, values[i]);
-    Bits const magnitude = bits & kMost;
-    Bits const sorted = bits ^ ((bits >> kShift) & kMost);
-    Bits const finite = (magnitude < kInfinity ? Bits{-1} : Bits{0}) & here;
-    null += here + 1;
-    nan -= (magnitude > kInfinity ? Bits{-1} : Bits{0}) & here;
-    positive -= (bits == kInfinity ? Bits{-1} : Bits{0}) & here;
-    negative -= (sorted == ~kInfinity ? Bits{-1} : Bits{0}) & here;
-    zero -= (magnitude == 0 ? Bits{-1} : Bits{0}) & here;
-    Bits const below = (sorted & finite) | (kMost & ~finite);
-    Bits const above = (sorted & finite) | (-kMost & ~finite);
+  // -1 of a row that is there, as comparisons have it; a last part of a vector is filled up with rows that are not.
+  Bits here[kTileRows + kWide] = {};
+  Bits padded[kTileRows + kWide];
+  __builtin_memcpy(padded, values, static_cast<std::size_t>(rows) * sizeof(Bits));
+  for (int i = 0; i < rows; ++i) here[i] = -1;
+  if (valid != nullptr)
+    for (int i = 0; i < rows; ++i) here[i] = static_cast<Bits>(-static_cast<Bits>(valid[i]));
+  for (int i = 0; i < kWide; ++i) padded[rows + i] = 0;
+  Lane low = Lane{} + kMost;
+  Lane high = Lane{} - kMost;
+  Lane present{}, zeros{}, nans{}, positive{}, negative{};
+  for (int row = 0; row < rows; row += kWide) {
+    Lane bits, mask;
+    __builtin_memcpy(&bits, padded + row, sizeof bits);
+    __builtin_memcpy(&mask, here + row, sizeof mask);
+    Lane const magnitude = bits & kMost;
+    Lane const sorted = bits ^ ((bits >> kShift) & kMost);
+    Lane const finite = (magnitude < kInfinity) & mask;
+    present += mask;
+    zeros += (magnitude == 0) & mask;
+    nans += (magnitude > kInfinity) & mask;
+    positive += (bits == kInfinity) & mask;
+    negative += (sorted == ~kInfinity) & mask;
+    Lane const below = (sorted & finite) | (~finite & kMost);
+    Lane const above = (sorted & finite) | (~finite & -kMost);
     low = below < low ? below : low;
     high = above > high ? above : high;
   }
-  out.null += static_cast<std::uint64_t>(null);
-  out.nan += static_cast<std::uint64_t>(nan);
-  out.positive_infinity += static_cast<std::uint64_t>(positive);
-  out.negative_infinity += static_cast<std::uint64_t>(negative);
-  out.zero += static_cast<std::uint64_t>(zero);
-  add_range<Stored>(low, high, out);
+  out.null += static_cast<std::uint64_t>(rows);
+  for (int i = 0; i < kWide; ++i) {
+    out.null += static_cast<std::uint64_t>(static_cast<std::int64_t>(present[i]));
+    out.zero -= static_cast<std::uint64_t>(static_cast<std::int64_t>(zeros[i]));
+    out.nan -= static_cast<std::uint64_t>(static_cast<std::int64_t>(nans[i]));
+    out.positive_infinity -= static_cast<std::uint64_t>(static_cast<std::int64_t>(positive[i]));
+    out.negative_infinity -= static_cast<std::uint64_t>(static_cast<std::int64_t>(negative[i]));
+    add_range<Stored>(low[i], high[i], out);
+  }
+}
+
+template <class Stored>
+void survey_floats(Stored const* values, int rows, std::uint8_t const* valid, ValueKinds& out) {
+  if (valid != nullptr || !survey_finite(values, rows, out)) survey_mixed(values, rows, valid, out);
 }
 
 /// Domain: in which the column is compared.

@@ -74,18 +74,22 @@ LogLinearCounts log_linear_counts(NumericView const& column, int threads, Poll c
   return out;
 }
 
-Registers column_registers(NumericView const& column, int threads, Poll const& poll, cpu::KernelTable const& kernel) {
-  std::vector<Registers> stripes(static_cast<std::size_t>(stripes_of(column.rows, threads)));
+ColumnRegisters column_registers(NumericView const& column, int threads, Poll const& poll, cpu::KernelTable const& kernel) {
+  std::vector<ColumnRegisters> stripes(static_cast<std::size_t>(stripes_of(column.rows, threads)));
   each_tile(
       column.rows, threads, poll,
       [&](std::size_t stripe, std::int64_t begin, int rows) {
         std::uint8_t valid[kTileRows];
         std::uint64_t hashes[kTileRows];
         int const found = kernel.hash_tile(column, begin, rows, valid_rows(column, begin, rows, valid), hashes);
-        stripes[stripe].add(hashes, found, kernel);
+        stripes[stripe].registers.add(hashes, found, kernel);
+        stripes[stripe].values += static_cast<std::uint64_t>(found);
       },
       [](std::int64_t, std::int64_t) {});
-  for (std::size_t i = 1; i < stripes.size(); ++i) stripes.front().merge(stripes[i]);
+  for (std::size_t i = 1; i < stripes.size(); ++i) {
+    stripes.front().registers.merge(stripes[i].registers);
+    stripes.front().values += stripes[i].values;
+  }
   return stripes.front();
 }
 

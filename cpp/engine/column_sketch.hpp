@@ -20,7 +20,13 @@ struct LogLinearCounts {
 LogLinearCounts log_linear_counts(NumericView const& column, int threads, Poll const& poll,
                                   cpu::KernelTable const& kernel = cpu::kernels());
 
-/// The registers of a column's values; null and NaN are none.
-Registers column_registers(NumericView const& column, int threads, Poll const& poll, cpu::KernelTable const& kernel = cpu::kernels());
+struct ColumnRegisters {
+  Registers registers;
+  std::uint64_t values = 0;  // rows that are neither null nor NaN
+};
+
+/// The registers of a column's values.
+ColumnRegisters column_registers(NumericView const& column, int threads, Poll const& poll,
+                                 cpu::KernelTable const& kernel = cpu::kernels());
 
 }  // namespace modelwatch
