@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PEERS = ("numpy", "scipy", "polars", "duckdb", "pyarrow", "boost-histogram", "datasketches")
+PEERS = ("numpy", "scipy", "polars", "duckdb", "pyarrow", "boost-histogram", "datasketches", "numba")
 
 
 def installed() -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 from kernel_columns import Kind
 from scipy.stats import ks_2samp
@@ -43,16 +42,3 @@ def test_ks_of_whole_numbers_against_scipy(dtype: str, race: Callable[..., Any])
         b.nbytes,
     )
     assert abs(mine - theirs) < 1e-12
-
-
-def test_quantiles_against_a_kll_sketch(race: Callable[..., Any]) -> None:
-    sketches = pytest.importorskip("datasketches")
-    x, shares = Kind(rows=ROWS).values(), [0.01, 0.5, 0.99]
-
-    def sketched() -> Any:
-        sketch = sketches.kll_floats_sketch(200)
-        sketch.update(x)
-        return sketch.get_quantiles(shares)
-
-    mine, theirs = race(lambda: mw.stats.quantile(x, shares), sketched, "datasketches KLL 200", ROWS, x.nbytes)
-    assert np.abs(np.asarray(mine) - np.asarray(theirs)).max() < 0.2

@@ -34,6 +34,7 @@ PYBIND11_MODULE(_core, m) {
 
   binding::bind_grid(m);
   binding::bind_counter(m);
+  binding::bind_column(m);
   binding::bind_fit(m);
   binding::bind_tables(m);
 }

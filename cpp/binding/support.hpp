@@ -67,6 +67,7 @@ inline Domain domain_of(int value) {
 
 void bind_grid(py::module_& m);
 void bind_counter(py::module_& m);
+void bind_column(py::module_& m);
 void bind_fit(py::module_& m);
 void bind_tables(py::module_& m);
 

@@ -13,10 +13,6 @@ namespace modelwatch {
 inline constexpr int kBucketBits = 19;
 inline constexpr std::uint32_t kBuckets = std::uint32_t{1} << kBucketBits;
 
-/// Buckets are kept a page of them at a time.
-inline constexpr int kBucketPageBits = 5;
-inline constexpr std::uint32_t kBucketPage = std::uint32_t{1} << kBucketPageBits;
-
 MW_HD std::uint32_t bucket_of(double x) { return static_cast<std::uint32_t>(KeyOf<double>::key(x) >> (64 - kBucketBits)); }
 
 /// HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007) with 2^12 registers: 1.6% standard error.
@@ -37,18 +33,27 @@ MW_HD Register register_of(std::uint64_t hash) {
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014; public domain constants): every bit of the input moves every
 /// bit of the hash.  Part of the file format, like hash_bytes.
+inline constexpr std::uint64_t kMixStep = 0x9e3779b97f4a7c15u;
+inline constexpr std::uint64_t kMixFirst = 0xbf58476d1ce4e5b9u;
+inline constexpr std::uint64_t kMixSecond = 0x94d049bb133111ebu;
+
 MW_HD std::uint64_t mixed_bits(std::uint64_t bits) {
-  bits += 0x9e3779b97f4a7c15u;
-  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9u;
-  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebu;
+  bits += kMixStep;
+  bits = (bits ^ (bits >> 30)) * kMixFirst;
+  bits = (bits ^ (bits >> 27)) * kMixSecond;
   return bits ^ (bits >> 31);
 }
 
-/// The hash of a number: equal numbers of one column hash alike whichever of its types they come in.  -0.0 is 0.0.
-MW_HD std::uint64_t hash_number(double x) { return mixed_bits(KeyOf<double>::key(x)); }
-MW_HD std::uint64_t hash_number(float x) { return hash_number(static_cast<double>(x)); }
-MW_HD std::uint64_t hash_number(std::int64_t x) { return mixed_bits(static_cast<std::uint64_t>(x)); }
-MW_HD std::uint64_t hash_number(std::uint64_t x) { return mixed_bits(x); }
+/// What of a number is hashed: equal numbers of one column alike, whichever of its types they come in.  -0.0 is 0.0.
+MW_HD std::uint64_t hashed_bits(double x) { return KeyOf<double>::key(x); }
+MW_HD std::uint64_t hashed_bits(float x) { return hashed_bits(static_cast<double>(x)); }
+MW_HD std::uint64_t hashed_bits(std::int64_t x) { return static_cast<std::uint64_t>(x); }
+MW_HD std::uint64_t hashed_bits(std::uint64_t x) { return x; }
+
+MW_HD std::uint64_t hash_number(double x) { return mixed_bits(hashed_bits(x)); }
+MW_HD std::uint64_t hash_number(float x) { return mixed_bits(hashed_bits(x)); }
+MW_HD std::uint64_t hash_number(std::int64_t x) { return mixed_bits(hashed_bits(x)); }
+MW_HD std::uint64_t hash_number(std::uint64_t x) { return mixed_bits(hashed_bits(x)); }
 
 /// Whole numbers that come as doubles, for a column whose own type is an integer.
 MW_HD std::uint64_t hash_whole(double x) {

@@ -3,18 +3,38 @@
 namespace modelwatch::cpu {
 namespace {
 
+/// Eight cells, before any counter is stored: a load behind a store would wait to see whether that went there.
+MW_HD void load_eight(std::uint32_t const* cells, std::uint32_t (&out)[8]) {
+  std::uint64_t pairs[4];
+  __builtin_memcpy(pairs, cells, sizeof pairs);
+  for (int i = 0; i < 4; ++i) {
+    out[2 * i] = static_cast<std::uint32_t>(pairs[i]);
+    out[2 * i + 1] = static_cast<std::uint32_t>(pairs[i] >> 32);
+  }
+}
+
 void count_one(std::uint32_t const* cells, int rows, std::uint32_t* counters) {
-  for (int i = 0; i < rows; ++i) ++counters[cells[i]];
+  int i = 0;
+  for (; i + 8 <= rows; i += 8) {
+    std::uint32_t at[8];
+    load_eight(cells + i, at);
+    for (auto const cell : at) ++counters[cell];
+  }
+  for (; i < rows; ++i) ++counters[cells[i]];
 }
 
 /// Four counters for each cell, so that equal rows one after the other do not wait for each other.
 void count_four(std::uint32_t const* cells, int rows, std::uint32_t* counters, std::uint32_t stride) {
   int i = 0;
-  for (; i + 4 <= rows; i += 4) {
-    ++counters[cells[i]];
-    ++counters[stride + cells[i + 1]];
-    ++counters[2 * stride + cells[i + 2]];
-    ++counters[3 * stride + cells[i + 3]];
+  for (; i + 8 <= rows; i += 8) {
+    std::uint32_t at[8];
+    load_eight(cells + i, at);
+    for (int half = 0; half < 8; half += 4) {
+      ++counters[at[half]];
+      ++counters[stride + at[half + 1]];
+      ++counters[2 * stride + at[half + 2]];
+      ++counters[3 * stride + at[half + 3]];
+    }
   }
   for (; i < rows; ++i) ++counters[cells[i]];
 }
@@ -22,6 +42,9 @@ void count_four(std::uint32_t const* cells, int rows, std::uint32_t* counters, s
 template <class Code>
 void count_codes_of(Code const* codes, int rows, std::uint8_t const* valid, std::uint32_t null_slot, std::uint32_t* counters,
                     std::uint32_t stride) {
+  // Valid codes are not negative, so those of 32 bits are cells as they lie.
+  if constexpr (sizeof(Code) == 4)
+    if (valid == nullptr) return count_four(reinterpret_cast<std::uint32_t const*>(codes), rows, counters, stride);
   std::uint32_t cells[kTileRows];
   if (valid == nullptr)
     for (int i = 0; i < rows; ++i) cells[i] = static_cast<std::uint32_t>(codes[i]);

@@ -6,6 +6,7 @@
 
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
+#include "core/value_kinds.hpp"
 #include "core/views.hpp"
 #include "cpu/bin_data.hpp"
 
@@ -38,6 +39,7 @@ struct CellTable {
 struct GapRows {
   std::uint32_t row[kTileRows];  // in the tile
   std::uint32_t gap[kTileRows];  // below knot `gap`
+  std::uint64_t key[kTileRows];
 };
 
 /// What is kept of them: for each gap the SUM of the fractions of offset_rule.hpp (0 in a tail), and their smallest and
@@ -48,14 +50,8 @@ struct GapSums {
   std::uint64_t high;
 };
 
-/// A sketch (engine/sketch.hpp) as a kernel fills it.
-struct SketchData {
-  std::uint16_t const* places;  // of `pages` pages from first_page on, 1-based; 0 where there is none
-  std::uint32_t pages;
-  std::uint32_t first_page;
-  std::uint64_t* counts;
-  std::uint8_t* ranks;
-};
+/// Upper halves of float32 values; null rows have this slot.
+inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 
 /// Everywhere below, `valid` is one byte per row as expand_validity makes it, or nullptr where all rows are valid;
 /// rows <= kTileRows.
@@ -89,11 +85,11 @@ struct KernelTable {
   void (*moments_slots)(double const* values, std::uint64_t const* usable, std::int32_t const* slots, std::uint32_t const* weights,
                         int rows, int slot_count, MomentLanes*, Moments*);
   /// The rows of a ranked tile that lie between knots: their cells are even and below end_cell.  Returns how many.
-  int (*gap_rows)(std::uint32_t const* cells, int rows, std::uint32_t end_cell, GapRows* out);
-  /// Adds those from `from` on to the sums and the sketch, either of which may be nullptr.  whole: whole numbers hash as
-  /// integers.  Returns how many are done: less than count where the sketch has no page for the next one.
-  int (*add_gaps)(GapRows const&, int from, int count, std::uint64_t const* keys, GridData const&, bool whole, GapSums*,
-                  SketchData const*);
+  int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, GapRows* out);
+  /// Adds them to the sums of a grid's gaps.
+  void (*add_gaps)(GapRows const&, int count, GridData const&, GapSums*);
+  /// Their log-linear buckets and hashes.  whole: whole numbers hash as integers.
+  void (*sketch_gaps)(GapRows const&, int count, Domain, bool whole, std::uint32_t* buckets, std::uint64_t* hashes);
   /// Smallest and largest key among ranked rows (cell < end_cell); leaves both alone where there is none.
   void (*key_range)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, std::uint64_t* low,
                     std::uint64_t* high);
@@ -101,6 +97,18 @@ struct KernelTable {
   /// it is usable and the instruction set has it.
   void (*count_binned)(NumericView const&, std::int64_t begin, std::int64_t rows, BinGuide const&, BinLookup const&,
                        BinCounters const&);
+  /// Adds what the rows of a tile are to `out`; keys are of the domain that the storage has of its own.
+  void (*survey_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, ValueKinds* out);
+  /// Log-linear buckets of the rows that have a value (neither null nor NaN), one after the other; how many they are.
+  int (*bucket_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t* buckets);
+  /// The hashes of these rows, as core/sketch_rule.hpp makes them; how many they are.
+  int (*hash_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint64_t* hashes);
+  /// Takes hashes into kRegisters registers.
+  void (*raise_registers)(std::uint64_t const* hashes, int count, std::uint8_t* ranks);
+  /// Counts float32 rows by the upper half of their bits into one of two tables of kHalves + 1 counters, `stride` apart,
+  /// and returns 1; returns 0 and counts nothing where such a half does not tell the bucket of a row.
+  int (*count_halves)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t* counters,
+                      std::uint32_t stride);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

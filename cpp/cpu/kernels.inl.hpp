@@ -8,6 +8,7 @@
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
 #include "core/sketch_rule.hpp"
+#include "core/value_kinds.hpp"
 #include "core/views.hpp"
 #include "cpu/histogram.inl.hpp"
 #include "cpu/kernel_table.hpp"
@@ -15,14 +16,16 @@
 #include "cpu/validity.inl.hpp"
 #include "cpu/rank.inl.hpp"
 #include "cpu/counts.inl.hpp"
-#include "cpu/gaps.inl.hpp"
 #include "cpu/moments.inl.hpp"
+#include "cpu/survey.inl.hpp"
+#include "cpu/sketch.inl.hpp"
+#include "cpu/gaps.inl.hpp"
 
 namespace modelwatch::cpu {
 
 extern KernelTable const MW_KERNEL_TABLE;
 KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, expand_validity, rank_tile,   rank_by_table, count_one, count_four, count_codes,
-                                     map_cells,      load_tile,       moments_one, moments_slots, gap_rows,  add_gaps,   key_range,
-                                     count_binned};
+                                     map_cells,      load_tile,       moments_one, moments_slots, gap_rows,  add_gaps,   sketch_gaps, key_range,
+                                     count_binned,   survey_tile,    bucket_tile,     hash_tile,   raise_registers, count_halves};
 
 }  // namespace modelwatch::cpu

@@ -31,12 +31,28 @@ int load_integers(NumericView const& column, std::int64_t begin, int rows, Wide 
   return rows;
 }
 
-/// Differences in 32 bits where they fit, since 64-bit integers become doubles one at a time; in 128 where 64 might
-/// overflow.
+/// 64-bit integers: their differences in 64 bits where those of a whole tile fit, since 128 take a call for each.
+template <class Stored>
+int load_wide(NumericView const& column, std::int64_t begin, int rows, Stored pivot, double* values) {
+  Stored const* const stored = static_cast<Stored const*>(column.values) + begin;
+  std::uint64_t overflowed = 0;
+  for (int i = 0; i < rows; ++i) {
+    std::uint64_t const difference = static_cast<std::uint64_t>(stored[i]) - static_cast<std::uint64_t>(pivot);
+    overflowed |= (stored[i] < pivot ? 1u : 0u) ^ (difference >> 63);
+  }
+  if (overflowed != 0) return load_integers<Stored, __int128>(column, begin, rows, pivot, values);
+  for (int i = 0; i < rows; ++i)
+    values[i] = static_cast<double>(static_cast<std::int64_t>(static_cast<std::uint64_t>(stored[i]) - static_cast<std::uint64_t>(pivot)));
+  return rows;
+}
+
+/// Differences in as few bits as hold them.
 template <class Stored>
 int load_signed(NumericView const& column, std::int64_t begin, int rows, std::int64_t pivot, double* values) {
   constexpr std::int64_t kNarrow = std::int64_t{1} << 30;
   constexpr std::int64_t kSafe = std::int64_t{1} << 62;
+  // 32-bit integers become doubles in vectors, 64-bit ones one at a time.
+  if (sizeof(Stored) == 4 && pivot == 0) return load_integers<Stored, Stored>(column, begin, rows, Stored{0}, values);
   if (sizeof(Stored) < 4 && pivot > -kNarrow && pivot < kNarrow)
     return load_integers<Stored, std::int32_t>(column, begin, rows, static_cast<std::int32_t>(pivot), values);
   if (sizeof(Stored) < 8 && pivot > -kSafe && pivot < kSafe)
@@ -55,11 +71,11 @@ int load_values(NumericView const& column, std::int64_t begin, int rows, Domain 
     case Storage::int8: return load_signed<std::int8_t>(column, begin, rows, signed_pivot, values);
     case Storage::int16: return load_signed<std::int16_t>(column, begin, rows, signed_pivot, values);
     case Storage::int32: return load_signed<std::int32_t>(column, begin, rows, signed_pivot, values);
-    case Storage::int64: return load_signed<std::int64_t>(column, begin, rows, signed_pivot, values);
+    case Storage::int64: return load_wide<std::int64_t>(column, begin, rows, signed_pivot, values);
     case Storage::uint8: return load_signed<std::uint8_t>(column, begin, rows, signed_pivot, values);
     case Storage::uint16: return load_signed<std::uint16_t>(column, begin, rows, signed_pivot, values);
     case Storage::uint32: return load_signed<std::uint32_t>(column, begin, rows, signed_pivot, values);
-    case Storage::uint64: return load_integers<std::uint64_t, __int128>(column, begin, rows, pivot, values);
+    case Storage::uint64: return load_wide<std::uint64_t>(column, begin, rows, pivot, values);
     case Storage::float32: return load_floats<float>(column, begin, rows, valid, values, usable);
     case Storage::float64: return load_floats<double>(column, begin, rows, valid, values, usable);
   }

@@ -12,6 +12,14 @@
 namespace modelwatch {
 namespace {
 
+/// Larger dictionaries than kMostRunCodes are counted by code where a run has at least so many rows for each, since their
+/// counters are read again at its end.
+constexpr std::int64_t kRowsPerCode = 2;
+/// Four counters for each code would leave the second-level cache beyond this many, and take longer to add up than they
+/// save where there are few rows for each.
+constexpr std::int64_t kMostFourfoldCodes = std::int64_t{1} << 15;
+constexpr std::int64_t kRowsPerFourfoldCode = 16;
+
 std::uint64_t hash_of(std::string_view bytes) {
   return hash_bytes(reinterpret_cast<std::uint8_t const*>(bytes.data()), static_cast<std::int64_t>(bytes.size()));
 }
@@ -148,16 +156,16 @@ void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner c
     last_owner_ = std::move(owner);
     last_values_ = column.values;
   }
-  // By code where that takes few counters; what no run can hold goes row by row.
-  bool const by_code = weights == nullptr && column.values.size <= kMostRunCodes;
-  if (by_code) run_counts_.resize(4 * (static_cast<std::size_t>(column.values.size) + 1), 0);
+  std::int64_t const size = column.values.size;
   for (std::int64_t t = 0; t < groups.tiles();) {
-    std::int64_t const end = by_code ? std::min(groups.run_end(t), t + kMostRunTiles) : t;
-    if (end > t)
+    std::int64_t const end = weights == nullptr ? std::min(groups.run_end(t), t + kMostRunTiles) : t;
+    // What no run can hold goes row by row.
+    if (end > t && (size <= kMostRunCodes || groups.rows_of(t, end) >= kRowsPerCode * size)) {
       count_run(column, groups, t, end);
-    else
-      add_tile(column, groups, t, weights);
-    t = std::max(t + 1, end);
+      t = end;
+    } else {
+      for (std::int64_t const last = std::max(t + 1, end); t < last; ++t) add_tile(column, groups, t, weights);
+    }
   }
   if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
 }
@@ -175,15 +183,21 @@ void CategoryState::count_run(CategoryView const& column, BatchGroups const& gro
   std::uint32_t const null = stride - 1;
   Targets const targets = targets_of(groups, from);
   if (targets.empty()) return;
+  std::int64_t const size = column.values.size;
+  bool const fourfold = size <= kMostRunCodes || (size <= kMostFourfoldCodes && groups.rows_of(from, to) >= kRowsPerFourfoldCode * size);
+  std::uint32_t const parts = fourfold ? 4 : 1;
+  if (run_counts_.size() < parts * std::size_t{stride}) run_counts_.resize(parts * std::size_t{stride}, 0);
   std::uint8_t valid[kTileRows];
   for (std::int64_t t = from; t < to; ++t) {
     int const rows = static_cast<int>(groups.rows_of(t, t + 1));
+    // Tables no distance apart are one.
     cpu::kernels().count_codes(column.codes, t * kTileRows, rows, valid_rows(column.codes, t * kTileRows, rows, valid), null,
-                               run_counts_.data(), stride);
+                               run_counts_.data(), fourfold ? stride : 0);
   }
+  for (std::uint32_t part = 1; part < parts; ++part)
+    for (std::uint32_t code = 0; code < stride; ++code) run_counts_[code] += std::exchange(run_counts_[part * stride + code], 0u);
   for (std::uint32_t code = 0; code < stride; ++code) {
-    std::uint64_t times = 0;
-    for (std::uint32_t part = 0; part < 4; ++part) times += std::exchange(run_counts_[part * stride + code], 0u);
+    std::uint32_t const times = std::exchange(run_counts_[code], 0u);
     if (times == 0) continue;
     std::uint32_t const slot = code == null ? kNullSlot : slot_of(column, code);
     for (auto const& [set, group] : targets) {

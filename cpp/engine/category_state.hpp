@@ -71,7 +71,8 @@ class CategoryState {
   std::size_t bytes() const;
 
  private:
-  /// Dictionaries of at most this many values are counted by code in a run of tiles, and text of as many slots by slot.
+  /// Dictionaries of at most this many values are counted by code in a run of tiles, whatever its length, and text of as
+  /// many slots by slot.
   static constexpr std::int64_t kMostRunCodes = 4096;
   /// And at most this many tiles at once: their counters have 32 bits.
   static constexpr std::int64_t kMostRunTiles = std::int64_t{1} << 20;

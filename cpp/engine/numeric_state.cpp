@@ -25,6 +25,8 @@ struct NumericState::Tile {
   std::int32_t slots[kTileRows];
   cpu::GapRows gaps;
   int gap_count;
+  std::uint32_t buckets[kTileRows];  // of the rows in gaps
+  std::uint64_t hashes[kTileRows];
   std::vector<MomentLanes> lanes;
   std::vector<Moments> moments;
   std::vector<std::int32_t> slot_group;
@@ -125,7 +127,7 @@ void NumericState::load(NumericView const& column, std::int64_t begin, Tile& til
     kernel.rank_tile(column, begin, tile.rows, grid, valid, tile.ranked, tile.keys);
   else
     kernel.rank_by_table(column, begin, tile.rows, table_, plan_.grid->slots() - 1, valid, tile.ranked, tile.keys);
-  tile.gap_count = kernel.gap_rows(tile.ranked, tile.rows, plan_.grid->slots() - 2, &tile.gaps);
+  tile.gap_count = kernel.gap_rows(tile.ranked, tile.keys, tile.rows, plan_.grid->slots() - 2, &tile.gaps);
   if (moments_)
     tile.usable_rows = kernel.load_tile(column, begin, tile.rows, grid.domain, plan_.pivot, valid, tile.values, tile.usable);
 }
@@ -145,7 +147,7 @@ void NumericState::add_tails(Tile const& tile) {
       std::uint32_t const gap = tile.gaps.gap[i];
       bool const lower = gap <= plan_.grid->lower_tail();
       if (lower || gap >= plan_.grid->upper_tail())
-        run_tails_[lower ? 0 : 1].add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.keys[tile.gaps.row[i]])));
+        run_tails_[lower ? 0 : 1].add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.gaps.key[i])));
     }
   });
 }
@@ -157,7 +159,7 @@ void NumericState::add_gap(SetPlan const& plan, Group& group, Tile const& tile, 
   bool const inner = !lower && gap < plan_.grid->upper_tail();
   auto const grid = plan_.grid->data();
   with_domain(domain(), [&]<class Value>(Value) {
-    Value x = KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.keys[tile.gaps.row[at]]));
+    Value x = KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.gaps.key[at]));
     if (plan.sketches) group.add_to_sketch(bucket_of(static_cast<double>(x)), hashes_whole() ? hash_whole(static_cast<double>(x)) : hash_number(x), times);
     if (!inner) return group.tail(lower ? 0 : 1).add(x, times);
     if constexpr (std::is_same_v<Value, double>)
@@ -202,35 +204,27 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
 }
 
 /// What a run needs of the rows in gaps, beside their counts.
-void NumericState::add_run_gaps(std::vector<Target> const& targets, Tile const& tile, bool apart) {
+void NumericState::add_run_gaps(std::vector<Target> const& targets, Tile& tile, bool apart) {
   if (!apart) {
     for (auto const& target : targets)
       for (int i = 0; !target.plan.coarse && i < tile.gap_count; ++i) add_gap(target.plan, *target.group, tile, i, 1);
     return;
   }
   auto const& kernel = cpu::kernels();
-  auto const grid = plan_.grid->data();
   cpu::GapSums sums{run_gaps_.data(), ~std::uint64_t{0}, 0};
-  cpu::GapSums* left = &sums;  // until they are added, which the first sketch does on its way
-  for (auto const& target : targets) {
-    if (!target.plan.sketches) continue;
-    if (!target.group->sketch) target.group->sketch = std::make_unique<Sketch>();
-    Sketch& sketch = *target.group->sketch;
-    for (int done = 0; done < tile.gap_count;) {
-      auto const data = sketch.data();
-      done = kernel.add_gaps(tile.gaps, done, tile.gap_count, tile.keys, grid, hashes_whole(), left, &data);
-      if (done == tile.gap_count) continue;
-      with_domain(domain(), [&]<class Value>(Value) {
-        using Keys = KeyOf<Value>;
-        sketch.buckets.place_of(bucket_of(static_cast<double>(Keys::value(static_cast<typename Keys::Key>(tile.keys[tile.gaps.row[done]])))));
-      });
-    }
-    left = nullptr;
-  }
-  if (left != nullptr) kernel.add_gaps(tile.gaps, 0, tile.gap_count, tile.keys, grid, false, left, nullptr);
+  kernel.add_gaps(tile.gaps, tile.gap_count, plan_.grid->data(), &sums);
   run_low_ = std::min(run_low_, sums.low);
   run_high_ = std::max(run_high_, sums.high);
   if (plan_.grid->beyond(sums.low, sums.high)) add_tails(tile);
+  bool sketched = false;
+  for (auto const& target : targets) {
+    if (!target.plan.sketches) continue;
+    if (!sketched) kernel.sketch_gaps(tile.gaps, tile.gap_count, domain(), hashes_whole(), tile.buckets, tile.hashes);
+    sketched = true;
+    if (!target.group->sketch) target.group->sketch = std::make_unique<Sketch>();
+    target.group->sketch->buckets.add(tile.buckets, tile.gap_count);
+    target.group->sketch->registers.add(tile.hashes, tile.gap_count);
+  }
 }
 
 /// Counts the tiles of a short run where they belong.

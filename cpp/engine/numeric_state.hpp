@@ -117,7 +117,7 @@ class NumericState {
 
   // Tiles that belong to one group in every set.
   void add_run(NumericView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to, Tile& tile);
-  void add_run_gaps(std::vector<Target> const& targets, Tile const& tile, bool apart);
+  void add_run_gaps(std::vector<Target> const& targets, Tile& tile, bool apart);
   void add_directly(std::vector<Target> const& targets, Tile& tile) const;
   void flush_run(std::vector<Target> const& targets);
 

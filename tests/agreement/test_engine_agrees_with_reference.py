@@ -88,6 +88,11 @@ for domain in DOMAINS:
     for name, part in sorted(counter.numeric(0, 0).items()):
         digest.update(name.encode())
         digest.update(np.nan_to_num(part, nan=0.5).tobytes() if name == "moments" else part.tobytes())
+    column = _core.column_moments(array)
+    digest.update(repr([v if v == v else 0.5 for v in column.values()]).encode())
+    digest.update(_core.column_registers(array)["registers"].tobytes())
+    for part in _core.log_linear_counts(array).values():
+        digest.update(np.asarray(part).tobytes())
 print(_core.isa(), digest.hexdigest())
 """
 
@@ -160,6 +165,8 @@ def test_moments_have_the_bits_of_the_reference(domain: str, rows: int) -> None:
     expected = _core.reference.moments(array)
     assert found["moment_count"].tolist() == [expected["count"]]
     np.testing.assert_array_equal(found["moments"][0], [expected[name] for name in ("mean", "m2", "m3", "m4")])
+    alone = _core.column_moments(array, None if keys.is_float(domain) else zero_key(grid), 2)
+    assert {name: alone[name] for name in expected} == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
 
 
 def test_a_counter_of_many_columns_gives_the_same_bytes_on_any_number_of_threads() -> None:

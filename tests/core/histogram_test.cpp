@@ -5,7 +5,6 @@
 #include "check.hpp"
 #include "columns.hpp"
 #include "tables.hpp"
-#include "cpu/isa.hpp"
 #include "engine/bins.hpp"
 
 using namespace modelwatch;
@@ -13,16 +12,6 @@ using namespace modelwatch::test;
 using cpu::KernelTable;
 
 namespace {
-
-std::vector<KernelTable const*> runnable() {
-  std::vector<KernelTable const*> tables{&cpu::kernels_baseline};
-#if defined(__x86_64__)
-  tables.insert(tables.end(), {&cpu::kernels_x86_64_v3, &cpu::kernels_x86_64_v4});
-#endif
-  auto const names = cpu::available_isas();
-  std::erase_if(tables, [&](KernelTable const* t) { return std::find(names.begin(), names.end(), t->name) == names.end(); });
-  return tables;
-}
 
 /// The obvious loop: a value is in bin b when b cuts are at or below it.
 template <class Value, class Cut>

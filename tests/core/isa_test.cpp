@@ -24,6 +24,8 @@ struct Scratch {
   std::uint64_t usable[kTileRows];
   std::uint8_t valid[kTileRows];
   cpu::GapRows gaps;
+  std::uint32_t buckets[kTileRows];
+  std::uint64_t hashes[kTileRows];
 };
 
 template <class Value>
@@ -52,43 +54,18 @@ std::vector<std::pair<std::uint32_t, std::uint64_t>> counts_of(BucketCounts cons
   return out;
 }
 
-/// add_gaps with sums alone, with a sketch alone whose pages are made when they are missing, and with both.
-void check_added(KernelTable const& table, Scratch const& s, int found, cpu::GridData const& grid, cpu::GapSums const& expected,
+void check_added(KernelTable const& table, Scratch& s, int found, Domain domain, cpu::GridData const& grid, cpu::GapSums const& expected,
                  Sketch const& sketch) {
   std::vector<std::uint64_t> fractions(grid.count + 1, 0);
-  auto const fresh = [&] {
-    std::fill(fractions.begin(), fractions.end(), 0u);
-    return cpu::GapSums{fractions.data(), ~std::uint64_t{0}, 0};
-  };
-  auto const check_sums = [&](cpu::GapSums const& sums) {
-    CHECK(std::equal(fractions.begin(), fractions.end(), expected.sums));
-    CHECK_EQ(sums.low, expected.low);
-    CHECK_EQ(sums.high, expected.high);
-  };
-  auto sums = fresh();
-  CHECK_EQ(table.add_gaps(s.gaps, 0, found, s.keys, grid, false, &sums, nullptr), found);
-  check_sums(sums);
-
+  cpu::GapSums sums{fractions.data(), ~std::uint64_t{0}, 0};
+  table.add_gaps(s.gaps, found, grid, &sums);
+  CHECK(std::equal(fractions.begin(), fractions.end(), expected.sums));
+  CHECK_EQ(sums.low, expected.low);
+  CHECK_EQ(sums.high, expected.high);
   Sketch own;
-  int misses = 0;
-  for (int done = 0; done < found;) {
-    auto const data = own.data();
-    int const next = table.add_gaps(s.gaps, done, found, s.keys, grid, false, nullptr, &data);
-    CHECK(next >= done);
-    done = next;
-    if (done == found) break;
-    ++misses;
-    for (auto const& [bucket, count] : counts_of(sketch.buckets)) own.buckets.place_of(bucket);
-  }
-  CHECK(misses <= 1);
-  CHECK(counts_of(own.buckets) == counts_of(sketch.buckets));
-  CHECK(own.registers.ranks() == sketch.registers.ranks());
-
-  sums = fresh();
-  auto const data = own.data();
-  CHECK_EQ(table.add_gaps(s.gaps, 0, found, s.keys, grid, false, &sums, &data), found);
-  check_sums(sums);
-  for (auto const& [bucket, count] : counts_of(sketch.buckets)) own.buckets.add(bucket, ~count + 1);  // once is left
+  table.sketch_gaps(s.gaps, found, domain, false, s.buckets, s.hashes);
+  own.buckets.add(s.buckets, found);
+  own.registers.add(s.hashes, found, table);
   CHECK(counts_of(own.buckets) == counts_of(sketch.buckets));
   CHECK(own.registers.ranks() == sketch.registers.ranks());
 }
@@ -101,7 +78,7 @@ void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const
   int const count = static_cast<int>(rows.size());
   auto const* const valid = expanded(table, column.view(), count, s->valid);
   table.rank_tile(column.view(), 0, count, grid->data(), valid, s->cells, s->keys);
-  int const found = table.gap_rows(s->cells, count, grid->slots() - 2, &s->gaps);
+  int const found = table.gap_rows(s->cells, s->keys, count, grid->slots() - 2, &s->gaps);
   int at = 0;
   std::vector<std::uint64_t> fractions(knots.size() + 1, 0);
   cpu::GapSums expected{fractions.data(), ~std::uint64_t{0}, 0};
@@ -122,6 +99,7 @@ void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const
     bool const inner = gap > grid->lower_tail() && gap < grid->upper_tail();
     CHECK(at < found);
     CHECK_EQ(s->gaps.row[at], static_cast<std::uint32_t>(i));
+    CHECK_EQ(s->gaps.key[at], s->keys[i]);
     CHECK_EQ(s->gaps.gap[at++], gap);
     if (inner) fractions[gap] += gap_offset(*x, knots[gap - 1], knots[gap]);
     expected.low = std::min(expected.low, s->keys[i]);
@@ -130,7 +108,7 @@ void check_ranks_and_gaps(KernelTable const& table, reference::Rows<Value> const
     sketch.registers.add(hash_number(*x));
   }
   CHECK_EQ(at, found);
-  check_added(table, *s, found, grid->data(), expected, sketch);
+  check_added(table, *s, found, domain_of<Value>(), grid->data(), expected, sketch);
   std::uint64_t table_low = ~std::uint64_t{0};
   std::uint64_t table_high = 0;
   table.key_range(s->cells, s->keys, count, grid->slots() - 2, &table_low, &table_high);

@@ -9,20 +9,12 @@
 #include "engine/row_hash.hpp"
 #include "hand_made_arrow.hpp"
 #include "reference/reference.hpp"
+#include "registers.hpp"
 
 using namespace modelwatch;
 using namespace modelwatch::test;
 
 namespace {
-
-using Ranks = std::array<std::uint8_t, kRegisters>;
-
-void raise(Ranks& ranks, std::uint64_t hash) {
-  std::uint8_t rank = 1;
-  for (int bit = 63 - kRegisterBits; bit >= 0 && ((hash >> bit) & 1) == 0; --bit) ++rank;
-  auto& own = ranks[hash >> (64 - kRegisterBits)];
-  own = std::max(own, rank);
-}
 
 Ranks ranks_at(std::vector<std::uint8_t> const& registers, std::size_t group) {
   Ranks out;

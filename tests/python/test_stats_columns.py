@@ -125,6 +125,52 @@ def test_moments_keep_whole_numbers_beyond_2_to_the_53() -> None:
     assert mw.stats.mean_shift([2**62 + 1, 2**62 + 3], [2**62 + 4]) == 2.0
 
 
+def test_special_values_worked_out_by_hand() -> None:
+    x = pa.array([None, 0.0, -0.0, 5e-324, math.nan, math.inf, -math.inf, -math.inf, None, 2.0])
+    found = mw.stats.moments(x)
+    assert specials(found) == (2, 1, 1, 2, 2)
+    assert (found.count, found.min, found.max) == (4, 0.0, 2.0)
+    assert specials(mw.stats.moments(x.slice(4, 4))) == (0, 1, 1, 2, 0)
+    assert specials(mw.stats.moments(pa.array([0, None, 7, 0], pa.date32()))) == (1, 0, 0, 0, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3])
+def test_special_values_are_counted_as_numpy_counts_them(dtype: str, share: float) -> None:
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=70_001).astype(dtype)
+    hard = np.array([0, -0.0, np.nan, np.inf, -np.inf, np.finfo(dtype).smallest_subnormal], dtype)
+    x = np.where(rng.random(len(x)) < share, rng.choice(hard, len(x)), x)
+    null = rng.random(len(x)) < share
+    for array, held in ((pa.array(x), x), (pa.array(x, mask=null).slice(3), x[3:][~null[3:]])):
+        found = mw.stats.moments(array)
+        finite = held[np.isfinite(held)]
+        assert specials(found) == (
+            len(array) - len(held),
+            np.isnan(held).sum(),
+            (held == np.inf).sum(),
+            (held == -np.inf).sum(),
+            (held == 0).sum(),
+        )
+        assert (found.count, found.min, found.max) == (len(finite), finite.min(), finite.max())
+        assert found.mean == pytest.approx(finite.astype("f8").mean(), rel=MOMENTS, abs=MOMENTS)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_whole_numbers_keep_their_range_and_zeros(dtype: str) -> None:
+    info = np.iinfo(dtype)
+    x = np.random.default_rng(13).integers(info.min, info.max, 3000, dtype=dtype, endpoint=True)
+    x[::7] = 0
+    null = np.arange(len(x)) % 5 == 0
+    for array, held in ((pa.array(x), x), (pa.array(x, mask=null), x[~null])):
+        found = mw.stats.moments(array)
+        assert (found.count, found.min, found.max) == (len(held), held.min(), held.max())
+        assert specials(found) == (len(x) - len(held), 0, 0, 0, (held == 0).sum())
+    for end in (info.min, info.max):
+        constant = mw.stats.moments(np.full(5, end))
+        assert (constant.mean, constant.sd, constant.min, constant.max) == (float(end), 0.0, end, end)
+
+
 def test_a_moment_too_large_for_a_double_is_none_and_not_infinite() -> None:
     found = mw.stats.moments([1e200, -1e200])
     assert (found.mean, found.sd, found.kurtosis, found.max) == (0.0, None, None, 1e200)
@@ -142,10 +188,19 @@ def test_lists_and_records_have_rows_but_no_values_to_compare() -> None:
             call()
 
 
+SPECIAL = ("null_count", "nan_count", "positive_infinity_count", "negative_infinity_count", "zero_count")
+
+
+def specials(found: mw.stats.Moments) -> tuple[int, ...]:
+    return tuple(getattr(found, name) for name in SPECIAL)
+
+
 def test_moments_of_nothing_and_of_one_value() -> None:
-    for nothing in ([], [None], [math.nan], [math.inf, -math.inf]):
-        found = mw.stats.moments(nothing)
-        assert found == mw.stats.Moments(0, None, None, None, None, None, None)
+    special = {(): (0, 0, 0, 0), (None,): (1, 0, 0, 0), (math.nan,): (0, 1, 0, 0), (math.inf, -math.inf): (0, 0, 1, 1)}
+    for nothing, counts in special.items():
+        found = mw.stats.moments(list(nothing))
+        assert found == mw.stats.Moments(0, None, None, None, None, None, None, *counts)
+    assert mw.stats.moments(pa.nulls(3)) == mw.stats.Moments(0, None, None, None, None, None, None, 3)
     for constant in ([0.1], [0.1] * 7, [5e-324], [3] * 4):
         found = mw.stats.moments(constant)
         assert (found.count, found.sd, found.skewness, found.kurtosis) == (len(constant), 0.0, None, None)

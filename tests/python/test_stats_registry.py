@@ -19,6 +19,9 @@ from modelwatch_gpu.stats.registry import REPORT_ONLY, STATS
 PAGE = (Path(__file__).parents[2] / "docs" / "stats.md").read_text(encoding="utf-8")
 FUNCTIONS = {name for name in mw.stats.__all__ if inspect.isfunction(getattr(mw.stats, name))}
 
+#: Functions whose answer is more than one number, and has no full form.
+SUMMARIES = {"moments", "quantile", "histogram", "log_linear_histogram"}
+
 
 def called(name: str, a: Any, b: Any, **options: Any) -> Any:
     """The function on two arrays, whatever it takes."""
@@ -75,7 +78,7 @@ def test_columns_that_cannot_be_paired_or_read_are_refused(name: str) -> None:
             called(name, np.zeros((4, 2)), np.zeros((4, 3)))
 
 
-@pytest.mark.parametrize("name", sorted(set(STATS) - {"moments", "quantile", "histogram"}))
+@pytest.mark.parametrize("name", sorted(set(STATS) - SUMMARIES))
 def test_full_results_are_frozen_and_hold_the_number(name: str) -> None:
     a, b = [0, 1, 1, 0, 1], [0, 1, 0, 1, 1]
     result = called(name, a, b, full=True)
@@ -88,7 +91,7 @@ def test_full_results_are_frozen_and_hold_the_number(name: str) -> None:
         result.device = "cuda"
 
 
-@pytest.mark.parametrize("name", sorted(set(STATS) - {"moments", "quantile", "histogram", "confusion"}))
+@pytest.mark.parametrize("name", sorted(set(STATS) - SUMMARIES - {"confusion"}))
 def test_many_columns_give_one_number_each_and_no_columns_none(name: str) -> None:
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 2, (40, 3)), rng.integers(0, 2, (40, 3))

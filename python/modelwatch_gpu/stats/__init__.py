@@ -32,15 +32,18 @@ from modelwatch_gpu.stats.performance import (
 from modelwatch_gpu.stats.prepared import Prepared
 from modelwatch_gpu.stats.regression import mae, mape, me, r2, rmse
 from modelwatch_gpu.stats.result import ColumnResult, StatResult
+from modelwatch_gpu.stats.sketch import LogLinearHistogram, approx_distinct, log_linear_histogram
 
 __all__ = [
     "ColumnResult",
     "Confusion",
     "Histogram",
+    "LogLinearHistogram",
     "Moments",
     "Prepared",
     "StatResult",
     "accuracy",
+    "approx_distinct",
     "average_precision",
     "brier",
     "chi_square",
@@ -57,6 +60,7 @@ __all__ = [
     "kl",
     "ks",
     "l_infinity",
+    "log_linear_histogram",
     "log_loss",
     "mae",
     "mape",

@@ -23,8 +23,11 @@ from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
 class Moments:
     """Moments of the finite values of a column. ``count``: how many. ``sd``: the population's. ``skewness``,
     ``kurtosis``: the population's, of the normal distribution 0; None where the column is constant. ``min``, ``max``:
-    in the column's own type, so whole numbers keep every digit. All but ``count`` are None where it is 0, and a moment
-    is where it is too large for a double. Dates and times count in ticks of their type."""
+    in the column's own type, so whole numbers keep every digit. They are None where ``count`` is 0, and a moment is
+    where it is too large for a double. Dates and times count in ticks of their type.
+
+    ``null_count``, ``nan_count``, ``positive_infinity_count``, ``negative_infinity_count``: the rows that take no part;
+    with ``count`` they add up to all. ``zero_count``: finite values that are 0 or -0."""
 
     count: int
     mean: float | None
@@ -33,6 +36,11 @@ class Moments:
     kurtosis: float | None
     min: float | int | None
     max: float | int | None
+    null_count: int = 0
+    nan_count: int = 0
+    positive_infinity_count: int = 0
+    negative_infinity_count: int = 0
+    zero_count: int = 0
 
 
 #: Power sums about the mean: count, mean less the pivot, and SUM (x - mean)^p for p of 2, 3, 4.
@@ -42,23 +50,17 @@ Sums = tuple[int, float, float, float, float]
 def ordered_sums(array: pa.Array, domain: str, pivot: int, threads: int) -> Sums:
     """Power sums of the finite values of a column of the domain, in the engine's fixed order (blocks of 1,024 rows,
     16 lanes): the same bits for any number of threads. ``pivot`` is taken off whole numbers before they are rounded."""
-    grid = _core.Grid(keys.DOMAINS[domain], keys.infinities(domain))
-    plan = _core.NumericPlan(
-        grid=grid,
-        to_fine=np.empty(0, dtype=np.uint32),
-        fine_slots=grid.slots,
-        to_coarse=np.zeros(grid.slots, dtype=np.uint32),
-        coarse_slots=1,
-        gap_shift=0,
-        pivot=0 if keys.is_float(domain) else int(keys.keys_of(np.array([pivot], dtype=domain), domain)[0]),
-    )
-    counter = _core.Counter([plan], [_core.SetPlan(coarse=True, moments=True)])
-    counter.add(pa.RecordBatch.from_arrays([array], names=["values"]), [None], threads)
-    found = counter.numeric(0, 0)
-    if not len(found["moment_count"]):
-        return 0, 0.0, 0.0, 0.0, 0.0
-    mean, m2, m3, m4 = (float(v) for v in found["moments"][0])
-    return int(found["moment_count"][0]), mean, m2, m3, m4
+    about = None if keys.is_float(domain) else _key(pivot, domain)
+    found = _core.column_moments(in_domain(array, domain, "values"), about, threads)
+    return found["count"], found["mean"], found["m2"], found["m3"], found["m4"]
+
+
+def _key(value: int, domain: str) -> int:
+    return int(keys.keys_of(np.array([value], dtype=domain), domain)[0])
+
+
+def _value(key: int, domain: str) -> Any:
+    return keys.values_of(np.array([key], dtype=np.uint64), domain)[0].item()
 
 
 def sums_of(values: npt.NDArray[np.float64], threads: int) -> Sums:
@@ -75,25 +77,25 @@ def moments_of(array: pa.Array, threads: int) -> Moments:
     if not is_numeric(array):
         raise InputError(f"values have type {array.type}; numbers, dates or times are needed.")
     domain = str(keys.domain_of(array.type))
-    array = in_domain(array, domain, "values")
-    values = present_values(array)
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    pivot = _pivot(finite)
-    count, mean, m2, m3, m4 = ordered_sums(array, domain, pivot, threads)
+    found = _core.column_moments(in_domain(array, domain, "values"), None, threads)
+    special = tuple(found[kind] for kind in ("null", "nan", "positive_infinity", "negative_infinity", "zero"))
+    count, mean, m2, m3, m4 = (found[name] for name in ("count", "mean", "m2", "m3", "m4"))
     if count == 0:
-        return Moments(0, None, None, None, None, None, None)
-    low, high = finite.min().item(), finite.max().item()
+        return Moments(0, None, None, None, None, None, None, *special)
+    low, high = _value(found["low"], domain), _value(found["high"], domain)
     variance = m2 / count
     skewness = kurtosis = None
     sd = 0.0 if low == high else math.sqrt(max(0.0, variance)) if math.isfinite(variance) else None
     # A constant column may keep a variance of rounding errors; its range says that it is constant.
     if low != high and variance**2 > 0 and math.isfinite(m4):
         skewness, kurtosis = m3 / count / variance**1.5, m4 / count / variance**2 - 3
-    return Moments(count, mean + pivot if math.isfinite(mean) else None, sd, skewness, kurtosis, low, high)
+    pivot = 0 if keys.is_float(domain) else _value(found["pivot"], domain)
+    return Moments(count, mean + pivot if math.isfinite(mean) else None, sd, skewness, kurtosis, low, high, *special)
 
 
 def moments(values: Any, *, device: str = "auto", threads: int = 0) -> Any:
-    """Count, mean, standard deviation, skewness, kurtosis and range of the finite values.
+    """Count, mean, standard deviation, skewness, kurtosis and range of the finite values, and how many values are
+    special: null, NaN, infinite, zero. The column is read once.
 
     Args:
         values: (n,) or (n, columns).
@@ -106,7 +108,7 @@ def moments(values: Any, *, device: str = "auto", threads: int = 0) -> Any:
     resolve(device)
     columns, batched = as_columns(values, "values")
     found = [
-        Moments(0, None, None, None, None, None, None) if pa.types.is_null(c.type) else moments_of(c, threads)
+        Moments(0, None, None, None, None, None, None, len(c)) if pa.types.is_null(c.type) else moments_of(c, threads)
         for c in columns
     ]
     return tuple(found) if batched else found[0]
@@ -156,6 +158,14 @@ def _moved(reference: Any, current: Any, name: str, device: str, threads: int, f
     return over_pairs(reference, current, one, full=full)
 
 
+def checked_shares(q: Any) -> npt.NDArray[np.float64]:
+    """Shares of quantiles as () or (k,) float64; raises InputError where one is not between 0 and 1."""
+    shares = np.asarray(q)
+    if shares.dtype.kind not in "iuf" or shares.ndim > 1 or not np.all((shares >= 0) & (shares <= 1)):
+        raise InputError(f"q={q}: a quantile needs shares from 0 to 1.")
+    return shares.astype(np.float64)
+
+
 def quantile(values: Any, q: Any, *, device: str = "auto", threads: int = 0) -> Any:
     """The smallest value x with F(x) >= q, exactly: the inverse of the empirical distribution function.
 
@@ -177,11 +187,9 @@ def quantile(values: Any, q: Any, *, device: str = "auto", threads: int = 0) -> 
         InputError: A share is not between 0 and 1, or a column has no values.
     """
     resolve(device)
-    shares = np.asarray(q)
-    if shares.dtype.kind not in "iuf" or shares.ndim > 1 or not np.all((shares >= 0) & (shares <= 1)):
-        raise InputError(f"q={q}: a quantile needs shares from 0 to 1.")
+    shares = checked_shares(q)
     columns, batched = as_columns(values, "values")
-    found = [_selected(c, np.atleast_1d(shares).astype(np.float64)) for c in columns]
+    found = [_selected(c, np.atleast_1d(shares)) for c in columns]
     if not found:
         return np.empty((0,) if shares.ndim == 0 else (len(shares), 0))
     out = np.stack(found, axis=1) if batched else found[0]

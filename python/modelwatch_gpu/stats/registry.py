@@ -50,6 +50,8 @@ STATS: Final[dict[str, StatInfo]] = {
         _info("quantile", "column", reported=False),
         _info("moments", "column", reported=False),
         _info("histogram", "column", reported=False),
+        _info("log_linear_histogram", "column", reported=False),
+        _info("approx_distinct", "column", reported=False),
         *(
             _info(name, "labelled", reported=False)
             for name in (
