@@ -25,14 +25,17 @@ constexpr int kStrip = 64;
 /// them together again costs more than the look-ups.
 #define MW_SCALAR(x) asm("" : "+r"(x))
 
-/// kSteps: how many halvings every search takes; -1: as many as the rule says.
+/// As many halvings as the rule says.
+constexpr int kAnySteps = 64;
+
+/// kSteps: how many halvings every search takes; -1: as many as the rule says, over tables that are far away.
 template <class Stored, class Value, int kSteps>
 void rank_values(NumericView const& column, std::int64_t begin, int rows, GridData const& grid, std::uint8_t const* valid,
                  std::uint32_t* cells, std::uint64_t* keys) {
   using Keys = KeyOf<Value>;
   using Key = typename Keys::Key;
   GridRule<Value> rule = rule_of<Value>(grid);
-  if constexpr (kSteps >= 0) rule.steps = kSteps;
+  if constexpr (kSteps >= 0 && kSteps != kAnySteps) rule.steps = kSteps;
   Stored const* const values = static_cast<Stored const*>(column.values) + begin;
   Key own[kStrip];
   std::uint32_t below[kStrip];
@@ -60,7 +63,7 @@ void rank_values(NumericView const& column, std::int64_t begin, int rows, GridDa
       for (int i = 0; i < n; ++i) {
         std::uint32_t at = below[i];
         MW_SCALAR(at);
-        cells[first + i] = rule.cell(rule.guide[at], own[i]);
+        cells[first + i] = rule.cell(grid.near_guide[at], own[i]);
       }
     } else {
       // Breadth first: a search is a chain of dependent loads, but the rows of a strip search side by side.
@@ -94,14 +97,13 @@ template <class Stored, class Value>
 void rank_values(NumericView const& column, std::int64_t begin, int rows, GridData const& grid, std::uint8_t const* valid,
                  std::uint32_t* cells, std::uint64_t* keys) {
   // Rows one by one while the tables stay in the cache.
-  constexpr std::size_t kNear = std::size_t{256} << 10;
-  bool const near = grid.buckets * sizeof(std::uint32_t) + grid.count * sizeof(Value) <= kNear;
-  switch (near ? grid.steps : -1) {
+  switch (grid.near_guide != nullptr ? grid.steps : -1) {
     case 0: return rank_values<Stored, Value, 0>(column, begin, rows, grid, valid, cells, keys);
     case 1: return rank_values<Stored, Value, 1>(column, begin, rows, grid, valid, cells, keys);
     case 2: return rank_values<Stored, Value, 2>(column, begin, rows, grid, valid, cells, keys);
     case 3: return rank_values<Stored, Value, 3>(column, begin, rows, grid, valid, cells, keys);
-    default: return rank_values<Stored, Value, -1>(column, begin, rows, grid, valid, cells, keys);
+    case -1: return rank_values<Stored, Value, -1>(column, begin, rows, grid, valid, cells, keys);
+    default: return rank_values<Stored, Value, kAnySteps>(column, begin, rows, grid, valid, cells, keys);
   }
 }
 

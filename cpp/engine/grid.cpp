@@ -21,6 +21,9 @@ struct GuideTuning {
   std::uint32_t most = 1u << 18;
 };
 
+/// A guide and knots of at most this size stay in the second-level cache.
+constexpr std::size_t kNearBytes = std::size_t{256} << 10;
+
 constexpr std::uint32_t kMostKnots = 1u << 28;
 
 template <class Value>
@@ -103,6 +106,11 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
     }
   }
   guide_.pop_back();
+  buckets_ = static_cast<std::uint32_t>(guide_.size());
+  if (m < 1u << 16 && guide_.size() * sizeof(std::uint16_t) + m * sizeof(Key) <= kNearBytes) {
+    near_guide_.assign(guide_.begin(), guide_.end());
+    guide_ = {};
+  }
   for (std::uint32_t gap = 0; gap <= m; ++gap) {
     bool const inner = gap > lower_tail_ && gap < upper_tail_;
     auto const knot = [&](std::uint32_t k) { return KeyOf<Value>::value(static_cast<Key>(knots_[k])); };
@@ -118,9 +126,10 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
 
 cpu::GridData Grid::data() const {
   void const* const knots = domain_ == Domain::float32 ? static_cast<void const*>(narrow_.data()) : wide_.data();
-  return {knots,  guide_.data(), count(), static_cast<std::uint32_t>(guide_.size()),
-          first_, shift_,        steps_,  origin_,
-          scale_, domain_,       gaps_.data(), gap_scales_.empty() ? nullptr : gap_scales_.data()};
+  return {knots,    guide_.empty() ? nullptr : guide_.data(), near_guide_.empty() ? nullptr : near_guide_.data(), count(),
+          buckets_, first_,                                   shift_,                                             steps_,
+          origin_,  scale_,                                   domain_,                                            gaps_.data(),
+          gap_scales_.empty() ? nullptr : gap_scales_.data()};
 }
 
 }  // namespace modelwatch

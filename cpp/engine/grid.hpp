@@ -38,9 +38,11 @@ class Grid {
   std::vector<std::uint32_t> narrow_;  // padded knots of a 32-bit domain
   std::vector<std::uint64_t> wide_;    // padded knots of a 64-bit domain
   std::vector<std::uint32_t> guide_;
+  std::vector<std::uint16_t> near_guide_;  // instead of guide_, where it fits
   std::vector<GapRule> gaps_;
   std::vector<double> gap_scales_;  // empty where all are 1
   std::uint64_t first_ = 0;
+  std::uint32_t buckets_ = 0;
   std::uint32_t lower_tail_ = 0;
   std::uint32_t upper_tail_ = 0;
   std::int32_t shift_ = 0;
