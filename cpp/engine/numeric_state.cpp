@@ -1,6 +1,7 @@
 #include "engine/numeric_state.hpp"
 
 #include <algorithm>
+#include <cstring>  // memchr
 #include <limits>
 #include <numeric>
 #include <type_traits>
@@ -123,6 +124,15 @@ void NumericState::load(NumericView const& column, std::int64_t begin, Tile& til
   auto const& kernel = cpu::kernels();
   auto const grid = plan_.grid->data();
   std::uint8_t const* const valid = valid_rows(column, begin, tile.rows, tile.valid);
+  if (valid != nullptr && std::memchr(valid, 1, static_cast<std::size_t>(tile.rows)) == nullptr) {
+    // Nothing but nulls: their keys and values are not looked at.
+    std::fill_n(tile.ranked, tile.rows, plan_.grid->slots() - 1);
+    std::fill_n(tile.keys, tile.rows, std::uint64_t{0});
+    std::fill_n(tile.values, tile.rows, 0.0);
+    std::fill_n(tile.usable, tile.rows, std::uint64_t{0});
+    tile.gap_count = tile.usable_rows = 0;
+    return;
+  }
   if (table_cells_.empty() || column.storage != table_storage_)
     kernel.rank_tile(column, begin, tile.rows, grid, valid, tile.ranked, tile.keys);
   else

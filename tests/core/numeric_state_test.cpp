@@ -278,7 +278,10 @@ TEST("integers count the same before and after they have a table") {
 TEST("runs of tiles of one group in every set count what single rows do") {
   each_domain([]<class Value>(Value) {
     Random random{85};
-    auto const rows = sprinkled_rows<Value>(40'000, random);
+    auto rows = sprinkled_rows<Value>(40'000, random);
+    // Tiles of nothing but nulls, in runs and among rows of several groups.
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if ((i >= 5'000 && i < 9'000) || (i >= 31'000 && i < 34'000)) rows[i].reset();
     std::vector<Value> knots;
     for (std::size_t k = 0; k < 300; ++k)
       if (auto const& x = rows[random.below(rows.size())]; x && *x == *x) knots.push_back(*x);
