@@ -117,6 +117,29 @@ void bind_grid(py::module_& m) {
       },
       py::arg("values"), py::arg("grid"));
   m.def(
+      "sup_distance",
+      [](py::object const& a, py::object const& b) {
+        auto const owner_a = import_array(a);
+        auto const owner_b = import_array(b);
+        auto const one = numeric_view(single_column(*owner_a));
+        auto const other = numeric_view(single_column(*owner_b));
+        if (one.storage != other.storage) throw InvalidInput("both sides must have one type.");
+        if (one.validity.bits != nullptr || other.validity.bits != nullptr) throw InvalidInput("sorted values have no nulls.");
+        if (static_cast<double>(one.rows) * static_cast<double>(other.rows) >= 4e18) throw InvalidInput("there are too many rows.");
+        auto const of = [&]<class Value>(Value) {
+          py::gil_scoped_release const release;
+          return sup_distance(static_cast<Value const*>(one.values), one.rows, static_cast<Value const*>(other.values), other.rows);
+        };
+        switch (one.storage) {
+          case Storage::float32: return of(float{});
+          case Storage::float64: return of(double{});
+          case Storage::int64: return of(std::int64_t{});
+          case Storage::uint64: return of(std::uint64_t{});
+          default: throw InvalidInput("sorted values are float32, float64, int64 or uint64.");
+        }
+      },
+      py::arg("a"), py::arg("b"));
+  m.def(
       "interval_of",
       [](py::object const& values, py::array_t<std::int64_t, py::array::c_style | py::array::forcecast> const& boundaries) {
         auto const owner = import_array(values);

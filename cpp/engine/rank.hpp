@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -26,6 +27,32 @@ std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& gr
 
 /// The cell of every row.
 std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& grid);
+
+/// The largest |i m - j n| where i of n and j of m sorted values are at or below any one: n m times their
+/// Kolmogorov-Smirnov distance.  Without NaN; n m < 2^62.  Values is float, double, std::int64_t or std::uint64_t.
+template <class Value>
+std::int64_t sup_distance(Value const* a, std::int64_t n, Value const* b, std::int64_t m) {
+  std::int64_t i = 0;
+  std::int64_t j = 0;
+  std::int64_t most = 0;
+  auto const look = [&] {
+    std::int64_t const apart = i * m - j * n;
+    most = std::max(most, apart < 0 ? -apart : apart);
+  };
+  Value x{};
+  while (i < n && j < m) {
+    x = a[i] < b[j] ? a[i] : b[j];
+    i += a[i] == x ? 1 : 0;
+    j += b[j] == x ? 1 : 0;
+    // Not among equal values: there neither side has reached its count.
+    if (i < n && j < m && a[i] != x && b[j] != x) look();
+  }
+  // One side has ended; whatever the other still has brings them together, but for what is equal to the last value.
+  while (i > 0 && i < n && a[i] == x) ++i;
+  while (j > 0 && j < m && b[j] == x) ++j;
+  look();
+  return most;
+}
 
 struct Intervals {
   std::vector<std::int32_t> of_row;  // boundaries <= value, minus 1; as many as there are intervals for a row outside or null

@@ -217,3 +217,30 @@ TEST("a float grid refuses to be without its infinities, or to hold a NaN") {
 TEST("a float32 grid refuses keys of more than 32 bits") {
   CHECK_REFUSED(Grid(Domain::float32, {KeyOf<float>::key(-INFINITY), std::uint64_t{1} << 32}), "32 bits");
 }
+
+TEST("the largest distance of two sorted samples is that of a search at every value") {
+  each_domain([]<class Value>(Value) {
+    Random random{91};
+    for (int round = 0; round < 200; ++round) {
+      std::vector<Value> sides[2];
+      for (auto& side : sides) {
+        for (std::uint64_t i = 1 + random.below(30); i > 0; --i) {
+          Value const x = round % 2 == 0 ? static_cast<Value>(random.below(12)) : random_value<Value>(random);
+          side.push_back(x == x ? x : Value{0});
+        }
+        std::sort(side.begin(), side.end());
+      }
+      auto const n = static_cast<std::int64_t>(sides[0].size());
+      auto const m = static_cast<std::int64_t>(sides[1].size());
+      std::int64_t expected = 0;
+      for (auto const& side : sides)
+        for (Value const x : side) {
+          std::int64_t const i = std::upper_bound(sides[0].begin(), sides[0].end(), x) - sides[0].begin();
+          std::int64_t const j = std::upper_bound(sides[1].begin(), sides[1].end(), x) - sides[1].begin();
+          expected = std::max(expected, std::abs(i * m - j * n));
+        }
+      CHECK_EQ(sup_distance(sides[0].data(), n, sides[1].data(), m), expected);
+    }
+  });
+  CHECK_EQ(sup_distance<double>(nullptr, 0, nullptr, 0), std::int64_t{0});
+}

@@ -65,8 +65,8 @@ inline std::int64_t width_of(std::string_view format) {
 
 inline std::string any_format(Bytes& in, bool text) {
   static constexpr char const* kNumbers[] = {"g", "f", "l", "i", "L", "c", "C", "s", "S", "I", "tsu:UTC", "tsn:", "tdD", "tdm", "tts", "ttu", "tDn"};
-  static constexpr char const* kTexts[] = {"u", "U", "z", "Z"};
-  static constexpr char const* kOthers[] = {"", "n", "b", "e", "+s", "+l", "vu", "w:4", "d:38,2", "t", "ts", "tD", "gg", "+r"};
+  static constexpr char const* kTexts[] = {"u", "U", "z", "Z", "vu", "vz"};
+  static constexpr char const* kOthers[] = {"", "n", "b", "e", "+s", "+l", "w:4", "d:38,2", "t", "ts", "tD", "gg", "+r"};
   if (in.one_in(24)) return in.one_in(4) ? in.text(6) : kOthers[in.below(std::size(kOthers))];
   if (in.one_in(16)) text = !text;
   return text ? kTexts[in.below(std::size(kTexts))] : kNumbers[in.below(std::size(kNumbers))];
@@ -114,9 +114,42 @@ void add_text(Bytes& in, Tree& tree, std::int64_t elements) {
   tree.buffers.push_back(absent ? nullptr : tree.memory.back()->data());
 }
 
+/// Views of text, short ones with their bytes inside; a long one leads into one of two buffers, unless it lies.
+inline void add_views(Bytes& in, Tree& tree, std::int64_t elements) {
+  constexpr std::int64_t kHeld[] = {24, 7};
+  tree.memory.push_back(std::make_unique<Buffer>(in, elements * 16, in.one_in(64)));
+  std::uint8_t* const views = tree.memory.back()->data();
+  for (std::int64_t i = 0; i < elements; ++i) {
+    // Size, then twelve bytes; or their first four, which buffer, and where in it.
+    std::uint32_t const size = in.one_in(48) ? in.number<std::uint32_t>() : in.one_in(4) ? 13 + in.below(8) : in.below(13);
+    std::memcpy(views + 16 * i, &size, 4);
+    if (size <= 12) {
+      for (std::uint32_t at = 0; at < 12; ++at) views[16 * i + 4 + at] = at < size ? static_cast<std::uint8_t>('a' + in.below(3)) : 0;
+      continue;
+    }
+    std::uint32_t const which = in.one_in(48) ? in.number<std::uint32_t>() : 0;
+    std::uint32_t const place = in.one_in(48) ? in.number<std::uint32_t>() : in.below(4);
+    std::memcpy(views + 16 * i + 8, &which, 4);
+    std::memcpy(views + 16 * i + 12, &place, 4);
+  }
+  tree.buffers.push_back(in.one_in(48) ? nullptr : views);
+  for (std::int64_t const held : kHeld) {
+    tree.memory.push_back(std::make_unique<Buffer>(in, held, in.one_in(64)));
+    tree.buffers.push_back(in.one_in(48) ? nullptr : tree.memory.back()->data());
+  }
+  // The last buffer holds the sizes of those before it; a larger size would be believed, as no reader could know better.
+  tree.memory.push_back(std::make_unique<Buffer>(in, sizeof kHeld, false));
+  std::memcpy(tree.memory.back()->data(), kHeld, sizeof kHeld);
+  tree.buffers.push_back(in.one_in(48) ? nullptr : tree.memory.back()->data());
+}
+
 /// A column of at least `rows` rows, unless it lies.
 inline std::unique_ptr<Tree> any_column(Bytes& in, std::int64_t rows, bool coded, bool text = false) {
   auto tree = std::make_unique<Tree>();
+  if (coded && in.one_in(3)) {
+    coded = false;
+    text = true;
+  }
   tree->format = any_format(in, text);
   tree->name = in.one_in(8) ? in.text(5) : "x";
   tree->array.offset = lying(in, in.one_in(4) ? in.below(9) : 0);
@@ -133,13 +166,15 @@ inline std::unique_ptr<Tree> any_column(Bytes& in, std::int64_t rows, bool coded
     add_text<std::int64_t>(in, *tree, elements);
   } else if (tree->format == "u" || tree->format == "z") {
     add_text<std::int32_t>(in, *tree, elements);
+  } else if (tree->format == "vu" || tree->format == "vz") {
+    add_views(in, *tree, elements);
   } else {
     for (std::uint32_t extra = in.below(3); extra > 0; --extra) tree->buffers.push_back(nullptr);
   }
   auto const honest = static_cast<std::int64_t>(tree->buffers.size());
   tree->array.n_buffers = in.one_in(48) ? in.below(5) : honest;
-  // Views may have any number of buffers: no reader could know of a larger one that it is a lie.
-  if (tree->format.starts_with('v')) tree->array.n_buffers = std::min(tree->array.n_buffers, honest);
+  // Views may have any number of buffers, so no reader could know that there are more, or fewer.
+  if (tree->format.starts_with('v') && tree->array.n_buffers > 2) tree->array.n_buffers = honest;
   if (coded != in.one_in(32)) tree->dictionary = any_column(in, in.below(6), in.one_in(48), true);
   return tree;
 }
@@ -168,7 +203,7 @@ inline void link(Bytes& in, Tree& tree) {
   tree.array.dictionary = tree.dictionary && !in.one_in(48) ? &tree.dictionary->array : nullptr;
 }
 
-/// A record batch whose column i is a dictionary column where coded[i].
+/// A record batch whose column i is a dictionary column, or one of plain text, where coded[i].
 inline std::unique_ptr<Tree> any_batch(Bytes& in, std::vector<bool> const& coded) {
   auto tree = std::make_unique<Tree>();
   tree->format = in.one_in(64) ? any_format(in, false) : "+s";

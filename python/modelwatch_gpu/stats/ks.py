@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from modelwatch_gpu import _core
+from modelwatch_gpu import _core, keys
+from modelwatch_gpu.arrays import present_values
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.measures import rank
 from modelwatch_gpu.measures.pvalues import ks_pvalue
@@ -16,6 +17,9 @@ from modelwatch_gpu.stats import peers
 from modelwatch_gpu.stats.cells import comparable
 from modelwatch_gpu.stats.prepared import Prepared, ranked
 from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
+
+#: Beyond so many values to one of the smaller side, sorting them takes longer than ranking them.
+SORTED_UP_TO: Final = 16
 
 
 def ks(
@@ -29,8 +33,8 @@ def ks(
 ) -> Any:
     """Exact two-sample Kolmogorov-Smirnov distance D = sup |F - G|, 0 to 1, ties and infinities included.
 
-    Null and NaN are left out. The smaller sample is sorted, the larger one is ranked against it in one pass, counts
-    are integers and one division ends it: the same number for any order, thread count and instruction set.
+    Null and NaN are left out. Both samples are sorted, or a much larger one is ranked against the smaller in one pass;
+    counts are integers and one division ends it: the same number for any order, thread count and instruction set.
 
     Args:
         reference, current: (n,) and (m,), or (n, columns) and (m, columns): NumPy, Arrow, pandas, Polars, lists. A
@@ -62,6 +66,10 @@ def ks_of(a: pa.Array, b: pa.Array, threads: int, device: str, prepared: Prepare
     """D of one pair of columns, without its p-value."""
     own, (a, b, domain) = a, comparable(a, b)
     known = prepared.ranked(own, domain) if prepared is not None else None
+    if known is None:
+        found = _by_sorting(a, b, domain, device)
+        if found is not None:
+            return found
     swapped = known is None and len(a) > len(b)
     small, large = (b, a) if swapped else (a, b)
     side = known or ranked(small, domain)
@@ -76,3 +84,18 @@ def ks_of(a: pa.Array, b: pa.Array, threads: int, device: str, prepared: Prepare
     if swapped:
         n, m = m, n
     return StatResult(*checked(value, "ks"), n=n, m=m, missing=len(b) - m, device=device)
+
+
+def _by_sorting(a: pa.Array, b: pa.Array, domain: str, device: str) -> StatResult | None:
+    """D from both sides sorted; None where ranking the larger one is faster, or the counts are too large for it."""
+    few, many = sorted((len(a), len(b)))
+    narrow = any(pa.types.is_integer(side.type) and side.type.bit_width < 32 for side in (a, b))
+    if narrow or many > SORTED_UP_TO * few:
+        return None
+    sides = [np.sort(present_values(side)) for side in (a, b)]
+    n, m = (len(side) for side in sides)
+    if not 0 < n * m < 1 << 62:
+        return None
+    most = _core.sup_distance(*(pa.array(side.astype(keys.dtype_of(domain), copy=False)) for side in sides))
+    value, lower, upper = checked(Value.exact(most / (n * m), m), "ks")
+    return StatResult(value, lower, upper, n=n, m=m, missing=len(b) - m, device=device)
