@@ -115,8 +115,8 @@ def main() -> None:
     for row in found:
         print(
             f"{row['rows']:,} rows x {row['columns']} columns, {row['threads']} threads: "
-            f"{row['compare_seconds']:.1f} s, decoding {row['decode_seconds']:.1f} s, ratio {row['ratio']:.2f}; peak {row['compare_peak_mib']:.0f} MiB "
-            f"(decoding {row['decode_peak_mib']:.0f})"
+            f"{row['compare_seconds']:.1f} s, decoding {row['decode_seconds']:.1f} s, ratio {row['ratio']:.2f}; "
+            f"peak {row['compare_peak_mib']:.0f} MiB (decoding {row['decode_peak_mib']:.0f})"
         )
     if given.json:
         about = {"machine": platform.processor() or platform.machine(), "pyarrow": pa.__version__, "runs": found}
