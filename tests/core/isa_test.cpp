@@ -198,7 +198,7 @@ void check_cell_table(KernelTable const& table, int rows, Random& random) {
     std::int64_t const last = first + 19;
     reference::Rows<Value> values;
     for (int i = 0; i < rows; ++i) {
-      values.emplace_back(random.below(3) == 0 ? static_cast<Value>(random.next()) : static_cast<Value>(first + static_cast<std::int64_t>(random.below(22)) - 1));
+      values.emplace_back(random.below(3) == 0 ? static_cast<Value>(random.next()) : static_cast<Value>(static_cast<std::uint64_t>(first) + random.below(22) - 1));
       if (random.below(6) == 0) values.back().reset();
     }
     auto const column = make_column(values, 5);
