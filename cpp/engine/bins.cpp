@@ -11,8 +11,8 @@
 #include "core/key.hpp"
 #include "cpu/kernel_table.hpp"
 #include "cpu/ordered.hpp"
-#include "cpu/thread_pool.hpp"
 #include "engine/grid.hpp"
+#include "engine/stripes.hpp"
 
 namespace modelwatch {
 namespace {
@@ -255,30 +255,20 @@ std::optional<std::vector<std::uint64_t>> count_stored(NumericView const& column
   Cuts<Stored> const cuts(sorted);
   Tables<Stored> const tables(cuts);
   if (!tables.usable()) return {};
-  // A slice is short enough to answer Ctrl-C and to count in 32 bits; a stripe is one thread's part of it.
-  constexpr std::int64_t kSlice = std::int64_t{1} << 22;
-  constexpr std::int64_t kLeastStripe = std::int64_t{1} << 16;
-  int const most = threads > 0 ? threads : cpu::default_threads();
-  auto const stripes = std::clamp<std::int64_t>(std::min(column.rows, kSlice) / kLeastStripe, 1, most);
   auto const guided = static_cast<std::size_t>(cpu::kBinTables * tables.guide().slots());
   std::size_t const pairs = tables.lookup().usable ? cpu::kPairTables * cpu::kPairs : 0;
   std::vector<std::uint64_t> counts(sorted.size() + 3, 0);
-  for (std::int64_t slice = 0; slice < column.rows; slice += kSlice) {
-    std::int64_t const rows = std::min(kSlice, column.rows - slice);
-    std::vector<std::vector<std::uint32_t>> counters(static_cast<std::size_t>(stripes));
-    cpu::parallel_for(
-        stripes, threads,
-        [&](std::int64_t stripe) {
-          auto& mine = counters[static_cast<std::size_t>(stripe)];
-          mine.assign(guided + pairs, 0);
-          std::int64_t const begin = slice + rows * stripe / stripes;
-          kernel.count_binned(column, begin, slice + rows * (stripe + 1) / stripes - begin, tables.guide(), tables.lookup(),
-                              {mine.data(), mine.data() + guided});
-        },
-        poll);
-    for (auto const& mine : counters) tables.collect(mine.data(), mine.data() + guided, counts);
-    if (poll) poll();
-  }
+  std::vector<std::vector<std::uint32_t>> counters(static_cast<std::size_t>(stripes_of(column.rows, threads)));
+  each_stripe(
+      column.rows, threads, poll,
+      [&](std::size_t stripe, std::int64_t begin, std::int64_t end) {
+        auto& mine = counters[stripe];
+        mine.assign(guided + pairs, 0);
+        kernel.count_binned(column, begin, end - begin, tables.guide(), tables.lookup(), {mine.data(), mine.data() + guided});
+      },
+      [&](std::int64_t, std::int64_t) {
+        for (auto const& mine : counters) tables.collect(mine.data(), mine.data() + guided, counts);
+      });
   return counts;
 }
 

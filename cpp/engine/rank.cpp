@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "cpu/thread_pool.hpp"
 #include "core/error.hpp"
 #include "engine/arrow_view.hpp"  // code_at
+#include "engine/stripes.hpp"
 
 namespace modelwatch {
 
@@ -41,37 +41,28 @@ std::uint8_t const* valid_rows(Validity const& validity, std::int64_t begin, int
 
 std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& grid, int threads, Poll const& poll) {
   if (!fits(column.storage, grid.domain())) throw InvalidInput("the values cannot be compared with the grid: their types differ.");
-  // A slice is short enough to answer Ctrl-C and to count in 32 bits; a stripe is one thread's part of it.
-  constexpr std::int64_t kSlice = std::int64_t{1} << 22;
-  constexpr std::int64_t kLeastStripe = std::int64_t{1} << 16;
   auto const& kernel = cpu::kernels();
   auto const data = grid.data();
-  int const most = threads > 0 ? threads : cpu::default_threads();
-  auto const stripes = std::clamp<std::int64_t>(std::min(column.rows, kSlice) / kLeastStripe, 1, most);
   std::vector<std::uint64_t> totals(grid.slots(), 0);
-  for (std::int64_t slice = 0; slice < column.rows; slice += kSlice) {
-    std::int64_t const rows = std::min(kSlice, column.rows - slice);
-    std::vector<std::vector<std::uint32_t>> counters(static_cast<std::size_t>(stripes));
-    cpu::parallel_for(
-        stripes, threads,
-        [&](std::int64_t stripe) {
-          auto& mine = counters[static_cast<std::size_t>(stripe)];
-          mine.assign(grid.slots(), 0);
-          std::uint32_t cells[kTileRows];
-          std::uint64_t keys[kTileRows];
-          std::uint8_t valid[kTileRows];
-          std::int64_t const end = slice + rows * (stripe + 1) / stripes;
-          for (std::int64_t at = slice + rows * stripe / stripes; at < end; at += kTileRows) {
-            int const n = static_cast<int>(std::min<std::int64_t>(kTileRows, end - at));
-            kernel.rank_tile(column, at, n, data, valid_rows(column, at, n, valid), cells, keys);
-            kernel.count_one(cells, n, mine.data());
-          }
-        },
-        poll);
-    for (auto const& mine : counters)
-      for (std::size_t slot = 0; slot < mine.size(); ++slot) totals[slot] += mine[slot];
-    if (poll) poll();
-  }
+  std::vector<std::vector<std::uint32_t>> counters(static_cast<std::size_t>(stripes_of(column.rows, threads)));
+  each_stripe(
+      column.rows, threads, poll,
+      [&](std::size_t stripe, std::int64_t begin, std::int64_t end) {
+        auto& mine = counters[stripe];
+        mine.assign(grid.slots(), 0);
+        std::uint32_t cells[kTileRows];
+        std::uint64_t keys[kTileRows];
+        std::uint8_t valid[kTileRows];
+        for (std::int64_t at = begin; at < end; at += kTileRows) {
+          int const n = static_cast<int>(std::min<std::int64_t>(kTileRows, end - at));
+          kernel.rank_tile(column, at, n, data, valid_rows(column, at, n, valid), cells, keys);
+          kernel.count_one(cells, n, mine.data());
+        }
+      },
+      [&](std::int64_t, std::int64_t) {
+        for (auto const& mine : counters)
+          for (std::size_t slot = 0; slot < mine.size(); ++slot) totals[slot] += mine[slot];
+      });
   return totals;
 }
 

@@ -29,7 +29,7 @@ std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& gr
 std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& grid);
 
 /// The largest |i m - j n| where i of n and j of m sorted values are at or below any one: n m times their
-/// Kolmogorov-Smirnov distance.  Without NaN; n m < 2^62.  Values is float, double, std::int64_t or std::uint64_t.
+/// Kolmogorov-Smirnov distance.  Without NaN; n m < 2^62.  Value is float, double, std::int64_t or std::uint64_t.
 template <class Value>
 std::int64_t sup_distance(Value const* a, std::int64_t n, Value const* b, std::int64_t m) {
   std::int64_t i = 0;
