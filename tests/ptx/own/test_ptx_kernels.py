@@ -5,7 +5,6 @@ from building import own_file
 from checking import check
 from vm import SCHEDULES, VM
 
-
 # Every schedule, and all accesses looked at once: these kernels have no races in global memory either.
 RUNS = [*SCHEDULES, {"races": "global"}]
 
