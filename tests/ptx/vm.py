@@ -41,7 +41,11 @@ def _library():
         C.c_char_p,
         C.c_uint64,
     ]
-    lib.ptx_counters.argtypes = [C.c_void_p, C.POINTER(C.c_uint64)]
+    lib.ptx_counters.argtypes = [C.c_void_p, C.POINTER(C.c_uint64), C.c_int]
+    lib.ptx_counter_name.restype = C.c_char_p
+    lib.ptx_counter_name.argtypes = [C.c_int]
+    lib.ptx_lines.argtypes = [C.c_void_p, C.c_char_p, C.c_char_p, C.c_int]
+    lib.ptx_reset_coverage.argtypes = [C.c_void_p]
     lib.ptx_uncovered.argtypes = [C.c_void_p, C.c_char_p, C.c_char_p, C.c_int, C.POINTER(C.c_int)]
     lib.ptx_warnings.argtypes = [C.c_void_p, C.c_char_p, C.c_int]
     lib.ptx_unsupported.argtypes = [C.c_void_p, C.c_char_p, C.c_int]
@@ -51,19 +55,7 @@ def _library():
     return lib
 
 
-_COUNTERS = [
-    "warp_instructions",
-    "thread_instructions",
-    "global_requests",
-    "global_sectors",
-    "global_ideal_sectors",
-    "shared_requests",
-    "shared_cycles",
-    "atomic_requests",
-    "divergent_instructions",
-    "barriers",
-    "max_call_depth",
-]
+_LINE_VALUES = ("executions", "requests", "sectors", "ideal_sectors", "bytes")
 _ORDERS = {"in-order": 0, "reversed": 1, "random": 2}
 _RACES = {False: 0, True: 1, "global": 3}
 _TEXT = 1 << 20
@@ -134,9 +126,9 @@ class VM:
             self._m, kernel.encode(), dims[0], dims[1], shared, bytes(block_of_params), len(block_of_params)
         ):
             raise PtxError(_library().ptx_error().decode())
-        values = (C.c_uint64 * 32)()
-        _library().ptx_counters(self._m, values)
-        return dict(zip(_COUNTERS, values, strict=False))
+        values = (C.c_uint64 * 64)()
+        count = _library().ptx_counters(self._m, values, len(values))
+        return {_library().ptx_counter_name(i).decode(): values[i] for i in range(count)}
 
     @staticmethod
     def _dim(d):
@@ -169,6 +161,26 @@ class VM:
         buffer, total = C.create_string_buffer(_TEXT), C.c_int()
         _library().ptx_uncovered(self._m, kernel.encode(), buffer, _TEXT, total)
         return total.value, buffer.value.decode().splitlines()
+
+    def lines(self, kernel):
+        """What happened on each source line (`-lineinfo`) in all launches so far.
+
+        {(file, line): {"executions": by warps, "requests", "sectors", "ideal_sectors", "bytes": of global memory}}
+        """
+        size = _library().ptx_lines(self._m, kernel.encode(), None, 0)
+        if size < 0:
+            raise PtxError(f"no kernel named {kernel}")
+        buffer = C.create_string_buffer(size)
+        _library().ptx_lines(self._m, kernel.encode(), buffer, size)
+        found = {}
+        for text in buffer.value.decode().splitlines():
+            file, line, *values = text.split("\t")
+            found[file, int(line)] = dict(zip(_LINE_VALUES, map(int, values), strict=True))
+        return found
+
+    def reset_coverage(self):
+        """Forget which instructions and lines ran."""
+        _library().ptx_reset_coverage(self._m)
 
     def warnings(self):
         buffer = C.create_string_buffer(_TEXT)

@@ -58,15 +58,31 @@ int ptx_launch(Machine* m, char const* kernel, u32 const* grid, u32 const* block
   });
 }
 
-// Fills `out` with the counters in the order of struct Counters; returns how many there are.
-int ptx_counters(Machine* m, u64* out) {
-  Counters const& c = m->counters();
-  u64 const values[] = {c.warpInstructions,      c.threadInstructions, c.globalRequests, c.globalSectors,
-                        c.globalIdealSectors,    c.sharedRequests,     c.sharedCycles,   c.atomicRequests,
-                        c.divergentInstructions, c.barriers,           c.maxCallDepth};
-  std::copy(std::begin(values), std::end(values), out);
-  return int(std::size(values));
+// Fills `out` with up to `capacity` counters; returns how many there are. Their names, in the same order:
+int ptx_counters(Machine* m, u64* out, int capacity) {
+  auto& names = counterNames();
+  for (size_t i = 0; i < names.size() && int(i) < capacity; ++i) out[i] = m->counters().*names[i].member;
+  return int(names.size());
 }
+char const* ptx_counter_name(int index) { return counterNames()[size_t(index)].name; }
+
+// One line of text per source line of a kernel, of all launches so far: file, line, executions, requests, sectors,
+// least sectors, bytes. Returns the bytes needed, or -1.
+int ptx_lines(Machine* m, char const* kernel, char* buffer, int size) {
+  Function const* f = m->module().findKernel(kernel);
+  if (!f) return -1;
+  std::string text;
+  for (auto& [where, record] : lineRecords(m->module(), m->coverage(), *f)) {
+    text += where.first + "\t" + std::to_string(where.second);
+    Traffic const& t = record.traffic;
+    for (u64 value : {record.executions, t.requests, t.sectors, t.idealSectors, t.bytes})
+      text += "\t" + std::to_string(value);
+    text += "\n";
+  }
+  std::snprintf(buffer, size_t(size), "%s", text.c_str());
+  return int(text.size()) + 1;
+}
+void ptx_reset_coverage(Machine* m) { m->resetCoverage(); }
 
 // Newline-separated description of the kernel's instructions that no launch has executed; `total` gets the number of
 // all.

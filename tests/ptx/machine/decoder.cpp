@@ -96,7 +96,7 @@ void Decoder::endFunction() {
   Instruction end;  // falling off the end of a body returns
   end.op = function_->isEntry ? Opcode::Exit : Opcode::Ret;
   module_.code.push_back(end);
-  module_.source.push_back({tokens_.peek().line, 0, 0, "(end of " + function_->name + ")"});
+  module_.source.push_back({tokens_.peek().line, 0, 0, 0, 0, "(end of " + function_->name + ")"});
   auto resolve = [&](std::string const& name) {
     auto it = labels_.find(name);
     if (it == labels_.end()) throw Error(Fault::Syntax, "undefined label " + name + " in function " + function_->name);
@@ -130,6 +130,8 @@ void Decoder::locDirective() {
   int const directiveLine = tokens_.take().line;
   file_ = int(tokens_.number().bits);
   sourceLine_ = int(tokens_.number().bits);
+  innerFile_ = file_;
+  innerLine_ = sourceLine_;
   while (tokens_.peek().line == directiveLine && !tokens_.isKind(TokenKind::End)) {
     if (tokens_.take().text != "inlined_at") continue;
     file_ = int(tokens_.number().bits);  // the caller's line says more than one inside a library header
@@ -169,7 +171,7 @@ void Decoder::instruction() {
   }
   std::string text = tokens_.textSince(begin);
   module_.code.push_back(in);
-  module_.source.push_back({line, file_, sourceLine_, text});
+  module_.source.push_back({line, file_, sourceLine_, innerFile_, innerLine_, text});
 }
 
 void Decoder::operands(Instruction& in, Mnemonic const& mnemonic) {

@@ -79,7 +79,7 @@ class Decoder {
     std::vector<u32> arguments, results;
   };
   std::vector<PendingCall> pendingCalls_;
-  int file_ = 0, sourceLine_ = 0;
+  int file_ = 0, sourceLine_ = 0, innerFile_ = 0, innerLine_ = 0;
 };
 
 }  // namespace ptx

@@ -32,6 +32,9 @@ u8* Machine::access(Space space, u64 address, u32 bytes, int lane, bool read, bo
     case Space::Global:
     case Space::Const: {
       if (u8* host = memory_.find(address, bytes, write)) {
+        if (!memory_.follow(address, bytes, read, write))
+          fail(Fault::Uninitialised,
+               "read of uninitialised global memory at " + hex(address) + " (" + memory_.describe(address) + ")", lane);
         if (globalRaces_) checkGlobalRace(address, bytes, lane, read, write, atomic);
         return host;
       }
@@ -103,9 +106,25 @@ void Machine::countRequest(Space space, u64 const* addresses, LaneMask lanes, u3
   if (!options_.countTraffic) return;
   if (space == Space::Generic) space = spaceOfGeneric(addresses[lowestLane(lanes)]);
   if (space == Space::Global)
-    countGlobalRequest(counters_, addresses, lanes, bytes);
+    countGlobal(globalRequest(addresses, lanes, bytes));
   else if (space == Space::Shared)
     countSharedRequest(counters_, addresses, lanes, bytes);
+}
+
+void Machine::countGlobal(Traffic const& request) {
+  counters_.globalRequests += 1;
+  counters_.globalSectors += request.sectors;
+  counters_.globalIdealSectors += request.idealSectors;
+  coverage_.traffic[pc_].add(request);
+  Opcode const op = module_->code[pc_].op;
+  if (op == Opcode::Ld || op == Opcode::CpAsync) {
+    counters_.loadRequests += 1;
+    counters_.loadSectors += request.sectors;
+    counters_.loadIdealSectors += request.idealSectors;
+    counters_.loadBytes += request.bytes;
+  } else if (op == Opcode::St) {
+    counters_.storeBytes += request.bytes;
+  }
 }
 
 u32 Machine::random() {

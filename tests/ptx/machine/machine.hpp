@@ -47,6 +47,7 @@ class Machine {
   Options& options() { return options_; }
   Counters const& counters() const { return counters_; }
   Coverage const& coverage() const { return coverage_; }
+  void resetCoverage() { coverage_ = Coverage(module_->code.size()); }
   std::set<std::string> const& warnings() const { return warnings_; }
   u8* moduleVariable(std::string const& name, u64& size);
 
@@ -92,6 +93,7 @@ class Machine {
   int chooseFragment(Warp& warp);
   void mergeReady(Warp& warp);
   u32 runFragment(Warp& warp, int index, u32 budget);
+  void countGlobal(Traffic const& request);
   void checkGlobalRace(u64 address, u32 bytes, int lane, bool read, bool write, bool atomic);
   [[noreturn]] void reportDeadlock(Block& block);
 

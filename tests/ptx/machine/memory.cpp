@@ -22,7 +22,7 @@ bool GlobalMemory::select(u64 address, u64 bytes) {
   // Regions of NumPy views may overlap, so look at every one that starts at or before the address.
   for (auto it = std::upper_bound(regions_.begin(), regions_.end(), address, startsBefore); it != regions_.begin();) {
     --it;
-    if (address + bytes <= it->end) {
+    if (address + bytes <= it->end && it->host) {
       recent_ = *it;
       return true;
     }
@@ -35,7 +35,8 @@ std::string GlobalMemory::describe(u64 address) const {
   if (it == regions_.begin()) return "no allocation lies below it";
   --it;
   u64 const size = it->end - it->begin;
-  return std::to_string(address - it->begin) + " bytes into an allocation of " + std::to_string(size) + " bytes";
+  return std::to_string(address - it->begin) + " bytes into an allocation of " + std::to_string(size) + " bytes" +
+         (it->host ? "" : " on another device");
 }
 
 SharedMemory::Layout::Layout(Function const& kernel, u64 dynamic) : staticEnd(kernel.sharedEnd), dynamicBytes(dynamic) {

@@ -43,8 +43,9 @@ inline Space spaceOfGeneric(u64 address) {
 // A stretch of device addresses and the host memory behind it. The two may be equal (NumPy arrays, pinned memory).
 struct Region {
   u64 begin = 0, end = 0;
-  u8* host = nullptr;
+  u8* host = nullptr;  // null: the memory of another device
   bool readOnly = false;
+  u8* written = nullptr;  // per byte, whether anything was stored; null where that is not followed
 };
 
 class GlobalMemory {
@@ -62,6 +63,14 @@ class GlobalMemory {
       if (!select(address, bytes)) return nullptr;
     }
     return write && recent_.readOnly ? nullptr : recent_.host + (address - recent_.begin);
+  }
+  // After a successful find: whether an access reads only bytes that hold values. Those it writes do from now on.
+  bool follow(u64 address, u64 bytes, bool read, bool write) {
+    if (!recent_.written) return true;
+    u8* state = recent_.written + (address - recent_.begin);
+    if (read && std::memchr(state, 0, bytes)) return false;
+    if (write) std::memset(state, 1, bytes);
+    return true;
   }
   // The region containing or nearest below the address, for messages.
   std::string describe(u64 address) const;

@@ -96,8 +96,9 @@ struct Function {
 
 struct SourceLine {
   int line = 0;  // in the PTX text
-  int file = 0;  // .loc information, 0 if none
+  int file = 0;  // .loc information, 0 if none; of inlined code where it was inlined into
   int sourceLine = 0;
+  int innerFile = 0, innerLine = 0;  // where the code was written
   std::string text;
 };
 

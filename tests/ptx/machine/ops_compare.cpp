@@ -80,6 +80,63 @@ LaneMask compareHalves(Machine& m, Instruction const& in) {
   return result;
 }
 
+// The same for packed pairs: the low halves if `part` is 0, the high ones if it is 1.
+template <Compare c>
+LaneMask comparePart(Machine& m, Instruction const& in, Type type, int part) {
+  u16 const *a = m.reg<u16>(in.src[0]), *b = m.reg<u16>(in.src[1]);
+  bool const isHalf = type == Type::F16x2;
+  auto value = [&](u16 bits) { return flushed(isHalf ? halfToFloat(bits) : bfloatToFloat(bits), in.ftz); };
+  LaneMask result = 0;
+  for (int lane = 0; lane < kWarpSize; ++lane) {
+    int const at = 2 * lane + part;
+    result |= LaneMask(compare<float, c>(value(a[at]), value(b[at]))) << lane;
+  }
+  return result;
+}
+
+// setp p|q: p is about the low halves, q about the high ones.
+template <Compare c>
+void setPredicatePair(Machine& m, Instruction const& in, LaneMask lanes) {
+  LaneMask const low = combine(m, in, comparePart<c>(m, in, in.type, 0));
+  LaneMask const high = combine(m, in, comparePart<c>(m, in, in.type, 1));
+  if (in.dst2 != kNoSlot) writePredicate(m, in.dst2, high, lanes);
+  writePredicate(m, in.dst, low, lanes);
+}
+
+// What `set` leaves in 16 bits where the comparison holds: one, or all bits where the result is an integer.
+u16 holds(Type type) {
+  switch (type) {
+    case Type::F16:
+    case Type::F16x2:
+      return toHalf(1.0);
+    case Type::BF16:
+    case Type::BF16x2:
+      return toBfloat(1.0);
+    default:
+      return 0xffff;
+  }
+}
+
+template <Compare c>
+void setRegisterPair(Machine& m, Instruction const& in, LaneMask lanes) {
+  LaneMask const low = combine(m, in, comparePart<c>(m, in, in.sourceType, 0));
+  LaneMask const high = combine(m, in, comparePart<c>(m, in, in.sourceType, 1));
+  u16* d = m.reg<u16>(in.dst);
+  u16 const yes = holds(in.type);
+  forEachLane(lanes, [&](int lane) {
+    d[2 * lane] = low >> lane & 1 ? yes : u16(0);
+    d[2 * lane + 1] = high >> lane & 1 ? yes : u16(0);
+  });
+}
+
+template <auto compareAll>
+void setShortRegister(Machine& m, Instruction const& in, LaneMask lanes) {
+  LaneMask const value = combine(m, in, compareAll(m, in));
+  u16* d = m.reg<u16>(in.dst);
+  u16 const yes = holds(in.type);
+  forEachLane(lanes, [&](int lane) { d[lane] = value >> lane & 1 ? yes : u16(0); });
+}
+
 template <auto compareAll>
 void setPredicate(Machine& m, Instruction const& in, LaneMask lanes) {
   LaneMask const value = compareAll(m, in);
@@ -99,7 +156,8 @@ void setRegister(Machine& m, Instruction const& in, LaneMask lanes) {
 template <auto compareAll>
 Handler pickTarget(Instruction const& in) {
   if (in.op == Opcode::Setp) return &setPredicate<compareAll>;
-  return sizeOf(in.type) == 4 ? &setRegister<compareAll> : nullptr;
+  if (sizeOf(in.type) == 2) return &setShortRegister<compareAll>;
+  return sizeOf(in.type) == 4 && !isPackedHalf(in.type) ? &setRegister<compareAll> : nullptr;
 }
 
 template <Compare c>
@@ -109,6 +167,10 @@ Handler pickType(Instruction const& in) {
   if (type == Type::F64) return pickTarget<&compareLanes<double, c>>(in);
   if (type == Type::F16) return pickTarget<&compareHalves<Type::F16, c>>(in);
   if (type == Type::BF16) return pickTarget<&compareHalves<Type::BF16, c>>(in);
+  if (isPackedHalf(type)) {
+    if (in.op == Opcode::Setp) return &setPredicatePair<c>;
+    return sizeOf(in.type) == 4 && in.type != Type::F32 ? &setRegisterPair<c> : nullptr;
+  }
   if constexpr (c <= Compare::Ge)
     return forInteger(type, [&]<class T>(T) -> Handler { return pickTarget<&compareLanes<T, c>>(in); });
   return nullptr;

@@ -10,7 +10,9 @@ template <u32 bytes>
 inline u8* quickAccess(Machine& m, Space space, u64 address, int lane, bool isWrite) {
   if (space == Space::Global || (space == Space::Generic && !(address & kWindowMask))) {
     if (!(address & (bytes - 1)) && !m.globalRaces())
-      if (u8* host = m.memory().find(address, bytes, isWrite)) return host;
+      if (u8* host = m.memory().find(address, bytes, isWrite);
+          host && m.memory().follow(address, bytes, !isWrite, isWrite))
+        return host;
   } else if (space == Space::Shared && !(address & (bytes - 1)) && !m.shared().races()) {
     SharedFault fault;
     if (u8* host = m.shared().access(u32(address), bytes, !isWrite, isWrite, fault)) return host;

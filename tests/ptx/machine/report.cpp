@@ -4,7 +4,41 @@
 
 namespace ptx {
 
-void countGlobalRequest(Counters& counters, u64 const* addresses, LaneMask lanes, u32 bytes) {
+std::vector<CounterName> const& counterNames() {
+  using C = Counters;
+  static std::vector<CounterName> const names = {{"warp_instructions", &C::warpInstructions},
+                                                 {"thread_instructions", &C::threadInstructions},
+                                                 {"global_requests", &C::globalRequests},
+                                                 {"global_sectors", &C::globalSectors},
+                                                 {"global_ideal_sectors", &C::globalIdealSectors},
+                                                 {"shared_requests", &C::sharedRequests},
+                                                 {"shared_cycles", &C::sharedCycles},
+                                                 {"atomic_requests", &C::atomicRequests},
+                                                 {"divergent_instructions", &C::divergentInstructions},
+                                                 {"barriers", &C::barriers},
+                                                 {"max_call_depth", &C::maxCallDepth},
+                                                 {"load_requests", &C::loadRequests},
+                                                 {"load_sectors", &C::loadSectors},
+                                                 {"load_ideal_sectors", &C::loadIdealSectors},
+                                                 {"load_bytes", &C::loadBytes},
+                                                 {"store_bytes", &C::storeBytes}};
+  return names;
+}
+
+void Counters::add(Counters const& other) {
+  u64 const deepest = std::max(maxCallDepth, other.maxCallDepth);
+  for (auto& [name, member] : counterNames()) this->*member += other.*member;
+  maxCallDepth = deepest;
+}
+
+void Traffic::add(Traffic const& other) {
+  requests += other.requests;
+  sectors += other.sectors;
+  idealSectors += other.idealSectors;
+  bytes += other.bytes;
+}
+
+Traffic globalRequest(u64 const* addresses, LaneMask lanes, u32 bytes) {
   // Lanes mostly touch ascending sectors, so compare with the last one and the greatest one before searching.
   u64 sectors[2 * kWarpSize];
   int count = 0;
@@ -18,9 +52,8 @@ void countGlobalRequest(Counters& counters, u64 const* addresses, LaneMask lanes
       greatest = std::max(greatest, sector);
     }
   });
-  counters.globalRequests += 1;
-  counters.globalSectors += count;
-  counters.globalIdealSectors += (u64(std::popcount(lanes)) * bytes + 31) / 32;
+  u64 const wanted = u64(std::popcount(lanes)) * bytes;
+  return {1, u64(count), (wanted + 31) / 32, wanted};
 }
 
 void countSharedRequest(Counters& counters, u64 const* addresses, LaneMask lanes, u32 bytes) {
@@ -50,6 +83,29 @@ std::vector<u32> Coverage::missed(Function const& function) const {
   for (u32 pc = function.begin; pc + 1 < function.end; ++pc)  // the last one is the implied return
     if (!executions[pc]) pcs.push_back(pc);
   return pcs;
+}
+
+std::map<std::pair<std::string, int>, LineRecord> lineRecords(Module const& module, Coverage const& coverage,
+                                                              Function const& kernel) {
+  std::map<std::pair<std::string, int>, LineRecord> records;
+  auto note = [&](int file, int line, u64 executions, Traffic const& traffic) {
+    auto const name = module.files.find(file);
+    if (line <= 0 || name == module.files.end()) return;
+    LineRecord& record = records[{name->second, line}];
+    record.executions = std::max(record.executions, executions);
+    record.traffic.add(traffic);
+  };
+  auto visit = [&](Function const& function) {
+    for (u32 pc = function.begin; pc + 1 < function.end; ++pc) {  // the last one is the implied return
+      SourceLine const& source = module.source[pc];
+      note(source.innerFile, source.innerLine, coverage.executions[pc], coverage.traffic[pc]);
+      if (source.file != source.innerFile || source.sourceLine != source.innerLine)
+        note(source.file, source.sourceLine, coverage.executions[pc], {});
+    }
+  };
+  visit(kernel);
+  for (i32 callee : kernel.callees) visit(module.functions[size_t(callee)]);
+  return records;
 }
 
 std::string describeInstruction(Module const& module, u32 pc) {

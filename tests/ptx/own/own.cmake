@@ -20,7 +20,7 @@ foreach(arch IN LISTS PTX_ARCHS)
   if(NOT arch MATCHES "^(75|100)$")
     continue()
   endif()
-  foreach(program runtime_test device_library_test)
+  foreach(program runtime_test device_library_test devices_test)
     set(source ${CMAKE_CURRENT_SOURCE_DIR}/own/${program}.cu)
     set(object ${own_folder}/${program}.${arch}.o)
     add_custom_command(OUTPUT ${object} VERBATIM

@@ -444,3 +444,32 @@ def test_comparisons_agree_with_numpy_for_every_pair_of_edge_values():
             run(f"testp.{kind}.f32 %p, %a; selp.u32 %o, 1, 0, %p;", [x], np.uint32),
             f.astype(np.uint32),
         )
+
+
+def test_packed_halves_compare_in_pairs():
+    edge = np.array([0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 1.5, 6e-8], np.float16)
+    a, b = (np.ascontiguousarray(x.ravel()) for x in np.meshgrid(edge, edge))
+    a, b = np.concatenate([a, a[:1]]), np.concatenate([b, b[:1]])  # an even number
+    pa, pb = a.view(np.uint32), b.view(np.uint32)
+    nan = np.isnan(a) | np.isnan(b)
+    for name, function in (("eq", np.equal), ("ne", np.not_equal), ("lt", np.less), ("ge", np.greater_equal)):
+        for unordered in (False, True):
+            op = name + ("u" if unordered else "")
+            want = (function(a, b) | nan) if unordered else (function(a, b) & ~nan)
+            got = run(f"set.{op}.f16x2.f16x2 %o, %a, %b;", [pa, pb], np.uint32).view(np.float16)
+            same(f"set.{op}.f16x2.f16x2", got, want.astype(np.float16))
+            got = run(f"set.{op}.u32.f16x2 %o, %a, %b;", [pa, pb], np.uint32).view(np.uint16)
+            same(f"set.{op}.u32.f16x2", got, np.where(want, 0xFFFF, 0).astype(np.uint16))
+            got = run(f"set.{op}.f16.f16 %o, %a, %b;", [a, b], np.float16)
+            same(f"set.{op}.f16.f16", got, want.astype(np.float16))
+            both = "selp.u32 %t3, 1, 0, %p; selp.u32 %t4, 2, 0, %q; or.b32 %o, %t3, %t4;"
+            got = run(f"setp.{op}.f16x2 %p|%q, %a, %b; {both}", [pa, pb], np.uint32)
+            same(f"setp.{op}.f16x2", got, (want[0::2] + 2 * want[1::2]).astype(np.uint32))
+            got = run(f"setp.ne.u32 %p, %b, %b; setp.{op}.or.f16x2 %p|%q, %a, %b, !%p; {both}", [pa, pb], np.uint32)
+            same(f"setp.{op}.or.f16x2", got, np.full(len(pa), 3, np.uint32))
+    x = (np.arange(64, dtype=np.float32) / 8 - 4).view(np.uint32) >> 16
+    y = x[::-1].copy()
+    pairs = x[0::2] | x[1::2] << np.uint32(16), y[0::2] | y[1::2] << np.uint32(16)
+    want = (x << np.uint32(16)).view(np.float32) < (y << np.uint32(16)).view(np.float32)
+    got = run("set.lt.bf16x2.bf16x2 %o, %a, %b;", [p.astype(np.uint32) for p in pairs], np.uint32).view(np.uint16)
+    same("set.lt.bf16x2", got, np.where(want, 0x3F80, 0).astype(np.uint16))

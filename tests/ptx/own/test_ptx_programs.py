@@ -40,3 +40,14 @@ def test_the_runtime_behaves_as_documented(front_end, settings):
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(settings.values()))
 def test_device_wide_sort_scan_and_reduction_equal_the_standard_library(front_end, settings):
     run_program("device_library_test", front_end, settings)
+
+
+@pytest.mark.parametrize(
+    "settings", [*SETTINGS, {"PTX_UNINITIALISED": "0"}], ids=lambda settings: "-".join(settings.values())
+)
+def test_memory_pools_devices_and_their_loss_behave_as_documented(front_end, settings):
+    run_program("devices_test", front_end, {"PTX_DEVICES": "2", **settings})
+
+
+def test_a_machine_without_a_device_says_so(front_end):
+    run_program("devices_test", front_end, {"PTX_DEVICES": "0"})

@@ -24,6 +24,10 @@ constexpr ErrorText kErrors[] = {
     PTX_ERROR(cudaErrorInvalidMemcpyDirection, "invalid copy direction for memcpy"),
     PTX_ERROR(cudaErrorInvalidDeviceFunction, "invalid device function"),
     PTX_ERROR(cudaErrorMissingConfiguration, "__global__ function call is not configured"),
+    PTX_ERROR(cudaErrorInvalidPitchValue, "invalid pitch argument"),
+    PTX_ERROR(cudaErrorDevicesUnavailable, "CUDA-capable device(s) is/are busy or unavailable"),
+    PTX_ERROR(cudaErrorPeerAccessUnsupported, "peer access is not supported between these two devices"),
+    PTX_ERROR(cudaErrorPeerAccessNotEnabled, "peer access has not been enabled"),
     PTX_ERROR(cudaErrorNoDevice, "no CUDA-capable device is detected"),
     PTX_ERROR(cudaErrorInvalidDevice, "invalid device ordinal"),
     PTX_ERROR(cudaErrorNoKernelImageForDevice, "no kernel image is available for execution on the device"),
@@ -49,55 +53,86 @@ ErrorText const* describe(cudaError_t code) {
   return nullptr;
 }
 
-cudaError_t checkDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
-
 constexpr int kRegisters = 65536;
 constexpr int kReservedShared = 1024;
 
 }  // namespace
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  return api([&](State&) {
-    *count = 1;
-    return cudaSuccess;
+  return query([&](State& s) {
+    *count = s.settings.devices;
+    return *count ? cudaSuccess : cudaErrorNoDevice;
   });
 }
 cudaError_t cudaGetDevice(int* device) {
-  return api([&](State&) {
-    *device = 0;
-    return cudaSuccess;
+  return query([&](State& s) {
+    *device = s.device().number;
+    return s.settings.devices ? cudaSuccess : cudaErrorNoDevice;
   });
 }
-cudaError_t cudaSetDevice(int device) {
-  return api([&](State&) { return checkDevice(device); });
+// Another device may be chosen after one failed; choosing the one that failed says so.
+cudaError_t cudaSetDevice(int number) {
+  State& s = State::get();
+  {
+    std::lock_guard lock(s.mutex);
+    if (!s.settings.devices) return record(cudaErrorNoDevice);
+    if (number >= s.settings.devices || number < 0) return record(cudaErrorInvalidDevice);
+    s.selectDevice(number);
+  }
+  return api([](State&) { return cudaSuccess; });
+}
+cudaError_t cudaInitDevice(int number, unsigned, unsigned) {
+  return api([&](State& s) { return s.deviceAt(number) ? cudaSuccess : cudaErrorInvalidDevice; });
 }
 cudaError_t cudaDriverGetVersion(int* version) {
-  return api([&](State&) {
+  return query([&](State&) {
     *version = CUDART_VERSION;
     return cudaSuccess;
   });
 }
-cudaError_t cudaRuntimeGetVersion(int* version) {
-  return api([&](State&) {
-    *version = CUDART_VERSION;
-    return cudaSuccess;
-  });
-}
+cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 cudaError_t cudaSetDeviceFlags(unsigned) {
   return api([](State&) { return cudaSuccess; });
 }
-cudaError_t cudaDeviceSynchronize() {
-  return api([](State& s) {
-    s.drainAll();
+cudaError_t cudaGetDeviceFlags(unsigned* flags) {
+  return api([&](State&) {
+    *flags = cudaDeviceScheduleAuto;
     return cudaSuccess;
   });
 }
+cudaError_t cudaDeviceSynchronize() {
+  return api([](State& s) {
+    s.drainAll(&s.device());
+    return cudaSuccess;
+  });
+}
+// Clears the error that a kernel left. What hangs off the bus stays lost.
 cudaError_t cudaDeviceReset() {
   State& s = State::get();
   std::lock_guard lock(s.mutex);
-  s.dropWork();
-  s.stickyError = s.lastError = cudaSuccess;
-  return cudaSuccess;
+  s.dropWork(&s.device());
+  if (s.settings.devices) s.device().stickyError = cudaSuccess;
+  State::lastError() = cudaSuccess;
+  return record(s.device().failure());
+}
+cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int peer) {
+  return api([&](State& s) {
+    *can = 0;
+    return s.deviceAt(device) && s.deviceAt(peer) ? cudaSuccess : cudaErrorInvalidDevice;
+  });
+}
+cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
+  return api([&](State& s) { return s.deviceAt(peer) ? cudaErrorPeerAccessUnsupported : cudaErrorInvalidDevice; });
+}
+cudaError_t cudaDeviceDisablePeerAccess(int) {
+  return api([](State&) { return cudaErrorPeerAccessNotEnabled; });
+}
+cudaError_t cudaDeviceGetPCIBusId(char* text, int length, int device) {
+  return api([&](State& s) {
+    if (!s.deviceAt(device)) return cudaErrorInvalidDevice;
+    std::snprintf(text, size_t(length), "0000:%02x:00.0", device + 1);
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
@@ -127,14 +162,16 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     p->canMapHostMemory = p->hostRegisterSupported = 1;
     p->asyncEngineCount = 2;
     p->memoryBusWidth = 256;
+    p->pciBusID = device + 1;
+    p->uuid.bytes[15] = char(device + 1);
     p->l2CacheSize = 4 << 20;
-    return checkDevice(device);
+    return s.deviceAt(device) ? cudaSuccess : cudaErrorInvalidDevice;
   });
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   return api([&](State& s) {
-    if (cudaError_t e = checkDevice(device)) return e;
+    if (!s.deviceAt(device)) return cudaErrorInvalidDevice;
     DeviceModel const& d = s.settings.device;
     switch (attribute) {
       case cudaDevAttrMaxThreadsPerBlock:
@@ -211,18 +248,17 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   });
 }
 
-// Error queries work after a sticky error too, so they do not go through api().
+// Error queries work after a sticky error too, so they do not go through api(). Such an error cannot be cleared.
 cudaError_t cudaGetLastError() {
-  State& s = State::get();
-  std::lock_guard lock(s.mutex);
-  cudaError_t const error = s.stickyError != cudaSuccess ? s.stickyError : s.lastError;
-  s.lastError = cudaSuccess;
+  cudaError_t const error = cudaPeekAtLastError();
+  State::lastError() = cudaSuccess;
   return error;
 }
 cudaError_t cudaPeekAtLastError() {
   State& s = State::get();
   std::lock_guard lock(s.mutex);
-  return s.stickyError != cudaSuccess ? s.stickyError : s.lastError;
+  cudaError_t const failure = s.settings.devices ? s.device().failure() : cudaSuccess;
+  return failure != cudaSuccess ? failure : State::lastError();
 }
 char const* cudaGetErrorName(cudaError_t code) {
   ErrorText const* e = describe(code);
@@ -244,6 +280,15 @@ void ptxClearFault() {
   State& s = State::get();
   std::lock_guard lock(s.mutex);
   s.dropWork();
-  s.stickyError = s.lastError = cudaSuccess;
+  for (int number = 0; Device* device = s.deviceAt(number); ++number) {
+    device->stickyError = s.settings.devices ? cudaSuccess : cudaErrorNoDevice;
+    device->lost = false;
+  }
+  State::lastError() = cudaSuccess;
   s.lastFault.clear();
+}
+void ptxWriteReports() {
+  State& s = State::get();
+  std::lock_guard lock(s.mutex);
+  writeExitReports(s);
 }

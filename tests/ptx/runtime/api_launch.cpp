@@ -31,6 +31,8 @@ struct CallConfiguration {
 };
 thread_local std::vector<CallConfiguration> g_configurations;
 
+constexpr u64 kReservedShared = 1024;
+
 struct Kernel {
   KernelEntry* entry = nullptr;
   Machine* machine = nullptr;
@@ -41,14 +43,15 @@ cudaError_t resolve(State& s, void const* function, Kernel& kernel) {
   auto it = s.kernels.find(function);
   if (it == s.kernels.end()) return cudaErrorInvalidDeviceFunction;
   kernel.entry = &it->second;
-  kernel.machine = s.machineOf(it->second.module);
+  kernel.machine = s.machineOf(it->second.module, s.device());
   if (!kernel.machine) return cudaErrorNoKernelImageForDevice;
   kernel.function = kernel.machine->module().findKernel(it->second.name);
   return kernel.function ? cudaSuccess : cudaErrorInvalidDeviceFunction;
 }
 
-u64 dynamicLimit(State const& s, Kernel const& k) {
-  if (k.entry->maxDynamicShared) return u64(k.entry->maxDynamicShared);
+u64 dynamicLimit(State& s, Kernel const& k) {
+  auto const raised = k.entry->maxDynamicShared.find(s.device().number);
+  if (raised != k.entry->maxDynamicShared.end()) return u64(raised->second);
   u64 const used = k.function->staticSharedBytes;
   return used < s.settings.device.sharedPerBlock ? s.settings.device.sharedPerBlock - used : 0;
 }
@@ -57,7 +60,7 @@ int threadLimit(Kernel const& k) {
   return k.function->maxThreads ? int(std::min(k.function->maxThreads, 1024u)) : 1024;
 }
 
-cudaError_t checkLimits(State const& s, Kernel const& k, dim3 grid, dim3 block, size_t shared) {
+cudaError_t checkLimits(State& s, Kernel const& k, dim3 grid, dim3 block, size_t shared) {
   u64 const threads = u64(block.x) * block.y * block.z;
   if (threads == 0 || threads > 1024 || block.x > 1024 || block.y > 1024 || block.z > 64)
     return cudaErrorInvalidConfiguration;
@@ -68,10 +71,9 @@ cudaError_t checkLimits(State const& s, Kernel const& k, dim3 grid, dim3 block, 
   return cudaSuccess;
 }
 
-int activeBlocks(State const& s, Kernel const& k, int threads, size_t dynamicShared) {
+int activeBlocks(State& s, Kernel const& k, int threads, size_t dynamicShared) {
   DeviceModel const& d = s.settings.device;
   if (threads < 1 || threads > threadLimit(k) || dynamicShared > dynamicLimit(s, k)) return 0;
-  constexpr u64 kReservedShared = 1024;
   int const warps = (threads + kWarpSize - 1) / kWarpSize;
   int const byThreads = d.threadsPerMultiprocessor / (warps * kWarpSize);
   int const byShared =
@@ -85,7 +87,7 @@ cudaError_t launch(State& s, void const* function, dim3 grid, dim3 block, void**
   if (cudaError_t e = resolve(s, function, k)) return e;
   if (cudaError_t e = checkLimits(s, k, grid, block, shared)) return e;
   Stream* stream = s.stream(handle);
-  if (!stream) return cudaErrorInvalidResourceHandle;
+  if (!stream || stream->device != &s.device()) return cudaErrorInvalidResourceHandle;
   u64 const blocks = u64(grid.x) * grid.y * grid.z;
   if (cooperative && blocks > u64(activeBlocks(s, k, int(block.x * block.y * block.z), shared)) *
                                   u64(s.settings.device.multiprocessors))
@@ -96,13 +98,14 @@ cudaError_t launch(State& s, void const* function, dim3 grid, dim3 block, void**
   for (size_t i = 0; i < k.function->params.size(); ++i)
     std::memcpy(params->data() + k.function->params[i].offset, args[i], k.function->params[i].size);
   s.enqueue(
-      stream, {[&s, k, grid, block, shared, params, cooperative, blocks] {
-        s.exposeMemory(*k.machine);
+      stream, {[&s, k, grid, block, shared, params, cooperative, blocks, stream] {
+        s.exposeMemory(*k.machine, *stream->device);
         Options& options = k.machine->options();
         options = s.settings.schedule;
         options.seed += u32(s.launches++);
         if (cooperative) options.residentBlocks = u32(blocks);
         k.machine->launch({k.entry->name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared, *params});
+        countLaunch(s, *k.entry->module, *k.machine, k.entry->name, blocks, block.x * block.y * block.z);
       }});
   return cudaSuccess;
 }
@@ -123,7 +126,7 @@ void __cudaRegisterFunction(void** handle, char const* host, char*, char const* 
                             int*) {
   State& s = State::get();
   std::lock_guard lock(s.mutex);
-  s.kernels[host] = {reinterpret_cast<LoadedModule*>(handle), name};
+  s.kernels[host] = {reinterpret_cast<LoadedModule*>(handle), name, {}};
 }
 void __cudaRegisterVar(void** handle, char* host, char*, char const* name, int, size_t, int, int) {
   State& s = State::get();
@@ -203,7 +206,7 @@ cudaError_t cudaFuncSetAttribute(void const* function, cudaFuncAttribute attribu
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
     if (value < 0 || u64(value) + k.function->staticSharedBytes > s.settings.device.sharedOptIn)
       return cudaErrorInvalidValue;
-    k.entry->maxDynamicShared = value;
+    k.entry->maxDynamicShared[s.device().number] = value;
     return cudaSuccess;
   });
 }
@@ -228,4 +231,15 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, 
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void const* function, int threads,
                                                           size_t shared) {
   return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, function, threads, shared, 0);
+}
+cudaError_t cudaOccupancyAvailableDynamicSMemPerBlock(size_t* bytes, void const* function, int blocks, int threads) {
+  return api([&](State& s) {
+    Kernel k;
+    if (cudaError_t e = resolve(s, function, k)) return e;
+    if (!bytes || blocks < 1 || threads < 1) return cudaErrorInvalidValue;
+    u64 const share = s.settings.device.sharedPerMultiprocessor / u64(blocks);
+    u64 const taken = k.function->staticSharedBytes + kReservedShared;
+    *bytes = std::min(share > taken ? share - taken : 0, dynamicLimit(s, k));
+    return cudaSuccess;
+  });
 }

@@ -20,7 +20,9 @@ template <class F>
 cudaError_t withStream(cudaStream_t handle, F&& body) {
   return api([&](State& s) {
     Stream* stream = s.stream(handle);
-    return stream ? body(s, stream) : cudaErrorInvalidResourceHandle;
+    if (!stream) return cudaErrorInvalidResourceHandle;
+    cudaError_t const failure = stream->device->failure();
+    return failure == cudaSuccess ? body(s, stream) : failure;
   });
 }
 template <class F>
@@ -52,8 +54,9 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
   });
 }
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
-  return withStream(handle, [&](State& s, Stream* stream) {
-    return s.destroyStream(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
+  return releasing([&](State& s) {
+    Stream* stream = s.stream(handle);
+    return stream && s.destroyStream(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
   });
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
@@ -81,6 +84,36 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
     return cudaSuccess;
   });
 }
+cudaError_t cudaStreamGetDevice(cudaStream_t handle, int* device) {
+  return withStream(handle, [&](State&, Stream* stream) {
+    *device = stream->device->number;
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned* flags) {
+  return withStream(handle, [&](State&, Stream* stream) {
+    *flags = stream->nonBlocking ? cudaStreamNonBlocking : cudaStreamDefault;
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaStreamGetPriority(cudaStream_t handle, int* priority) {
+  return withStream(handle, [&](State&, Stream*) {
+    *priority = 0;
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long* id) {
+  return withStream(handle, [&](State&, Stream* stream) {
+    *id = stream->id;
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaStreamAddCallback(cudaStream_t handle, cudaStreamCallback_t function, void* data, unsigned) {
+  return withStream(handle, [&](State& s, Stream* stream) {
+    s.enqueue(stream, {[function, data, handle] { function(handle, cudaSuccess, data); }});
+    return cudaSuccess;
+  });
+}
 cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t function, void* data) {
   return withStream(handle, [&](State& s, Stream* stream) {
     s.enqueue(stream, {[function, data] { function(data); }});
@@ -97,15 +130,15 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
 }
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
 cudaError_t cudaEventDestroy(cudaEvent_t handle) {
-  return withEvent(handle, [](State& s, Event* event) {
-    s.destroyEvent(event);
-    return cudaSuccess;
+  return releasing([&](State& s) {
+    Event* event = eventOf(s, handle);
+    return event && s.destroyEvent(event) ? cudaSuccess : cudaErrorInvalidResourceHandle;
   });
 }
 cudaError_t cudaEventRecord(cudaEvent_t handle, cudaStream_t streamHandle) {
   return withEvent(handle, [&](State& s, Event* event) {
     Stream* stream = s.stream(streamHandle);
-    if (!stream) return cudaErrorInvalidResourceHandle;
+    if (!stream || stream->device != event->device) return cudaErrorInvalidResourceHandle;
     u64 const record = ++event->recorded;
     event->stream = stream;
     s.enqueue(stream, {[&s, event, record] {
