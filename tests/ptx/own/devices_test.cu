@@ -304,6 +304,7 @@ int main() {
   two_devices();
   loss();
   occupancy();
+  ptxWriteReports();  // what it wrote is not written again at exit
   std::printf("devices: %d passed, %d failed\n", passed, failed);
   return failed != 0;
 }

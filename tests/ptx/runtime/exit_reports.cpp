@@ -101,8 +101,8 @@ std::string coverageOf(LoadedModule const& module) {
 std::string countersOf(LoadedModule const& module) {
   std::string text;
   forEachKernel(module, [&](Machine const& machine, Function const& f) {
-    auto const totals = module.totals.find(f.name);
-    if (totals == module.totals.end() || !machine.coverage().executions[f.begin]) return;
+    auto const totals = module.totals.find({&machine, f.name});
+    if (totals == module.totals.end()) return;
     text += identity(f.name, machine) + numbers(totals->second) + ", \"lines\": {";
     std::string separator;
     for (auto& [where, record] : lineRecords(machine.module(), machine.coverage(), f)) {
@@ -129,7 +129,7 @@ void countLaunch(State& state, LoadedModule& module, Machine& machine, std::stri
     append(state.settings.countersPath, identity(kernel, machine) + numbers(launch) + "}\n");
     return;
   }
-  KernelTotals& totals = module.totals[kernel];
+  KernelTotals& totals = module.totals[{&machine, kernel}];
   totals.counters.add(launch.counters);
   totals.launches += 1;
   totals.blocks += launch.blocks;

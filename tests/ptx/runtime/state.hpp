@@ -72,7 +72,7 @@ struct Device {
   cudaError_t failure() const { return lost ? cudaErrorDevicesUnavailable : stickyError; }
 };
 
-// Counters of all launches of one kernel of one module.
+// Counters of all launches of one kernel on one device.
 struct KernelTotals {
   Counters counters;
   u64 launches = 0, blocks = 0, threads = 0;
@@ -82,7 +82,7 @@ struct KernelTotals {
 struct LoadedModule {
   void const* fatbin = nullptr;
   std::vector<std::unique_ptr<Machine>> machines;  // by device, parsed at first use
-  std::map<std::string, KernelTotals> totals;
+  std::map<std::pair<Machine const*, std::string>, KernelTotals> totals;
 };
 
 struct KernelEntry {
