@@ -12,7 +12,10 @@ export CMAKE_BUILD_PARALLEL_LEVEL = $(JOBS)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 # No build isolation: the compiler's work in build/ can be reused, because the build tools stay where they are.
-INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=build/editable
+# CUDA=AUTO or ON builds the CUDA backend too, for every target; its tests make one of their own.
+CUDA ?= OFF
+INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=build/editable \
+  --config-settings=cmake.define.MODELWATCH_CUDA=$(CUDA)
 SOURCES := pyproject.toml CMakeLists.txt CMakePresets.json $(shell find cpp cuda -type f 2>/dev/null)
 PROBE := '\#include <bit>\n\#include <concepts>\n\#include <span>\nint main() { return std::span<int>{}.empty() ? 0 : 1; }\n'
 
