@@ -55,10 +55,12 @@ class Copy:
     """A copy of the sources, and its build."""
 
     def __init__(self, home: Path) -> None:
-        self.sources, self.build = home / "source", home / "build"
-        shutil.rmtree(self.sources, ignore_errors=True)
+        # As deep below the sources as `make test-cuda` builds, so that a compiler's cache knows most of it already.
+        self.sources, self.build = home, home / "build" / "copy"
+        os.environ["CCACHE_BASEDIR"] = str(home)
         for name in SOURCES:
             to = self.sources / name
+            shutil.rmtree(to, ignore_errors=True)
             to.parent.mkdir(parents=True, exist_ok=True)
             # The times of files are kept, so that a build of the same sources has nothing to do.
             if (ROOT / name).is_dir():
@@ -75,6 +77,7 @@ class Copy:
             "SKBUILD_PROJECT_VERSION": "0",
             "CMAKE_BUILD_TYPE": "Release",
             "MODELWATCH_CUDA": "ON",
+            "MODELWATCH_WERROR": "ON",
             "MODELWATCH_CUDART": "ptx_cudart",
             "CMAKE_CUDA_ARCHITECTURES": f"{TARGET}-virtual",
             "CMAKE_CUDA_FLAGS": "--compress-mode=none",
