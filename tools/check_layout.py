@@ -22,14 +22,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-# A folder of cpp/ (and cuda/ beside it) may include its own headers and those of the folders named here.
+# A folder of cpp/ or cuda/ may include its own headers and those of the folders named here.
 CPP_MAY_USE = {
     "core": set[str](),
     "reference": {"core"},
     "cpu": {"core"},
-    "cuda": {"core"},
-    "engine": {"cpu", "cuda", "core"},
-    "binding": {"engine", "cpu", "cuda", "core", "reference"},
+    "engine": {"cpu", "core"},
+    "binding": {"engine", "cpu", "core", "reference"},
+    "cuda/runtime": {"core"},
+    "cuda/kernels": {"cuda/runtime", "core"},
+    "cuda/backend": {"cuda/kernels", "cuda/runtime", "engine", "core"},
+    "cuda/binding": {"cuda/backend", "cuda/kernels", "cuda/runtime", "binding", "engine", "core"},
 }
 # Headers that exist to hide a difference between compilers or backends.
 CONDITIONALS_ALLOWED = {"cpp/core/macros.hpp", "cpp/core/team.hpp"}
@@ -92,11 +95,12 @@ class File:
 
 
 def cpp_layer(path: str) -> str | None:
-    """The layer that a C++ path lies in: `core` for cpp/core/..., `cuda` for cuda/..."""
+    """The layer that a C++ path lies in: `core` for cpp/core/..., `cuda/kernels` for cuda/kernels/..."""
     parts = PurePosixPath(path).parts
-    if len(parts) > 2 and parts[0] == "cpp" and parts[1] in CPP_MAY_USE:
-        return parts[1]
-    return "cuda" if len(parts) > 1 and parts[0] == "cuda" else None
+    if len(parts) < 3 or parts[0] not in ("cpp", "cuda"):
+        return None
+    layer = parts[1] if parts[0] == "cpp" else f"cuda/{parts[1]}"
+    return layer if layer in CPP_MAY_USE else None
 
 
 def included_layer(source: str, target: str, known: set[str]) -> str | None:

@@ -10,7 +10,14 @@ from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
 from modelwatch_gpu.compare import compare
-from modelwatch_gpu.errors import AlertError, DeviceUnavailable, InputError, ModelwatchError, OutputError
+from modelwatch_gpu.errors import (
+    AlertError,
+    DeviceError,
+    DeviceUnavailable,
+    InputError,
+    ModelwatchError,
+    OutputError,
+)
 from modelwatch_gpu.log import Derived, Files, Query, Roles
 from modelwatch_gpu.log.derived import derived
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
@@ -24,6 +31,7 @@ __all__ = [
     "Baseline",
     "Check",
     "Derived",
+    "DeviceError",
     "DeviceUnavailable",
     "Files",
     "Finding",

@@ -19,5 +19,9 @@ class DeviceUnavailable(ModelwatchError, RuntimeError):
     """The device asked for is not there; the text says why."""
 
 
+class DeviceError(ModelwatchError, RuntimeError):
+    """A call of CUDA failed; the text has CUDA's own name and words for it."""
+
+
 class AlertError(ModelwatchError):
     """Raised by ``Report.raise_on_alert``: the report has findings at or above the level asked for."""

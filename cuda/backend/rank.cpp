@@ -1,0 +1,38 @@
+#include "cuda/backend/rank.hpp"
+
+#include "core/error.hpp"
+#include "cuda/kernels/rank.hpp"
+#include "engine/rank.hpp"  // fits
+
+namespace modelwatch::cuda {
+namespace {
+
+void check_fits(ColumnInput const& column, Grid const& grid) {
+  if (!fits(column.view.storage, grid.domain())) throw InvalidInput("the values cannot be compared with the grid: their types differ.");
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> count_cells(Session& session, ColumnInput const& column, std::shared_ptr<Grid const> const& grid,
+                                       Poll const& poll) {
+  check_fits(column, *grid);
+  DeviceGrid const tables = session.grid(grid);
+  DeviceArray<std::uint64_t> counts(grid->slots(), session.stream());
+  counts.zero();
+  feed(session, column, poll, [&](NumericView const& chunk, std::int64_t) {
+    launch_count_cells(chunk, tables, counts.data(), session.info().multiprocessors, session.stream());
+  });
+  return counts.download();
+}
+
+std::vector<std::uint32_t> rank_cells(Session& session, ColumnInput const& column, std::shared_ptr<Grid const> const& grid) {
+  check_fits(column, *grid);
+  DeviceGrid const tables = session.grid(grid);
+  DeviceArray<std::uint32_t> cells(static_cast<std::size_t>(column.view.rows), session.stream());
+  feed(session, column, {}, [&](NumericView const& chunk, std::int64_t first) {
+    launch_rank_cells(chunk, tables, cells.data() + first, session.info().multiprocessors, session.stream());
+  });
+  return cells.download();
+}
+
+}  // namespace modelwatch::cuda

@@ -1,0 +1,48 @@
+#include "cuda/binding/support.hpp"
+#include "cuda/runtime/device.hpp"
+#include "cuda/runtime/error.hpp"
+
+PYBIND11_MODULE(_cuda, m) {
+  namespace py = pybind11;
+  using namespace modelwatch;
+  m.doc() = "The CUDA backend of modelwatch_gpu. Use the package, not this module.";
+  // Grids and plans are classes of the engine's module; this one takes them as arguments.
+  py::module_::import("modelwatch_gpu._core");
+
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    auto const set = [](char const* name, char const* text) { py::set_error(py::module_::import("modelwatch_gpu.errors").attr(name), text); };
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (InvalidInput const& invalid) {
+      set("InputError", invalid.what());
+    } catch (cuda::DeviceError const& failed) {
+      set("DeviceError", failed.what());
+    }
+  });
+
+  m.def("unavailable_reason", &cuda::unavailable_reason);
+  m.def("device_count", &cuda::device_count);
+  m.def("device_info", [](int index) {
+    auto const found = cuda::device_info(index);
+    py::dict info;
+    info["index"] = found.index;
+    info["name"] = found.name;
+    info["compute_capability"] = std::to_string(found.major) + "." + std::to_string(found.minor);
+    info["multiprocessors"] = found.multiprocessors;
+    info["memory"] = found.memory;
+    return info;
+  });
+  m.def("build_info", [] {
+    py::dict info;
+    info["cuda"] = MODELWATCH_CUDA_VERSION;
+    info["architectures"] = MODELWATCH_CUDA_TARGETS;
+    return info;
+  });
+
+  using cuda::binding::Backend;
+  auto backend = py::class_<Backend>(m, "Backend")
+                     .def(py::init([](int device) { return Backend{device}; }), py::arg("device"))
+                     .def_readonly("device", &Backend::device);
+  cuda::binding::bind_probe(backend);
+  cuda::binding::bind_rank(backend);
+}

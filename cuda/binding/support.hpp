@@ -1,0 +1,39 @@
+#pragma once
+// Shared by the binding files of the CUDA module.
+
+#include <optional>
+#include <variant>
+
+#include "binding/support.hpp"
+#include "cuda/backend/feed.hpp"
+#include "cuda/backend/session.hpp"
+
+namespace modelwatch::cuda::binding {
+
+namespace py = pybind11;
+using modelwatch::binding::import_array;
+using modelwatch::binding::signal_poll;
+using modelwatch::binding::single_column;
+using modelwatch::binding::to_numpy;
+
+/// A column with whatever keeps its memory.
+struct ImportedColumn {
+  std::shared_ptr<ArrowOwner const> owner;
+  ColumnInput input;
+};
+
+inline ImportedColumn import_column(py::object const& source) {
+  auto owner = import_array(source);
+  auto const view = numeric_view(single_column(*owner));
+  return {std::move(owner), {view, false}};
+}
+
+/// One device, with the functions of the CPU's engine under the same names.
+struct Backend {
+  int device;
+};
+
+void bind_probe(py::class_<Backend>& backend);
+void bind_rank(py::class_<Backend>& backend);
+
+}  // namespace modelwatch::cuda::binding
