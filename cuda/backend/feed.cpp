@@ -72,7 +72,10 @@ std::size_t bytes_of(Storage storage) {
 void feed(Session& session, ColumnInput const& column, Poll const& poll,
           std::function<void(NumericView const&, std::int64_t)> const& f) {
   if (column.view.rows == 0) return;
-  if (column.on_device) return f(column.view, 0);
+  if (column.on_device) {
+    if (column.device != session.info().index) throw InvalidInput("a column lies on another device than the one that is to count it.");
+    return f(column.view, 0);
+  }
   auto slots = make_slots(session, column.view);
   std::size_t next = 0;
   for (std::int64_t begin = 0; begin < column.view.rows;) {

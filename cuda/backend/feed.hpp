@@ -13,6 +13,7 @@ namespace modelwatch::cuda {
 struct ColumnInput {
   NumericView view;
   bool on_device;
+  int device = 0;  // which, where it is one
 };
 
 /// Bytes of one value.
