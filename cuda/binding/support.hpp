@@ -33,6 +33,7 @@ struct Backend {
   int device;
 };
 
+void bind_counter(py::module_& m, py::class_<Backend>& backend);
 void bind_rank(py::class_<Backend>& backend);
 
 }  // namespace modelwatch::cuda::binding
