@@ -44,5 +44,6 @@ PYBIND11_MODULE(_cuda, m) {
                      .def(py::init([](int device) { return Backend{device}; }), py::arg("device"))
                      .def_readonly("device", &Backend::device);
   cuda::binding::bind_counter(m, backend);
+  cuda::binding::bind_probe(backend);
   cuda::binding::bind_rank(backend);
 }

@@ -34,6 +34,7 @@ struct Backend {
 };
 
 void bind_counter(py::module_& m, py::class_<Backend>& backend);
+void bind_probe(py::class_<Backend>& backend);
 void bind_rank(py::class_<Backend>& backend);
 
 }  // namespace modelwatch::cuda::binding

@@ -65,6 +65,7 @@ _COUNTERS = [
     "max_call_depth",
 ]
 _ORDERS = {"in-order": 0, "reversed": 1, "random": 2}
+_RACES = {False: 0, True: 1, "global": 3}
 _TEXT = 1 << 20
 
 #: Option sets under which a kernel's result should be the same.
@@ -104,12 +105,12 @@ class VM:
     ):
         """Schedule and checks of the following launches.
 
-        order: of blocks ("in-order", "reversed", "random"); resident: blocks that interleave; races: shared-memory race
-        detection; traffic: count sectors and bank conflicts; noise: ulps of error in approximate functions; limit:
-        largest number of warp instructions, 0 for none.
+        order: of blocks ("in-order", "reversed", "random"); resident: blocks that interleave; races: look for races in
+        shared memory (True), there and in global memory ("global") or nowhere (False); traffic: count sectors and bank
+        conflicts; noise: ulps of error in approximate functions; limit: most warp instructions, 0 for no limit.
         """
         _library().ptx_options(
-            self._m, seed, randomize, resident, _ORDERS[order], reverse_warps, races, traffic, noise, limit
+            self._m, seed, randomize, resident, _ORDERS[order], reverse_warps, _RACES[races], traffic, noise, limit
         )
 
     def launch(self, kernel, grid, block, *args, shared=0):

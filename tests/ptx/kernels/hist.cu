@@ -52,12 +52,12 @@ extern "C" __global__ void hist_fix(float4 const* __restrict__ x, int n4, float 
       atomicAdd(&sh[b], ((unsigned long long)q << 16) + 1ull);
       atomicMax(&smax, b);
       // float max via CAS
-      int* p = reinterpret_cast<int*>(fmx);
+      int volatile* p = reinterpret_cast<int volatile*>(fmx);
       int old = *p, assumed;
       do {
         assumed = old;
         if (__int_as_float(assumed) >= a[k]) break;
-        old = atomicCAS(p, assumed, __float_as_int(a[k]));
+        old = atomicCAS(const_cast<int*>(p), assumed, __float_as_int(a[k]));
       } while (old != assumed);
     }
   }

@@ -39,9 +39,16 @@ void ptx_unmap_all(Machine* m) { m->memory().clear(); }
 
 void ptx_options(Machine* m, u32 seed, int randomSchedule, u32 resident, int blockOrder, int reverseWarps, int races,
                  int traffic, u32 noise, u64 limit) {
-  m->options() = Options{
-      seed, randomSchedule != 0, resident, BlockOrder(blockOrder), reverseWarps != 0, races != 0, traffic != 0, noise,
-      limit};
+  m->options() = Options{seed,
+                         randomSchedule != 0,
+                         resident,
+                         BlockOrder(blockOrder),
+                         reverseWarps != 0,
+                         (races & 1) != 0,
+                         (races & 2) != 0,
+                         traffic != 0,
+                         noise,
+                         limit};
 }
 
 int ptx_launch(Machine* m, char const* kernel, u32 const* grid, u32 const* block, u64 dynamicShared, u8 const* params,

@@ -239,6 +239,7 @@ void Machine::releaseBarrier(u32 id) {
   }
   block_->barriers[id] = {};
   block_->epoch += 1;
+  block_->barrierTime = tick();
   counters_.barriers += 1;
   warp_ = current;
   pc_ = currentPc;

@@ -9,6 +9,7 @@ namespace ptx {
 enum class Opcode : u8 {
   Unsupported,
   Nop,
+  Fence,
   Abs,
   Activemask,
   Add,
@@ -141,6 +142,8 @@ struct Instruction {
   bool left = false;         // shf.l
   bool relu = false;
   bool modeAll = false;    // match.all
+  bool strong = false;     // ld and st: volatile, relaxed, acquire or release
+  bool fences = false;     // orders memory for the whole device: a fence, acquire or release
   bool unaligned = false;  // barrier without .aligned: lanes of a warp may arrive at different instructions
   Compare compare = Compare::Eq;
   Logic logic = Logic::None;

@@ -31,7 +31,10 @@ u8* Machine::access(Space space, u64 address, u32 bytes, int lane, bool read, bo
   switch (space) {
     case Space::Global:
     case Space::Const: {
-      if (u8* host = memory_.find(address, bytes, write)) return host;
+      if (u8* host = memory_.find(address, bytes, write)) {
+        if (globalRaces_) checkGlobalRace(address, bytes, lane, read, write, atomic);
+        return host;
+      }
       char const* what =
           memory_.find(address, bytes, false) ? "write to read-only memory at " : "global access out of bounds at ";
       fail(Fault::OutOfBounds,
@@ -72,6 +75,28 @@ u8* Machine::access(Space space, u64 address, u32 bytes, int lane, bool read, bo
     default:
       fail(Fault::OutOfBounds, "access to an unknown space", lane);
   }
+}
+
+void Machine::checkGlobalRace(u64 address, u32 bytes, int lane, bool read, bool write, bool atomic) {
+  GlobalAccess const by{.block = block_->index,
+                        .thread = warp_->id * kWarpSize + u32(lane),
+                        .pc = pc_,
+                        .barrierTime = block_->barrierTime,
+                        .syncTime = warp_->syncTime,
+                        .read = read,
+                        .write = write,
+                        .strong = atomic || module_->code[pc_].strong};
+  auto const race = globalRaces_->access(address, bytes, by, time_);
+  if (!race) return;
+  std::string text = std::string("global memory race: ") +
+                     (atomic  ? "atomic"
+                      : write ? "write"
+                              : "read") +
+                     " at " + hex(address) + " (" + memory_.describe(address) + ") not ordered with the " +
+                     (race->otherWrote ? "write" : "read") + " by " + (race->several ? "several threads, last " : "") +
+                     "thread " + std::to_string(race->thread) + " of block " + std::to_string(race->block) + ", " +
+                     describeInstruction(*module_, race->pc) + ";";
+  fail(Fault::Race, text, lane);
 }
 
 void Machine::countRequest(Space space, u64 const* addresses, LaneMask lanes, u32 bytes) {

@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "global_races.hpp"
 #include "report.hpp"
 #include "warp.hpp"
 
@@ -16,7 +17,8 @@ struct Options {
   u32 residentBlocks = 1;       // blocks whose execution interleaves
   BlockOrder blockOrder = BlockOrder::InOrder;
   bool reverseWarps = false;
-  bool detectRaces = true;
+  bool detectRaces = true;         // in shared memory
+  bool detectGlobalRaces = false;  // slower: every access is looked at, and 32 bytes kept for 4
   bool countTraffic = true;
   u32 approximationNoise = 0;   // ulps added at random to .approx results
   u64 maxWarpInstructions = 0;  // 0: no limit; otherwise a livelock guard
@@ -67,6 +69,13 @@ class Machine {
 
   void countAtomic() { ++counters_.atomicRequests; }
 
+  u32 tick() { return ++time_; }
+  GlobalRaces* globalRaces() { return globalRaces_.get(); }
+  // A fence of device scope, or the ordering part of an acquire or release.
+  void fence() {
+    if (globalRaces_) globalRaces_->fence(block_->index, tick());
+  }
+
   u32 random();
   double noisy(double value, bool isDouble);
   u32 laneOrder(std::array<u8, kWarpSize>& order, LaneMask lanes);  // order in which lanes perform atomics
@@ -83,6 +92,7 @@ class Machine {
   int chooseFragment(Warp& warp);
   void mergeReady(Warp& warp);
   u32 runFragment(Warp& warp, int index, u32 budget);
+  void checkGlobalRace(u64 address, u32 bytes, int lane, bool read, bool write, bool atomic);
   [[noreturn]] void reportDeadlock(Block& block);
 
   // control.cpp. Each returns true if the fragment list changed.
@@ -117,6 +127,8 @@ class Machine {
   std::vector<u8> registerImage_;
   u64 randomState_ = 1;
   u32 rotation_ = 0;
+  u32 time_ = 1;  // synchronisations so far
+  std::unique_ptr<GlobalRaces> globalRaces_;
 
   // Current position, for handlers and messages.
   Block* block_ = nullptr;

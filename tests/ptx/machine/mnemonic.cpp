@@ -1,4 +1,5 @@
 // The table of opcodes and the meaning of every modifier that may follow one.
+#include <algorithm>
 #include <sstream>
 
 #include "decoder.hpp"
@@ -99,9 +100,10 @@ std::unordered_map<std::string, Mnemonic> const& opcodes() {
       {"trap", {O::Trap, F::Sources, 0}},
       {"vote", {O::Vote, F::Values, 1}},
       {"xor", {O::Xor, F::Values, 2}},
-      // Memory is sequentially consistent and there is no cache, so these change nothing.
-      {"membar", {O::Nop, F::Ignore}},
-      {"fence", {O::Nop, F::Ignore}},
+      // Memory is sequentially consistent, so fences matter to the race detector only.
+      {"membar", {O::Fence, F::Ignore}},
+      {"fence", {O::Fence, F::Ignore}},
+      // There is no cache, so these change nothing.
       {"prefetch", {O::Nop, F::Ignore}},
       {"prefetchu", {O::Nop, F::Ignore}},
       {"nanosleep", {O::Nop, F::Ignore}},
@@ -111,6 +113,18 @@ std::unordered_map<std::string, Mnemonic> const& opcodes() {
       {"brkpt", {O::Nop, F::Ignore}},
       {"griddepcontrol", {O::Nop, F::Ignore}}};
   return table;
+}
+
+// Whether the words make an instruction strong, and order memory beyond the block.
+void applyOrdering(std::vector<std::string> const& words, Instruction& in) {
+  auto has = [&](std::initializer_list<char const*> names) {
+    return std::any_of(words.begin() + 1, words.end(), [&](std::string const& word) {
+      return std::find(names.begin(), names.end(), word) != names.end();
+    });
+  };
+  bool const wide = has({"gpu", "sys", "gl", "cluster"}), orders = has({"acquire", "release", "acq_rel"});
+  in.strong = orders || has({"volatile", "mmio", "relaxed", "mmio"});
+  in.fences = in.op == O::Fence ? wide && !has({"proxy"}) : wide && orders;
 }
 
 std::vector<std::string> splitAtDots(std::string const& text) {
@@ -337,7 +351,8 @@ bool decodeMnemonic(std::string const& text, Mnemonic& mnemonic, Instruction& in
   }
   // Cluster barriers, mbarrier forms and the like share a first word with simpler operations.
   if (parts.size() > 1 && (parts[1] == "cluster" || parts[1] == "bulk" || parts[1] == "mbarrier")) return false;
-  if (in.op == O::Nop) return true;
+  applyOrdering(parts, in);
+  if (in.op == O::Nop || in.op == O::Fence) return true;
   in.unaligned = parts[0] == "barrier" && text.find(".aligned") == std::string::npos;
   bool known = true;
   for (size_t i = 1; i < parts.size(); ++i) {

@@ -1,5 +1,7 @@
 #include "ops.hpp"
 
+#include "machine.hpp"
+
 namespace ptx {
 
 bool isControlFlow(Opcode op) {
@@ -19,6 +21,10 @@ bool isControlFlow(Opcode op) {
 
 Handler selectHandler(Instruction const& in) {
   if (in.op == Opcode::Nop) return [](Machine&, Instruction const&, LaneMask) {};
+  if (in.op == Opcode::Fence)
+    return [](Machine& m, Instruction const& fence, LaneMask) {
+      if (fence.fences) m.fence();
+    };
   for (auto select : {selectMemory, selectAtomic, selectWarp, selectMatrix, selectConvert, selectCompare, selectBits,
                       selectHalf, selectFloat, selectInteger})
     if (Handler handler = select(in)) return handler;

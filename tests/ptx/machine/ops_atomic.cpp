@@ -61,6 +61,7 @@ void atomic(Machine& m, Instruction const& in, LaneMask lanes) {
   T const* b = m.reg<T>(in.src[0]);
   T const* c = in.src[1] != kNoSlot ? m.reg<T>(in.src[1]) : b;
   T* d = in.dst != kNoSlot ? m.reg<T>(in.dst) : nullptr;
+  if (in.fences) m.fence();
   std::array<u8, kWarpSize> order;
   u32 const count = m.laneOrder(order, lanes);
   for (u32 i = 0; i < count; ++i) {
@@ -72,6 +73,7 @@ void atomic(Machine& m, Instruction const& in, LaneMask lanes) {
     std::memcpy(where, &updated, sizeof(T));
     if (d) d[lane] = old;
   }
+  if (in.fences) m.fence();
 }
 
 constexpr auto integerOp = []<class T>(Instruction const& in, T old, T b, T c) {

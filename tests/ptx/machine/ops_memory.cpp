@@ -9,7 +9,7 @@ namespace {
 template <u32 bytes>
 inline u8* quickAccess(Machine& m, Space space, u64 address, int lane, bool isWrite) {
   if (space == Space::Global || (space == Space::Generic && !(address & kWindowMask))) {
-    if (!(address & (bytes - 1)))
+    if (!(address & (bytes - 1)) && !m.globalRaces())
       if (u8* host = m.memory().find(address, bytes, isWrite)) return host;
   } else if (space == Space::Shared && !(address & (bytes - 1)) && !m.shared().races()) {
     SharedFault fault;
@@ -31,10 +31,12 @@ void loadScalar(Machine& m, Instruction const& in, LaneMask lanes) {
   forEachLane(lanes, [&](int lane) {
     std::memcpy(&d[lane], quickAccess<sizeof(T)>(m, space, address[lane], lane, false), sizeof(T));
   });
+  if (in.fences) m.fence();  // acquire
 }
 
 template <class T>
 void storeScalar(Machine& m, Instruction const& in, LaneMask lanes) {
+  if (in.fences) m.fence();  // release
   u64 address[kWarpSize];
   m.addresses(in.address, address);
   if (isCounted(in.space)) m.countRequest(in.space, address, lanes, sizeof(T));
@@ -69,9 +71,11 @@ void loadVector(Machine& m, Instruction const& in, LaneMask lanes) {
       putElement(m.reg<u8>(items[k].slot) + lane * items[k].bytes, items[k].bytes, from + k * u32(element), element,
                  isSigned(in.type));
   });
+  if (in.fences) m.fence();  // acquire
 }
 
 void storeVector(Machine& m, Instruction const& in, LaneMask lanes) {
+  if (in.fences) m.fence();  // release
   u64 address[kWarpSize];
   m.addresses(in.address, address);
   u32 const element = u32(sizeOf(in.type)), bytes = element * in.vectorSize;

@@ -88,7 +88,10 @@ void activeMask(Machine& m, Instruction const& in, LaneMask lanes) {
 }
 
 // Also orders the memory accesses of the participants, which is what the race detector looks at.
-void warpBarrier(Machine& m, Instruction const&, LaneMask) { m.warp().syncEpoch += 1; }
+void warpBarrier(Machine& m, Instruction const&, LaneMask) {
+  m.warp().syncEpoch += 1;
+  m.warp().syncTime = m.tick();
+}
 
 }  // namespace
 

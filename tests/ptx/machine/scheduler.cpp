@@ -62,6 +62,8 @@ void Machine::launch(LaunchRequest const& request) {
   if (!module_->globals.empty())
     memory_.add({module_->globalBase, module_->globalBase + module_->globals.size(), module_->globals.data()});
   buildRegisterImage();
+  time_ = 1;
+  globalRaces_ = options_.detectGlobalRaces ? std::make_unique<GlobalRaces>() : nullptr;
 
   std::vector<u32> order;  // only filled when not in order
   if (options_.blockOrder == BlockOrder::Random) {
@@ -204,7 +206,9 @@ void Machine::startBlock(Block& block, u64 index) {
   block.y = u32(index / grid_.x % grid_.y);
   block.z = u32(index / (u64(grid_.x) * grid_.y));
   block.threads = block.live = linear(blockDim_);
+  block.index = u32(index);
   block.epoch = 0;
+  block.barrierTime = 0;
   block.barriers = {};
   block.shared = std::make_unique<SharedMemory>(sharedLayout_, options_.detectRaces);
   block.warps.resize((block.threads + kWarpSize - 1) / kWarpSize);
@@ -222,6 +226,7 @@ void Machine::startBlock(Block& block, u64 index) {
     warp.local.assign(module_->localBytes * kWarpSize, 0xCD);
     warp.carry = 0;
     warp.syncEpoch = 0;
+    warp.syncTime = 0;
     warp.callSites.clear();
     warp.fragments.assign(1, Fragment{warp.live, kernel_->begin});
     fillSpecials(warp, block);

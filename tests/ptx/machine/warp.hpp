@@ -29,6 +29,7 @@ struct Warp {
   u8* registers = nullptr;                            // biased so that a Slot can be added directly
   std::vector<u8> local;                              // localBytes per lane
   LaneMask carry = 0;                                 // CC.CF of each lane
+  u32 syncTime = 0;                                   // of the last one, see GlobalAccess
   u32 syncEpoch = 0;                                  // bar.warp.sync passed, for the race detector
   std::vector<std::array<u32, kWarpSize>> callSites;  // by depth: pc of the call each lane has to return to
 };
@@ -44,7 +45,9 @@ struct Block {
   std::vector<Warp> warps;
   std::unique_ptr<SharedMemory> shared;
   std::array<Barrier, 16> barriers;
-  u32 epoch = 0;  // barriers passed, for the race detector
+  u32 index = 0;        // linear, in the grid
+  u32 epoch = 0;        // barriers passed, for the race detector
+  u32 barrierTime = 0;  // of the last one, see GlobalAccess
 };
 
 }  // namespace ptx

@@ -6,7 +6,7 @@ set(own_folder ${CMAKE_CURRENT_BINARY_DIR}/own)
 file(MAKE_DIRECTORY ${own_folder})
 set(own_outputs)
 foreach(arch IN LISTS PTX_ARCHS)
-  foreach(kernel hist scan rbf cub_block bugs)
+  foreach(kernel hist scan rbf cub_block bugs races)
     set(source ${CMAKE_CURRENT_SOURCE_DIR}/kernels/${kernel}.cu)
     set(output ${own_folder}/${kernel}.${arch}.ptx)
     add_custom_command(OUTPUT ${output} DEPENDS ${source} VERBATIM

@@ -52,6 +52,7 @@ __global__ void poke(int* p) { *p = 7; }
 __global__ void trapIf(int v) {
   if (v) __trap();
 }
+__global__ void collide(int* p) { *p = int(blockIdx.x); }
 struct Big {
   int v[20];
   double d;
@@ -250,6 +251,15 @@ static void faults() {
   CHECK(sticky(cudaErrorMisalignedAddress));
   trapIf<<<1, 1>>>(1);
   CHECK(sticky(cudaErrorLaunchFailure));
+  collide<<<1, 1>>>(d);
+  CHECK(cudaDeviceSynchronize() == cudaSuccess);
+  collide<<<2, 1>>>(d);  // a race, looked for on request
+  char const* races = std::getenv("PTX_RACES");
+  if (races && *races == '2')
+    CHECK(cudaDeviceSynchronize() == cudaErrorLaunchFailure && std::strstr(ptxLastFault(), "global memory race"));
+  else
+    CHECK(cudaDeviceSynchronize() == cudaSuccess && !*ptxLastFault());
+  ptxClearFault();
   OK(cudaFree(d));
   poke<<<1, 1>>>(d);
   CHECK(sticky(cudaErrorIllegalAddress));  // freed

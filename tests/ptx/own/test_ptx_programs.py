@@ -15,6 +15,7 @@ SETTINGS = [
     {"PTX_SEED": "0", "PTX_STREAMS": "lazy"},
     {"PTX_SEED": "5", "PTX_STREAMS": "lazy"},
     {"PTX_SEED": "6"},
+    {"PTX_SEED": "7", "PTX_RACES": "2"},
 ]
 
 

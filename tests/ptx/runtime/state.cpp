@@ -82,7 +82,9 @@ Settings Settings::fromEnvironment() {
   s.schedule.seed = s.seed;
   s.schedule.randomSchedule = s.seed != 0;
   s.schedule.residentBlocks = u32(ptx::runtime::fromEnvironment("PTX_RESIDENT_BLOCKS", s.seed ? 3 : 1));
-  s.schedule.detectRaces = ptx::runtime::fromEnvironment("PTX_RACES", 1);
+  u64 const races = ptx::runtime::fromEnvironment("PTX_RACES", 1);
+  s.schedule.detectRaces = races > 0;
+  s.schedule.detectGlobalRaces = races > 1;
   s.schedule.approximationNoise = u32(ptx::runtime::fromEnvironment("PTX_NOISE", 0));
   s.schedule.maxWarpInstructions = ptx::runtime::fromEnvironment("PTX_LIMIT", 0);
   // Blocks start in order unless asked otherwise: library code relies on hardware doing so.
