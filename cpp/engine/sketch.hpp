@@ -20,6 +20,7 @@ class Registers {
   void add(std::uint64_t const* hashes, int count, cpu::KernelTable const& kernel = cpu::kernels()) {
     kernel.raise_registers(hashes, count, ranks_.data());
   }
+  void raise(std::uint32_t index, std::uint8_t rank) { ranks_[index] = std::max(ranks_[index], rank); }
   void merge(Registers const& other) {
     for (std::size_t i = 0; i < ranks_.size(); ++i) ranks_[i] = std::max(ranks_[i], other.ranks_[i]);
   }

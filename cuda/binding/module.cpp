@@ -43,6 +43,7 @@ PYBIND11_MODULE(_cuda, m) {
   auto backend = py::class_<Backend>(m, "Backend")
                      .def(py::init([](int device) { return Backend{device}; }), py::arg("device"))
                      .def_readonly("device", &Backend::device);
+  cuda::binding::bind_counter(m, backend);
   cuda::binding::bind_probe(backend);
   cuda::binding::bind_arrays(m, backend);
   cuda::binding::bind_rank(backend);

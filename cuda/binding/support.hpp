@@ -51,6 +51,7 @@ struct Backend {
   int device;
 };
 
+void bind_counter(py::module_& m, py::class_<Backend>& backend);
 void bind_probe(py::class_<Backend>& backend);
 /// Runs f(session) without the GIL, which whoever has the session may need before it is free.
 template <class F>
