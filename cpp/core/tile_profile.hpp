@@ -28,7 +28,8 @@ struct ProfileGroups {
   std::uint32_t const* entry_begin; // of each tile and the end, in entry_group; sets with moments only
   std::int32_t const* entry_group;  // the groups of mixed tiles, each once a tile
   std::uint32_t first_entry;        // of this set, in the moments of a column
-  std::uint32_t groups;             // all numbers are below this
+  std::uint32_t first_group;        // the smallest number of a group of the chunk
+  std::uint32_t groups;             // numbers from there to the largest
   bool moments;
 };
 
@@ -248,7 +249,7 @@ class ColumnProfiler {
         if (group < 0) continue;
         slab = slab_of(set, static_cast<std::uint32_t>(group));
         if (set.counters != kNotThere)
-          team_.add_one(&tile_.memory[set.counters + static_cast<std::uint32_t>(group) * set.layout.slots + at]);
+          team_.add_one(&tile_.memory[set.counters + (static_cast<std::uint32_t>(group) - groups.first_group) * set.layout.slots + at]);
         else
           count_in_slab(slab, at, times);
       }
@@ -355,10 +356,11 @@ class ColumnProfiler {
     for (int s = 0; s < chunk_.set_count; ++s) {
       ProfileSet const& set = column_.sets[s];
       if (set.counters == kNotThere) continue;
-      for (std::uint32_t group = 0; group < chunk_.sets[s].groups; ++group)
-        for (std::uint32_t at = rank(); at < set.layout.slots; at += size())
-          if (std::uint32_t const times = tile_.memory[set.counters + group * set.layout.slots + at]; times != 0)
-            team_.add(&slab_of(set, group)[at], std::uint64_t{times});
+      std::uint32_t const slots = set.layout.slots;
+      std::uint32_t const first = chunk_.sets[s].first_group;
+      for (std::uint32_t c = rank(); c < chunk_.sets[s].groups * slots; c += size())
+        if (std::uint32_t const times = tile_.memory[set.counters + c]; times != 0)
+          team_.add(&slab_of(set, first + c / slots)[c % slots], std::uint64_t{times});
     }
   }
 

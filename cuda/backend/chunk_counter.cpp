@@ -23,10 +23,6 @@ std::vector<bool> sets_with_moments(std::vector<SetPlan> const& sets) {
   return out;
 }
 
-std::size_t validity_bytes(Validity const& validity, std::int64_t begin, std::int64_t rows) {
-  return validity.bits == nullptr ? 0 : static_cast<std::size_t>(((validity.offset + begin) % 8 + rows + 7) / 8);
-}
-
 template <class Item>
 void copy_to(Item* to, std::vector<Item> const& from) {
   if (!from.empty()) std::memcpy(to, from.data(), from.size() * sizeof(Item));
@@ -59,10 +55,12 @@ struct ChunkCounter::Pieces {
 
 ChunkCounter::ChunkCounter(Session& session, std::vector<ColumnPlan> columns, std::vector<SetPlan> sets)
     : session_(session),
+      categories_(session, sets),
       finder_(sets_with_moments(sets)),
       staging_(session.stream()),
       most_slab_bytes_(session.info().memory / CounterTuning::kPartOfMemory),
       most_rows_(session.chunk_rows()) {
+  states_.reserve(columns.size());  // where they are they stay
   for (auto& plan : columns) {
     if (auto* const numeric = std::get_if<NumericPlan>(&plan)) {
       numerics_.push_back({states_.size(), uploaded(numeric->to_fine, session.stream()), uploaded(numeric->to_coarse, session.stream())});
@@ -71,6 +69,7 @@ ChunkCounter::ChunkCounter(Session& session, std::vector<ColumnPlan> columns, st
     } else {
       states_.emplace_back(CategoryState(std::move(std::get<CategoryPlan>(plan)), sets));
       domains_.push_back(std::nullopt);
+      categories_.add_column(states_.size() - 1, std::get<CategoryState>(states_.back()));
     }
   }
   for (std::size_t s = 0; s < sets.size(); ++s) {
@@ -93,7 +92,7 @@ void ChunkCounter::set_limits(std::size_t bytes, std::int64_t rows) {
 }
 
 std::size_t ChunkCounter::slab_bytes() const {
-  std::size_t total = 0;
+  std::size_t total = categories_.slab_bytes();
   for (auto const& set : sets_) total += set.slabs.bytes();
   return total;
 }
@@ -105,6 +104,7 @@ std::size_t ChunkCounter::bytes() const {
 }
 
 void ChunkCounter::drain() {
+  categories_.drain();
   for (std::size_t s = 0; s < sets_.size(); ++s) {
     Set& set = sets_[s];
     set.slabs.drain([&](std::int32_t group, std::uint64_t const* words) {
@@ -123,11 +123,11 @@ void ChunkCounter::drain() {
 std::size_t ChunkCounter::row_bytes(CountedRows const& rows) const {
   std::size_t total = 4 * (rows.groups.size() + 1);
   for (auto const& own : numerics_) total += bytes_of(std::get<NumericView>(rows.columns[own.column]).storage) + 1;
-  return total;
+  return total + categories_.row_bytes(rows);
 }
 
 void ChunkCounter::add(CountedRows const& rows, Poll const& poll) {
-  if (numerics_.empty()) return;
+  if (states_.empty()) return;
   std::size_t const each = row_bytes(rows);
   for (std::int64_t begin = 0; begin < rows.rows;) {
     if (poll) poll();
@@ -141,13 +141,14 @@ void ChunkCounter::add(CountedRows const& rows, Poll const& poll) {
 
 /// Slabs for all groups of a chunk; false where they are more than may be held.
 bool ChunkCounter::make_room(ChunkGroups const& groups) {
-  std::size_t wanted = 0;
-  for (std::size_t s = 0; s < sets_.size(); ++s) wanted += sets_[s].slabs.bytes_for(groups.sets[s].present);
-  if (wanted != 0 && slab_bytes() + wanted > most_slab_bytes_) {
+  auto const wanted = [&] {
+    std::size_t total = categories_.bytes_for(groups);
+    for (std::size_t s = 0; s < sets_.size(); ++s) total += sets_[s].slabs.bytes_for(groups.sets[s].present);
+    return total;
+  };
+  if (std::size_t const more = wanted(); more != 0 && slab_bytes() + more > most_slab_bytes_) {
     drain();
-    wanted = 0;
-    for (std::size_t s = 0; s < sets_.size(); ++s) wanted += sets_[s].slabs.bytes_for(groups.sets[s].present);
-    if (wanted > most_slab_bytes_) return false;
+    if (wanted() > most_slab_bytes_) return false;
   }
   for (std::size_t s = 0; s < sets_.size(); ++s) sets_[s].slabs.make(groups.sets[s].present);
   return true;
@@ -184,41 +185,43 @@ void ChunkCounter::add_chunk(CountedRows const& rows, std::int64_t begin, std::i
   std::vector<std::int32_t const*> own;
   for (auto const* const of_row : rows.groups) own.push_back(of_row == nullptr ? nullptr : of_row + begin);
   ChunkGroups const groups = finder_.find(own, count);
-  Pieces pieces;
-  // Nothing is counted before all memory is there, so what did not fit can be tried again.
-  bool fits = false;
   try {
-    fits = make_room(groups);
-    if (fits || count <= kTileRows) {
-      // A tile's groups are never more than a thousand: they are tried whatever the limit.
-      for (std::size_t s = 0; s < sets_.size(); ++s) sets_[s].slabs.make(groups.sets[s].present);
-      make_moments(groups);
-      pieces = reserve(rows, begin, count, groups);
-      staging_.open();
-      fits = true;
-    }
+    if (try_chunk(rows, begin, count, groups)) return;
   } catch (DeviceError const& error) {
     if (!error.out_of_memory() || count <= kTileRows) throw;
     drain();
     session_.halve_chunk();
-    fits = false;
   }
-  if (!fits) {
-    std::int64_t const half = std::max<std::int64_t>(kTileRows, count / 2 / kTileRows * kTileRows);
-    add_chunk(rows, begin, half);
-    add_chunk(rows, begin + half, count - half);
-    return;
+  std::int64_t const half = std::max<std::int64_t>(kTileRows, count / 2 / kTileRows * kTileRows);
+  add_chunk(rows, begin, half);
+  add_chunk(rows, begin + half, count - half);
+}
+
+/// Counts a chunk; false, with nothing counted, where its counters are more than may be held.  Nothing is counted before all
+/// memory is there, so what failed for want of it can be tried again.
+bool ChunkCounter::try_chunk(CountedRows const& rows, std::int64_t begin, std::int64_t count, ChunkGroups const& groups) {
+  categories_.enter(rows);
+  if (!make_room(groups)) {
+    if (count > kTileRows) return false;
+    // A tile's groups are never more than a thousand: they are tried whatever the limit.
+    for (std::size_t s = 0; s < sets_.size(); ++s) sets_[s].slabs.make(groups.sets[s].present);
   }
+  make_moments(groups);
+  Pieces const pieces = reserve(rows, begin, count, groups);
+  staging_.open();
   fill(rows, begin, count, groups, pieces);
   std::uint32_t const memory_bytes = describe(rows, count, groups, pieces);
   staging_.send();
   try {
-    launch(rows, count, groups, pieces, memory_bytes);
+    categories_.look_up(staging_, rows, begin, count);
+    categories_.make_slabs(groups);
+    launch(rows, begin, count, groups, pieces, memory_bytes);
   } catch (...) {
     staging_.close();
     throw;
   }
   staging_.close();
+  return true;
 }
 
 ChunkCounter::Pieces ChunkCounter::reserve(CountedRows const& rows, std::int64_t begin, std::int64_t count, ChunkGroups const& groups) {
@@ -237,6 +240,7 @@ ChunkCounter::Pieces ChunkCounter::reserve(CountedRows const& rows, std::int64_t
     std::size_t const entry_begin = room(set.entry_begin.size(), sizeof(std::uint32_t));
     out.sets.push_back({of_tile, of_row, entry_begin, room(set.entry_group.size(), sizeof(std::int32_t))});
   }
+  categories_.reserve(staging_, rows, begin, count);
   out.weights = room(rows.weights == nullptr ? 0 : n, sizeof(std::uint32_t));
   out.folds = room(groups.folds.size(), sizeof(FoldRow));
   out.refs = room(groups.refs.size(), sizeof(std::uint32_t));
@@ -250,18 +254,19 @@ ChunkCounter::Pieces ChunkCounter::reserve(CountedRows const& rows, std::int64_t
 /// Copies the rows, each column by a thread of its own.
 void ChunkCounter::fill(CountedRows const& rows, std::int64_t begin, std::int64_t count, ChunkGroups const& groups, Pieces const& pieces) {
   auto const n = static_cast<std::size_t>(count);
+  CopyJobs jobs;
+  for (std::size_t i = 0; i < numerics_.size(); ++i)
+    jobs.emplace_back([&, i] {
+      auto const& view = std::get<NumericView>(rows.columns[numerics_[i].column]);
+      std::size_t const size = bytes_of(view.storage);
+      std::memcpy(staging_.host<std::uint8_t>(pieces.columns[i].values),
+                  static_cast<std::uint8_t const*>(view.values) + static_cast<std::size_t>(begin) * size, n * size);
+      if (std::size_t const bits = validity_bytes(view.validity, begin, count); bits != 0)
+        std::memcpy(staging_.host<std::uint8_t>(pieces.columns[i].validity), view.validity.bits + (view.validity.offset + begin) / 8, bits);
+    });
+  categories_.fill(staging_, rows, begin, count, jobs);
   cpu::parallel_for(
-      static_cast<std::int64_t>(numerics_.size()), rows.threads,
-      [&](std::int64_t task) {
-        auto const i = static_cast<std::size_t>(task);
-        auto const& view = std::get<NumericView>(rows.columns[numerics_[i].column]);
-        std::size_t const size = bytes_of(view.storage);
-        std::memcpy(staging_.host<std::uint8_t>(pieces.columns[i].values),
-                    static_cast<std::uint8_t const*>(view.values) + static_cast<std::size_t>(begin) * size, n * size);
-        if (std::size_t const bits = validity_bytes(view.validity, begin, count); bits != 0)
-          std::memcpy(staging_.host<std::uint8_t>(pieces.columns[i].validity), view.validity.bits + (view.validity.offset + begin) / 8, bits);
-      },
-      {});
+      static_cast<std::int64_t>(jobs.size()), rows.threads, [&](std::int64_t job) { jobs[static_cast<std::size_t>(job)](); }, {});
   for (std::size_t s = 0; s < sets_.size(); ++s) {
     SetGroups const& set = groups.sets[s];
     copy_to(staging_.host<std::int32_t>(pieces.sets[s].of_tile), set.of_tile);
@@ -284,15 +289,15 @@ std::uint32_t ChunkCounter::describe(CountedRows const& rows, std::int64_t count
                                                           staging_.device<std::uint32_t>(pieces.sets[s].entry_begin),
                                                           staging_.device<std::int32_t>(pieces.sets[s].entry_group),
                                                           groups.first_entry[s],
-                                                          set.end,
+                                                          static_cast<std::uint32_t>(set.least),
+                                                          set.span,
                                                           sets_[s].plan.moments};
   }
   std::uint32_t most_words = 0;
   for (std::size_t n = 0; n < numerics_.size(); ++n) {
     auto const& view = std::get<NumericView>(rows.columns[numerics_[n].column]);
-    Validity const validity = view.validity.bits == nullptr
-                                  ? Validity{nullptr, 0}
-                                  : Validity{staging_.device<std::uint8_t>(pieces.columns[n].validity), view.validity.offset % 8};
+    // A chunk begins at a whole tile of its batch, so its first bit is where the batch's is in its byte.
+    Validity const validity = moved(view.validity, 0, staging_.device<std::uint8_t>(pieces.columns[n].validity));
     std::vector<ProfileSet> sets;
     std::uint32_t words = 0;
     ProfileColumn column =
@@ -358,7 +363,7 @@ ProfileColumn ChunkCounter::describe(std::size_t n, NumericView const& values, C
     if (out.fine && fits(gaps, part)) out.run_gaps = take(gaps);
   }
   for (std::size_t s = 0; s < sets_.size(); ++s) {
-    std::size_t const counters = std::size_t{groups.sets[s].end} * sets[s].layout.slots;
+    std::size_t const counters = std::size_t{groups.sets[s].span} * sets[s].layout.slots;
     if (groups.sets[s].mixed && !weighted && fits(counters, part)) sets[s].counters = take(counters);
   }
   out.zeroed = words;
@@ -372,13 +377,15 @@ ProfileColumn ChunkCounter::describe(std::size_t n, NumericView const& values, C
   return out;
 }
 
-void ChunkCounter::launch(CountedRows const& rows, std::int64_t count, ChunkGroups const& groups, Pieces const& pieces, std::uint32_t memory_bytes) {
+void ChunkCounter::launch(CountedRows const& rows, std::int64_t begin, std::int64_t count, ChunkGroups const& groups, Pieces const& pieces,
+                          std::uint32_t memory_bytes) {
   auto const columns = static_cast<std::uint32_t>(numerics_.size());
   std::int64_t const tiles = (count + kTileRows - 1) / kTileRows;
-  std::int64_t const stripes = std::int64_t{session_.info().multiprocessors} * ProfileTuning::kBlocksPerMultiprocessor / columns;
+  std::int64_t const stripes = std::int64_t{session_.info().multiprocessors} * ProfileTuning::kBlocksPerMultiprocessor / std::max(1u, columns);
   ProfileChunk const chunk{staging_.device<ProfileGroups>(pieces.chunk_sets),
                            rows.weights == nullptr ? nullptr : staging_.device<std::uint32_t>(pieces.weights), count,
                            static_cast<std::int32_t>(sets_.size())};
+  categories_.launch(staging_, rows, begin, chunk, groups);
   std::int64_t const most = (tiles + ProfileTuning::kLeastTiles - 1) / ProfileTuning::kLeastTiles;
   launch_profile({staging_.device<ProfileColumn>(pieces.descriptions), chunk, columns,
                   static_cast<std::uint32_t>(std::clamp<std::int64_t>(stripes, 1, most)), memory_bytes, groups.mixed_moments},

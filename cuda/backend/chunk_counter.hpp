@@ -5,7 +5,9 @@
 #include <variant>
 #include <vector>
 
+#include "cuda/backend/category_columns.hpp"
 #include "cuda/backend/chunk_groups.hpp"
+#include "cuda/backend/counted_rows.hpp"
 #include "cuda/backend/session.hpp"
 #include "cuda/backend/slabs.hpp"
 #include "cuda/backend/staging.hpp"
@@ -13,16 +15,6 @@
 #include "engine/counter.hpp"
 
 namespace modelwatch::cuda {
-
-/// The rows of a batch with all that is counted by.
-struct CountedRows {
-  std::shared_ptr<ArrowOwner const> owner;
-  std::vector<ColumnView> columns;
-  std::vector<std::int32_t const*> groups;
-  std::uint32_t const* weights;
-  std::int64_t rows;
-  int threads;
-};
 
 /// Counts batches chunk by chunk on one device.  Its functions are called with the session in use.
 class ChunkCounter {
@@ -58,6 +50,7 @@ class ChunkCounter {
   struct Pieces;
 
   void add_chunk(CountedRows const& rows, std::int64_t begin, std::int64_t count);
+  bool try_chunk(CountedRows const& rows, std::int64_t begin, std::int64_t count, ChunkGroups const& groups);
   bool make_room(ChunkGroups const& groups);
   void make_moments(ChunkGroups const& groups);
   Pieces reserve(CountedRows const& rows, std::int64_t begin, std::int64_t count, ChunkGroups const& groups);
@@ -65,7 +58,8 @@ class ChunkCounter {
   std::uint32_t describe(CountedRows const& rows, std::int64_t count, ChunkGroups const& groups, Pieces const& pieces);
   ProfileColumn describe(std::size_t n, NumericView const& values, ChunkGroups const& groups, bool weighted, std::vector<ProfileSet>& sets,
                          std::uint32_t& words);
-  void launch(CountedRows const& rows, std::int64_t count, ChunkGroups const& groups, Pieces const& pieces, std::uint32_t memory_bytes);
+  void launch(CountedRows const& rows, std::int64_t begin, std::int64_t count, ChunkGroups const& groups, Pieces const& pieces,
+              std::uint32_t memory_bytes);
   std::size_t row_bytes(CountedRows const& rows) const;
   std::size_t slab_bytes() const;
 
@@ -73,6 +67,7 @@ class ChunkCounter {
   std::vector<std::optional<Domain>> domains_;
   std::vector<std::variant<NumericState, CategoryState>> states_;
   std::vector<Numeric> numerics_;
+  CategoryColumns categories_;
   std::vector<Set> sets_;
   GroupFinder finder_;
   Staging staging_;

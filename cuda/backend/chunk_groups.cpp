@@ -27,7 +27,6 @@ bool GroupFinder::meet(std::size_t s, std::int32_t group, std::uint64_t tile, Se
     seen.chunk = chunks_;
     seen.place = static_cast<std::uint32_t>(out.present.size());
     out.present.push_back(group);
-    out.end = std::max(out.end, static_cast<std::uint32_t>(group) + 1);
   }
   return true;
 }
@@ -52,6 +51,11 @@ SetGroups GroupFinder::find_set(std::size_t s, std::int32_t const* of_row, std::
     }
   }
   out.entry_begin.push_back(static_cast<std::uint32_t>(out.entry_group.size()));
+  if (!out.present.empty()) {
+    auto const [least, largest] = std::minmax_element(out.present.begin(), out.present.end());
+    out.least = *least;
+    out.span = static_cast<std::uint32_t>(*largest - *least) + 1;
+  }
   return out;
 }
 

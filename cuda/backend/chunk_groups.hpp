@@ -13,7 +13,8 @@ struct SetGroups {
   std::vector<std::int32_t> of_tile;  // or kNoGroup, kMixedTile
   bool mixed = false;                 // some tile is
   std::vector<std::int32_t> present;  // groups that a row is in, in the order of their first tiles
-  std::uint32_t end = 0;              // all groups of the chunk are below this
+  std::int32_t least = 0;             // of them; and how many numbers there are from there to the largest
+  std::uint32_t span = 0;
   // Sets with moments only:
   std::vector<std::uint32_t> entry_begin;  // of each tile and the end
   std::vector<std::int32_t> entry_group;
