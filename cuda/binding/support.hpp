@@ -33,6 +33,16 @@ struct Backend {
   int device;
 };
 
+/// Runs measure(session, column) on a column by itself, without the GIL.
+template <class Measure>
+auto of_column(Backend const& self, py::object const& values, Measure measure) {
+  auto const column = import_column(values);
+  py::gil_scoped_release const release;
+  Use const session(self.device);
+  return measure(*session, column.input);
+}
+
 void bind_rank(py::class_<Backend>& backend);
+void bind_column(py::class_<Backend>& backend);
 
 }  // namespace modelwatch::cuda::binding
