@@ -45,3 +45,13 @@ def flights() -> Flights:
     """Where the bundled flights log lies."""
     folder = Path(str(resources.files("modelwatch_gpu") / "data" / "flights"))
     return Flights(folder, folder / "reference_2013-01_03.parquet", tuple(sorted(folder.glob("production_*.parquet"))))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many checks the tests made that count them (tests/ptx/own)."""
+    made = 0
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            made += sum(value for name, value in report.user_properties if name == "checks" and report.when == "call")
+    if made:
+        terminalreporter.write_line(f"PTX machine: {made} checks of its own")

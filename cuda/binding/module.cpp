@@ -50,6 +50,7 @@ PYBIND11_MODULE(_cuda, m) {
                            if (rows < kTileRows || rows % kTileRows != 0) throw InvalidInput("a chunk is a number of whole tiles.");
                            cuda::Use(self.device)->set_chunk_rows(rows);
                          });
+  cuda::binding::bind_probe(backend);
   cuda::binding::bind_rank(backend);
   cuda::binding::bind_column(backend);
 }

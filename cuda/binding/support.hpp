@@ -42,6 +42,7 @@ auto of_column(Backend const& self, py::object const& values, Measure measure) {
   return measure(*session, column.input);
 }
 
+void bind_probe(py::class_<Backend>& backend);
 void bind_rank(py::class_<Backend>& backend);
 void bind_column(py::class_<Backend>& backend);
 

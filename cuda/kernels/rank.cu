@@ -9,7 +9,7 @@ namespace {
 
 /// kPrivate: the block counts in shared memory and adds up at its end.
 template <class Value, bool kPrivate>
-__global__ void __launch_bounds__(RankTuning::kThreads) count_cells_kernel(NumericView column, DeviceGrid grid, std::uint64_t* counts) {
+__global__ void __launch_bounds__(RankTuning::kThreads, RankTuning::kBlocksPerMultiprocessor) count_cells_kernel(NumericView column, DeviceGrid grid, std::uint64_t* counts) {
   extern __shared__ std::uint32_t counters[];
   __shared__ RankTile<Value> tile;
   CudaTeam const team;
@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(RankTuning::kThreads) count_cells_kernel(Numer
 }
 
 template <class Value>
-__global__ void __launch_bounds__(RankTuning::kThreads) rank_cells_kernel(NumericView column, DeviceGrid grid, std::uint32_t* cells) {
+__global__ void __launch_bounds__(RankTuning::kThreads, RankTuning::kBlocksPerMultiprocessor) rank_cells_kernel(NumericView column, DeviceGrid grid, std::uint32_t* cells) {
   __shared__ RankTile<Value> tile;
   CudaTeam const team;
   auto const rule = grid.rule<Value>();
