@@ -53,4 +53,8 @@ PYBIND11_MODULE(_cuda, m) {
   cuda::binding::bind_probe(backend);
   cuda::binding::bind_rank(backend);
   cuda::binding::bind_column(backend);
+  cuda::binding::bind_bins(backend);
+  cuda::binding::bind_fit(m, backend);
+  cuda::binding::bind_rows(backend);
+  cuda::binding::bind_pairs(backend);
 }

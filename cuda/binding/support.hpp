@@ -45,5 +45,9 @@ auto of_column(Backend const& self, py::object const& values, Measure measure) {
 void bind_probe(py::class_<Backend>& backend);
 void bind_rank(py::class_<Backend>& backend);
 void bind_column(py::class_<Backend>& backend);
+void bind_bins(py::class_<Backend>& backend);
+void bind_fit(py::module_& m, py::class_<Backend>& backend);
+void bind_rows(py::class_<Backend>& backend);
+void bind_pairs(py::class_<Backend>& backend);
 
 }  // namespace modelwatch::cuda::binding

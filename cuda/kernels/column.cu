@@ -1,3 +1,4 @@
+#include "core/near_counters.hpp"
 #include "core/sketch_rule.hpp"
 #include "core/team.hpp"
 #include "core/tile_moments.hpp"
@@ -14,7 +15,7 @@ namespace {
 using Tuning = ColumnTuning;
 
 template <class Value>
-__global__ void __launch_bounds__(Tuning::kThreads)
+__global__ void __launch_bounds__(Tuning::kThreads, 3)
     column_moments_kernel(NumericView column, Value pivot, Moments* moments, ValueKinds* kinds) {
   __shared__ RankTile<Value> tile;
   __shared__ double values[kTileRows];
@@ -85,34 +86,27 @@ __device__ void each_value(CudaTeam const& team, NumericView const& column, std:
 
 template <class Value>
 __global__ void __launch_bounds__(Tuning::kThreads) log_linear_kernel(NumericView column, std::uint64_t* counts) {
-  constexpr std::uint32_t kNear = Tuning::kNearBuckets;
   __shared__ RankTile<Value> tile;
-  __shared__ std::uint32_t names[kNear];  // of the bucket that counts here, plus 1; 0: none does
-  __shared__ std::uint32_t near_counts[kNear];
+  __shared__ NearCounters<Tuning::kNearBuckets> near;
   CudaTeam const team;
-  for (std::uint32_t i = threadIdx.x; i < kNear; i += blockDim.x) names[i] = near_counts[i] = 0;
+  near.clear(team);
   team.sync();
   std::uint64_t nans = 0;
   std::uint64_t nulls = 0;
-  std::int64_t const first = std::int64_t{blockIdx.x} * kTileRows;
-  // Buckets of the first tile are named, the highest where several would count in one place; then names stay as they
-  // are.  So no counter is ever fought for, and what a block meets often is nearly always near.
-  std::uint64_t none = 0;
-  if (first < column.rows)
-    each_value(team, column, first, tile, none, none, [&](Value x) {
+  twice_first(column.rows, true, [&](std::int64_t begin, bool naming) {
+    std::uint64_t more_nans = 0;
+    std::uint64_t more_nulls = 0;
+    each_value(team, column, begin, tile, more_nans, more_nulls, [&](Value x) {
       std::uint32_t const bucket = bucket_of(static_cast<double>(x));
-      team.raise(&names[bucket % kNear], bucket + 1);
-    });
-  for (std::int64_t begin = first; begin < column.rows; begin += std::int64_t{gridDim.x} * kTileRows)
-    each_value(team, column, begin, tile, nans, nulls, [&](Value x) {
-      std::uint32_t const bucket = bucket_of(static_cast<double>(x));
-      if (names[bucket % kNear] == bucket + 1)
-        team.add_one(&near_counts[bucket % kNear]);
+      if (naming)
+        near.name(team, bucket);
       else
-        team.add_one(&counts[bucket]);
+        near.add_one(team, bucket, counts);
     });
-  for (std::uint32_t i = threadIdx.x; i < kNear; i += blockDim.x)
-    if (near_counts[i] != 0) team.add(&counts[names[i] - 1], std::uint64_t{near_counts[i]});
+    nans += naming ? 0 : more_nans;
+    nulls += naming ? 0 : more_nulls;
+  });
+  near.flush(team, counts);
   if (nans != 0) team.add(&counts[kBuckets], nans);
   if (nulls != 0) team.add(&counts[kBuckets + 1], nulls);
 }
