@@ -14,17 +14,12 @@ void check_fits(ArrowColumn const& column, Storage storage, Domain domain) {
     throw InvalidInput("column '" + column.name + "': Arrow format '" + column.schema->format + "' cannot be compared with its grid.");
 }
 
-/// The columns of a batch for a pass over numbers, each checked against its domain.
+/// The columns of a batch for the columns of a pass.
 template <class Pass>
-std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::vector<Pass> const& columns) {
-  if (static_cast<std::size_t>(columns_of(batch)) != columns.size()) throw InvalidInput("a batch has another number of columns than the plan.");
-  std::vector<NumericView> views;
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    ArrowColumn const column = column_of(batch, static_cast<std::int64_t>(i));
-    views.push_back(numeric_view(column));
-    check_fits(column, views.back().storage, columns[i].domain());
-  }
-  return views;
+std::vector<NumericView> views_for(ArrowOwner const& batch, std::vector<Pass> const& columns) {
+  std::vector<Domain> domains;
+  for (auto const& column : columns) domains.push_back(column.domain());
+  return numeric_views(batch, domains);
 }
 
 }  // namespace
@@ -44,6 +39,17 @@ std::vector<ColumnView> checked_views(ArrowOwner const& batch, std::vector<std::
     } else {
       views.emplace_back(category_view(column));
     }
+  }
+  return views;
+}
+
+std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::vector<Domain> const& domains) {
+  if (static_cast<std::size_t>(columns_of(batch)) != domains.size()) throw InvalidInput("a batch has another number of columns than the plan.");
+  std::vector<NumericView> views;
+  for (std::size_t i = 0; i < domains.size(); ++i) {
+    ArrowColumn const column = column_of(batch, static_cast<std::int64_t>(i));
+    views.push_back(numeric_view(column));
+    check_fits(column, views.back().storage, domains[i]);
   }
   return views;
 }
@@ -89,7 +95,7 @@ DistinctPass::DistinctPass(std::vector<Domain> const& domains, std::uint64_t cap
 }
 
 void DistinctPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll) {
-  auto const views = numeric_views(*batch, columns_);
+  auto const views = views_for(*batch, columns_);
   cpu::parallel_for(
       static_cast<std::int64_t>(columns_.size()), threads,
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);
@@ -97,7 +103,7 @@ void DistinctPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threa
 
 template <class Column>
 void IntervalPass<Column>::add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll) {
-  auto const views = numeric_views(*batch, columns_);
+  auto const views = views_for(*batch, columns_);
   cpu::parallel_for(
       static_cast<std::int64_t>(columns_.size()), threads,
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);

@@ -43,6 +43,9 @@ class Counter {
   std::uint64_t rows_ = 0;
 };
 
+/// The columns of a batch for a pass over numbers, each checked against its domain.
+std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::vector<Domain> const& domains);
+
 /// First pass of a fit over numeric columns.
 class DistinctPass {
  public:

@@ -13,10 +13,8 @@ namespace modelwatch {
 /// Registers of a HyperLogLog: merging takes the larger of each, so no order and no repetition can show.
 class Registers {
  public:
-  void add(std::uint64_t hash) {
-    Register const at = register_of(hash);
-    ranks_[at.index] = std::max(ranks_[at.index], at.rank);
-  }
+  void raise(Register const& to) { ranks_[to.index] = std::max(ranks_[to.index], to.rank); }
+  void add(std::uint64_t hash) { raise(register_of(hash)); }
   void add(std::uint64_t const* hashes, int count, cpu::KernelTable const& kernel = cpu::kernels()) {
     kernel.raise_registers(hashes, count, ranks_.data());
   }

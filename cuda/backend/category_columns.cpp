@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-#include "cuda/backend/feed.hpp"  // bytes_of
+#include "cuda/backend/feed.hpp"  // bytes_of, validity_bytes, moved
 
 namespace modelwatch::cuda {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "cpu/thread_pool.hpp"
-#include "cuda/backend/feed.hpp"  // bytes_of
+#include "cuda/backend/feed.hpp"  // bytes_of, validity_bytes, moved
 
 namespace modelwatch::cuda {
 namespace {

@@ -17,6 +17,10 @@ namespace modelwatch::cuda {
 class Staging {
  public:
   explicit Staging(cudaStream_t compute) : compute_(compute) {}
+  /// Memory is given back in the order of the compute stream, of which a copy that is under way knows nothing.
+  ~Staging() { cudaStreamSynchronize(copies_.handle()); }
+  Staging(Staging const&) = delete;
+  Staging& operator=(Staging const&) = delete;
 
   /// Forgets the pieces of the chunk before.
   void begin() { end_ = 0; }

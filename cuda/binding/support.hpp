@@ -51,8 +51,15 @@ struct Backend {
   int device;
 };
 
-void bind_counter(py::module_& m, py::class_<Backend>& backend);
-void bind_probe(py::class_<Backend>& backend);
+/// Runs measure(session, column) on a column by itself, without the GIL.
+template <class Measure>
+auto of_column(Backend const& self, py::object const& values, Measure measure) {
+  auto const column = import_column(values);
+  py::gil_scoped_release const release;
+  Use const session(self.device);
+  return measure(*session, column.input);
+}
+
 /// Runs f(session) without the GIL, which whoever has the session may need before it is free.
 template <class F>
 auto with_session(Backend const& self, F f) {
@@ -61,7 +68,14 @@ auto with_session(Backend const& self, F f) {
   return f(*session);
 }
 
+void bind_counter(py::module_& m, py::class_<Backend>& backend);
+void bind_probe(py::class_<Backend>& backend);
 void bind_arrays(py::module_& m, py::class_<Backend>& backend);
 void bind_rank(py::class_<Backend>& backend);
+void bind_column(py::class_<Backend>& backend);
+void bind_bins(py::class_<Backend>& backend);
+void bind_fit(py::module_& m, py::class_<Backend>& backend);
+void bind_rows(py::class_<Backend>& backend);
+void bind_pairs(py::class_<Backend>& backend);
 
 }  // namespace modelwatch::cuda::binding
