@@ -37,4 +37,5 @@ PYBIND11_MODULE(_core, m) {
   binding::bind_column(m);
   binding::bind_fit(m);
   binding::bind_tables(m);
+  binding::bind_distances(m);
 }

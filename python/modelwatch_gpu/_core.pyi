@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_F64 = npt.NDArray[np.float64]
 _I64 = npt.NDArray[np.int64]
 _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]
@@ -103,6 +104,14 @@ class KeepPass:
 def merge_rows(
     tables: Sequence[tuple[_I64, npt.NDArray[Any], npt.NDArray[Any]]], to: Sequence[_U32], groups: int
 ) -> tuple[_I64, _U32, _U64]: ...
+
+_Cells = tuple[_I64, _I64, _I64, _U64 | None]
+
+def rank_distances(baseline: _Cells, current: _Cells) -> dict[str, Any]: ...
+def rank_ties(groups: _Cells) -> tuple[_F64, _F64]: ...
+def transport_between_knots(
+    baseline: _Cells, current: _Cells, position: npt.NDArray[Any], first: int, last: int
+) -> tuple[_F64, _F64]: ...
 
 class reference:
     @staticmethod

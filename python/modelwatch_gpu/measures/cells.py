@@ -14,14 +14,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from modelwatch_gpu import _core
+
 Counts = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 #: Cells of groups that are worked on at a time: what bounds the memory of an evaluation.
 CHUNK_CELLS: Final = 1 << 20
-#: Up to here the cube of a count is exact as float64.
-_EXACT_CUBE: Final = 208_063
 
 
 def chunks_of(upto: Ints) -> list[tuple[int, int]]:
@@ -51,21 +51,6 @@ def max_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
     if len(values):
         out[filled] = np.maximum(np.maximum.reduceat(values, begin[:-1][filled]), 0)
     return out
-
-
-def ties_of(count: Floats) -> Floats:
-    """(c^3 - c) / 12 of counts: SUM over c tied ranks of (rank - their mean)^2."""
-    cube = count * count * count
-    large = count > _EXACT_CUBE
-    if large.any():
-        cube[large] = count[large] ** 3  # slow, and rounded once
-    return (cube - count) / 12
-
-
-def begins_among(kept: npt.NDArray[np.bool_], begin: Ints) -> Ints:
-    """(groups + 1,) where each group begins when only the ``kept`` entries stay."""
-    found: Ints = np.concatenate([[0], np.cumsum(kept)])[begin]
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,24 +131,19 @@ class Cells:
         return self.group * self.cells + self.cell
 
     @cached_property
-    def _lookup(self) -> tuple[Ints, Ints]:
-        """(2M+1,) counts and rows up to the end of every cell, of a single group."""
-        counts = np.zeros(self.cells, dtype=np.int64)
-        counts[self.cell] = self.count
-        return counts, np.cumsum(counts)
-
-    @cached_property
     def ties(self) -> tuple[Floats, Floats]:
         """(groups,) SUM of (own mid-rank - own rank)^2: of rows on knots, and where those of a gap are tied too."""
-        ties = ties_of(self.count.astype(np.float64))
-        on_knots = self.sum(np.where(self.on_knot, ties, 0.0))
-        return on_knots, on_knots + self.sum(np.where(self.on_knot, 0.0, ties))
+        return _core.rank_ties(self.entries)
+
+    @property
+    def entries(self) -> tuple[Ints, Ints, Ints, Counts | None]:
+        """All of it, as the engine takes it."""
+        return self.begin, self.cell, self.count, self.offset
 
     def at(self, group: Ints, cell: Ints) -> tuple[Ints, Ints]:
         """(rows in a cell, rows up to its end) for pairs of group and cell; a single group answers for all."""
         if self.groups == 1:
-            counts, upto = self._lookup
-            return counts[cell], upto[cell]
+            group = np.zeros(len(cell), dtype=np.int64)
         found = np.searchsorted(self.key, group * self.cells + cell, side="right") - 1
         there = (found >= 0) & (self.begin[group] <= found)
         found = np.where(there, found, 0)
@@ -172,12 +152,12 @@ class Cells:
         here = there & (self.cell[found] == cell)
         return np.where(here, self.count[found], 0), np.where(there, self.upto[found], 0)
 
-    def beside(self, other: Cells) -> tuple[Ints, Ints]:
-        """(rows of the other side in an entry's cell, up to its end) for every entry."""
-        kept = self.made.get("beside")
-        if kept is None or kept[0] is not other:
-            kept = self.made["beside"] = (other, other.at(self.group, self.cell))
-        found: tuple[Ints, Ints] = kept[1]
+    def ranked_beside(self, baseline: Cells) -> dict[str, Any]:
+        """What ``_core.rank_distances`` says of these groups and a baseline."""
+        kept = self.made.get("ranked")
+        if kept is None or kept[0] is not baseline:
+            kept = self.made["ranked"] = (baseline, _core.rank_distances(baseline.entries, self.entries))
+        found: dict[str, Any] = kept[1]
         return found
 
     def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

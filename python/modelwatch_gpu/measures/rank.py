@@ -6,20 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints, begins_among, max_by_group, ties_of
+from modelwatch_gpu.measures.cells import Cells, Counts, Ints
 from modelwatch_gpu.measures.transport import RankedSample, wasserstein, without_rows
 from modelwatch_gpu.measures.value import Value, Values
 
 __all__ = ["RankedSample", "cvm", "cvm_of", "ks", "ks_chance", "ks_noise", "ks_of", "wasserstein"]
-
-#: Below this product of sample sizes, differences of cumulative counts are exact in int64.
-_INT64_SAFE = 1 << 62
 
 
 def ks(baseline: Counts, current: Counts) -> Value:
@@ -39,55 +34,21 @@ def ks(baseline: Counts, current: Counts) -> Value:
 def ks_of(baseline: Cells, current: Cells) -> Values:
     """``ks`` of every group: against one baseline, or group against group."""
     n, m = np.broadcast_to(baseline.total, current.groups).tolist(), current.total.tolist()
-    wide = any(a * b >= _INT64_SAFE for a, b in zip(n, m, strict=True))
-    least, most = _ks_integers(baseline, current, wide=wide)
+    ranked = current.ranked_beside(baseline)
     # Integer division is correctly rounded, so equal integers give equal bits everywhere.
     products = [max(1, a * b) for a, b in zip(n, m, strict=True)]
-    lower = np.array([d / p for d, p in zip(least.tolist(), products, strict=True)], dtype=np.float64)
-    upper = np.array([d / p for d, p in zip(most.tolist(), products, strict=True)], dtype=np.float64)
+    lower, upper = (
+        np.array([d / p for d, p in zip(_integers(*ranked[name]), products, strict=True)], dtype=np.float64)
+        for name in ("ks_least", "ks_most")
+    )
     return without_rows(
         Values(lower, lower, upper, current.total, np.zeros(current.groups, np.uint8)), baseline, current
     )
 
 
-def _ks_integers(baseline: Cells, current: Cells, *, wide: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """(groups,) D n m at least and at most, Python integers where they are ``wide``.
-
-    Between two occupied cells of the current sample G stands still and F only grows, so |F - G| is largest at one of
-    the ends of that stretch: it is enough to look at the begin and the end of every occupied cell.
-    """
-    begin, rows = current.begin, np.diff(current.begin)
-    n = baseline.total if baseline.groups == 1 else np.repeat(baseline.total, rows)
-    m = np.repeat(current.total, rows)
-    count, upto = current.beside(baseline)
-    # The gaps that may hold rows of both.
-    shared = current.gaps[count[current.gaps] > 0]
-    # (count up to the end, up to the begin) of every entry's cell, on both sides.
-    sides = [upto, upto - count, current.upto, current.upto - current.count]
-    if wide:
-        # Python integers are slow: shares tell which few entries can be the largest of their group, to far less than
-        # twice the rounding of two quotients.
-        shares = [side / total for side, total in zip(sides, (n, n, m, m), strict=True)]
-        near = np.zeros(len(count), dtype=bool)
-        for about in _apart(shares[0], shares[1], shares[2], shares[3], shared):
-            near |= about >= np.repeat(max_by_group(about, begin), rows) - 2.0**-48
-        sides = [side[near].astype(object) for side in sides]
-        n, m = np.broadcast_to(n, len(count))[near].astype(object), m[near].astype(object)
-        shared, begin = begins_among(near, shared)[near[shared]], begins_among(near, begin)
-    lower, upper = _apart(sides[0] * m, sides[1] * m, sides[2] * n, sides[3] * n, shared)
-    return max_by_group(lower, begin), max_by_group(upper, begin)
-
-
-def _apart(ends_b: Any, begins_b: Any, ends_c: Any, begins_c: Any, shared: Ints) -> tuple[Any, Any]:
-    """(entries,) how far both sides are apart at the ends of a cell, and at most within it; ``shared``: entries
-    within which they may be further apart."""
-    lower = np.maximum(np.abs(ends_b - ends_c), np.abs(begins_b - begins_c))
-    if not len(shared):
-        return lower, lower
-    upper = lower.copy()
-    within = np.maximum(ends_b[shared] - begins_c[shared], ends_c[shared] - begins_b[shared])
-    upper[shared] = np.maximum(lower[shared], within)
-    return lower, upper
+def _integers(high: Counts, low: Counts) -> list[int]:
+    """Integers of two times 64 bits."""
+    return [(h << 64) | x for h, x in zip(high.tolist(), low.tolist(), strict=True)]
 
 
 def ks_noise(n: Any, m: Any) -> Any:
@@ -124,28 +85,11 @@ def cvm(baseline: Counts, current: Counts) -> Value:
 
 def cvm_of(baseline: Cells, current: Cells) -> Values:
     """``cvm`` of every group: against one baseline, or group against group."""
-    groups = current.groups
-    c, c_end = current.count.astype(np.float64), current.upto.astype(np.float64)
-    count, upto = current.beside(baseline)
-    b, b_end = count.astype(np.float64), upto.astype(np.float64)
-    b_before, c_before = b_end - b, c_end - c
     n, m = baseline.total.astype(np.float64), current.total.astype(np.float64)
-
-    # SUM over rows of (pooled mid-rank - own rank)^2, at least and at most. A cell without rows of the other sample
-    # adds its rows times the square of those before it, so baseline rows between two occupied cells go together.
-    ties = ties_of(c)
-    c_knot = c * _squared(b_before + b / 2) + ties
-    following = np.append(b_before[1:], 0.0)
-    last = current.begin[1:][np.diff(current.begin) > 0] - 1
-    following[last] = np.broadcast_to(n, groups)[current.group[last]]
-    between = (following - b_end) * _squared(c_end)
-    b_knot = b * _squared(c_before + c / 2) + between
-    g = current.gaps
-    c_least, c_most = _with_gaps(current, c_knot, c[g] * _squared(b_before[g]), c[g] * _squared(b_end[g]) + ties[g])
-    b_gap = [b[g] * _squared(side[g]) + between[g] for side in (c_before, c_end)]
-    b_least, b_most = _with_gaps(current, b_knot, *b_gap)
-    b_least, b_most = b_least + baseline.ties[0], b_most + baseline.ties[1]
-
+    # SUM over rows of (pooled mid-rank - own rank)^2, at least and at most.
+    ranked = current.ranked_beside(baseline)
+    c_least, c_most = ranked["current_least"], ranked["current_most"]
+    b_least, b_most = ranked["baseline_least"] + baseline.ties[0], ranked["baseline_most"] + baseline.ties[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         total, product = n + m, n * m
         shift = (4 * product - 1) / (6 * total)
@@ -156,17 +100,6 @@ def cvm_of(baseline: Cells, current: Cells) -> Values:
         value = np.where(lower == upper, lower, np.nan)
         found = Values.between(lower - slack, upper + slack, current.total, value=value)
     return without_rows(found, baseline, current)
-
-
-def _with_gaps(cells: Cells, values: Floats, *at_gaps: Floats) -> Iterator[Floats]:
-    """(groups,) sums of ``values``, each time with other ones for gaps."""
-    for own in at_gaps:
-        values[cells.gaps] = own
-        yield cells.sum(values)
-
-
-def _squared(values: Floats) -> Floats:
-    return values * values
 
 
 def distinct_of(current: Cells) -> Values:

@@ -9,15 +9,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu import keys
+from modelwatch_gpu import _core, keys
 from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints, sum_by_group
 from modelwatch_gpu.measures.tails import Tail, chord_of, tail_bounds, tail_of
 from modelwatch_gpu.measures.value import Bools, Value, Values
 
 #: Below this product of sample sizes, differences of cumulative counts are exact in int64.
 _INT64_SAFE: Final = 1 << 61
-#: Cells of groups that are integrated at a time: what stays in a processor's cache.
-_AT_A_TIME: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -186,15 +184,7 @@ def _inner_bounds(baseline: Cells, current: Cells, knots: npt.NDArray[Any]) -> t
             return np.full(groups, np.inf), np.full(groups, np.inf)
     if baseline.groups > 1:
         return _bounded(_against_each(baseline, current, axis), n, current.total)
-    kept = baseline.made.get("one")
-    one: _One = kept if kept is not None else baseline.made.setdefault("one", _One.of(baseline, axis))
-    step = max(1, _AT_A_TIME // len(one.cell))
-    parts = [(g, min(groups, g + step)) for g in range(0, groups, step)]
-    bounds = [
-        _bounded(one.against(current.take(*part)), n[slice(*part)], current.total[slice(*part)]) for part in parts
-    ]
-    lower, upper = (np.concatenate([np.empty(0), *(bound[i] for bound in bounds)]) for i in (0, 1))
-    return lower, upper
+    return _core.transport_between_knots(baseline.entries, current.entries, axis.position, axis.first, axis.last)
 
 
 def _bounded(inner: _Inner, n: Ints, m: Ints) -> tuple[Floats, Floats]:
@@ -208,108 +198,6 @@ def _bounded(inner: _Inner, n: Ints, m: Ints) -> tuple[Floats, Floats]:
         lower = lower + sum_by_group(gaps.width * least, begin)
         upper = upper + sum_by_group(gaps.width * most, begin)
     return lower, upper
-
-
-@dataclass(frozen=True, eq=False)
-class _One:
-    """A baseline that many groups are compared with: its occupied cells and both ends, (cells,) each. ``upto``: rows up
-    to the end of a cell. ``stretch``: from there to the next cell, 0 for the last inner one and beyond."""
-
-    axis: _Axis
-    n: Ints
-    cell: Ints
-    b: Ints
-    b_offset: Counts | None
-    upto: Ints
-    starts: npt.NDArray[Any]
-    ends: npt.NDArray[Any]
-    stretch: Floats
-    gaps: Ints
-
-    @classmethod
-    def of(cls, baseline: Cells, axis: _Axis) -> _One:
-        """From a single group."""
-        cell, at, _ = _union(baseline.cell, axis.ends)
-        b, offset = _placed(len(cell), at, baseline.count, baseline.offset)
-        starts, ends = axis.span(cell)
-        inner = axis.inner(cell)
-        stretch = np.where(inner & (cell < axis.ends[-1]), np.append(starts[1:], starts[-1:]) - ends, 0)
-        gaps = np.flatnonzero(inner & (cell % 2 == 0))
-        return cls(axis, baseline.total, cell, b, offset, np.cumsum(b), starts, ends, stretch.astype(np.float64), gaps)
-
-    def against(self, current: Cells) -> _Inner:
-        """Cells that the baseline does not occupy cut its stretches; the other stretches stay as they are."""
-        groups, size, n, m = current.groups, len(self.cell), self.n, current.total
-        at = np.searchsorted(self.cell, current.cell)
-        counts = np.zeros((groups, size + 1), dtype=np.int64)
-        place = current.group * (size + 1) + at
-        if len(place):
-            begin = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
-            counts.ravel()[place[begin]] = np.add.reduceat(current.count, begin)
-        upto = np.cumsum(counts, axis=1, out=counts)[:, :size]
-        difference = _difference(self.upto, upto, n, m[:, None])
-        hit = self.cell[at.clip(max=size - 1)] == current.cell
-        still = np.abs(difference) * self.stretch
-
-        own = [self._own_gaps(current, upto, at, hit)] if len(self.gaps) else []
-        new = np.flatnonzero(~hit & self.axis.inner(current.cell))
-        if not len(new):
-            return still.sum(axis=1), own
-        group, before = current.group[new], at[new] - 1
-        after = _difference(self.upto[before], current.upto[new], n, m[group])
-        starts, ends = self.axis.span(current.cell[new])
-        again = np.zeros(len(new) + 1, dtype=bool)  # in the same stretch as the one before
-        again[1:-1] = (group[1:] == group[:-1]) & (before[1:] == before[:-1])
-        following = np.where(again[1:], np.append(starts[1:], starts[:1])[: len(new)], self.starts[at[new]])
-        pieces = np.abs(after) * (following - ends).astype(np.float64)
-        leading = ~again[:-1]
-        cut = group[leading], before[leading]
-        pieces[leading] += np.abs(difference[cut]) * (starts[leading] - self.ends[cut[1]]).astype(np.float64)
-        still[cut] = 0.0
-        total = still.sum(axis=1) + sum_by_group(pieces, np.searchsorted(group, np.arange(groups + 1)))
-        return total, [*own, self._new_gaps(current, new, before)]
-
-    def _own_gaps(self, current: Cells, upto: Ints, at: Ints, hit: Bools) -> _Gaps:
-        """Gaps with rows of the baseline, in every group."""
-        groups, size = current.groups, len(self.gaps)
-        place = np.full(len(self.cell) + 1, -1)
-        place[self.gaps] = np.arange(size)
-        here = np.flatnonzero(hit & (place[at] >= 0))
-        where = (current.group[here], place[at[here]])
-        c = np.zeros((groups, size), dtype=np.int64)
-        c[where] = current.count[here]
-        c_offset = None
-        if current.offset is not None:
-            c_offset = np.zeros((groups, size), dtype=np.uint64)
-            c_offset[where] = current.offset[here]
-        b = self.b[self.gaps]
-        start = _difference(self.upto[self.gaps] - b, upto[:, self.gaps] - c, self.n, current.total[:, None])
-        width = (self.ends[self.gaps] - self.starts[self.gaps]).astype(np.float64)
-        return _Gaps(
-            group=np.repeat(np.arange(groups), size),
-            width=np.tile(width, groups),
-            start=start.ravel(),
-            b=np.tile(b, groups),
-            c=c.ravel(),
-            b_offset=None if self.b_offset is None else np.tile(self.b_offset[self.gaps], groups),
-            c_offset=None if c_offset is None else c_offset.ravel(),
-        )
-
-    def _new_gaps(self, current: Cells, new: Ints, before: Ints) -> _Gaps:
-        """Gaps with rows of the current groups only."""
-        kept = current.cell[new] % 2 == 0
-        new, before = new[kept], before[kept]
-        c, group = current.count[new], current.group[new]
-        starts, ends = self.axis.span(current.cell[new])
-        return _Gaps(
-            group=group,
-            width=(ends - starts).astype(np.float64),
-            start=_difference(self.upto[before], current.upto[new] - c, self.n, current.total[group]),
-            b=np.zeros(len(new), dtype=np.int64),
-            c=c,
-            b_offset=None if self.b_offset is None else np.zeros(len(new), dtype=np.uint64),
-            c_offset=None if current.offset is None else current.offset[new],
-        )
 
 
 def _against_each(baseline: Cells, current: Cells, axis: _Axis) -> _Inner:

@@ -1,0 +1,82 @@
+#include <optional>
+
+#include "binding/support.hpp"
+#include "engine/distances.hpp"
+
+namespace modelwatch::binding {
+namespace {
+
+template <class Number>
+using Numbers = py::array_t<Number, py::array::c_style | py::array::forcecast>;
+using Cells = std::tuple<Numbers<std::int64_t>, Numbers<std::int64_t>, Numbers<std::int64_t>, std::optional<Numbers<std::uint64_t>>>;
+
+/// Refuses what would be read beyond its end.
+OccupiedCells view_of(Cells const& cells) {
+  auto const& [begin, cell, count, offset] = cells;
+  if (begin.ndim() != 1 || begin.size() < 1 || cell.ndim() != 1 || count.ndim() != 1 || cell.size() != count.size() ||
+      (offset && (offset->ndim() != 1 || offset->size() != cell.size())))
+    throw InvalidInput("cells, their counts and their sums must be arrays of one length.");
+  std::int64_t const* const begins = begin.data();
+  for (py::ssize_t g = 0; g + 1 < begin.size(); ++g)
+    if (begins[g] > begins[g + 1]) throw InvalidInput("a group of cells ends before it begins.");
+  if (begins[0] < 0 || begins[begin.size() - 1] > cell.size()) throw InvalidInput("the groups do not fit their cells.");
+  return {static_cast<std::size_t>(begin.size() - 1), begins, cell.data(), count.data(), offset ? offset->data() : nullptr};
+}
+
+py::tuple bounds_to_numpy(Bounds&& bounds) { return py::make_tuple(to_numpy(std::move(bounds.lower)), to_numpy(std::move(bounds.upper))); }
+
+}  // namespace
+
+void bind_distances(py::module_& m) {
+  m.def(
+      "rank_distances",
+      [](Cells const& baseline, Cells const& current) {
+        auto const views = std::pair{view_of(baseline), view_of(current)};
+        RankDistances found;
+        {
+          py::gil_scoped_release const release;
+          found = rank_distances(views.first, views.second);
+        }
+        py::dict out;
+        out["ks_least"] = py::make_tuple(to_numpy(std::move(found.ks_least.high)), to_numpy(std::move(found.ks_least.low)));
+        out["ks_most"] = py::make_tuple(to_numpy(std::move(found.ks_most.high)), to_numpy(std::move(found.ks_most.low)));
+        out["current_least"] = to_numpy(std::move(found.current_least));
+        out["current_most"] = to_numpy(std::move(found.current_most));
+        out["baseline_least"] = to_numpy(std::move(found.baseline_least));
+        out["baseline_most"] = to_numpy(std::move(found.baseline_most));
+        return out;
+      },
+      py::arg("baseline"), py::arg("current"));
+  m.def(
+      "rank_ties",
+      [](Cells const& groups) {
+        OccupiedCells const view = view_of(groups);
+        Ties found = [&] {
+          py::gil_scoped_release const release;
+          return ties_of(view);
+        }();
+        return py::make_tuple(to_numpy(std::move(found.on_knots)), to_numpy(std::move(found.everywhere)));
+      },
+      py::arg("groups"));
+  m.def(
+      "transport_between_knots",
+      [](Cells const& baseline, Cells const& current, py::array const& position, std::int64_t first, std::int64_t last) {
+        auto const views = std::pair{view_of(baseline), view_of(current)};
+        bool const floats = position.dtype().kind() == 'f';
+        if (position.ndim() != 1 || position.itemsize() != 8 || (!floats && position.dtype().kind() != 'u') ||
+            (position.size() > 1 && position.strides(0) != position.itemsize()))
+          throw InvalidInput("the positions of knots must be a contiguous array of float64 or uint64.");
+        if (first < 0 || last > position.size()) throw InvalidInput("a grid has fewer knots than its finite ones.");
+        KnotAxis const axis{floats ? static_cast<double const*>(position.data()) : nullptr,
+                            floats ? nullptr : static_cast<std::uint64_t const*>(position.data()), first, last};
+        Bounds found;
+        {
+          py::gil_scoped_release const release;
+          found = transport_between_knots(views.first, views.second, axis);
+        }
+        return bounds_to_numpy(std::move(found));
+      },
+      py::arg("baseline"), py::arg("current"), py::arg("position"), py::arg("first"), py::arg("last"));
+}
+
+}  // namespace modelwatch::binding
