@@ -34,6 +34,8 @@ SUMMARIES = {
 }
 #: Functions whose answer is more than one number a column.
 TABLES = {"confusion", "error_quantiles"}
+#: Functions that take numbers above 0 alone.
+ABOVE_ZERO = {"poisson_deviance", "gamma_deviance"}
 #: Functions whose columns belong to one model.
 OF_ALL_COLUMNS = {"top_k_accuracy"}
 
@@ -101,7 +103,8 @@ def test_an_unknown_or_absent_device_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(STATS))
 def test_columns_that_cannot_be_paired_or_read_are_refused(name: str) -> None:
-    for bad in (3, np.zeros((2, 2, 2)), object()):
+    # A number alone is a count of trials, and no column.
+    for bad in (np.zeros((2, 2, 2)), object()) if STATS[name].takes == "counts" else (3, np.zeros((2, 2, 2)), object()):
         with pytest.raises(mw.InputError, match=r"\.$"):
             called(name, [0, 1], bad)
     if STATS[name].takes == "pair":
@@ -112,6 +115,8 @@ def test_columns_that_cannot_be_paired_or_read_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(STATS) - SUMMARIES))
 def test_full_results_are_frozen_and_hold_the_number(name: str) -> None:
     a, b = [0, 1, 1, 0, 1], [0, 1, 0, 1, 1]
+    if name in ABOVE_ZERO:
+        a, b = [v + 1 for v in a], [v + 1 for v in b]
     result = called(name, a, b, full=True)
     if name in TABLES:
         numbers = result.counts if name == "confusion" else result.values
@@ -127,6 +132,8 @@ def test_full_results_are_frozen_and_hold_the_number(name: str) -> None:
 def test_many_columns_give_one_number_each_and_no_columns_none(name: str) -> None:
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 2, (40, 3)), rng.integers(0, 2, (40, 3))
+    if name in ABOVE_ZERO:
+        a, b = a + 1, b + 1
     found = called(name, a, b)
     assert found.shape == (3,)
     assert found.tolist() == [called(name, a[:, i].copy(), b[:, i].copy()) for i in range(3)]

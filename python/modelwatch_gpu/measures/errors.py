@@ -80,9 +80,12 @@ def _mpe(e: ErrorSample, threads: int) -> float:
 
 
 def _smape(e: ErrorSample, threads: int) -> float:
-    # Halves, so that the sum of two large numbers stays finite. No error of 0 beside 0 is 0.
-    size = np.abs(e.whole_labels) / 2 + np.abs(e.predictions) / 2
-    return _mean(np.where(size > 0, np.abs(e.errors) / np.where(size > 0, size, 1), 0.0), e.weights, threads)
+    # In units of the larger side, so that sums of large numbers stay finite. No error of 0 beside 0 is 0.
+    y, z = np.abs(e.whole_labels), np.abs(e.predictions)
+    unit = np.maximum(y, z)
+    unit = np.where(unit > 0, unit, 1.0)
+    size = (y / unit + z / unit) / 2
+    return _mean(np.abs(e.errors) / unit / np.where(size > 0, size, 1.0), e.weights, threads)
 
 
 def _r2(e: ErrorSample, threads: int) -> float:
