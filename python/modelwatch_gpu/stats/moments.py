@@ -63,11 +63,6 @@ def _value(key: int, domain: str) -> Any:
     return keys.values_of(np.array([key], dtype=np.uint64), domain)[0].item()
 
 
-def sums_of(values: npt.NDArray[np.float64], threads: int) -> Sums:
-    """``ordered_sums`` of a contiguous float64 array."""
-    return ordered_sums(pa.array(values), "float64", 0, threads)
-
-
 def _pivot(values: npt.NDArray[Any]) -> int:
     return int(values.min()) if values.dtype.kind in "iu" and len(values) else 0
 
