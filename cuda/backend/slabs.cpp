@@ -22,6 +22,7 @@ std::size_t Slabs::bytes() const {
 }
 
 void Slabs::make(std::vector<std::int32_t> const& groups) {
+  if (words_ == 0) return;  // no column counts into them
   Block block;
   std::size_t end = of_group_.size();
   for (std::int32_t const group : groups) {
