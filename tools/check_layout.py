@@ -31,8 +31,8 @@ CPP_MAY_USE = {
     "binding": {"engine", "cpu", "core", "reference"},
     "cuda/runtime": {"core"},
     "cuda/kernels": {"cuda/runtime", "core"},
-    "cuda/backend": {"cuda/kernels", "cuda/runtime", "engine", "core"},
-    "cuda/binding": {"cuda/backend", "cuda/kernels", "cuda/runtime", "binding", "engine", "core"},
+    "cuda/backend": {"cuda/kernels", "cuda/runtime", "engine", "cpu", "core"},
+    "cuda/binding": {"cuda/backend", "cuda/kernels", "cuda/runtime", "binding", "engine", "cpu", "core"},
 }
 # Headers that exist to hide a difference between compilers or backends.
 CONDITIONALS_ALLOWED = {"cpp/core/macros.hpp", "cpp/core/team.hpp"}

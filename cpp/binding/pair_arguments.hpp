@@ -39,7 +39,7 @@ auto with_matrices(Matrix const& x, Matrix const& y, std::vector<double> const& 
   throw InvalidInput("both sides must be float32, or both float64.");
 }
 
-inline py::dict pair_result(reference::PairSums&& sums) {
+inline py::dict pair_result(PairSums&& sums) {
   py::dict out;
   out["distance"] = sums.distance;
   out["gaussian"] = to_numpy(std::move(sums.gaussian));

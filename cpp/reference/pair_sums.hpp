@@ -5,12 +5,9 @@
 #include <cstddef>
 #include <vector>
 
-namespace modelwatch::reference {
+#include "core/pair_sums.hpp"
 
-struct PairSums {
-  double distance;               // SUM |x_i - y_j|
-  std::vector<double> gaussian;  // for every scale SUM exp(-scale |x_i - y_j|^2)
-};
+namespace modelwatch::reference {
 
 /// x and y hold rows of `dimensions` coordinates, one behind the other.
 template <class Value>

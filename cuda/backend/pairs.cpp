@@ -65,9 +65,9 @@ std::vector<double> sums_in_strips(Session& session, PairRows<Value> const& all,
 }  // namespace
 
 template <class Value>
-reference::PairSums pair_sums(Session& session, Value const* x, std::int64_t n, Value const* y, std::int64_t m, std::int64_t dimensions,
+PairSums pair_sums(Session& session, Value const* x, std::int64_t n, Value const* y, std::int64_t m, std::int64_t dimensions,
                               std::vector<double> const& scales, Poll const& poll) {
-  reference::PairSums out{0.0, std::vector<double>(scales.size(), 0.0)};
+  PairSums out{0.0, std::vector<double>(scales.size(), 0.0)};
   if (n == 0 || m == 0) return out;
   for (std::size_t first = 0; first == 0 || first < scales.size(); first += Tuning::kScales) {
     PairScales together{};
@@ -80,9 +80,9 @@ reference::PairSums pair_sums(Session& session, Value const* x, std::int64_t n, 
   return out;
 }
 
-template reference::PairSums pair_sums(Session&, float const*, std::int64_t, float const*, std::int64_t, std::int64_t,
+template PairSums pair_sums(Session&, float const*, std::int64_t, float const*, std::int64_t, std::int64_t,
                                        std::vector<double> const&, Poll const&);
-template reference::PairSums pair_sums(Session&, double const*, std::int64_t, double const*, std::int64_t, std::int64_t,
+template PairSums pair_sums(Session&, double const*, std::int64_t, double const*, std::int64_t, std::int64_t,
                                        std::vector<double> const&, Poll const&);
 
 }  // namespace modelwatch::cuda
