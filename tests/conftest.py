@@ -49,11 +49,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> str:
     """Every device."""
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def host_device() -> str:
+    """The device of numbers that are computed on the CPU only."""
+    return "cpu"
 
 
 @pytest.fixture

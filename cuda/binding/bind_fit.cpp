@@ -40,6 +40,16 @@ void bind_fit(py::module_& m, py::class_<Backend>& backend) {
       },
       py::arg("domains"), py::arg("cap"));
   backend.def(
+      "distinct_keys",
+      [](Backend const& self, py::object const& values, int domain) {
+        return distinct_result(of_column(self, values, [&](Session& session, ColumnInput const& column) {
+          DistinctColumn found(domain_of(domain), ~std::uint64_t{0});
+          found.add(session, column, signal_poll());
+          return found;
+        }));
+      },
+      py::arg("values"), py::arg("domain"));
+  backend.def(
       "SplitPass",
       [](Backend const& self, std::vector<SplitArguments> const& columns) {
         std::vector<SplitColumn> typed;

@@ -174,8 +174,10 @@ def common_domain(a: pa.Array, b: pa.Array, names: tuple[str, str]) -> str:
     return "float64" if {"float32", "float64"} & set(domains) else "int64"
 
 
-def present_values(array: pa.Array) -> np.ndarray[Any, Any]:
-    """Values without null and NaN, as a NumPy array of the domain's dtype."""
+def present_values(array: pa.Array | DeviceColumn) -> np.ndarray[Any, Any]:
+    """Values without null and NaN, as a NumPy array of the domain's dtype; those of a device come sorted."""
+    if isinstance(array, DeviceColumn):
+        return array.sorted_values()
     if pa.types.is_temporal(array.type):
         array = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
     found = array.drop_null() if array.null_count else array

@@ -16,6 +16,7 @@ from typing import Any, Final, overload
 import numpy as np
 import pyarrow as pa
 
+from modelwatch_gpu import keys
 from modelwatch_gpu.device import cuda_module, cuda_reason, engine, resolve
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
 
@@ -55,6 +56,12 @@ class DeviceColumn:
         """The column as float64 or int64; InputError(otherwise) where a value would change."""
         memory = self._engine.converted(self.device_memory, domain, otherwise)
         return DeviceColumn(_ELEMENTS[domain], self.device, memory)
+
+    def sorted_values(self) -> np.ndarray[Any, Any]:
+        """A copy of all values but NaN in the host's memory, sorted on the device."""
+        domain = str(keys.domain_of(self.type))
+        found = self._engine.distinct_keys(self, keys.DOMAINS[domain])
+        return np.repeat(keys.values_of(found["keys"], domain), found["counts"].astype(np.int64))
 
     def to_arrow(self) -> pa.Array:
         """A copy in the host's memory."""
@@ -161,6 +168,23 @@ def resolve_for(device: str, *values: Any) -> str:
             f"device='auto' or '{place}'."
         )
     return resolve(place)
+
+
+def resolve_host(device: str, *values: Any) -> str:
+    """ "cpu": for numbers that are computed on the host only, from arrays of the host.
+
+    Raises:
+        InputError: An array lies on a device; nothing is copied from one in silence.
+        DeviceUnavailable: Another device than "auto" or "cpu" is asked for.
+    """
+    for value in values:
+        if (place := location(value)) is not None:
+            raise InputError(
+                f"this number is computed on the CPU, and an array lies on {place}; copy it to the host first."
+            )
+    if device != "auto" and (chosen := resolve(device)) != "cpu":
+        raise DeviceUnavailable(f"device='{chosen}' is not available here: this number is computed on the CPU only.")
+    return "cpu"
 
 
 def columns_on_device(values: Any, name: str) -> tuple[Sequence[DeviceColumn], bool] | None:

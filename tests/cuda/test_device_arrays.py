@@ -254,3 +254,64 @@ def test_what_cannot_be_read_is_refused_in_a_sentence() -> None:
     ):
         with pytest.raises(mw.InputError, match=said):
             as_columns(source, "values")
+
+
+HOST_ONLY = ("roc_auc", "accuracy", "rmse", "ece")
+
+
+@pytest.mark.parametrize("name", HOST_ONLY)
+def test_what_is_computed_on_the_host_says_so(name: str) -> None:
+    function = getattr(mw.stats, name)
+    with pytest.raises(mw.DeviceUnavailable, match="on the CPU only"):
+        function([0, 1, 1], [0.0, 1.0, 0.5], device="cuda")
+    with pytest.raises(mw.InputError, match="lies on cuda:0"):
+        function([0, 1, 1], Interface(np.array([0.0, 1.0, 0.5])))
+
+
+PAIRS = (
+    "ks",
+    "psi",
+    "js_distance",
+    "wasserstein",
+    "energy_distance",
+    "cvm",
+    "out_of_range",
+    "mean_shift",
+    "chi_square",
+)
+ALONE = ("moments", "approx_distinct", "distinct", "missing", "nan", "row_count", "histogram", "log_linear_histogram")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64])
+@pytest.mark.parametrize("name", PAIRS)
+def test_two_samples_on_the_device_give_the_hosts_number(name: str, dtype: type) -> None:
+    random = np.random.default_rng(7)
+    a, b = (random.normal(10 * k, 100, 3000 + k).astype(dtype) for k in range(2))
+    function = getattr(mw.stats, name)
+    found = function(Interface(a), Dlpack(b), full=True)
+    expected = function(a, b, full=True)
+    assert found.device == "cuda:0"
+    for own in ("value", "lower", "upper", "n", "m", "missing", "pvalue"):
+        assert getattr(found, own) == getattr(expected, own), own
+    assert function(a, b, device="cuda") == expected.value
+    columns = np.stack([b, b[::-1]], axis=1)
+    assert function(Interface(np.stack([a, a], axis=1)), Interface(columns)).tolist() == [expected.value] * 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.parametrize("name", ALONE)
+def test_one_sample_on_the_device_gives_the_hosts_number(name: str, dtype: type) -> None:
+    values = np.random.default_rng(8).normal(0, 100, 3000).astype(dtype)
+    if dtype is np.float32:
+        values[::50] = np.nan
+    function = getattr(mw.stats, name)
+    found, expected = function(Interface(values)), function(values)
+    if hasattr(expected, "bucket"):
+        found, expected = found.count, expected.count
+    assert np.array_equal(found, expected) if isinstance(expected, np.ndarray) else found == expected
+
+
+def test_quantiles_of_a_device_array() -> None:
+    values = np.random.default_rng(8).normal(0, 100, 3000)
+    shares = [0, 0.001, 0.25, 0.5, 1]
+    assert mw.stats.quantile(Interface(values), shares).tolist() == mw.stats.quantile(values, shares).tolist()

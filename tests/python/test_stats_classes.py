@@ -104,9 +104,9 @@ def test_rates_of_two_classes_are_scikit_learns(rows: list[tuple[bool, bool, int
     assert mw.stats.expected_cost(y, z, cost=cost, weights=weights) == pytest.approx(wanted, **NEAR)
 
 
-def test_measures_of_classes_worked_out_by_hand(device: str) -> None:
+def test_measures_of_classes_worked_out_by_hand(host_device: str) -> None:
     y, z = [1, 1, 1, 0, 0, 0, 0, None], [1, 1, 0, 0, 0, 0, 1, 1]
-    options: dict[str, Any] = {"device": device}
+    options: dict[str, Any] = {"device": host_device}
     # TP 2, FN 1, FP 1, TN 3.
     assert mw.stats.false_positive_rate(y, z, **options) == 1 / 4
     assert mw.stats.false_negative_rate(y, z, **options) == 1 / 3
@@ -118,7 +118,7 @@ def test_measures_of_classes_worked_out_by_hand(device: str) -> None:
     assert mw.stats.cohen_kappa(y, z, **options) == pytest.approx((5 / 7 - 25 / 49) / (1 - 25 / 49), **NEAR)
     cost = mw.stats.expected_cost(y, z, cost=[[0, 10], [4, -1]], full=True, **options)
     assert cost.value == pytest.approx((10 + 4 - 2) / 7, **NEAR)
-    assert (cost.n, cost.missing, cost.device) == (7, 1, device)
+    assert (cost.n, cost.missing, cost.device) == (7, 1, host_device)
     report = mw.stats.classification_report(["a", "b"], ["a", "a"], **options)
     assert report.classes == ("a", "b")
     assert report.precision.tolist() == [0.5, 0]

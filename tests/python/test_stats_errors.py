@@ -68,9 +68,9 @@ def test_quantiles_of_errors_are_numpys(rows: list[tuple[int, int, int]], absolu
     assert mw.stats.error_quantiles(y, z, q=0.5, absolute=absolute, weights=weights) == found[3]
 
 
-def test_measures_of_errors_worked_out_by_hand(device: str) -> None:
+def test_measures_of_errors_worked_out_by_hand(host_device: str) -> None:
     y, z = [1.0, 2.0, 4.0, 0.0, None], [2.0, 2.0, 1.0, 0.0, 5.0]
-    options: dict[str, Any] = {"device": device}
+    options: dict[str, Any] = {"device": host_device}
     # Errors 1, 0, -3, 0.
     assert mw.stats.smape(y, z, **options) == pytest.approx((2 / 3 + 0 + 6 / 5 + 0) / 4, **NEAR)
     assert mw.stats.mpe(y, z, **options) == pytest.approx((1 - 3 / 4) / 4, **NEAR)
@@ -85,7 +85,7 @@ def test_measures_of_errors_worked_out_by_hand(device: str) -> None:
     assert mw.stats.gamma_deviance([1.0], [2.0], **options) == pytest.approx(2 * (math.log(2) + 0.5 - 1), **NEAR)
     found = mw.stats.error_quantiles(y, z, q=[0.25, 0.5, 1], full=True, **options)
     assert found.values.tolist() == [-3, 0, 1]
-    assert (found.q.tolist(), found.n, found.missing, found.device) == ([0.25, 0.5, 1], 4, 1, device)
+    assert (found.q.tolist(), found.n, found.missing, found.device) == ([0.25, 0.5, 1], 4, 1, host_device)
 
 
 def test_quantiles_of_several_columns_have_a_column_each() -> None:

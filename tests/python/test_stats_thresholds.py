@@ -80,17 +80,17 @@ def test_gains_take_ties_in_proportion_and_bounds_are_the_best_and_worst_order(
     assert mw.stats.lift(y, s, share=share) == pytest.approx(wanted / share, **NEAR)
 
 
-def test_gains_worked_out_by_hand(device: str) -> None:
+def test_gains_worked_out_by_hand(host_device: str) -> None:
     y, s = [1, 0, 1, 0, 0, 1, 0, 0, 0, 0], [0.9, 0.8, 0.7, 0.7, 0.7, 0.7, 0.3, 0.2, 0.1, 0.0]
     # Of the first 4 rows 2 are among four equal scores, two of which are positive: 1 + 2 * (2 / 4) of 3.
-    found = mw.stats.cumulative_gain(y, s, share=0.4, device=device, full=True)
+    found = mw.stats.cumulative_gain(y, s, share=0.4, device=host_device, full=True)
     assert found.value == pytest.approx(2 / 3, **NEAR)
     assert (found.lower, found.upper) == pytest.approx((1 / 3, 1.0), **NEAR)
-    lift = mw.stats.lift(y, s, share=0.4, device=device, full=True)
+    lift = mw.stats.lift(y, s, share=0.4, device=host_device, full=True)
     assert (lift.lower, lift.value, lift.upper) == pytest.approx((1 / 1.2, 2 / 1.2, 3 / 1.2), **NEAR)
     # At .7 and above there are all 3 positives and 3 of 7 negatives; at .9, 1 of 3 and none.
-    assert mw.stats.score_separation(y, s, device=device) == pytest.approx(1 - 3 / 7, **NEAR)
-    exact = mw.stats.roc_auc(y, s, device=device, full=True)
+    assert mw.stats.score_separation(y, s, device=host_device) == pytest.approx(1 - 3 / 7, **NEAR)
+    exact = mw.stats.roc_auc(y, s, device=host_device, full=True)
     assert exact.lower == exact.value == exact.upper
 
 
@@ -188,17 +188,17 @@ def test_the_best_threshold_is_the_best_of_all_and_the_highest_of_ties(rows: lis
         assert found.tp + found.fp == (s >= found.value).sum()
 
 
-def test_the_best_threshold_worked_out_by_hand(device: str) -> None:
+def test_the_best_threshold_worked_out_by_hand(host_device: str) -> None:
     y, s = [0, 0, 1, 0, 1], [0.1, 0.3, 0.4, 0.6, 0.9]
     # From .4 on: 2 of 2 positives with 1 false alarm, F1 4/5; at .9 alone 2/3.
-    assert mw.stats.best_threshold(y, s, device=device) == 0.4
-    assert mw.stats.best_threshold(y, s, by="youden", device=device) == 0.4
+    assert mw.stats.best_threshold(y, s, device=host_device) == 0.4
+    assert mw.stats.best_threshold(y, s, by="youden", device=host_device) == 0.4
     # A false alarm at 10 is dearer than a positive missed at 1; where hits earn nothing it is best to predict none.
-    assert mw.stats.best_threshold(y, s, by="cost", cost=[[0, 10], [1, 0]], device=device) == 0.9
-    assert mw.stats.best_threshold(y, s, by="cost", cost=[[0, 10], [1, 1]], device=device) == math.inf
+    assert mw.stats.best_threshold(y, s, by="cost", cost=[[0, 10], [1, 0]], device=host_device) == 0.9
+    assert mw.stats.best_threshold(y, s, by="cost", cost=[[0, 10], [1, 1]], device=host_device) == math.inf
     # .4 and .9 are equally good by the cost of 1 each.
-    assert mw.stats.best_threshold(y, s, by="cost", cost=[[0, 1], [1, 0]], device=device) == 0.9
-    assert mw.stats.best_threshold(y, np.array([[v, v + 1] for v in s]), device=device).tolist() == [0.4, 1.4]
+    assert mw.stats.best_threshold(y, s, by="cost", cost=[[0, 1], [1, 0]], device=host_device) == 0.9
+    assert mw.stats.best_threshold(y, np.array([[v, v + 1] for v in s]), device=host_device).tolist() == [0.4, 1.4]
 
 
 @pytest.mark.parametrize(
@@ -268,14 +268,14 @@ def test_calibration_of_many_scores_is_scikit_learns() -> None:
     assert mw.stats.ece(y, s) == pytest.approx(gap, **NEAR)
 
 
-def test_calibration_worked_out_by_hand(device: str) -> None:
-    found = mw.stats.calibration_curve([0, 1, 1, None], [0.0, 0.3, 0.9, 0.5], bins=10, device=device)
+def test_calibration_worked_out_by_hand(host_device: str) -> None:
+    found = mw.stats.calibration_curve([0, 1, 1, None], [0.0, 0.3, 0.9, 0.5], bins=10, device=host_device)
     assert found.low.tolist() == [0.0, 0.2, 0.8]
     assert found.high.tolist() == [0.1, 0.3, 0.9]
     assert found.rows.tolist() == [1, 1, 1]
     assert found.share_positive.tolist() == [0, 1, 1]
     assert found.mean_score.tolist() == [0, 0.3, 0.9]
-    assert (found.n, found.missing, found.device) == (3, 1, device)
+    assert (found.n, found.missing, found.device) == (3, 1, host_device)
     # Wilson's interval of 1 in 1 is z^2 / (1 + z^2) below 1 at its lower end.
     z = scipy_stats.norm.isf(0.025)
     assert found.lower[1] == pytest.approx(1 / (1 + z * z), **NEAR)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import classes as tables
 from modelwatch_gpu.measures.performance import REASONS
@@ -365,7 +365,7 @@ def classification_report(
     Returns:
         A ClassificationReport; of several columns of predictions a tuple of them.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, predictions, weights)
 
     def one(a: pa.Array, b: pa.Array) -> ClassificationReport:
         classes = classes_of(a, b)
@@ -421,7 +421,7 @@ def _classified(
     full: bool,
     measure: Callable[[npt.NDArray[Any], Any], Value],
 ) -> Any:
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, predictions, weights)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:
         classes = classes_of(a, b)
@@ -446,7 +446,7 @@ def confusion(
     Arguments as for ``accuracy``. Returns (K, K) int64 (float64 with weights), or with ``full=True`` a Confusion, which
     also names the classes; of several columns of predictions a tuple of these.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, predictions, weights)
 
     def one(a: pa.Array, b: pa.Array) -> Confusion:
         classes = classes_of(a, b)

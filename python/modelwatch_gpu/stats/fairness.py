@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu.arrays import as_columns, common_domain
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import fairness as formulas
 from modelwatch_gpu.measures.fairness import Disparity, GroupCalibration, Rate
@@ -112,7 +112,7 @@ def fairness(
     Raises:
         InputError: No row has a label, a prediction, a group (and a score), or rows do not match.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, predictions, groups, scores, weights)
     checked_confidence(confidence)
 
     def one(a: pa.Array, b: pa.Array) -> Fairness:
@@ -166,7 +166,7 @@ def _criterion(
     device: str,
     full: bool,
 ) -> Any:
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, predictions, groups, weights)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:
         found = _counted(a, b, groups, positive, weights, None)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu.arrays import as_columns, common_domain
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import multiclass as tables
 from modelwatch_gpu.measures.performance import REASONS, ScoreTable
@@ -181,7 +181,7 @@ def several(
     multi_class: str = "ovr",
 ) -> Any:
     """``roc_auc``, ``log_loss`` or ``brier`` of several classes."""
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, scores, weights)
     if average not in tables.AVERAGES or (multi_class == "ovo" and average == "micro"):
         raise InputError(f"average='{average}' is unknown; use 'macro', 'weighted' or, with 'ovr', 'micro'.")
     if multi_class not in tables.SCHEMES:
@@ -241,7 +241,7 @@ def top_k_accuracy(
     Raises:
         InputError: No row has a label and all scores, a label is none of the classes, or rows do not match.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, scores, weights)
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise InputError(f"k={k!r} must be a whole number from 1.")
     if not of_several(scores, classes):

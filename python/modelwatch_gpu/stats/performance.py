@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import calibration, proportions
 from modelwatch_gpu.measures import performance as tables
@@ -259,7 +259,7 @@ def calibration_curve(
     Raises:
         InputError: As for ``roc_auc``, or scores are not between 0 and 1.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, scores, weights)
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or not 1 <= bins <= 10_000:
         raise InputError(f"bins={bins!r} must be a whole number from 1 to 10,000.")
     if strategy not in calibration.STRATEGIES:
@@ -323,7 +323,7 @@ def _scored(
     probability: bool,
     measure: Callable[[tables.ScoreTable], Value] | None = None,
 ) -> Any:
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, scores, weights)
     formula = measure or getattr(calibration if name == "ece" else tables, name)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import proportions as formulas
 from modelwatch_gpu.stats.performance import checked_confidence
@@ -45,7 +45,7 @@ def proportion_interval(
     Raises:
         InputError: A count is not possible.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device)
     checked_confidence(confidence)
     if method not in _METHODS:
         raise InputError(f"method='{method}' is unknown; use 'wilson' or 'clopper_pearson'.")
@@ -68,7 +68,7 @@ def proportion_difference(
     Raises:
         InputError: A count is not possible, or there are not two.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device)
     checked_confidence(confidence)
     x, n = _counts(successes, trials)
     if not x.ndim or len(x) != 2:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch_gpu.arrays import as_columns, common_domain
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import ranking as formulas
 from modelwatch_gpu.measures.performance import REASONS
@@ -222,7 +222,7 @@ def _ranked(
     device: str,
     full: bool,
 ) -> Any:
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, scores, queries)
 
     def one(a: pa.Array, b: pa.Array) -> RankingResult:
         codes, there, _ = codes_of(queries, "queries", len(a))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.errors import ErrorSample, error_measure
 from modelwatch_gpu.measures.errors import error_quantiles as error_quantiles_of
@@ -193,7 +193,7 @@ def error_quantiles(
     Raises:
         InputError: As for ``rmse``, or a share is not between 0 and 1.
     """
-    chosen, shares = resolve(device), checked_shares(q)
+    chosen, shares = resolve_host(device, labels, predictions, weights), checked_shares(q)
 
     def one(a: pa.Array, b: pa.Array) -> ErrorQuantiles:
         errors = errors_of(a, b, weights_of(weights, len(a)))
@@ -226,7 +226,7 @@ def _over_errors(
     device: str,
     full: bool,
 ) -> Any:
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, predictions, weights)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:
         errors = errors_of(a, b, weights_of(weights, len(a)))

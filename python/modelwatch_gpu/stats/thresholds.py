@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import thresholds as tables
 from modelwatch_gpu.measures.classes import ratios
@@ -97,7 +97,7 @@ def threshold_table(
     Raises:
         InputError: No row has both, a threshold is not a number, or rows do not match.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, scores, weights)
     wanted = None if thresholds is None else _numbers(thresholds)
 
     def one(a: pa.Array, b: pa.Array) -> ThresholdTable:
@@ -164,7 +164,7 @@ def best_threshold(
     Raises:
         InputError: A class that the criterion needs has no label, or rows do not match.
     """
-    chosen = resolve(device)
+    chosen = resolve_host(device, labels, scores, weights)
     if by not in tables.CRITERIA:
         raise InputError(f"by='{by}' is unknown; use {', '.join(repr(c) for c in tables.CRITERIA)}.")
     if (cost is not None) != (by == "cost"):
