@@ -27,6 +27,10 @@ WASSERSTEIN: Final = 1e-11
 #: hide; on the flights log that is far below this share.
 WASSERSTEIN_WIDTH: Final = 0.02
 
+#: Offsets are whole multiples of 2^-32 of a gap, and bounds of what lies in it allow for one of them on either side;
+#: relative to half a gap.
+OFFSET_STEP: Final = 2.0**-30
+
 #: Cramer-von Mises against SciPy, relative to the size of the terms it subtracts (n + m): SciPy's float64 ranks.
 CVM: Final = 1e-12
 

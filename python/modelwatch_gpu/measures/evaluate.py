@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
@@ -73,8 +73,9 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
     ``consecutive``: then every window against the window before it that has rows. Rows without a timestamp are left
     out where windows are asked for.
     """
+    grids = {spec.grid for spec in profile.sets if segment_columns(spec) is not None}
     reference = {
-        (column.name, grid): side for column in baseline.columns for grid, side in _both_grids(baseline, column)
+        (column.name, grid): side for column in baseline.columns for grid, side in _on_grids(baseline, column, grids)
     }
     blocks: list[Block] = []
     later: list[Block] = []
@@ -95,12 +96,15 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
     return Results([*blocks, *later])
 
 
-def _both_grids(baseline: Baseline, column: Column) -> Iterator[tuple[str, Groups]]:
+def _on_grids(baseline: Baseline, column: Column, grids: Collection[str]) -> Iterator[tuple[str, Groups]]:
+    """The baseline's own counts on each of the grids that windows and segments are counted on."""
     part, weights = baseline.part, None
     if "window" in part.weights:
         weights = GroupWeights.of(part.group_rows["window"], part.weights["window"])
     fine = _groups(column, rows_of(part.tables[("window", column.name)]), 0, 1, "fine", weights)
     yield "fine", fine
+    if "coarse" not in grids:
+        return
     if isinstance(fine, numeric.NumericGroups):
         assert isinstance(column, NumericColumn)
         yield "coarse", numeric.coarsened(column, fine)

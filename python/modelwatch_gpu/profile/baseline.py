@@ -29,7 +29,7 @@ from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericCol
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.fit import fit_columns
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
-from modelwatch_gpu.profile.sound import UNSOUND, check_baseline
+from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_baseline
 from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
 from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
 from modelwatch_gpu.units import MOST_DIGITS
@@ -207,11 +207,10 @@ class Baseline:
     @classmethod
     def _from_file(cls, header: dict[str, Any], arrays: Arrays) -> Self:
         check_baseline(header, arrays)
-        columns = []
-        for i, own in enumerate(header["columns"]):
-            prefix = f"column/{i}/"
-            columns.append(_column_from(own, {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}))
-        part = Part.from_file(header["part"], {k[5:]: v for k, v in arrays.items() if k.startswith("part/")})
+        own_arrays = by_prefix(arrays)
+        by_column = by_prefix(own_arrays.get("column", {}))
+        columns = [_column_from(own, by_column.get(str(i), {})) for i, own in enumerate(header["columns"])]
+        part = Part.from_file(header["part"], own_arrays.get("part", {}))
         check_part(part, columns, _OWN_SETS)
         for column in columns:
             own_counts = part.tables[("window", column.name)]

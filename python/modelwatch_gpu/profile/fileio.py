@@ -22,6 +22,7 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.plain import array_of_bytes
 from modelwatch_gpu.profile.sound import UNSOUND
+from modelwatch_gpu.profile.sparse import narrow
 from modelwatch_gpu.profile.tables import Arrays
 
 #: The newest formats; all earlier ones are read. Profiles of format 1 had one segment column at most.
@@ -41,9 +42,8 @@ def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Unsigned integers in the narrowest type that holds them all."""
     if array.dtype.kind != "u":
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    most = int(array.max()) if len(array) else 0
-    dtype = next(d for d in ("|u1", "<u2", "<u4", "<u8") if most <= np.iinfo(np.dtype(d)).max)
-    return np.ascontiguousarray(array, dtype=np.dtype(dtype))
+    found = narrow(array)
+    return np.ascontiguousarray(found, dtype=found.dtype.newbyteorder("<"))
 
 
 def content_hash(kind: str, header: dict[str, Any], arrays: Arrays) -> str:

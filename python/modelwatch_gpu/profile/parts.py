@@ -14,7 +14,7 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.sample import RowSample
-from modelwatch_gpu.profile.sound import check_range
+from modelwatch_gpu.profile.sound import by_prefix, check_range
 from modelwatch_gpu.profile.tables import (
     Arrays,
     CategoryTable,
@@ -161,10 +161,7 @@ class Part:
                 renamed.get(n, str(n)): WeightSums.from_arrays(*(arrays[f"{kind}/{n}"] for kind in kinds))
                 for n in header["groups"]
             }
-        by_table: dict[str, Arrays] = {}
-        for name, array in arrays.items():
-            at, _, rest = name.partition("/")
-            by_table.setdefault(at, {})[rest] = array
+        by_table = by_prefix(arrays)
         tables: dict[tuple[str, str], Table] = {}
         for i, (name, column, kind) in enumerate(header["tables"]):
             name = renamed.get(name, str(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from modelwatch_gpu.profile.counting import Progress, count_log
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentations_of, set_name
-from modelwatch_gpu.profile.sound import UNSOUND, check_profile
+from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_profile
 from modelwatch_gpu.profile.tables import Arrays
 from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
 
@@ -131,7 +131,7 @@ class Profile:
     def of_parts(cls, baseline: Baseline, plan: Planned, parts: Iterable[Part]) -> Self:
         """What was counted as planned."""
         return cls(
-            baseline=baseline.fingerprint,
+            baseline=cast(str, baseline),  # see _Fingerprint
             window=plan.window,
             block=plan.block,
             timezone=plan.timezone,
@@ -261,10 +261,7 @@ class Profile:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Reads a profile; raises InputError where the file is missing, damaged, newer or something else."""
         header, arrays = fileio.read_file(path, "profile")
-        by_part: dict[str, Arrays] = {}
-        for name, array in arrays.items():
-            at, _, rest = name.partition("/")
-            by_part.setdefault(at, {})[rest] = array
+        by_part = by_prefix(arrays)
         try:
             check_profile(header, arrays)
             segments, sets, renamed = _segments_from(header)
@@ -289,6 +286,26 @@ class Profile:
     def __repr__(self) -> str:
         where = f"window={self.window}, baseline {self.baseline[:12]}"
         return f"Profile({self.rows:,} rows in {len(self.parts)} parts, {where})"
+
+
+class _Fingerprint:
+    """The field ``baseline`` of a profile. What counts gives it the baseline itself, whose fingerprint is made when
+    somebody asks: it takes a pass over all of the baseline, and a comparison never asks."""
+
+    def __get__(self, profile: Any, owner: type) -> Any:
+        if profile is None:
+            return self
+        kept = profile.__dict__["baseline"]
+        if isinstance(kept, Baseline):
+            kept = profile.__dict__["baseline"] = kept.fingerprint
+        return kept
+
+    def __set__(self, profile: Any, value: Any) -> None:
+        profile.__dict__["baseline"] = value
+
+
+# Behind the class: a dataclass would take a descriptor in its body for a default.
+Profile.baseline = _Fingerprint()  # type: ignore[assignment]
 
 
 def _sorted(parts: Iterable[Part]) -> tuple[Part, ...]:

@@ -43,8 +43,8 @@ _Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 def check_baseline(header: Mapping[str, Any], arrays: _Arrays) -> None:
     """Checks all of a baseline file but what needs the grids (``parts.check_part``)."""
-    own_arrays = _by_prefix(arrays)
-    by_column = _by_prefix(own_arrays.get("column", {}))
+    own_arrays = by_prefix(arrays)
+    by_column = by_prefix(own_arrays.get("column", {}))
     names = [_check_column(own, by_column.get(str(i), {})) for i, own in enumerate(_list(header["columns"]))]
     _distinct(names, "column")
     _texts_by_name(header["roles"])
@@ -81,14 +81,14 @@ def check_profile(header: Mapping[str, Any], arrays: _Arrays) -> None:
         raise ValueError("the sets are not those of the windows and segments")
     _texts(header["notes"])
     _derived_names(header)
-    by_part = _by_prefix(arrays)
+    by_part = by_prefix(arrays)
     for i, part in enumerate(_list(header["parts"])):
         _check_part(part, by_part.get(str(i), {}), _weight_bits(header))
         if not set(part["groups"]) <= set(names):
             raise ValueError("a part has groups of a set that is not there")
 
 
-def _by_prefix(arrays: _Arrays) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
+def by_prefix(arrays: _Arrays) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
     """The arrays by what stands before the first slash of their name, then by the rest."""
     out: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
     for name, array in arrays.items():
@@ -190,7 +190,7 @@ def _check_part(header: Mapping[str, Any], arrays: _Arrays, bits: int | None) ->
     if rows and any(count == 0 for count in groups.values()):
         raise ValueError("a part has rows and no group for them")
     seen = []
-    by_table = _by_prefix(arrays)
+    by_table = by_prefix(arrays)
     for at, (name, column, kind) in enumerate(_list(header["tables"])):
         own = by_table.get(str(at), {})
         seen.append((_text(name), _text(column)))
