@@ -4,7 +4,7 @@
 //   rank(), size()   which of how many threads this is; rows are dealt out as rank, rank + size, ...
 //   sync()           everything written before is seen by all threads of the team after
 //   add, add_one, raise, lower
-//                    atomic; on the tile's memory or on memory that all teams share
+//                    atomic; of 32 bits on the tile's memory or on memory that all teams share, of 64 bits on the latter
 //   add_before       adds and returns what was there
 //   peek             what is there, or was a moment ago: worth a look before an atomic that would seldom change anything
 //
@@ -74,8 +74,12 @@ struct CudaTeam {
   __device__ __forceinline__ void lower(std::uint64_t* at, std::uint64_t to) const { atomicMin(wide(at), to); }
 
  private:
-  /// The type that CUDA's functions of 64 bits take.
-  static __device__ __forceinline__ unsigned long long* wide(std::uint64_t* at) { return reinterpret_cast<unsigned long long*>(at); }
+  /// The type that CUDA's functions of 64 bits take.  A block's own memory has no such instructions, only a loop that
+  /// compares and swaps, which the compiler need not make ready for where it knows that the address is not there.
+  static __device__ __forceinline__ unsigned long long* wide(std::uint64_t* at) {
+    __builtin_assume(__isGlobal(at));
+    return reinterpret_cast<unsigned long long*>(at);
+  }
 };
 
 #endif

@@ -13,7 +13,7 @@ namespace modelwatch::cuda {
 /// How the histogram kernels use the machine.
 struct BinsTuning {
   static constexpr int kThreads = 256;
-  static constexpr int kBlocksPerMultiprocessor = 4;
+  static constexpr int kBlocksPerMultiprocessor = 3;
   /// Bytes of shared memory for knots, guide and counters of a column; more are left in global memory.
   static constexpr std::size_t kMostNear = 32 << 10;
   /// Columns of one launch: what the second dimension of a grid of blocks takes.

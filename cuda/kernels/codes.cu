@@ -8,7 +8,7 @@
 namespace modelwatch::cuda {
 namespace {
 
-__global__ void __launch_bounds__(CodeTuning::kThreads) count_codes_kernel(CodeLaunch launch) {
+__global__ void __launch_bounds__(CodeTuning::kThreads, 4) count_codes_kernel(CodeLaunch launch) {
   extern __shared__ std::uint32_t memory[];
   __shared__ std::uint32_t valid[kTileWords];
   CudaTeam const team;
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(CodeTuning::kThreads) count_codes_kernel(CodeL
               tiles * (stripe + 1) / launch.stripes, valid, memory);
 }
 
-__global__ void __launch_bounds__(CodeTuning::kThreads) look_up_kernel(TextRows text, TextTable table, std::uint32_t* places, std::uint32_t* absent) {
+__global__ void __launch_bounds__(CodeTuning::kThreads, 4) look_up_kernel(TextRows text, TextTable table, std::uint32_t* places, std::uint32_t* absent) {
   CudaTeam const team;
   for (std::int64_t row = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; row < text.rows; row += std::int64_t{gridDim.x} * blockDim.x) {
     std::uint32_t place = 0;

@@ -20,10 +20,7 @@ __global__ void __launch_bounds__(Tuning::kThreads, 3)
   __shared__ RankTile<Value> tile;
   __shared__ MomentLanes lanes;
   __shared__ Moments own_moments;
-  __shared__ std::uint64_t of_block[sizeof(ValueKinds) / sizeof(std::uint64_t)];
   CudaTeam const team;
-  auto* const block_kinds = reinterpret_cast<ValueKinds*>(of_block);
-  if (team.rank() == 0) *block_kinds = ValueKinds{};
   RowKinds own;
   for (std::int64_t begin = std::int64_t{blockIdx.x} * kTileRows; begin < column.rows; begin += std::int64_t{gridDim.x} * kTileRows) {
     int const rows = rows_of_tile(begin, column.rows);
@@ -33,29 +30,28 @@ __global__ void __launch_bounds__(Tuning::kThreads, 3)
     for (int i = team.rank(); i < rows; i += team.size()) survey_row(tile.values[i], is_valid(tile.valid, i), own);
     tile_moments(team, tile, rows, pivot, nullptr, nullptr, nullptr, 1, &lanes, &own_moments, moments + begin / kTileRows);
   }
-  team.sync();
-  merge_kinds(team, own, block_kinds);
-  team.sync();
-  if (team.rank() == 0) merge_kinds(team, *block_kinds, kinds);
+  merge_kinds(team, own, kinds);
 }
 
 __global__ void __launch_bounds__(Tuning::kThreads) first_valid_kernel(Validity validity, std::int64_t rows, std::uint64_t* first) {
   // One block goes through the bitmap and stops where it has found a row, which is nearly always at once.
-  __shared__ std::uint64_t found;
+  constexpr std::uint32_t kStep = Tuning::kThreads * kRowsPerWord;
+  __shared__ std::uint32_t found;  // in the step; kStep: none
   CudaTeam const team;
-  if (team.rank() == 0) found = static_cast<std::uint64_t>(rows);
+  if (team.rank() == 0) found = kStep;
   team.sync();
-  constexpr std::int64_t kStep = std::int64_t{Tuning::kThreads} * kRowsPerWord;
   for (std::int64_t begin = 0; begin < rows; begin += kStep) {
     std::int64_t const row = begin + std::int64_t{team.rank()} * kRowsPerWord;
     std::uint32_t const word = row < rows ? valid_word(validity, row, rows) : 0;
-    if (word != 0) team.lower(&found, static_cast<std::uint64_t>(row) + static_cast<std::uint64_t>(__ffs(static_cast<int>(word)) - 1));
+    if (word != 0) team.lower(&found, static_cast<std::uint32_t>(row - begin + __ffs(static_cast<int>(word)) - 1));
     team.sync();
-    bool const done = found != static_cast<std::uint64_t>(rows);
-    team.sync();
-    if (done) break;
+    std::uint32_t const place = found;
+    if (place != kStep) {
+      if (team.rank() == 0) *first = static_cast<std::uint64_t>(begin) + place;
+      return;
+    }
   }
-  if (team.rank() == 0) *first = found;
+  if (team.rank() == 0) *first = static_cast<std::uint64_t>(rows);
 }
 
 /// Calls f(value) for every row that has one, and adds the others up.

@@ -119,10 +119,7 @@ __global__ void __launch_bounds__(Tuning::kThreads) keep_kernel(std::uint64_t co
 template <class Key>
 __global__ void __launch_bounds__(Tuning::kThreads)
     sup_distance_kernel(Key const* a, std::int64_t n, Key const* b, std::int64_t m, std::uint64_t* most) {
-  __shared__ std::uint64_t of_block;
   CudaTeam const team;
-  if (team.rank() == 0) of_block = 0;
-  team.sync();
   std::uint64_t own = 0;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += std::int64_t{gridDim.x} * blockDim.x) {
     // Equal values are passed together: only at the last of them have both sides reached their count.
@@ -131,9 +128,8 @@ __global__ void __launch_bounds__(Tuning::kThreads)
     std::uint64_t const size = static_cast<std::uint64_t>(apart < 0 ? -apart : apart);
     own = size > own ? size : own;
   }
-  if (own != 0) team.raise(&of_block, own);
-  team.sync();
-  if (team.rank() == 0 && of_block != 0) team.raise(most, of_block);
+  // Most threads find less than one before them did.
+  if (team.peek(most) < own) team.raise(most, own);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device import cuda_module, cuda_reason, engine, resolve
 from modelwatch_gpu.profile.planner import memory_of
 
 
@@ -44,6 +44,20 @@ def _bundled_log() -> str:
     return f"{found} files" if found else "not installed: modelwatch demo cannot run"
 
 
+def cuda_report() -> str:
+    """Whether the CUDA backend was built, for which devices, and what it finds."""
+    module = cuda_module()
+    if module is None:
+        return f"none: {cuda_reason()}"
+    info = module.build_info()
+    built = f"built by nvcc {info['cuda']} for {info['architectures']}"
+    if reason := cuda_reason():
+        return f"{built}; {reason}"
+    found = [module.device_info(i) for i in range(module.device_count())]
+    named = (f"cuda:{d['index']} {d['name']} ({d['memory'] / 2**30:,.0f} GiB)" for d in found)
+    return f"{built}; {', '.join(named)}"
+
+
 def lines() -> list[tuple[str, str]]:
     """Version, build, instruction sets, threads, CUDA and driver."""
     info = _core.build_info()
@@ -59,21 +73,24 @@ def lines() -> list[tuple[str, str]]:
         ("memory for counters", f"{memory_of(None) / 2**20:,.0f} MiB ({memory_from})"),
         ("bundled flights log", _bundled_log()),
         ("device", f"{resolve()} ({'MODELWATCH_DEVICE' if os.environ.get('MODELWATCH_DEVICE') else 'auto'})"),
-        ("CUDA backend", "built" if info["cuda"] else "none in this version: everything runs on the CPU"),
+        ("CUDA backend", cuda_report()),
         ("NVIDIA driver", driver_report()),
     ]
 
 
-def selftest() -> list[tuple[str, bool]]:
-    """Compares the engine in use with the plain reference on hard values: (what, whether they agree)."""
+def selftest(device: str = "cpu") -> list[tuple[str, bool]]:
+    """Compares a device's engine with the plain reference on hard values: (what, whether they agree).
+
+    device: As ``resolve`` names it."""
+    counting = engine(device)
     rng = np.random.default_rng(7)
     hard = [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, -5e-324, 1.7e308]
     values = np.concatenate([rng.normal(size=20_000), hard, np.round(rng.normal(size=5_000), 1)])
     knots = np.unique(np.concatenate([[-np.inf, np.inf, 0.0], np.round(rng.normal(size=500), 1)]))
     grid = _core.Grid(keys.DOMAINS["float64"], keys.keys_of(knots, "float64"))
     array, reference = pa.array(values), _core.reference.count_cells(pa.array(values), pa.array(knots))
-    out = [("rank counts", bool(np.array_equal(_core.count_cells(array, grid), reference)))]
-    out.append(("rank counts, one thread", bool(np.array_equal(_core.count_cells(array, grid, 1), reference))))
+    out = [("rank counts", bool(np.array_equal(counting.count_cells(array, grid), reference)))]
+    out.append(("rank counts, one thread", bool(np.array_equal(counting.count_cells(array, grid, 1), reference))))
     moderate = pa.array(np.where(np.abs(values) > 1e300, np.nan, values))  # the largest would end every sum at infinity
     batch = pa.RecordBatch.from_arrays([moderate], names=["x"])
     plan = _core.NumericPlan(
@@ -85,7 +102,7 @@ def selftest() -> list[tuple[str, bool]]:
         gap_shift=0,
         pivot=0,
     )
-    counter = _core.Counter([plan], [_core.SetPlan(coarse=False, moments=True)])
+    counter = counting.Counter([plan], [_core.SetPlan(coarse=False, moments=True)])
     counter.add(batch, [None])
     found, plain = counter.numeric(0, 0), _core.reference.moments(moderate)
     same = found["moments"][0].tolist() == [plain["mean"], plain["m2"], plain["m3"], plain["m4"]]

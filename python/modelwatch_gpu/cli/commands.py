@@ -48,6 +48,7 @@ from modelwatch_gpu.cli.outputs import (
 )
 from modelwatch_gpu.cli.progress import stages
 from modelwatch_gpu.compare import compare as compare_logs
+from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import DeviceUnavailable, InputError, OutputError
 from modelwatch_gpu.log import open_log
 from modelwatch_gpu.profile import Baseline
@@ -312,6 +313,7 @@ def demo(
 @app.command(epilog=EXIT_CODES)
 def doctor(
     selftest: Annotated[bool, typer.Option("--selftest", help="Also compare the engine with its reference.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Say what this installation is and can do."""
     table = Table.grid(padding=(0, 2))
@@ -319,7 +321,7 @@ def doctor(
     table.add_column(overflow="fold")
     for what, answer in doctor_report.lines():
         table.add_row(what, answer)
-    tests = doctor_report.selftest() if selftest else []
+    tests = doctor_report.selftest(resolve(device)) if selftest else []
     for what, agrees in tests:
         table.add_row(f"selftest: {what}", "agrees" if agrees else "DIFFERS", style=None if agrees else "bold red")
     Output().print(table)

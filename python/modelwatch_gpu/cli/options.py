@@ -29,7 +29,7 @@ Threads = Annotated[
     int, typer.Option(min=0, metavar="N", help="Threads; 0: MODELWATCH_THREADS, or all CPUs of the process.")
 ]
 Device = Annotated[
-    str, typer.Option(metavar="NAME", help="auto or cpu; auto: MODELWATCH_DEVICE, or what there is. No GPU yet.")
+    str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N; auto: MODELWATCH_DEVICE, or the CPU.")
 ]
 Memory = Annotated[
     str | None,
