@@ -19,12 +19,15 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=build
 SOURCES := pyproject.toml CMakeLists.txt CMakePresets.json $(shell find cpp cuda -type f 2>/dev/null)
 PROBE := '\#include <bit>\n\#include <concepts>\n\#include <span>\nint main() { return std::span<int>{}.empty() ? 0 : 1; }\n'
 
-.PHONY: help demo test test-cpp test-python lint sanitize fuzz bench bench-peers clean FORCE
+.PHONY: help demo test test-cpp test-python test-cuda gates planted lint sanitize fuzz bench bench-peers clean FORCE
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    run the main job on the bundled flights log and write report.html'
 	@echo 'make test    C++ tests, then Python tests (test-cpp, test-python for one of them)'
+	@echo 'make test-cuda  the tests marked gpu without a GPU: kernels are interpreted (needs nvcc; TESTS=tests/agreement for a part)'
+	@echo 'make gates   what nvcc makes of the CUDA kernels, for every target: spills, wide loads, no compare-and-swap'
+	@echo 'make planted  bugs put into the CUDA kernels one at a time; each must be found by a named test'
 	@echo 'make lint    ruff, mypy, and the rules of tools/check_layout.py'
 	@echo 'make bench   the benchmarks'
 	@echo 'make bench-peers  beside Evidently, NannyML, whylogs and others, in environments of their own'
@@ -45,6 +48,37 @@ test-cpp: build/ctest/configured
 
 test-python: .venv/installed-dev
 	$(BIN)/python -m pytest tests -rs -n $(JOBS) --dist worksteal
+
+# The CUDA backend with the stand-in for the CUDA runtime (tests/ptx), for one target.
+# PTX_SEED=1 PTX_BLOCK_ORDER=reversed and the like choose schedules; see tests/ptx/README.md.
+NVCC ?= $(firstword $(CUDACXX) $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+CUDA_TARGET ?= 80
+CUDA_BUILD := build/cuda-ptx-$(CUDA_TARGET)
+TESTS ?= tests/agreement $(wildcard tests/cuda) tests/python
+
+ifeq ($(NVCC),)
+test-cuda:
+	@echo 'SKIPPED: make test-cuda needs nvcc (CUDA toolkit 13) to compile the kernels, and it is neither on PATH nor in /usr/local/cuda.'
+else
+test-cuda: $(CUDA_BUILD)/configured
+	@$(BIN)/cmake --build $(CUDA_BUILD) --parallel $(JOBS) --target _cuda
+	$(BIN)/python -m pytest $(TESTS) -m gpu -n $(JOBS) --dist worksteal --cuda-module $$(echo $(CUDA_BUILD)/_cuda*.so)
+endif
+
+# What the compiler makes of the kernels, for every target; and bugs in them, which tests must find.
+gates: .venv/installed-dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/cuda_gates.py || [ $$? -eq 77 ]
+planted: .venv/installed-dev
+	@if [ -n '$(NVCC)' ]; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/planted/runner.py; \
+	  else echo 'SKIPPED: make planted needs nvcc'; fi
+
+$(CUDA_BUILD)/configured: CMakeLists.txt cmake/cuda.cmake .venv/installed-dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake --fresh -S . -B $(CUDA_BUILD) -G Ninja --log-level=WARNING \
+	  -DSKBUILD=1 -DSKBUILD_PROJECT_VERSION=0 -DCMAKE_BUILD_TYPE=Release -DMODELWATCH_WERROR=ON -DMODELWATCH_CUDA=ON \
+	  -DCMAKE_CUDA_COMPILER=$(NVCC) -DCMAKE_CUDA_ARCHITECTURES=$(CUDA_TARGET)-virtual -DCMAKE_CUDA_FLAGS=--compress-mode=none \
+	  -DMODELWATCH_CUDART=ptx_cudart -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) $(CMAKE_ARGS)
+	@touch $@
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

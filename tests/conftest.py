@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import cuda_module
 import pytest
 from hypothesis import HealthCheck, settings
 
-import modelwatch_gpu as mw
+from modelwatch_gpu.device import Engine, cuda_reason, resolve
+from modelwatch_gpu.device import engine as engine_named
 
 # The same examples in every run; MODELWATCH_HYPOTHESIS=full looks for new ones, and longer.
 settings.register_profile("default", derandomize=True, max_examples=60, deadline=None, database=None)
@@ -20,15 +22,50 @@ settings.register_profile(
 settings.load_profile(os.environ.get("MODELWATCH_HYPOTHESIS") or "default")
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cuda-module",
+        metavar="PATH",
+        help="run the tests marked gpu on this build of the CUDA backend, for example one made by `make test-cuda` "
+        f"(or {cuda_module.VARIABLE}=PATH)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Before any test module is imported, here and in every worker of pytest-xdist.
+    cuda_module.choose(config.getoption("--cuda-module", default=None))
+
+
+def pytest_report_header() -> str:
+    return f"CUDA: {cuda_reason() or 'a device, or its stand-in'}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked gpu are skipped where there is no device, and the summary says why."""
+    if reason := cuda_reason():
+        skip = pytest.mark.skip(reason=f"needs a CUDA device or its stand-in (make test-cuda): {reason}")
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> str:
-    """Every device; one that is not there is skipped, and the summary says why."""
+    """Every device."""
     name: str = request.param
-    try:
-        mw.stats.ks([0.0], [1.0], device=name)
-    except mw.DeviceUnavailable as error:
-        pytest.skip(str(error))
     return name
+
+
+@pytest.fixture
+def host_device() -> str:
+    """The device of numbers that are computed on the CPU only."""
+    return "cpu"
+
+
+@pytest.fixture
+def engine(device: str) -> Engine:
+    """The engine of every device."""
+    return engine_named(resolve(device))
 
 
 @dataclass(frozen=True)
@@ -45,3 +82,13 @@ def flights() -> Flights:
     """Where the bundled flights log lies."""
     folder = Path(str(resources.files("modelwatch_gpu") / "data" / "flights"))
     return Flights(folder, folder / "reference_2013-01_03.parquet", tuple(sorted(folder.glob("production_*.parquet"))))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many checks the tests made that count them (tests/ptx/own)."""
+    made = 0
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            made += sum(value for name, value in report.user_properties if name == "checks" and report.when == "call")
+    if made:
+        terminalreporter.write_line(f"PTX machine: {made} checks of its own")

@@ -31,8 +31,8 @@ CPP_MAY_USE = {
     "binding": {"engine", "cpu", "core", "reference"},
     "cuda/runtime": {"core"},
     "cuda/kernels": {"cuda/runtime", "core"},
-    "cuda/backend": {"cuda/kernels", "cuda/runtime", "engine", "core"},
-    "cuda/binding": {"cuda/backend", "cuda/kernels", "cuda/runtime", "binding", "engine", "core"},
+    "cuda/backend": {"cuda/kernels", "cuda/runtime", "engine", "cpu", "core"},
+    "cuda/binding": {"cuda/backend", "cuda/kernels", "cuda/runtime", "binding", "engine", "cpu", "core"},
 }
 # Headers that exist to hide a difference between compilers or backends.
 CONDITIONALS_ALLOWED = {"cpp/core/macros.hpp", "cpp/core/team.hpp"}
@@ -40,7 +40,19 @@ CONDITIONALS_ALLOWED = {"cpp/core/macros.hpp", "cpp/core/team.hpp"}
 PACKAGE = "modelwatch_gpu"
 PACKAGE_FOLDER = PurePosixPath("python") / PACKAGE
 # Root modules that every folder may import; they import only each other.
-PYTHON_GROUND = {"_core", "_cuda", "_version", "errors", "arrays", "device", "early", "keys", "plain", "units"}
+PYTHON_GROUND = {
+    "_core",
+    "_cuda",
+    "_version",
+    "errors",
+    "arrays",
+    "device",
+    "device_arrays",
+    "early",
+    "keys",
+    "plain",
+    "units",
+}
 # Root modules that tie the folders together: they may import everything and no folder imports them.
 PYTHON_ROOF = {"__init__", "__main__", "cli", "compare", "demo", "doctor"}
 # The flow of data.  `stats` stands beside it: arrays in, numbers out, by the measures' own formulas.

@@ -40,7 +40,7 @@ SKIPPED = 77
 # Kernels whose machine code holds fused multiply-adds for a reason that changes no count.
 FUSES: dict[str, str] = {}
 # Kernels that read columns, whose loads are 16 bytes wide.
-STREAMS = {"count_cells_kernel", "rank_cells_kernel"}
+STREAMS = {"count_cells_kernel", "rank_cells_kernel", "read_kernel"}
 # Kernels that count in shared memory, in at least one of their instances; Turing adds one by one there (ATOMS.ADD).
 COUNTS = {"count_cells_kernel"}
 COUNTS_FROM = 80

@@ -1,4 +1,4 @@
-#include "binding/support.hpp"
+#include "binding/fit_arguments.hpp"
 #include "engine/fit.hpp"
 
 namespace modelwatch::binding {
@@ -20,22 +20,10 @@ void bind_fit(py::module_& m) {
           },
           py::arg("batch"), py::arg("threads") = 0)
       .def("column", [](DistinctPass const& pass, std::size_t i) {
-        auto const& column = pass.column(i);
-        std::vector<std::uint64_t> keys;
-        std::vector<std::uint64_t> counts;
-        column.sorted(keys, counts);
-        py::dict out;
-        out["rows"] = column.rows();
-        out["nulls"] = column.nulls();
-        out["nans"] = column.nans();
-        out["overflowed"] = column.overflowed();
-        out["top"] = to_numpy(std::vector<std::uint64_t>(column.top()));
-        out["keys"] = to_numpy(std::move(keys));
-        out["counts"] = to_numpy(std::move(counts));
-        return out;
+        return distinct_result(pass.column(i));
       });
   py::class_<SplitPass>(m, "SplitPass")
-      .def(py::init([](std::vector<std::tuple<int, py::array_t<std::uint64_t>, int, int>> const& columns) {
+      .def(py::init([](std::vector<SplitArguments> const& columns) {
              std::vector<IntervalSplitter> typed;
              for (auto const& [domain, lows, width, split] : columns)
                typed.emplace_back(domain_of(domain), to_vector<std::uint64_t>(lows), width, split);
@@ -54,7 +42,7 @@ void bind_fit(py::module_& m) {
         return to_numpy(std::vector<std::uint64_t>(pass.column(i).counts()));
       });
   py::class_<KeepPass>(m, "KeepPass")
-      .def(py::init([](std::vector<std::tuple<int, py::array_t<std::uint64_t>, std::vector<int>>> const& columns) {
+      .def(py::init([](std::vector<KeepArguments> const& columns) {
              std::vector<IntervalKeeper> typed;
              for (auto const& [domain, lows, widths] : columns)
                typed.emplace_back(domain_of(domain), to_vector<std::uint64_t>(lows), widths);

@@ -64,4 +64,9 @@ struct GridRule {
   }
 };
 
+/// Slots as bins of values that have the same knots at or below them: each knot and the gap above it; NaN and null follow.
+MW_HD std::uint32_t bin_of_grid_slot(std::uint32_t slot, std::uint32_t knots) {
+  return slot <= 2 * knots ? (slot + 1) / 2 : slot - knots;
+}
+
 }  // namespace modelwatch

@@ -68,20 +68,27 @@ MW_HD Moments tile_mean(MomentLanes& lanes) {
   return tile;
 }
 
-MW_HD void add_deviation(MomentLanes& lanes, int lane, double deviation) {
+/// Sums of the powers of deviations, of one lane.
+MW_HD void add_powers(double deviation, double& d1, double& d2, double& d3, double& d4) {
   double const square = deviation * deviation;
-  lanes.d1[lane] += deviation;
-  lanes.d2[lane] += square;
-  lanes.d3[lane] += square * deviation;
-  lanes.d4[lane] += square * square;
+  d1 += deviation;
+  d2 += square;
+  d3 += square * deviation;
+  d4 += square * square;
+}
+MW_HD void add_powers(double deviation, double weight, double& d1, double& d2, double& d3, double& d4) {
+  double const square = deviation * deviation;
+  d1 += weight * deviation;
+  d2 += weight * square;
+  d3 += weight * (square * deviation);
+  d4 += weight * (square * square);
 }
 
+MW_HD void add_deviation(MomentLanes& lanes, int lane, double deviation) {
+  add_powers(deviation, lanes.d1[lane], lanes.d2[lane], lanes.d3[lane], lanes.d4[lane]);
+}
 MW_HD void add_deviation(MomentLanes& lanes, int lane, double deviation, double weight) {
-  double const square = deviation * deviation;
-  lanes.d1[lane] += weight * deviation;
-  lanes.d2[lane] += weight * square;
-  lanes.d3[lane] += weight * (square * deviation);
-  lanes.d4[lane] += weight * (square * square);
+  add_powers(deviation, weight, lanes.d1[lane], lanes.d2[lane], lanes.d3[lane], lanes.d4[lane]);
 }
 
 /// Second pass is over.  M2 is corrected by what rounding left in the first powers (corrected two-pass).

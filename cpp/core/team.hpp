@@ -5,6 +5,8 @@
 //   sync()           everything written before is seen by all threads of the team after
 //   add, add_one, raise, lower
 //                    atomic; on the tile's memory or on memory that all teams share
+//   add_before       adds and returns what was there
+//   peek             what is there, or was a moment ago: worth a look before an atomic that would seldom change anything
 //
 // A body reads nothing that another thread writes between two syncs, and calls sync where all threads do.  Results must
 // not depend on the size: integers are added in any order, floating-point chains have one owner each.
@@ -29,6 +31,15 @@ struct HostTeam {
   MW_HD void add_one(Number* at) const {
     ++*at;
   }
+  MW_HD std::uint32_t add_before(std::uint32_t* at, std::uint32_t by) const {
+    std::uint32_t const before = *at;
+    *at += by;
+    return before;
+  }
+  template <class Number>
+  MW_HD Number peek(Number const* at) const {
+    return *at;
+  }
   template <class Number>
   MW_HD void raise(Number* at, Number to) const {
     *at = *at < to ? to : *at;
@@ -51,6 +62,12 @@ struct CudaTeam {
   /// By a constant: the hardware counts the lanes that hit one counter of shared memory instead of adding one by one.
   __device__ __forceinline__ void add_one(std::uint32_t* at) const { atomicAdd(at, 1u); }
   __device__ __forceinline__ void add_one(std::uint64_t* at) const { atomicAdd(wide(at), 1ull); }
+  __device__ __forceinline__ std::uint32_t add_before(std::uint32_t* at, std::uint32_t by) const { return atomicAdd(at, by); }
+  /// From where the atomics are done: the nearest cache may keep what was there long ago.
+  __device__ __forceinline__ std::uint32_t peek(std::uint32_t const* at) const { return __ldcg(at); }
+  __device__ __forceinline__ std::uint64_t peek(std::uint64_t const* at) const {
+    return __ldcg(reinterpret_cast<unsigned long long const*>(at));
+  }
   __device__ __forceinline__ void raise(std::uint32_t* at, std::uint32_t to) const { atomicMax(at, to); }
   __device__ __forceinline__ void raise(std::uint64_t* at, std::uint64_t to) const { atomicMax(wide(at), to); }
   __device__ __forceinline__ void lower(std::uint32_t* at, std::uint32_t to) const { atomicMin(at, to); }

@@ -275,21 +275,12 @@ std::optional<std::vector<std::uint64_t>> count_stored(NumericView const& column
 /// By the cells of a grid whose knots are the cuts.
 std::vector<std::uint64_t> count_ranked(NumericView const& column, Domain domain, std::vector<std::uint64_t> const& sorted, int threads,
                                         Poll const& poll) {
-  std::vector<std::uint64_t> knots = sorted;
-  if (domain == Domain::float32) knots.insert(knots.end(), {KeyOf<float>::key(-HUGE_VALF), KeyOf<float>::key(HUGE_VALF)});
-  if (domain == Domain::float64) knots.insert(knots.end(), {KeyOf<double>::key(-HUGE_VAL), KeyOf<double>::key(HUGE_VAL)});
-  std::sort(knots.begin(), knots.end());
-  knots.erase(std::unique(knots.begin(), knots.end()), knots.end());
-  Grid const grid(domain, knots);
-  auto const cells = count_cells(column, grid, threads, poll);
+  CutGrid const cuts(domain, sorted);
+  auto const cells = count_cells(column, *cuts.grid(), threads, poll);
+  std::vector<std::uint64_t> bins(cuts.bins(), 0);
+  for (std::size_t slot = 0; slot < cells.size(); ++slot) bins[cuts.bin_of_slot(static_cast<std::uint32_t>(slot))] += cells[slot];
   std::vector<std::uint64_t> counts(sorted.size() + 3, 0);
-  std::size_t cuts = 0;
-  for (std::size_t cell = 0; cell + 2 < cells.size(); ++cell) {
-    if (cell % 2 == 1)
-      while (cuts < sorted.size() && sorted[cuts] <= knots[cell / 2]) ++cuts;
-    counts[cuts] += cells[cell];
-  }
-  std::copy(cells.end() - 2, cells.end(), counts.end() - 2);
+  cuts.collect(bins.data(), counts.data());
   return counts;
 }
 
@@ -314,6 +305,15 @@ std::optional<std::vector<std::uint64_t>> count_guided(NumericView const& column
   }
 }
 
+/// The knots of a grid with these cuts: one each, and of floats the infinities.
+std::vector<std::uint64_t> knots_with(Domain domain, std::vector<std::uint64_t> knots) {
+  if (domain == Domain::float32) knots.insert(knots.end(), {KeyOf<float>::key(-HUGE_VALF), KeyOf<float>::key(HUGE_VALF)});
+  if (domain == Domain::float64) knots.insert(knots.end(), {KeyOf<double>::key(-HUGE_VAL), KeyOf<double>::key(HUGE_VAL)});
+  std::sort(knots.begin(), knots.end());
+  knots.erase(std::unique(knots.begin(), knots.end()), knots.end());
+  return knots;
+}
+
 /// Keys of the domain that a float column has none of: those of NaN.
 void check_cuts(Domain domain, std::vector<std::uint64_t> const& sorted) {
   if (sorted.empty()) return;
@@ -321,6 +321,23 @@ void check_cuts(Domain domain, std::vector<std::uint64_t> const& sorted) {
       (domain == Domain::float32 && (sorted.front() < KeyOf<float>::key(-HUGE_VALF) || sorted.back() > KeyOf<float>::key(HUGE_VALF))) ||
       (domain == Domain::float64 && (sorted.front() < KeyOf<double>::key(-HUGE_VAL) || sorted.back() > KeyOf<double>::key(HUGE_VAL)));
   if (outside) throw InvalidInput("a cut of a histogram is not a number.");
+}
+
+/// The rows of every group and bin, tile by tile.
+std::vector<std::uint64_t> count_grouped(NumericView const& column, CutGrid const& cuts, RowGroups const& groups, Poll const& poll) {
+  std::vector<std::uint64_t> bins(static_cast<std::size_t>(groups.count) * cuts.bins(), 0);
+  std::uint32_t slots[kTileRows];
+  std::uint64_t keys[kTileRows];
+  std::uint8_t valid[kTileRows];
+  for (std::int64_t begin = 0; begin < column.rows; begin += kTileRows) {
+    int const rows = static_cast<int>(std::min<std::int64_t>(kTileRows, column.rows - begin));
+    cpu::kernels().rank_tile(column, begin, rows, cuts.grid()->data(), valid_rows(column, begin, rows, valid), slots, keys);
+    for (int i = 0; i < rows; ++i)
+      if (std::int32_t const group = groups.of_row[begin + i]; group >= 0)
+        ++bins[static_cast<std::size_t>(group) * cuts.bins() + cuts.bin_of_slot(slots[i])];
+    if (poll && begin % kSlice == 0) poll();
+  }
+  return bins;
 }
 
 }  // namespace
@@ -331,6 +348,49 @@ std::vector<std::uint64_t> count_bins(NumericView const& column, Domain domain, 
   check_cuts(domain, cuts);
   if (auto counts = count_guided(column, domain, cuts, threads, poll, kernel)) return *std::move(counts);
   return count_ranked(column, domain, cuts, threads, poll);
+}
+
+CutGrid::CutGrid(Domain domain, std::vector<std::uint64_t> cuts) : cuts_(cuts.size()) {
+  std::sort(cuts.begin(), cuts.end());
+  check_cuts(domain, cuts);
+  grid_ = std::make_shared<Grid const>(domain, knots_with(domain, cuts));
+  upto_.push_back(0);
+  for (std::uint64_t const knot : grid_->knots())
+    upto_.push_back(static_cast<std::size_t>(std::upper_bound(cuts.begin(), cuts.end(), knot) - cuts.begin()));
+}
+
+void CutGrid::collect(std::uint64_t const* bins, std::uint64_t* counts) const {
+  for (std::size_t bin = 0; bin < upto_.size(); ++bin) counts[upto_[bin]] += bins[bin];
+  counts[cuts_ + 1] += bins[upto_.size()];
+  counts[cuts_ + 2] += bins[upto_.size() + 1];
+}
+
+void check_groups(RowGroups const& groups, std::int64_t rows) {
+  if (groups.of_row == nullptr) return;
+  if (groups.rows != rows) throw InvalidInput("every row needs a group.");
+  for (std::int64_t row = 0; row < rows; ++row)
+    if (groups.of_row[row] >= groups.count) throw InvalidInput("a row's group is not among the groups.");
+}
+
+std::vector<std::vector<std::uint64_t>> count_bins_of(std::vector<NumericView> const& columns, Domain domain,
+                                                      std::vector<std::vector<std::uint64_t>> const& cuts, RowGroups const& groups,
+                                                      int threads, Poll const& poll) {
+  if (columns.size() != cuts.size()) throw InvalidInput("every column needs its cuts.");
+  std::vector<std::vector<std::uint64_t>> out;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    check_groups(groups, columns[i].rows);
+    if (groups.of_row == nullptr) {
+      out.push_back(count_bins(columns[i], domain, cuts[i], threads, poll));
+      continue;
+    }
+    if (!fits(columns[i].storage, domain)) throw InvalidInput("the values cannot be compared with the cuts: their types differ.");
+    CutGrid const grid(domain, cuts[i]);
+    auto const bins = count_grouped(columns[i], grid, groups, poll);
+    auto& counts = out.emplace_back(static_cast<std::size_t>(groups.count) * (cuts[i].size() + 3), 0);
+    for (std::size_t g = 0; g < static_cast<std::size_t>(groups.count); ++g)
+      grid.collect(bins.data() + g * grid.bins(), counts.data() + g * (cuts[i].size() + 3));
+  }
+  return out;
 }
 
 }  // namespace modelwatch

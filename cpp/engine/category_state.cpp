@@ -49,15 +49,25 @@ std::uint32_t CategoryState::resolve(std::string_view bytes, std::uint64_t& hash
   return slot == StringTable::kAbsent ? admit(key, hash) : slot;
 }
 
+/// Whether the baseline may have had a value that it does not know, since it was capped.
+bool CategoryState::is_beyond_known(std::uint64_t hash, std::string_view bytes) const {
+  return std::tuple(hash, bytes) > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes));
+}
+
+/// Where a slot is counted on the coarse grid: evicted or not, the order of rows must not show.
+std::uint32_t CategoryState::coarse_of(std::uint32_t slot) const {
+  if (slot < kFirstCategory) return slot;
+  return slot < first_unseen() ? plan_.to_coarse[slot - kFirstCategory] : kCoarseUnseen;
+}
+
 /// The slot of a value that has none yet: of an unseen one, or what becomes of it beyond a cap, and then its hash.
 std::uint32_t CategoryState::admit(StringKey const& key, std::uint64_t& hash) {
   std::uint64_t own = 0;
   if (plan_.known_is_capped || capped_) {
     own = hash_of(key.view());
-    std::tuple const rank(own, key.view());
     hash = own;
-    if (plan_.known_is_capped && rank > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes))) return kOtherSlot;
-    if (capped_ && rank > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
+    if (plan_.known_is_capped && is_beyond_known(own, key.view())) return kOtherSlot;
+    if (capped_ && std::tuple(own, key.view()) > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
   }
   StringKey kept = key;
   kept.bytes = arena_.keep(key.view()).data();
@@ -103,10 +113,10 @@ void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin,
 }
 
 void CategoryState::count(Set const& set, Group& into, std::uint32_t slot, std::uint64_t times) const {
-  if (slot < first_unseen())
-    into.cells.add(set.coarse && slot >= kFirstCategory ? plan_.to_coarse[slot - kFirstCategory] : slot, times);
-  else if (set.coarse)
-    into.cells.add(kCoarseUnseen, times);  // evicted or not: the order of rows must not show
+  if (set.coarse)
+    into.cells.add(coarse_of(slot), times);
+  else if (slot < first_unseen())
+    into.cells.add(slot, times);
   else if (slot == kEvicted)
     into.cells.add(kOtherSlot, times);
   else {

@@ -67,6 +67,19 @@ class CategoryState {
   /// Plain text or bytes; counts what the same values in a dictionary would.
   void add(StringsView const& column, BatchGroups const& groups, std::uint32_t const* weights = nullptr);
 
+  /// Slots of values by which something else has counted, and the hashes of those beyond a cap.
+  struct Resolved {
+    std::vector<std::uint32_t> slots;
+    std::vector<std::uint64_t> hashes;
+  };
+  /// Of those that were seen.
+  Resolved resolve_all(std::vector<std::string_view> const& values, std::vector<bool> const& seen);
+  /// Adds what was counted elsewhere by the same rules: of null, then of each value; on the coarse grid of each slot.
+  void absorb(Resolved const& values, std::size_t set, std::int32_t group, std::uint64_t const* counts);
+  /// Where a value is counted on the coarse grid.
+  std::uint32_t coarse_slot(std::string_view bytes) const;
+  CategoryPlan const& plan() const { return plan_; }
+
   CategoryResult finish(std::size_t set);
   std::size_t bytes() const;
 
@@ -104,6 +117,8 @@ class CategoryState {
 
   std::uint32_t first_unseen() const { return kFirstCategory + static_cast<std::uint32_t>(plan_.known.size()); }
   std::uint32_t slots_in_use() const { return first_unseen() + static_cast<std::uint32_t>(unseen_.size()); }
+  bool is_beyond_known(std::uint64_t hash, std::string_view bytes) const;
+  std::uint32_t coarse_of(std::uint32_t slot) const;
   std::uint32_t resolve(std::string_view bytes, std::uint64_t& hash);
   std::uint32_t admit(StringKey const& key, std::uint64_t& hash);
   Targets targets_of(BatchGroups const& groups, std::int64_t tile);

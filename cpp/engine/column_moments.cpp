@@ -10,16 +10,6 @@
 namespace modelwatch {
 namespace {
 
-/// The domain a storage has of its own.
-Domain domain_of(Storage storage) {
-  switch (storage) {
-    case Storage::float32: return Domain::float32;
-    case Storage::float64: return Domain::float64;
-    case Storage::uint64: return Domain::uint64;
-    default: return Domain::int64;
-  }
-}
-
 std::uint64_t key_of_zero(Domain domain) {
   switch (domain) {
     case Domain::float32: return KeyOf<float>::key(0);
@@ -30,14 +20,10 @@ std::uint64_t key_of_zero(Domain domain) {
   return 0;
 }
 
-std::uint64_t chosen_pivot(NumericView const& column, Domain domain) {
-  bool const wide = column.storage == Storage::int64 || column.storage == Storage::uint64;
-  for (std::int64_t row = 0; wide && row < column.rows; ++row) {
-    if (!column.validity.valid(row)) continue;
-    if (column.storage == Storage::uint64) return static_cast<std::uint64_t const*>(column.values)[row];
-    return KeyOf<std::int64_t>::key(static_cast<std::int64_t const*>(column.values)[row]);
-  }
-  return key_of_zero(domain);
+std::uint64_t first_value(NumericView const& column) {
+  std::int64_t row = 0;
+  while (row < column.rows && !column.validity.valid(row)) ++row;
+  return pivot_at(column.storage, row < column.rows ? static_cast<std::uint64_t const*>(column.values) + row : nullptr);
 }
 
 /// Scratch of one tile.
@@ -49,12 +35,34 @@ struct Tile {
 
 }  // namespace
 
-ColumnMoments column_moments(NumericView const& column, std::optional<std::uint64_t> pivot, int threads, Poll const& poll,
-                             cpu::KernelTable const& kernel) {
-  Domain const domain = domain_of(column.storage);
+Domain own_domain(Storage storage) {
+  switch (storage) {
+    case Storage::float32: return Domain::float32;
+    case Storage::float64: return Domain::float64;
+    case Storage::uint64: return Domain::uint64;
+    default: return Domain::int64;
+  }
+}
+
+std::optional<std::uint64_t> fixed_pivot(Storage storage, std::optional<std::uint64_t> pivot) {
+  Domain const domain = own_domain(storage);
   bool const floats = domain == Domain::float32 || domain == Domain::float64;
   if (floats && pivot && *pivot != key_of_zero(domain)) throw InvalidInput("moments of floats have no pivot.");
-  ColumnMoments out{{}, {}, pivot ? *pivot : chosen_pivot(column, domain)};
+  if (pivot || storage == Storage::int64 || storage == Storage::uint64) return pivot;
+  return key_of_zero(domain);
+}
+
+std::uint64_t pivot_at(Storage storage, void const* value) {
+  if (value == nullptr) return key_of_zero(own_domain(storage));
+  if (storage == Storage::uint64) return *static_cast<std::uint64_t const*>(value);
+  return KeyOf<std::int64_t>::key(*static_cast<std::int64_t const*>(value));
+}
+
+ColumnMoments column_moments(NumericView const& column, std::optional<std::uint64_t> pivot, int threads, Poll const& poll,
+                             cpu::KernelTable const& kernel) {
+  Domain const domain = own_domain(column.storage);
+  auto const fixed = fixed_pivot(column.storage, pivot);
+  ColumnMoments out{{}, {}, fixed ? *fixed : first_value(column)};
   std::vector<ValueKinds> kinds(static_cast<std::size_t>(stripes_of(column.rows, threads)));
   std::vector<Moments> tiles(static_cast<std::size_t>((std::min(column.rows, kSlice) + kTileRows - 1) / kTileRows));
   each_tile(

@@ -11,6 +11,16 @@
 
 namespace modelwatch {
 
+/// The domain a storage has of its own.
+Domain own_domain(Storage storage);
+
+/// The pivot of a column where it does not depend on the values: the given one, or 0's key for all but 64-bit integers.
+/// Throws InvalidInput for a pivot of floats that is not 0's key.
+std::optional<std::uint64_t> fixed_pivot(Storage storage, std::optional<std::uint64_t> pivot);
+
+/// The key of a 64-bit integer as a pivot; where there is none, nullptr, that of 0.
+std::uint64_t pivot_at(Storage storage, void const* value);
+
 struct ColumnMoments {
   Moments moments;      // of the finite values, less the pivot
   ValueKinds kinds;

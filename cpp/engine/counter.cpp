@@ -14,23 +14,50 @@ void check_fits(ArrowColumn const& column, Storage storage, Domain domain) {
     throw InvalidInput("column '" + column.name + "': Arrow format '" + column.schema->format + "' cannot be compared with its grid.");
 }
 
-/// The columns of a batch for a pass over numbers, each checked against its domain.
+/// The columns of a batch for the columns of a pass.
 template <class Pass>
-std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::vector<Pass> const& columns) {
-  if (static_cast<std::size_t>(columns_of(batch)) != columns.size()) throw InvalidInput("a batch has another number of columns than the plan.");
-  std::vector<NumericView> views;
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    ArrowColumn const column = column_of(batch, static_cast<std::int64_t>(i));
-    views.push_back(numeric_view(column));
-    check_fits(column, views.back().storage, columns[i].domain());
-  }
-  return views;
+std::vector<NumericView> views_for(ArrowOwner const& batch, std::vector<Pass> const& columns) {
+  std::vector<Domain> domains;
+  for (auto const& column : columns) domains.push_back(column.domain());
+  return numeric_views(batch, domains);
 }
 
 }  // namespace
 
+std::vector<ColumnView> checked_views(ArrowOwner const& batch, std::vector<std::optional<Domain>> const& plans) {
+  if (static_cast<std::size_t>(columns_of(batch)) != plans.size())
+    throw InvalidInput("a batch has another number of columns than the plan.");
+  std::vector<ColumnView> views;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    ArrowColumn const column = column_of(batch, static_cast<std::int64_t>(i));
+    if (plans[i]) {
+      auto const view = numeric_view(column);
+      check_fits(column, view.storage, *plans[i]);
+      views.emplace_back(view);
+    } else if (is_text(column)) {
+      views.emplace_back(strings_view(column));
+    } else {
+      views.emplace_back(category_view(column));
+    }
+  }
+  return views;
+}
+
+std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::vector<Domain> const& domains) {
+  if (static_cast<std::size_t>(columns_of(batch)) != domains.size()) throw InvalidInput("a batch has another number of columns than the plan.");
+  std::vector<NumericView> views;
+  for (std::size_t i = 0; i < domains.size(); ++i) {
+    ArrowColumn const column = column_of(batch, static_cast<std::int64_t>(i));
+    views.push_back(numeric_view(column));
+    check_fits(column, views.back().storage, domains[i]);
+  }
+  return views;
+}
+
 Counter::Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets) {
   for (auto& plan : columns) {
+    auto const* const own = std::get_if<NumericPlan>(&plan);
+    domains_.push_back(own != nullptr && own->grid ? std::optional(own->grid->domain()) : std::nullopt);
     if (auto* const numeric = std::get_if<NumericPlan>(&plan))
       states_.emplace_back(NumericState(std::move(*numeric), sets));
     else
@@ -40,21 +67,7 @@ Counter::Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets) {
 
 void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<std::int32_t const*> const& groups, int threads,
                   Poll const& poll, std::uint32_t const* weights) {
-  if (static_cast<std::size_t>(columns_of(*batch)) != states_.size())
-    throw InvalidInput("a batch has another number of columns than the plan.");
-  std::vector<std::variant<NumericView, CategoryView, StringsView>> views;
-  for (std::size_t i = 0; i < states_.size(); ++i) {
-    ArrowColumn const column = column_of(*batch, static_cast<std::int64_t>(i));
-    if (auto const* const state = std::get_if<NumericState>(&states_[i])) {
-      auto const view = numeric_view(column);
-      check_fits(column, view.storage, state->domain());
-      views.emplace_back(view);
-    } else if (is_text(column)) {
-      views.emplace_back(strings_view(column));
-    } else {
-      views.emplace_back(category_view(column));
-    }
-  }
+  auto const views = checked_views(*batch, domains_);
   BatchGroups const by(groups, rows_of(*batch));
   cpu::parallel_for(
       static_cast<std::int64_t>(states_.size()), threads,
@@ -82,7 +95,7 @@ DistinctPass::DistinctPass(std::vector<Domain> const& domains, std::uint64_t cap
 }
 
 void DistinctPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll) {
-  auto const views = numeric_views(*batch, columns_);
+  auto const views = views_for(*batch, columns_);
   cpu::parallel_for(
       static_cast<std::int64_t>(columns_.size()), threads,
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);
@@ -90,7 +103,7 @@ void DistinctPass::add(std::shared_ptr<ArrowOwner const> const& batch, int threa
 
 template <class Column>
 void IntervalPass<Column>::add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll) {
-  auto const views = numeric_views(*batch, columns_);
+  auto const views = views_for(*batch, columns_);
   cpu::parallel_for(
       static_cast<std::int64_t>(columns_.size()), threads,
       [&](std::int64_t i) { columns_[static_cast<std::size_t>(i)].add(views[static_cast<std::size_t>(i)]); }, poll);

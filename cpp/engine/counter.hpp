@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -14,6 +15,10 @@
 namespace modelwatch {
 
 using ColumnPlan = std::variant<NumericPlan, CategoryPlan>;
+using ColumnView = std::variant<NumericView, CategoryView, StringsView>;
+
+/// The columns of a batch, each checked against its plan: the domain of its grid, or nothing where it is categorical.
+std::vector<ColumnView> checked_views(ArrowOwner const& batch, std::vector<std::optional<Domain>> const& plans);
 
 /// Counts the batches of one part: every column into every set, columns side by side on the threads.
 class Counter {
@@ -34,8 +39,12 @@ class Counter {
 
  private:
   std::vector<std::variant<NumericState, CategoryState>> states_;
+  std::vector<std::optional<Domain>> domains_;
   std::uint64_t rows_ = 0;
 };
+
+/// The columns of a batch for a pass over numbers, each checked against its domain.
+std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::vector<Domain> const& domains);
 
 /// First pass of a fit over numeric columns.
 class DistinctPass {

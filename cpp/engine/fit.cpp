@@ -4,8 +4,9 @@
 #include <bit>
 #include <utility>
 
-#include "core/key.hpp"
 #include "core/error.hpp"
+#include "core/interval_rule.hpp"
+#include "core/key.hpp"
 
 namespace modelwatch {
 namespace {
@@ -118,17 +119,10 @@ void DistinctValues::sorted(std::vector<std::uint64_t>& keys, std::vector<std::u
   }
 }
 
-namespace {
-
-/// The last key of an interval of so many bits that begins at 0.
-std::uint64_t last_of(int width) { return width == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << width) - 1; }
-
 int checked_split(int width, int split) {
   if (split < 1 || split > width || width > 64 || split > 24) throw InvalidInput("an interval cannot be cut that finely.");
   return split;
 }
-
-}  // namespace
 
 IntervalSet::IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> widths)
     : lows_(std::move(lows)), widths_(std::move(widths)) {
@@ -136,8 +130,8 @@ IntervalSet::IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> width
   for (std::size_t i = 0; i < lows_.size(); ++i) {
     int const width = widths_[i];
     if (width < 0 || width > 64) throw InvalidInput("an interval's width is from 0 to 64 bits.");
-    if ((lows_[i] & last_of(width)) != 0) throw InvalidInput("an interval must begin at a multiple of its length.");
-    if (i > 0 && (lows_[i] <= lows_[i - 1] || lows_[i] - lows_[i - 1] <= last_of(widths_[i - 1])))
+    if ((lows_[i] & last_of_width(width)) != 0) throw InvalidInput("an interval must begin at a multiple of its length.");
+    if (i > 0 && (lows_[i] <= lows_[i - 1] || lows_[i] - lows_[i - 1] <= last_of_width(widths_[i - 1])))
       throw InvalidInput("intervals must be sorted and may not overlap.");
     shift_ = std::max(shift_, width);
     equal_widths_ = equal_widths_ && width == widths_[0];
@@ -162,7 +156,7 @@ std::uint32_t IntervalSet::find(std::uint64_t key) const {
   auto const after = std::upper_bound(lows_.begin() + first, lows_.end(), key);
   if (after == lows_.begin() + first) return kNone;
   auto const found = static_cast<std::uint32_t>(after - lows_.begin() - 1);
-  return key - lows_[found] <= last_of(widths_[found]) ? found : kNone;
+  return key - lows_[found] <= last_of_width(widths_[found]) ? found : kNone;
 }
 
 IntervalSplitter::IntervalSplitter(Domain domain, std::vector<std::uint64_t> lows, int width, int split)

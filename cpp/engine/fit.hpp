@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/interval_rule.hpp"
 #include "core/views.hpp"
 
 namespace modelwatch {
@@ -45,11 +46,13 @@ class DistinctValues {
 /// Throws InvalidInput for others.
 class IntervalSet {
  public:
-  static constexpr std::uint32_t kNone = 0xffffffffu;
+  static constexpr std::uint32_t kNone = kNoInterval;
 
   IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> widths);
 
   std::size_t size() const { return lows_.size(); }
+  std::vector<std::uint64_t> const& lows() const { return lows_; }
+  std::vector<int> const& widths() const { return widths_; }
   std::uint64_t low(std::uint32_t at) const { return lows_[at]; }
   /// The interval that holds a key, or kNone.
   std::uint32_t find(std::uint64_t key) const;
@@ -96,6 +99,9 @@ class IntervalKeeper {
   IntervalSet intervals_;
   std::vector<std::uint64_t> keys_;
 };
+
+/// Throws InvalidInput unless intervals of so many bits can be cut into 2^split pieces; returns split.
+int checked_split(int width, int split);
 
 /// Bits of a domain's keys: 32 for float32, else 64.
 int key_bits(Domain domain);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/moments.hpp"
+#include "core/profile_slab.hpp"
 #include "core/wide_sum.hpp"
 #include "engine/batch_groups.hpp"
 #include "engine/grid.hpp"
@@ -70,6 +71,13 @@ class NumericState {
   void add(NumericView const& column, std::vector<std::int32_t const*> groups, std::uint32_t const* weights = nullptr) {
     add(column, BatchGroups(std::move(groups), column.rows), weights);
   }
+
+  /// Adds what was counted elsewhere by the same rules: the slab of one group of a set.  Its moments are not part of that.
+  void absorb(std::size_t set, std::int32_t group, std::uint64_t const* slab);
+  /// The moments of a group, from its first row to its last: they are folded where they are made.
+  void set_moments(std::size_t set, std::int32_t group, Moments const& moments);
+  SlabLayout layout(std::size_t set) const;
+  NumericPlan const& plan() const { return plan_; }
 
   Domain domain() const { return plan_.grid->domain(); }
   NumericResult finish(std::size_t set) const;

@@ -78,9 +78,26 @@ std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& gri
   return cells;
 }
 
-Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries) {
+void check_pairs(std::int64_t n, std::int64_t m) {
+  if (static_cast<double>(n) * static_cast<double>(m) >= 4e18) throw InvalidInput("there are too many rows.");
+}
+
+void check_sorted_sides(NumericView const& a, NumericView const& b) {
+  if (a.storage != b.storage) throw InvalidInput("both sides must have one type.");
+  if (a.validity.bits != nullptr || b.validity.bits != nullptr) throw InvalidInput("sorted values have no nulls.");
+  check_pairs(a.rows, b.rows);
+  bool const known = a.storage == Storage::float32 || a.storage == Storage::float64 || a.storage == Storage::int64 || a.storage == Storage::uint64;
+  if (!known) throw InvalidInput("sorted values are float32, float64, int64 or uint64.");
+}
+
+void check_intervals(NumericView const& values, std::vector<std::int64_t> const& boundaries) {
+  if (values.storage >= Storage::float32) throw InvalidInput("times must be integers.");
   for (std::size_t i = 1; i < boundaries.size(); ++i)
     if (boundaries[i] <= boundaries[i - 1]) throw InvalidInput("boundaries must be strictly increasing.");
+}
+
+Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries) {
+  check_intervals(values, boundaries);
   std::size_t const outside = boundaries.empty() ? 0 : boundaries.size() - 1;
   Intervals out{std::vector<std::int32_t>(static_cast<std::size_t>(values.rows)), std::vector<std::int64_t>(outside + 1, 0)};
   std::size_t current = 0;  // logs are nearly sorted: look where the last row was

@@ -54,13 +54,20 @@ std::int64_t sup_distance(Value const* a, std::int64_t n, Value const* b, std::i
   return most;
 }
 
+/// Throws InvalidInput unless sup_distance can be told of two columns: of one of its types, without nulls, n m < 2^62.
+void check_sorted_sides(NumericView const& a, NumericView const& b);
+/// Throws InvalidInput unless n m < 2^62.
+void check_pairs(std::int64_t n, std::int64_t m);
+
 struct Intervals {
   std::vector<std::int32_t> of_row;  // boundaries <= value, minus 1; as many as there are intervals for a row outside or null
   std::vector<std::int64_t> rows;    // of each interval, then outside
 };
 
-/// Which of the intervals between neighbouring boundaries does each row lie in?  They hold their lower end.  Boundaries
-/// are strictly increasing.
+/// Throws InvalidInput unless times are integers and boundaries strictly increasing.
+void check_intervals(NumericView const& values, std::vector<std::int64_t> const& boundaries);
+
+/// Which of the intervals between neighbouring boundaries does each row lie in?  They hold their lower end.
 Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries);
 
 }  // namespace modelwatch

@@ -1,23 +1,17 @@
 #include "engine/row_hash.hpp"
 
 #include "core/hash.hpp"
-#include "core/sketch_rule.hpp"
+#include "core/row_hash_rule.hpp"
 
 namespace modelwatch {
 namespace {
-
-constexpr std::uint64_t kNullHash = 0x6e756c6c6e756c6cu;
-constexpr std::uint64_t kNanHash = 0x006e616e006e616eu;  // two rows that differ in null and NaN are two rows
-
-void append(std::uint64_t& row, std::uint64_t value) { row = mixed_bits(row ^ value); }
 
 template <class Stored, class Value>
 void append_numbers(NumericView const& column, std::vector<std::uint64_t>& rows) {
   auto const* const values = static_cast<Stored const*>(column.values);
   for (std::int64_t i = 0; i < column.rows; ++i) {
-    auto const x = static_cast<Value>(values[i]);
-    std::uint64_t const hash = !column.validity.valid(i) ? kNullHash : KeyOf<Value>::missing(x) ? kNanHash : hash_number(x);
-    append(rows[static_cast<std::size_t>(i)], hash);
+    auto& row = rows[static_cast<std::size_t>(i)];
+    row = row_hash_with(row, hash_of_number(static_cast<Value>(values[i]), column.validity.valid(i)));
   }
 }
 
@@ -43,15 +37,19 @@ std::uint64_t hash_of(StringsView const& values, std::int64_t i) {
 }
 
 void append_text(StringsView const& column, std::vector<std::uint64_t>& rows) {
-  for (std::int64_t i = 0; i < column.size; ++i) append(rows[static_cast<std::size_t>(i)], hash_of(column, i));
+  for (std::int64_t i = 0; i < column.size; ++i) {
+    auto& row = rows[static_cast<std::size_t>(i)];
+    row = row_hash_with(row, hash_of(column, i));
+  }
 }
 
 void append_categories(CategoryView const& column, std::vector<std::uint64_t>& rows) {
   std::vector<std::uint64_t> hashes;
   for (std::int64_t i = 0; i < column.values.size; ++i) hashes.push_back(hash_of(column.values, i));
-  for (std::int64_t i = 0; i < column.codes.rows; ++i)
-    append(rows[static_cast<std::size_t>(i)],
-           column.codes.validity.valid(i) ? hashes[static_cast<std::size_t>(code_at(column.codes, i))] : kNullHash);
+  for (std::int64_t i = 0; i < column.codes.rows; ++i) {
+    auto& row = rows[static_cast<std::size_t>(i)];
+    row = row_hash_with(row, column.codes.validity.valid(i) ? hashes[static_cast<std::size_t>(code_at(column.codes, i))] : kNullHash);
+  }
 }
 
 }  // namespace

@@ -13,13 +13,12 @@ namespace modelwatch {
 /// Registers of a HyperLogLog: merging takes the larger of each, so no order and no repetition can show.
 class Registers {
  public:
-  void add(std::uint64_t hash) {
-    Register const at = register_of(hash);
-    ranks_[at.index] = std::max(ranks_[at.index], at.rank);
-  }
+  void raise(Register const& to) { ranks_[to.index] = std::max(ranks_[to.index], to.rank); }
+  void add(std::uint64_t hash) { raise(register_of(hash)); }
   void add(std::uint64_t const* hashes, int count, cpu::KernelTable const& kernel = cpu::kernels()) {
     kernel.raise_registers(hashes, count, ranks_.data());
   }
+  void raise(std::uint32_t index, std::uint8_t rank) { ranks_[index] = std::max(ranks_[index], rank); }
   void merge(Registers const& other) {
     for (std::size_t i = 0; i < ranks_.size(); ++i) ranks_[i] = std::max(ranks_[i], other.ranks_[i]);
   }

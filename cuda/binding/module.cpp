@@ -42,6 +42,21 @@ PYBIND11_MODULE(_cuda, m) {
   using cuda::binding::Backend;
   auto backend = py::class_<Backend>(m, "Backend")
                      .def(py::init([](int device) { return Backend{device}; }), py::arg("device"))
-                     .def_readonly("device", &Backend::device);
+                     .def_readonly("device", &Backend::device)
+                     .def_property(
+                         "chunk_rows", [](Backend const& self) { return cuda::Use(self.device)->chunk_rows(); },
+                         [](Backend const& self, std::int64_t rows) {
+                           // Ordered moments go by tiles from the start of a column.
+                           if (rows < kTileRows || rows % kTileRows != 0) throw InvalidInput("a chunk is a number of whole tiles.");
+                           cuda::Use(self.device)->set_chunk_rows(rows);
+                         });
+  cuda::binding::bind_counter(m, backend);
+  cuda::binding::bind_probe(backend);
+  cuda::binding::bind_arrays(m, backend);
   cuda::binding::bind_rank(backend);
+  cuda::binding::bind_column(backend);
+  cuda::binding::bind_bins(backend);
+  cuda::binding::bind_fit(m, backend);
+  cuda::binding::bind_rows(backend);
+  cuda::binding::bind_pairs(backend);
 }

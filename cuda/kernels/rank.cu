@@ -1,17 +1,11 @@
-#include <algorithm>
-
 #include "core/team.hpp"
 #include "core/tile_rank.hpp"
 #include "cuda/kernels/rank.hpp"
+#include "cuda/kernels/tiling.hpp"
 #include "cuda/runtime/error.hpp"
 
 namespace modelwatch::cuda {
 namespace {
-
-__device__ int rows_of_tile(std::int64_t begin, std::int64_t rows) {
-  std::int64_t const left = rows - begin;
-  return static_cast<int>(left < kTileRows ? left : kTileRows);
-}
 
 /// kPrivate: the block counts in shared memory and adds up at its end.
 template <class Value, bool kPrivate>
@@ -46,16 +40,11 @@ __global__ void __launch_bounds__(RankTuning::kThreads, RankTuning::kBlocksPerMu
     rank_tile(team, column, begin, rows_of_tile(begin, column.rows), rule, tile, [&](int row, std::uint32_t slot) { cells[begin + row] = slot; });
 }
 
-unsigned blocks_for(std::int64_t rows, int multiprocessors) {
-  std::int64_t const tiles = (rows + kTileRows - 1) / kTileRows;
-  return static_cast<unsigned>(std::clamp<std::int64_t>(tiles, 1, std::int64_t{multiprocessors} * RankTuning::kBlocksPerMultiprocessor));
-}
-
 }  // namespace
 
 void launch_count_cells(NumericView const& column, DeviceGrid const& grid, std::uint64_t* counts, int multiprocessors, cudaStream_t stream) {
   if (column.rows == 0) return;
-  unsigned const blocks = blocks_for(column.rows, multiprocessors);
+  unsigned const blocks = blocks_for(column.rows, std::int64_t{multiprocessors} * RankTuning::kBlocksPerMultiprocessor);
   with_domain(grid.domain, [&]<class Value>(Value) {
     if (grid.slots() <= RankTuning::kMostPrivateSlots)
       count_cells_kernel<Value, true><<<blocks, RankTuning::kThreads, grid.slots() * sizeof(std::uint32_t), stream>>>(column, grid, counts);
@@ -67,7 +56,7 @@ void launch_count_cells(NumericView const& column, DeviceGrid const& grid, std::
 
 void launch_rank_cells(NumericView const& column, DeviceGrid const& grid, std::uint32_t* cells, int multiprocessors, cudaStream_t stream) {
   if (column.rows == 0) return;
-  unsigned const blocks = blocks_for(column.rows, multiprocessors);
+  unsigned const blocks = blocks_for(column.rows, std::int64_t{multiprocessors} * RankTuning::kBlocksPerMultiprocessor);
   with_domain(grid.domain, [&]<class Value>(Value) {
     rank_cells_kernel<Value><<<blocks, RankTuning::kThreads, 0, stream>>>(column, grid, cells);
   });

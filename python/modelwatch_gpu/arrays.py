@@ -8,7 +8,8 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from modelwatch_gpu.errors import DeviceUnavailable, InputError
+from modelwatch_gpu.device_arrays import DeviceColumn, columns_on_device
+from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import domain_of
 from modelwatch_gpu.plain import plain_array
 from modelwatch_gpu.units import scale_of, unscaled
@@ -38,12 +39,16 @@ class Columns(Sequence[pa.Array]):
         return (self[i] for i in range(len(self)))
 
 
-def as_columns(values: Any, name: str) -> tuple[Sequence[pa.Array], bool]:
-    """Columns of an array-like: (columns, whether there were two dimensions).
+def as_columns(values: Any, name: str) -> tuple[Sequence[Any], bool]:
+    """Columns of an array-like: (columns, whether there were two dimensions). Each is a pa.Array, or a DeviceColumn
+    where the array lies on a CUDA device.
 
-    Takes NumPy (n,) or (n, columns), Arrow arrays, pandas and Polars columns, lists, and any host array with DLPack.
-    Memory is shared where it is contiguous; a NumPy NaN stays NaN and is not turned into null.
+    Takes NumPy (n,) or (n, columns), Arrow arrays, pandas and Polars columns, lists, any host array with DLPack, and
+    arrays of a device (``device_arrays``). Memory is shared where it is contiguous; a NumPy NaN stays NaN and is not
+    turned into null.
     """
+    if (found := columns_on_device(values, name)) is not None:
+        return found
     if isinstance(values, pa.ChunkedArray):
         return [plain_array(values.combine_chunks() if values.num_chunks != 1 else values.chunk(0))], False
     if isinstance(values, pa.Array):
@@ -52,10 +57,6 @@ def as_columns(values: Any, name: str) -> tuple[Sequence[pa.Array], bool]:
         return as_columns(pa.chunked_array(values), name)
     if not isinstance(values, np.ndarray) and hasattr(values, "__arrow_c_array__"):
         return [pa.array(values)], False
-    if hasattr(values, "__cuda_array_interface__"):
-        raise DeviceUnavailable(
-            f"{name} lies on a CUDA device, and this version has no CUDA backend; copy it to the host first."
-        )
     if not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
         try:
             values = np.from_dlpack(values)
@@ -98,7 +99,7 @@ def _column(array: np.ndarray[Any, Any], name: str) -> pa.Array:
         raise InputError(f"{name} cannot be read as an array ({str(error).splitlines()[0]}).") from error
 
 
-def is_numeric(array: pa.Array) -> bool:
+def is_numeric(array: pa.Array | DeviceColumn) -> bool:
     """Whether the engine compares these values as numbers."""
     return domain_of(array.type) is not None
 
@@ -121,14 +122,17 @@ def in_domain(array: pa.Array, domain: str, name: str) -> pa.Array:
         array = array.cast(pa.float32())
     if own == domain:
         return array
+    changed = (
+        f"{name} holds whole numbers that {domain} cannot, so the two sides cannot be compared exactly; "
+        "give both one type."
+    )
+    if isinstance(array, DeviceColumn):
+        return array.converted(domain, changed)
     target = {"float32": pa.float32(), "float64": pa.float64(), "int64": pa.int64(), "uint64": pa.uint64()}[domain]
     try:
         return array.cast(target)
     except pa.ArrowInvalid as error:
-        raise InputError(
-            f"{name} holds whole numbers that {domain} cannot, so the two sides cannot be compared exactly; "
-            "give both one type."
-        ) from error
+        raise InputError(changed) from error
 
 
 def one_scale(a: pa.Array, b: pa.Array, names: tuple[str, str]) -> tuple[pa.Array, pa.Array]:
@@ -170,8 +174,10 @@ def common_domain(a: pa.Array, b: pa.Array, names: tuple[str, str]) -> str:
     return "float64" if {"float32", "float64"} & set(domains) else "int64"
 
 
-def present_values(array: pa.Array) -> np.ndarray[Any, Any]:
-    """Values without null and NaN, as a NumPy array of the domain's dtype."""
+def present_values(array: pa.Array | DeviceColumn) -> np.ndarray[Any, Any]:
+    """Values without null and NaN, as a NumPy array of the domain's dtype; those of a device come sorted."""
+    if isinstance(array, DeviceColumn):
+        return array.sorted_values()
     if pa.types.is_temporal(array.type):
         array = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
     found = array.drop_null() if array.null_count else array

@@ -17,8 +17,20 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """What every backend offers under the same names; ``_core`` is the CPU's. Results are equal, to the bit."""
 
+    Counter: Any
+    DistinctPass: Any
+    SplitPass: Any
+    KeepPass: Any
+    column_moments: Any
+    column_registers: Any
+    count_bins: Any
     count_cells: Any
+    hash_rows: Any
+    interval_of: Any
+    log_linear_counts: Any
+    merge_rows: Any
     rank_cells: Any
+    sup_distance: Any
 
 
 @cache

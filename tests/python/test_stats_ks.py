@@ -226,7 +226,7 @@ def test_what_cannot_be_compared_exactly_is_refused_in_a_sentence(a: Any, b: Any
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_a_cuda_device_that_is_not_there_is_an_error_with_the_reason(device: str) -> None:
-    if mw.device.cuda_reason() is None:
+    if not mw.device.cuda_reason():
         pytest.skip("there is a CUDA device")
     with pytest.raises(mw.DeviceUnavailable, match=r"^device='cuda(:1)?' is not available: .{30,}") as refused:
         mw.stats.ks([0.0], [1.0], device=device)

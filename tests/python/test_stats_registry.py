@@ -20,14 +20,40 @@ PAGE = (Path(__file__).parents[2] / "docs" / "stats.md").read_text(encoding="utf
 FUNCTIONS = {name for name in mw.stats.__all__ if inspect.isfunction(getattr(mw.stats, name))}
 
 #: Functions whose answer is more than one number, and has no full form.
-SUMMARIES = {"moments", "quantile", "histogram", "log_linear_histogram"}
+SUMMARIES = {
+    "moments",
+    "quantile",
+    "histogram",
+    "log_linear_histogram",
+    "calibration_curve",
+    "threshold_table",
+    "classification_report",
+    "fairness",
+    "proportion_interval",
+    "proportion_difference",
+}
+#: Functions whose answer is more than one number a column.
+TABLES = {"confusion", "error_quantiles"}
+#: Functions that take numbers above 0 alone.
+ABOVE_ZERO = {"poisson_deviance", "gamma_deviance"}
+#: Functions whose columns belong to one model.
+OF_ALL_COLUMNS = {"top_k_accuracy"}
+
+#: What a function needs beside two arrays: of n rows.
+NEEDED: dict[str, dict[str, Any]] = {"expected_cost": {"cost": [[0, 1], [1, 0]]}}
+KEYS = {"ranked": "queries", "grouped": "groups"}
 
 
 def called(name: str, a: Any, b: Any, **options: Any) -> Any:
     """The function on two arrays, whatever it takes."""
     function, takes = getattr(mw.stats, name), STATS[name].takes
+    options = {**NEEDED.get(name, {}), **options}
+    if takes in KEYS:
+        options[KEYS[takes]] = [str(i % 2) for i in range(len(a))]
     if name == "quantile":
         return function(b, 0.5, **options)
+    if name in OF_ALL_COLUMNS and isinstance(b, list):
+        b = np.stack([b, b[::-1]], axis=1)
     return function(b, **options) if takes == "column" else function(a, b, **options)
 
 
@@ -46,7 +72,14 @@ def test_the_registry_says_who_has_compat_and_what_each_takes() -> None:
     for name, info in STATS.items():
         parameters = inspect.signature(getattr(mw.stats, name)).parameters
         assert ("compat" in parameters) == info.compat == any(m == name for m, _ in PEERS)
-        first = {"pair": ["reference", "current"], "column": ["values"], "labelled": ["labels"]}[info.takes]
+        first = {
+            "pair": ["reference", "current"],
+            "column": ["values"],
+            "labelled": ["labels"],
+            "ranked": ["labels", "scores"],
+            "grouped": ["labels", "predictions"],
+            "counts": ["successes", "trials"],
+        }[info.takes]
         assert list(parameters)[: len(first)] == first
         positional = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
         assert len(positional) <= 2
@@ -70,7 +103,8 @@ def test_an_unknown_or_absent_device_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(STATS))
 def test_columns_that_cannot_be_paired_or_read_are_refused(name: str) -> None:
-    for bad in (3, np.zeros((2, 2, 2)), object()):
+    # A number alone is a count of trials, and no column.
+    for bad in (np.zeros((2, 2, 2)), object()) if STATS[name].takes == "counts" else (3, np.zeros((2, 2, 2)), object()):
         with pytest.raises(mw.InputError, match=r"\.$"):
             called(name, [0, 1], bad)
     if STATS[name].takes == "pair":
@@ -81,9 +115,12 @@ def test_columns_that_cannot_be_paired_or_read_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(STATS) - SUMMARIES))
 def test_full_results_are_frozen_and_hold_the_number(name: str) -> None:
     a, b = [0, 1, 1, 0, 1], [0, 1, 0, 1, 1]
+    if name in ABOVE_ZERO:
+        a, b = [v + 1 for v in a], [v + 1 for v in b]
     result = called(name, a, b, full=True)
-    if name == "confusion":
-        assert result.counts.tolist() == called(name, a, b).tolist()
+    if name in TABLES:
+        numbers = result.counts if name == "confusion" else result.values
+        assert numbers.tolist() == called(name, a, b).tolist()
     else:
         assert result.value == called(name, a, b)
     assert result.device == "cpu"
@@ -91,10 +128,12 @@ def test_full_results_are_frozen_and_hold_the_number(name: str) -> None:
         result.device = "cuda"
 
 
-@pytest.mark.parametrize("name", sorted(set(STATS) - SUMMARIES - {"confusion"}))
+@pytest.mark.parametrize("name", sorted(set(STATS) - SUMMARIES - TABLES - OF_ALL_COLUMNS))
 def test_many_columns_give_one_number_each_and_no_columns_none(name: str) -> None:
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 2, (40, 3)), rng.integers(0, 2, (40, 3))
+    if name in ABOVE_ZERO:
+        a, b = a + 1, b + 1
     found = called(name, a, b)
     assert found.shape == (3,)
     assert found.tolist() == [called(name, a[:, i].copy(), b[:, i].copy()) for i in range(3)]

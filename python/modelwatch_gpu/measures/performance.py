@@ -1,4 +1,4 @@
-"""Performance from tables: of binary scores, of classes, of errors. scikit-learn's definitions.
+"""Performance of the scores of two classes, from their table. scikit-learn's definitions.
 
 A table holds counts (integers) or sums of weights (float64). A number that is not defined is ``Value.absent`` with a
 reason of ``REASONS``.
@@ -17,10 +17,8 @@ from modelwatch_gpu.measures.value import Value
 Mass = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
 
-#: Bins of the expected calibration error.
-ECE_BINS: Final = 10
 #: Below this product of class sizes, rank sums are exact in int64.
-_INT64_SAFE = 1 << 61
+INT64_SAFE = 1 << 61
 
 #: Why a performance measure may have no number, as a sentence.
 REASONS: Final = {
@@ -29,9 +27,16 @@ REASONS: Final = {
     "no_positives": "No label is positive.",
     "no_negatives": "No label is negative.",
     "no_predicted_positives": "No row is predicted positive.",
+    "no_predicted_negatives": "No row is predicted negative.",
     "neither_positive": "No label is positive and no row is predicted positive.",
+    "one_sided": "All labels, or all predictions, are of one class, so nothing can correlate.",
+    "chance_agrees": "All labels and predictions are of one class, so chance alone agrees on every row.",
+    "absent_class": "A class has no label, or every label, so there is nothing to tell it from.",
     "constant_labels": "The labels are constant, so there is no variance to explain.",
     "one_row": "One row has no variance.",
+    "no_queries": "No query is left.",
+    "one_group": "Fewer than two groups have the rate, so there is nothing to compare.",
+    "no_rate": "The highest rate is 0, so there is no ratio.",
 }
 
 
@@ -49,18 +54,19 @@ class ScoreTable:
         return int(self.positives.sum() + self.negatives.sum())
 
 
-def _total(mass: Mass) -> Any:
+def total_of(mass: Mass) -> Any:
+    """The sum, a Python number."""
     return mass.sum().item()
 
 
 def roc_auc(table: ScoreTable) -> Value:
     """P(score of a positive > score of a negative) + half of P(equal): the area under the ROC curve (Hanley and McNeil
     1982). From counts it is one division of exact integers."""
-    p, n = _total(table.positives), _total(table.negatives)
+    p, n = total_of(table.positives), total_of(table.negatives)
     if p == 0 or n == 0:
         return Value.absent("one_class" if p or n else "no_rows", table.rows)
     positives, negatives = table.positives, table.negatives
-    if positives.dtype.kind == "i" and p * n >= _INT64_SAFE:
+    if positives.dtype.kind == "i" and p * n >= INT64_SAFE:
         positives, negatives = positives.astype(object), negatives.astype(object)
     below = np.cumsum(negatives) - negatives
     twice: Any = np.sum(positives * (2 * below + negatives))
@@ -71,9 +77,9 @@ def roc_auc(table: ScoreTable) -> Value:
 
 def average_precision(table: ScoreTable) -> Value:
     """SUM over thresholds, from the highest score down, of (recall gained) x precision; no interpolation."""
-    p = _total(table.positives)
+    p = total_of(table.positives)
     if p == 0:
-        return Value.absent("no_positives" if _total(table.negatives) else "no_rows", table.rows)
+        return Value.absent("no_positives" if total_of(table.negatives) else "no_rows", table.rows)
     found = table.positives[::-1]
     hits = np.cumsum(found).astype(np.float64)
     taken = np.cumsum((table.positives + table.negatives)[::-1]).astype(np.float64)
@@ -82,7 +88,7 @@ def average_precision(table: ScoreTable) -> Value:
 
 
 def _mean_loss(table: ScoreTable, of_positive: Floats, of_negative: Floats) -> Value:
-    total = _total(table.positives) + _total(table.negatives)
+    total = total_of(table.positives) + total_of(table.negatives)
     if total == 0:
         return Value.absent("no_rows")
     return Value.exact(float(np.sum(table.positives * of_positive + table.negatives * of_negative) / total), table.rows)
@@ -102,72 +108,58 @@ def brier(table: ScoreTable) -> Value:
     return _mean_loss(table, (1 - scores) ** 2, scores**2)
 
 
-def ece(table: ScoreTable) -> Value:
-    """Expected calibration error: over 10 equal bins (a, b] of the score, the first closed, SUM of share of rows x
-    |share of positives - mean score| (Naeini, Cooper and Hauskrecht 2015)."""
-    mass = table.positives + table.negatives
-    total = _total(mass)
-    if total == 0:
-        return Value.absent("no_rows")
-    # i / 10 correctly rounded, so that 0.3 is an edge; comparisons are exact, also of float32 scores.
-    edges = np.arange(1, ECE_BINS) / ECE_BINS
-    scores = table.scores.astype(np.float64)
-    at = np.searchsorted(edges, scores, side="left")
-    apart = np.bincount(at, table.positives - mass * scores, minlength=ECE_BINS)
-    return Value.exact(float(np.sum(np.abs(apart)) / total), table.rows)
+def gini(table: ScoreTable) -> Value:
+    """2 AUC - 1, -1 to 1: Somers' D of scores and labels, the accuracy ratio of credit scoring."""
+    auc = roc_auc(table)
+    return auc if auc.value is None else Value.exact(2 * auc.value - 1, auc.n)
 
 
-# ---- classes ---------------------------------------------------------------------------------------------------------
+def score_separation(table: ScoreTable) -> Value:
+    """The Kolmogorov-Smirnov distance between the scores of positives and of negatives, 0 to 1: the largest |TPR - FPR|
+    over all thresholds. From counts it is one division of exact integers."""
+    p, n = total_of(table.positives), total_of(table.negatives)
+    if p == 0 or n == 0:
+        return Value.absent("one_class" if p or n else "no_rows", table.rows)
+    apart = gained(table.positives, table.negatives, p, n)
+    return Value.exact(min(1.0, np.max(np.abs(apart)).item() / (p * n)), table.rows)
 
 
-def accuracy(table: Mass) -> Value:
-    """Share of rows on the diagonal of the (K, K) table of labels (rows) and predictions (columns)."""
-    total = _total(table)
-    if total == 0:
-        return Value.absent("no_rows")
-    return Value.exact(np.trace(table).item() / total, int(total))
+def gained(positives: Mass, negatives: Mass, p: Any, n: Any) -> npt.NDArray[Any]:
+    """P N (TPR - FPR) of the rows so far, a whole number where there are counts: TP N - FP P."""
+    hits, alarms = np.cumsum(positives), np.cumsum(negatives)
+    if hits.dtype.kind == "i" and p * n >= INT64_SAFE:
+        hits, alarms = hits.astype(object), alarms.astype(object)
+    out: npt.NDArray[Any] = hits * n - alarms * p
+    return out
 
 
-#: For each measure the numerator and what is added to it in the denominator, of (TP, FP, FN, TN), and why it is
-#: undefined where both are 0.
-_RATIOS: Final[dict[str, tuple[tuple[int, int, int, int], tuple[int, int, int, int], str]]] = {
-    "precision": ((1, 0, 0, 0), (0, 1, 0, 0), "no_predicted_positives"),
-    "recall": ((1, 0, 0, 0), (0, 0, 1, 0), "no_positives"),
-    "specificity": ((0, 0, 0, 1), (0, 1, 0, 0), "no_negatives"),
-    "f1": ((2, 0, 0, 0), (0, 1, 1, 0), "neither_positive"),
-}
+def cumulative_gain(table: ScoreTable, share: float) -> Value:
+    """Share of all positives among the ``share`` of rows with the highest scores.
 
-#: How measures of several classes become one number.
-AVERAGES: Final = ("binary", "macro", "micro", "weighted")
-
-
-def class_ratio(name: str, table: Mass, average: str, positive: int | None, zero_division: float | None) -> Value:
-    """precision TP/(TP+FP), recall TP/(TP+FN), specificity TN/(TN+FP) or f1 2TP/(2TP+FP+FN) of a (K, K) table.
-
-    Args:
-        average: "binary": of class number ``positive`` (None: a class that no row has). Else each class is the
-            positive one in turn: "macro" takes the mean, "weighted" the mean weighted by the class's labels, "micro"
-            adds the counts before dividing.
-        zero_division: What 0 / 0 is. None: no number for "binary" and "micro", 0 within a mean.
+    Where the cut falls among rows of equal score, ``value`` takes them in random order (the straight line of the gains
+    curve), ``lower`` the negatives first and ``upper`` the positives first.
     """
-    total = _total(table)
-    if total == 0:
-        return Value.absent("no_rows")
-    hits = np.diagonal(table)
-    predicted, labelled = table.sum(axis=0), table.sum(axis=1)
-    counts = np.stack([hits, predicted - hits, labelled - hits, total - predicted - labelled + hits])
-    up, more, reason = _RATIOS[name]
-    if average == "binary":
-        of = counts[:, [positive]] if positive is not None else np.array([[0], [0], [0], [total]])
-    else:
-        of = counts.sum(axis=1, keepdims=True) if average == "micro" else counts
-    above = np.array(up) @ of
-    below = above + np.array(more) @ of
-    none = below <= 0
-    ratios = np.where(none, zero_division or 0.0, above / np.where(none, 1, below))
-    if average in ("binary", "micro"):
-        if none[0] and zero_division is None:
-            return Value.absent(reason, int(total))
-        return Value.exact(float(ratios[0]), int(total))
-    value = np.mean(ratios) if average == "macro" else np.sum(ratios * labelled) / total
-    return Value.exact(float(value), int(total))
+    p, n = total_of(table.positives), total_of(table.negatives)
+    if p == 0:
+        return Value.absent("no_positives" if n else "no_rows", table.rows)
+    found, others = table.positives[::-1], table.negatives[::-1]
+    taken = np.cumsum(found + others)
+    cut = share * (p + n)
+    at = min(int(np.searchsorted(taken, cut, side="left")), len(taken) - 1)
+    hits, size = found[at].item(), (found[at] + others[at]).item()
+    before = taken[at].item() - size
+    certain = found[:at].sum().item()
+    rest = min(max(0.0, cut - before), size)
+    likely = hits * (rest / size) if size else 0.0
+    numbers = (certain + max(0.0, rest - (size - hits)), certain + likely, certain + min(rest, hits))
+    lower, value, upper = (min(1.0, number / p) for number in numbers)
+    return Value.between(lower, upper, table.rows, value=value)
+
+
+def lift(table: ScoreTable, share: float) -> Value:
+    """Share of positives among the ``share`` of rows with the highest scores, over their share among all rows:
+    ``cumulative_gain`` over ``share``, with its bounds."""
+    gain = cumulative_gain(table, share)
+    if gain.value is None or gain.lower is None or gain.upper is None:
+        return gain
+    return Value.between(gain.lower / share, gain.upper / share, gain.n, value=gain.value / share)

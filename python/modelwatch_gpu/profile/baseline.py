@@ -90,7 +90,8 @@ class Baseline:
                 another. They have roles like stored ones.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-            device: "auto" or "cpu"; another one raises DeviceUnavailable.
+            device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the same bytes come of it. One that is not
+                there raises DeviceUnavailable.
             progress: Called with the number of rows of every batch read.
 
         Raises:
@@ -100,7 +101,7 @@ class Baseline:
         """
         from modelwatch_gpu.device import resolve
 
-        resolve(device)
+        chosen = resolve(device)
         if exact_up_to < 2:
             raise InputError("exact_up_to must be at least 2.")
         roles = roles if roles is not None else Roles()
@@ -119,6 +120,7 @@ class Baseline:
                 edges=edges,
                 exact_up_to=exact_up_to,
                 threads=threads,
+                device=chosen,
                 weighting=weighting,
                 progress=progress,
             )
@@ -131,6 +133,7 @@ class Baseline:
                 threads=threads,
                 ignored=frozenset(assignment.roles),
                 weighting=weighting,
+                device=chosen,
             )
             part = merge_parts(count_log(fitted.columns, source, spec, progress))
         return cls(

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
+from modelwatch_gpu.device import engine
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, LogFile, RowWindow, Window, read_ahead
 from modelwatch_gpu.log.files import wider
@@ -35,7 +36,7 @@ _TIDY_EVERY = 8
 class CountSpec:
     """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets.
     ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none.
-    ``weighting``: how often rows count, None: once."""
+    ``weighting``: how often rows count, None: once. ``device``: what counts, as ``resolve`` names it."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -49,6 +50,7 @@ class CountSpec:
     ids: tuple[str, ...] = ()
     ignored: frozenset[str] = field(default_factory=frozenset)
     weighting: Weighting | None = None
+    device: str = "cpu"
 
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
@@ -139,7 +141,7 @@ class FileCounter:
         self._places = list(range(len(self.columns)))
         kinds = [file.schema.field(c.name).type for c in self.columns]
         self._converts = [i for i in self._places if not counts_as_it_is(self.readings[i], kinds[i])]
-        self.counter = _core.Counter(
+        self.counter = engine(spec.device).Counter(
             [r.plan for r in self.readings],
             [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.sets],
         )

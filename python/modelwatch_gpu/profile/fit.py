@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
+from modelwatch_gpu.device import Engine, engine
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import domain_of
 from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead
@@ -185,6 +186,7 @@ def fit_columns(
     edges: Mapping[str, Sequence[Any]] | None = None,
     exact_up_to: int,
     threads: int,
+    device: str = "cpu",
     weighting: Weighting | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
@@ -204,7 +206,8 @@ def fit_columns(
         )
     numbers = [c for c in candidates if c.domain is not None]
     texts = [c for c in candidates if c.domain is None]
-    distinct = _core.DistinctPass([keys.DOMAINS[str(c.domain)] for c in numbers], exact_up_to)
+    counting = engine(device)
+    distinct = counting.DistinctPass([keys.DOMAINS[str(c.domain)] for c in numbers], exact_up_to)
     plans = [
         _core.CategoryPlan(
             known=[],
@@ -215,7 +218,7 @@ def fit_columns(
         )
         for _ in texts
     ]
-    categories = _core.Counter(plans, [_core.SetPlan(coarse=False, moments=False)])
+    categories = counting.Counter(plans, [_core.SetPlan(coarse=False, moments=False)])
     as_numbers = _numeric_batch(numbers)
 
     def both(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
@@ -234,9 +237,9 @@ def fit_columns(
         raise InputError("The reference has no rows; fit the baseline on a log that has some.")
 
     found = {c.name: distinct.column(i) for i, c in enumerate(numbers)}
-    ranked = _ranked_columns(log, numbers, found, threads, progress, weighting)
+    ranked = _ranked_columns(counting, log, numbers, found, threads, progress, weighting)
     if weighting is not None:
-        _weigh(log, numbers, ranked, threads, progress, weighting)
+        _weigh(counting, log, numbers, ranked, threads, progress, weighting)
     columns: list[Column] = []
     for c in candidates:
         if c.domain is None:
@@ -256,6 +259,7 @@ def fit_columns(
 
 
 def _ranked_columns(
+    counting: Engine,
     log: Log,
     numbers: list[_Candidate],
     found: dict[str, Any],
@@ -273,8 +277,8 @@ def _ranked_columns(
         columns = [c for c in numbers if c.name in steps]
         splits = [(c.name, step) for c in columns if isinstance(step := steps[c.name], Split)]
         kept = [(c.name, step) for c in columns if isinstance(step := steps[c.name], Keep)]
-        split = _core.SplitPass([(s.domain, s.lows, s.width, s.split) for _, s in splits])
-        keep = _core.KeepPass([(k.domain, k.lows, k.widths) for _, k in kept])
+        split = counting.SplitPass([(s.domain, s.lows, s.width, s.split) for _, s in splits])
+        keep = counting.KeepPass([(k.domain, k.lows, k.widths) for _, k in kept])
         for batch, _ in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress, weighting):
             if splits:
                 split.add(batch.select([name for name, _ in splits]), threads)
@@ -289,6 +293,7 @@ def _ranked_columns(
 
 
 def _weigh(
+    counting: Engine,
     log: Log,
     numbers: list[_Candidate],
     ranked: dict[str, Ranked],
@@ -304,7 +309,7 @@ def _weigh(
     for c in columns:
         outer, lows = keys.infinities(str(c.domain)), ranked[c.name].lows
         grids.append(_core.Grid(keys.DOMAINS[str(c.domain)], with_keys(lows, outer)))
-    counter = _core.Counter([_ranking_plan(grid) for grid in grids], [_core.SetPlan(coarse=False, moments=False)])
+    counter = counting.Counter([_ranking_plan(grid) for grid in grids], [_core.SetPlan(coarse=False, moments=False)])
     for batch, weights in _passes(log, [c.name for c in columns], _numeric_batch(columns), progress, weighting):
         counter.add(batch, [None], threads, weights)
     for i, (c, grid) in enumerate(zip(columns, grids, strict=True)):

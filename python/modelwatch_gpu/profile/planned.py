@@ -62,6 +62,7 @@ def planned(
     threads: int,
     sample: int,
     derived: Sequence[Derived],
+    device: str,
 ) -> Planned:
     """Decides how ``log`` is counted against a baseline; the options are those of ``Profile.count``.
 
@@ -118,6 +119,7 @@ def planned(
         ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
         ignored=frozenset(baseline.roles),
         weighting=baseline.weighting,
+        device=device,
     )
     return Planned(
         spec=spec,

@@ -88,7 +88,8 @@ class Profile:
                 as memory allows, at most 10,000.
             memory: Bytes (or "512MB") the counters may take; decides the grid before the first row is read.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-            device: "auto" or "cpu"; another one raises DeviceUnavailable.
+            device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the same bytes come of it. One that is not
+                there raises DeviceUnavailable.
             keep_parts: False adds files up as they are read, so memory does not grow with their number.
             sample: Keep so many rows as they are (``Profile.sample``): those with the smallest hashes of their id
                 columns, or of the whole row where no column has that role. They are personal data if the log is.
@@ -101,7 +102,7 @@ class Profile:
                 or far beyond those of the baseline, a derived column of the baseline is not given or is another one, or
                 ``memory`` is too small.
         """
-        resolve(device)
+        chosen = resolve(device)
         plan = planned(
             baseline,
             log,
@@ -115,6 +116,7 @@ class Profile:
             threads=threads,
             sample=sample,
             derived=derived,
+            device=chosen,
         )
         assert plan.source is not None
         parts = count_log(baseline.columns, plan.source, plan.spec, progress)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.arrays import common_domain, in_domain, present_values
+from modelwatch_gpu.device import engine
 from modelwatch_gpu.measures import rank
 from modelwatch_gpu.measures.value import Value
 
@@ -60,10 +61,19 @@ def knots_of(domain: str, *sides: Counts) -> Counts:
     return every[np.concatenate([[True], every[1:] != every[:-1]])] if len(every) else every
 
 
-def joint_cells(a: pa.Array, b: pa.Array) -> JointCells:
+def distinct_of(column: Any, domain: str, device: str = "cpu") -> tuple[Counts, npt.NDArray[np.int64]]:
+    """``distinct_keys`` of a column of the domain, which is sorted on the device. Null and NaN are left out."""
+    if device == "cpu":
+        return distinct_keys(present_values(column), domain)
+    counting: Any = engine(device)
+    found = counting.distinct_keys(column, keys.DOMAINS[domain])
+    return found["keys"], found["counts"].astype(np.int64)
+
+
+def joint_cells(a: pa.Array, b: pa.Array, device: str = "cpu") -> JointCells:
     """Counts of both columns, each sorted once in its own type. Null and NaN are left out."""
     a, b, domain = comparable(a, b)
-    sides = [distinct_keys(present_values(column), domain) for column in (a, b)]
+    sides = [distinct_of(column, domain, device) for column in (a, b)]
     knots = knots_of(domain, sides[0][0], sides[1][0])
     cells = []
     for own, counts in sides:

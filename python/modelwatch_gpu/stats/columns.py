@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.arrays import as_columns, is_numeric, present_values
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.arrays import as_columns, in_domain, is_numeric, present_values
+from modelwatch_gpu.device import Engine, engine
+from modelwatch_gpu.device_arrays import DeviceColumn, resolve_for
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.stats.categories import checked_type, plain, value_counts
-from modelwatch_gpu.stats.cells import comparable, distinct_keys, knots_of
+from modelwatch_gpu.stats.cells import comparable, distinct_keys, distinct_of, knots_of
 from modelwatch_gpu.stats.result import (
     ColumnResult,
     StatResult,
@@ -27,14 +28,16 @@ from modelwatch_gpu.stats.result import (
 )
 
 
-def _nan_rows(array: pa.Array) -> int:
+def _nan_rows(array: pa.Array | DeviceColumn) -> int:
+    if isinstance(array, DeviceColumn):
+        return int(engine(array.device).column_moments(array)["nan"])
     if not pa.types.is_floating(array.type):
         return 0
     return int(pc.sum(pc.is_nan(array)).as_py() or 0)
 
 
 def _share(values: Any, count: Callable[[pa.Array], int], name: str, device: str, full: bool) -> Any:
-    chosen = resolve(device)
+    chosen = resolve_for(device, values)
 
     def one(array: pa.Array) -> ColumnResult:
         if len(array) == 0:
@@ -50,7 +53,7 @@ def missing(values: Any, *, device: str = "auto", full: bool = False) -> Any:
 
     Args:
         values: (n,) or (n, columns).
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
     Raises:
@@ -69,13 +72,13 @@ def missing_change(reference: Any, current: Any, *, device: str = "auto", full: 
 
     Args:
         reference, current: (n,) and (m,), or (n, columns) and (m, columns).
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         full: Return a StatResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
     Raises:
         InputError: A side has no rows.
     """
-    chosen = resolve(device)
+    chosen = resolve_for(device, reference, current)
     sides = [reference_columns(reference), as_columns(current, "current")]
     if len(sides[0][0]) != len(sides[1][0]):
         raise InputError(
@@ -91,7 +94,7 @@ def missing_change(reference: Any, current: Any, *, device: str = "auto", full: 
 
 def row_count(values: Any, *, device: str = "auto", full: bool = False) -> Any:
     """Rows, missing ones included: an int, or (columns,) int64. Arguments as for ``missing``."""
-    return _count(values, len, device, full)
+    return _count(values, lambda array, _: len(array), device, full)
 
 
 def distinct(values: Any, *, device: str = "auto", full: bool = False) -> Any:
@@ -100,20 +103,21 @@ def distinct(values: Any, *, device: str = "auto", full: bool = False) -> Any:
     return _count(values, _distinct, device, full)
 
 
-def _distinct(array: pa.Array) -> int:
+def _distinct(array: pa.Array, device: str) -> int:
     if pa.types.is_null(array.type):
         return 0
     if is_numeric(array):
-        return len(distinct_keys(present_values(array), str(keys.domain_of(array.type)))[0])
+        domain = str(keys.domain_of(array.type))
+        return len(distinct_of(in_domain(array, domain, "values"), domain, device)[0])
     return int(pc.count_distinct(checked_type(array, "values"), mode="only_valid").as_py())
 
 
-def _count(values: Any, count: Callable[[pa.Array], int], device: str, full: bool) -> Any:
-    chosen = resolve(device)
+def _count(values: Any, count: Callable[[pa.Array, str], int], device: str, full: bool) -> Any:
+    chosen = resolve_for(device, values)
 
     def one(array: pa.Array) -> ColumnResult:
         gone = array.null_count + _nan_rows(array)
-        return ColumnResult(count(array), len(array) - gone, gone, chosen)
+        return ColumnResult(count(array, chosen), len(array) - gone, gone, chosen)
 
     found = over_columns(values, one, full=full)
     return found.astype(np.int64) if isinstance(found, np.ndarray) else found
@@ -124,7 +128,7 @@ def out_of_range(reference: Any, current: Any, *, device: str = "auto", threads:
 
     Args:
         reference, current: (n,) and (m,), or (n, columns) and (m, columns): numbers, dates or times.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         full: Return a StatResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
@@ -132,12 +136,12 @@ def out_of_range(reference: Any, current: Any, *, device: str = "auto", threads:
         InputError: A side has no values, or values that cannot be compared exactly.
     """
 
-    def outside(a: pa.Array, b: pa.Array, domain: str) -> tuple[int, int]:
+    def outside(a: pa.Array, b: pa.Array, domain: str, counting: Engine) -> tuple[int, int]:
         values = present_values(a)
         ends = keys.keys_of(np.array([values.min(), values.max()]), domain)
         knots = knots_of(domain, ends)
         low, high = np.searchsorted(knots, ends)
-        cells = _core.count_cells(b, _core.Grid(keys.DOMAINS[domain], knots), threads)[:-2]
+        cells = counting.count_cells(b, _core.Grid(keys.DOMAINS[domain], knots), threads)[:-2]
         return int(cells[: 2 * low + 1].sum() + cells[2 * high + 2 :].sum()), int(cells.sum())
 
     return _beyond(reference, current, "out_of_range", outside, device, full)
@@ -147,10 +151,10 @@ def unseen(reference: Any, current: Any, *, device: str = "auto", threads: int =
     """Share of current values that the reference does not have, 0 to 1; of numbers too, compared exactly. Arguments and
     errors as for ``out_of_range``; text and booleans are taken as well."""
 
-    def new(a: pa.Array, b: pa.Array, domain: str) -> tuple[int, int]:
+    def new(a: pa.Array, b: pa.Array, domain: str, counting: Engine) -> tuple[int, int]:
         knots = distinct_keys(present_values(a), domain)[0]
         every = knots_of(domain, knots)
-        cells = _core.count_cells(b, _core.Grid(keys.DOMAINS[domain], every), threads)[:-2]
+        cells = counting.count_cells(b, _core.Grid(keys.DOMAINS[domain], every), threads)[:-2]
         known = cells[2 * np.searchsorted(every, knots) + 1]
         return int(cells.sum() - known.sum()), int(cells.sum())
 
@@ -161,11 +165,11 @@ def _beyond(
     reference: Any,
     current: Any,
     name: str,
-    count: Callable[[pa.Array, pa.Array, str], tuple[int, int]],
+    count: Callable[[pa.Array, pa.Array, str, Engine], tuple[int, int]],
     device: str,
     full: bool,
 ) -> Any:
-    chosen = resolve(device)
+    chosen = resolve_for(device, reference, current)
 
     def one(a: pa.Array, b: pa.Array) -> StatResult:
         if name == "unseen" and not (is_numeric(a) and is_numeric(b)):
@@ -176,7 +180,7 @@ def _beyond(
         else:
             a, b, domain = comparable(a, b)
             n = len(present_values(a))
-            rows, m = count(a, b, domain) if n else (0, 0)
+            rows, m = count(a, b, domain, engine(chosen)) if n else (0, 0)
         if n == 0 or m == 0:
             checked(Value.absent("baseline_all_missing" if n == 0 else "all_missing"), name)
         return StatResult(*checked(Value.exact(rows / m, m), name), n=n, m=m, missing=len(b) - m, device=chosen)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device import engine
+from modelwatch_gpu.device_arrays import resolve_for
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import rank
 from modelwatch_gpu.measures.energy import energy_distance as energy
@@ -24,7 +25,7 @@ def cvm(reference: Any, current: Any, *, device: str = "auto", threads: int = 0,
 
     Args:
         reference, current: (n,) and (m,), or (n, columns) and (m, columns).
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect: both sides are sorted.
         full: Return a StatResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
@@ -50,7 +51,9 @@ def wasserstein(
         InputError: As for ``cvm``, or a side holds an infinite value.
     """
     if compat is not None:
-        return peers.answer("wasserstein", compat, reference, current, None, resolve(device), full)
+        return peers.answer(
+            "wasserstein", compat, reference, current, None, resolve_for(device, reference, current), full
+        )
     return _by_rank(reference, current, "wasserstein", exact_wasserstein, device, full)
 
 
@@ -60,11 +63,11 @@ def wasserstein_sd(reference: Any, current: Any, *, device: str = "auto", thread
     Raises:
         InputError: As for ``wasserstein``, or the reference is constant.
     """
-    chosen = resolve(device)
+    chosen = resolve_for(device, reference, current)
 
     def one(a: pa.Array, b: pa.Array) -> StatResult:
-        found = _result(joint_cells(a, b), "wasserstein_sd", exact_wasserstein, chosen)
-        sd = moments_of(a, threads).sd
+        found = _result(joint_cells(a, b, chosen), "wasserstein_sd", exact_wasserstein, chosen)
+        sd = moments_of(a, threads, engine(chosen)).sd
         if not sd:
             reason = "not_finite" if sd is None else "constant_baseline"
             raise InputError(f"wasserstein_sd has no answer: {REASONS[reason]}")
@@ -86,8 +89,10 @@ def energy_distance(reference: Any, current: Any, *, device: str = "auto", threa
 def _by_rank(
     reference: Any, current: Any, name: str, measure: Callable[[JointCells], Value], device: str, full: bool
 ) -> Any:
-    chosen = resolve(device)
-    return over_pairs(reference, current, lambda a, b: _result(joint_cells(a, b), name, measure, chosen), full=full)
+    chosen = resolve_for(device, reference, current)
+    return over_pairs(
+        reference, current, lambda a, b: _result(joint_cells(a, b, chosen), name, measure, chosen), full=full
+    )
 
 
 def _result(cells: JointCells, name: str, measure: Callable[[JointCells], Value], device: str) -> StatResult:

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu import _core, keys
+from modelwatch_gpu import keys
 from modelwatch_gpu.arrays import common_domain, in_domain, is_numeric, present_values
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device import Engine, engine
+from modelwatch_gpu.device_arrays import resolve_for, resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.pvalues import chi_square_pvalue, expected_freedom
@@ -43,7 +44,7 @@ def psi(
         reference, current: (n,) and (m,), or (n, columns) and (m, columns).
         edges: Interior edges to cut at instead of the deciles; numbers only.
         compat: A peer whose number to give instead; docs/stats.md says which there are and what each does.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         full: Return a StatResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
@@ -137,13 +138,13 @@ def chi_square(
 def _divergence(
     name: str, reference: Any, current: Any, edges: Any, compat: str | None, device: str, threads: int, full: bool
 ) -> Any:
-    chosen = resolve(device)
     if compat is not None:
-        return peers.answer(name, compat, reference, current, edges, chosen, full)
+        return peers.answer(name, compat, reference, current, edges, resolve_host(device, reference, current), full)
+    chosen = resolve_for(device, reference, current)
 
     def one(a: pa.Array, b: pa.Array) -> StatResult:
         numeric = is_numeric(a) and is_numeric(b)
-        p, q = _binned(a, b, edges, threads) if numeric else _by_value(a, b, edges)
+        p, q = _binned(a, b, edges, threads, engine(chosen)) if numeric else _by_value(a, b, edges)
         n, m = int(p.sum()), int(q.sum())
         if n == 0 or m == 0:
             checked(Value.absent("baseline_all_missing" if n == 0 else "all_missing"), name)
@@ -156,7 +157,7 @@ def _divergence(
     return over_pairs(reference, current, one, full=full)
 
 
-def _binned(a: pa.Array, b: pa.Array, edges: Any, threads: int) -> tuple[Counts, Counts]:
+def _binned(a: pa.Array, b: pa.Array, edges: Any, threads: int, counting: Engine) -> tuple[Counts, Counts]:
     domain = common_domain(a, b, ("reference", "current"))
     scale = scale_of(a.type)
     a, b = in_domain(a, domain, "reference"), in_domain(b, domain, "current")
@@ -178,7 +179,8 @@ def _binned(a: pa.Array, b: pa.Array, edges: Any, threads: int) -> tuple[Counts,
     after = cuts[cuts < top] + np.uint64(1)
     beyond = np.zeros(len(cuts) - len(after), dtype=np.uint64)
     p, q = (
-        np.concatenate([_core.count_bins(side, keys.DOMAINS[domain], after, threads)[:-2], beyond]) for side in (a, b)
+        np.concatenate([counting.count_bins(side, keys.DOMAINS[domain], after, threads)[:-2], beyond])
+        for side in (a, b)
     )
     return p, q
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.arrays import as_columns, in_domain
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device import Engine, engine
+from modelwatch_gpu.device_arrays import resolve_for
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.units import in_steps, in_units, scale_of
 
@@ -32,7 +33,7 @@ class Histogram:
 
 
 def edge_counts(
-    array: pa.Array, edges: npt.NDArray[Any], threads: int, scale: int = 0
+    array: pa.Array, edges: npt.NDArray[Any], threads: int, scale: int = 0, counting: Engine = _core
 ) -> tuple[list[int], int, int, int]:
     """(values < e for every edge but the last, values <= the last, values, missing), each decided by comparisons alone.
     ``scale``: of decimals, which come as whole numbers of their unit."""
@@ -45,7 +46,7 @@ def edge_counts(
     at.append(0 if last_key is None else last_key + 1)
     cuts = np.array([k for k in at if k is not None and k < 1 << keys.key_bits(domain)], dtype=np.uint64)
     # Edges increase and so do cuts, but for those above every value, which come last.
-    upto = np.cumsum(_core.count_bins(array, keys.DOMAINS[domain], cuts, threads).astype(np.int64))
+    upto = np.cumsum(counting.count_bins(array, keys.DOMAINS[domain], cuts, threads).astype(np.int64))
     *counts, total, _, everything = upto.tolist()
     counts += [total] * (len(at) - len(counts))
     return counts[:-1], counts[-1], total, everything - total
@@ -68,14 +69,14 @@ def histogram(
         values: (n,) or (n, columns).
         edges: (bins + 1,) increasing finite edges, or a number of bins of equal width.
         range: (low, high) of the bins where ``edges`` is a number; default: the smallest and largest finite value.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         full: Return a Histogram (or a tuple of them) instead of the counts, (bins,) or (bins, columns) int64.
 
     Raises:
         InputError: Edges are not increasing, or values are not numbers.
     """
-    chosen = resolve(device)
+    chosen = resolve_for(device, values)
     columns, batched = as_columns(values, "values")
     results = [_one(c, edges, range, chosen, threads) for c in columns]
     if full:
@@ -91,7 +92,7 @@ def _one(array: pa.Array, edges: Any, limits: tuple[float, float] | None, device
     array = in_domain(array, domain, "values")
     cut = _edges(array, edges, limits, scale)
     below, last, total, missing = edge_counts(
-        array, cut if cut.dtype.kind in "iu" else cut.astype(np.float64), threads, scale
+        array, cut if cut.dtype.kind in "iu" else cut.astype(np.float64), threads, scale, engine(device)
     )
     ends = np.array([*below, last], dtype=np.int64)
     counts = ends[1:] - ends[:-1]

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.arrays import present_values
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device import engine
+from modelwatch_gpu.device_arrays import resolve_for, resolve_host
 from modelwatch_gpu.measures import rank
 from modelwatch_gpu.measures.pvalues import ks_pvalue
 from modelwatch_gpu.measures.value import Value
@@ -40,7 +41,7 @@ def ks(
         reference, current: (n,) and (m,), or (n, columns) and (m, columns): NumPy, Arrow, pandas, Polars, lists. A
             reference that many samples are compared with is sorted once by ``Prepared(reference)``.
         compat: A peer whose number to give instead; docs/stats.md says which there are and what each does.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         full: Return a StatResult (or a tuple of them) instead of a float (or a (columns,) float64 array). Its
             ``pvalue`` is the two-sided one: exact up to 10,000 rows a side, beyond that the one-sample distribution at
@@ -49,9 +50,9 @@ def ks(
     Raises:
         InputError: A side has no values, or values that cannot be compared exactly.
     """
-    chosen = resolve(device)
     if compat is not None:
-        return peers.answer("ks", compat, reference, current, None, chosen, full)
+        return peers.answer("ks", compat, reference, current, None, resolve_host(device, reference, current), full)
+    chosen = resolve_for(device, reference, current)
 
     def one(a: pa.Array, b: pa.Array) -> StatResult:
         found = ks_of(a, b, threads, chosen, reference if isinstance(reference, Prepared) else None)
@@ -67,13 +68,13 @@ def ks_of(a: pa.Array, b: pa.Array, threads: int, device: str, prepared: Prepare
     own, (a, b, domain) = a, comparable(a, b)
     known = prepared.ranked(own, domain) if prepared is not None else None
     if known is None:
-        found = _by_sorting(a, b, domain, device)
+        found = _by_sorting(a, b, domain, device) if device == "cpu" else _by_sorting_there(a, b, domain, device)
         if found is not None:
             return found
     swapped = known is None and len(a) > len(b)
     small, large = (b, a) if swapped else (a, b)
     side = known or ranked(small, domain)
-    cells = _core.count_cells(large, side.grid, threads)[:-2]
+    cells = engine(device).count_cells(large, side.grid, threads)[:-2]
     upto = np.cumsum(cells.view(np.int64))
     n, m = side.rows, int(upto[-1])
     if 0 < n * m < 1 << 62:
@@ -84,6 +85,18 @@ def ks_of(a: pa.Array, b: pa.Array, threads: int, device: str, prepared: Prepare
     if swapped:
         n, m = m, n
     return StatResult(*checked(value, "ks"), n=n, m=m, missing=len(b) - m, device=device)
+
+
+def _by_sorting_there(a: pa.Array, b: pa.Array, domain: str, device: str) -> StatResult | None:
+    """D from both sides sorted on a device; None where the counts are too large for it."""
+    counting: Any = engine(device)
+    if not len(a) * len(b) < 1 << 62:
+        return None
+    most, n, m = counting.sorted_distance(a, b, keys.DOMAINS[domain])
+    if n == 0 or m == 0:
+        checked(Value.absent("baseline_all_missing" if n == 0 else "all_missing"), "ks")
+    value, lower, upper = checked(Value.exact(most / (n * m), m), "ks")
+    return StatResult(value, lower, upper, n=n, m=m, missing=len(b) - m, device=device)
 
 
 def _by_sorting(a: pa.Array, b: pa.Array, domain: str, device: str) -> StatResult | None:

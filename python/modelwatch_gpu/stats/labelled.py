@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import pyarrow.compute as pc
 
 from modelwatch_gpu.arrays import as_columns, common_domain, in_domain, is_numeric
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.measures.errors import ErrorSample
 from modelwatch_gpu.measures.performance import ScoreTable
 from modelwatch_gpu.stats.categories import plain
+from modelwatch_gpu.units import scale_of
 
 Array = npt.NDArray[Any]
 Weights = npt.NDArray[np.float64] | None
@@ -34,7 +37,7 @@ def weights_of(weights: Any, rows: int) -> Weights:
     return values
 
 
-def _same_rows(labels: pa.Array, other: pa.Array, name: str) -> None:
+def same_rows(labels: pa.Array, other: pa.Array, name: str) -> None:
     if len(labels) != len(other):
         raise InputError(f"labels has {len(labels)} rows and {name} has {len(other)}; give both the same rows.")
 
@@ -44,7 +47,7 @@ def _as_numbers(array: pa.Array) -> pa.Array:
     return array.cast(pa.uint8()) if pa.types.is_boolean(array.type) else array
 
 
-def _numbers(array: pa.Array, domain: str, name: str) -> tuple[Array, npt.NDArray[np.bool_]]:
+def numbers_of(array: pa.Array, domain: str, name: str) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Values of a column in a domain, and which of them are there."""
     array = in_domain(_as_numbers(array), domain, name)
     there = pc.is_valid(array).to_numpy(zero_copy_only=False)
@@ -83,16 +86,16 @@ class Classes:
 
 def classes_of(labels: pa.Array, predictions: pa.Array, name: str = "predictions") -> Classes:
     """Class numbers of the rows that have a label and a prediction."""
-    _same_rows(labels, predictions, name)
+    same_rows(labels, predictions, name)
     labels, predictions = plain(labels), plain(predictions)
     booleans = [pa.types.is_boolean(c.type) for c in (labels, predictions)]
     if all(is_numeric(c) or b for c, b in zip((labels, predictions), booleans, strict=True)):
         sides = _as_numbers(labels), _as_numbers(predictions)
         domain = common_domain(*sides, ("labels", name))
-        (y, y_there), (z, z_there) = _numbers(sides[0], domain, "labels"), _numbers(sides[1], domain, name)
+        (y, y_there), (z, z_there) = numbers_of(sides[0], domain, "labels"), numbers_of(sides[1], domain, name)
         kept = y_there & z_there
         distinct, at = np.unique(np.concatenate([y[kept], z[kept]]), return_inverse=True)
-        values = [bool(v) for v in distinct] if all(booleans) else distinct.tolist()
+        values = [bool(v) for v in distinct] if all(booleans) else _as_written(distinct, labels.type)
     else:
         if not all(_is_text(c) for c in (labels, predictions)):
             raise InputError(f"labels is {labels.type} and {name} is {predictions.type}; give both one type.")
@@ -112,6 +115,18 @@ def classes_of(labels: pa.Array, predictions: pa.Array, name: str = "predictions
     return Classes(values, at[:half].astype(np.int64), at[half:].astype(np.int64), kept)
 
 
+def _as_written(distinct: Array, arrow_type: pa.DataType) -> list[Any]:
+    """Classes of a domain as values of their column: decimals, dates and times again."""
+    if pa.types.is_decimal(arrow_type):
+        return [Decimal(v).scaleb(-scale_of(arrow_type)) for v in distinct.tolist()]
+    if not pa.types.is_temporal(arrow_type):
+        return list(distinct.tolist())
+    ticks = pa.array(distinct.astype(np.int64)).cast(pa.int32() if arrow_type.bit_width == 32 else pa.int64())
+    typed = ticks.cast(arrow_type)
+    # Python's own times have no nanoseconds.
+    return list(typed.to_numpy()) if getattr(arrow_type, "unit", "") == "ns" else list(typed.to_pylist())
+
+
 def _is_text(array: pa.Array) -> bool:
     t, own = pa.types, array.type
     text = t.is_string(own) or t.is_large_string(own) or t.is_string_view(own)
@@ -125,12 +140,15 @@ def score_table(
 
     ``probability``: scores must lie between 0 and 1.
     """
-    _same_rows(labels, scores, "scores")
+    same_rows(labels, scores, "scores")
     domain = common_domain(scores, scores, ("scores", "scores"))
-    values, there = _numbers(scores, domain, "scores")
+    values, there = numbers_of(scores, domain, "scores")
     classes = classes_of(labels, labels, "labels")
     if len(classes.values) > 2:
-        raise InputError(f"labels have {len(classes.values)} classes; a score tells two apart.")
+        raise InputError(
+            f"labels have {len(classes.values)} classes; a score tells two apart. Name the classes of several "
+            "columns of scores with classes=."
+        )
     number = classes.number_of(positive)
     label = np.full(len(labels), -1, dtype=np.int64)
     label[classes.kept] = classes.labels == (-1 if number is None else number)
@@ -140,36 +158,31 @@ def score_table(
         raise InputError("scores must be probabilities, from 0 to 1.")
     if values.dtype.kind in "iu" and probability:
         values = values.astype(np.float64)  # 0 and 1
-    own = None if weights is None else weights[kept]
-    distinct, at = np.unique(values, return_inverse=True)
+    return table_of(values, label == 1, None if weights is None else weights[kept]), int(np.count_nonzero(kept))
+
+
+def table_of(scores: Array, positive: npt.NDArray[np.bool_], weights: Weights) -> ScoreTable:
+    """The table of distinct scores of rows, which are sorted once."""
+    distinct, at = np.unique(scores, return_inverse=True)
     masses = []
-    for sign in (1, 0):
-        chosen = label == sign
-        masses.append(np.bincount(at[chosen], None if own is None else own[chosen], minlength=len(distinct)))
-    return ScoreTable(distinct, masses[0], masses[1]), int(np.count_nonzero(kept))
+    for chosen in (positive, ~positive):
+        own = None if weights is None else weights[chosen]
+        masses.append(np.bincount(at[chosen], own, minlength=len(distinct)))
+    return ScoreTable(distinct, masses[0], masses[1])
 
 
-@dataclass(frozen=True, eq=False)
-class Errors:
-    """Rows with a label and a prediction. ``errors``: prediction - label, rounded once; ``labels``: less ``pivot``."""
-
-    errors: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.float64]
-    pivot: float
-    weights: Weights
-
-
-def errors_of(labels: pa.Array, predictions: pa.Array, weights: Weights) -> Errors:
+def errors_of(labels: pa.Array, predictions: pa.Array, weights: Weights) -> ErrorSample:
     """Errors of a regression; whole numbers beyond 2^53 are subtracted before they are rounded."""
-    _same_rows(labels, predictions, "predictions")
+    same_rows(labels, predictions, "predictions")
     labels, predictions = _as_numbers(labels), _as_numbers(predictions)
     domain = common_domain(labels, predictions, ("labels", "predictions"))
-    (y, y_there), (z, z_there) = _numbers(labels, domain, "labels"), _numbers(predictions, domain, "predictions")
+    (y, y_there), (z, z_there) = numbers_of(labels, domain, "labels"), numbers_of(predictions, domain, "predictions")
     kept = y_there & z_there
     y, z = y[kept], z[kept]
     pivot = y.min() if y.dtype.kind in "iu" and len(y) else y.dtype.type(0)
     own = None if weights is None else weights[kept]
-    return Errors(differences(z, y), differences(y, np.full_like(y, pivot)), float(pivot), own)
+    labelled = differences(y, np.full_like(y, pivot))
+    return ErrorSample(differences(z, y), labelled, z.astype(np.float64), float(pivot), own)
 
 
 def differences(a: Array, b: Array) -> npt.NDArray[np.float64]:

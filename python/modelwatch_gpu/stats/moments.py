@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.arrays import as_columns, in_domain, is_numeric, present_values
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device import Engine, engine
+from modelwatch_gpu.device_arrays import resolve_for
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.value import REASONS, Value
-from modelwatch_gpu.stats.cells import comparable
+from modelwatch_gpu.stats.cells import comparable, distinct_of
 from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
 
 
@@ -47,11 +48,11 @@ class Moments:
 Sums = tuple[int, float, float, float, float]
 
 
-def ordered_sums(array: pa.Array, domain: str, pivot: int, threads: int) -> Sums:
+def ordered_sums(array: pa.Array, domain: str, pivot: int, threads: int, counting: Engine = _core) -> Sums:
     """Power sums of the finite values of a column of the domain, in the engine's fixed order (blocks of 1,024 rows,
     16 lanes): the same bits for any number of threads. ``pivot`` is taken off whole numbers before they are rounded."""
     about = None if keys.is_float(domain) else _key(pivot, domain)
-    found = _core.column_moments(in_domain(array, domain, "values"), about, threads)
+    found = counting.column_moments(in_domain(array, domain, "values"), about, threads)
     return found["count"], found["mean"], found["m2"], found["m3"], found["m4"]
 
 
@@ -63,21 +64,16 @@ def _value(key: int, domain: str) -> Any:
     return keys.values_of(np.array([key], dtype=np.uint64), domain)[0].item()
 
 
-def sums_of(values: npt.NDArray[np.float64], threads: int) -> Sums:
-    """``ordered_sums`` of a contiguous float64 array."""
-    return ordered_sums(pa.array(values), "float64", 0, threads)
-
-
 def _pivot(values: npt.NDArray[Any]) -> int:
     return int(values.min()) if values.dtype.kind in "iu" and len(values) else 0
 
 
-def moments_of(array: pa.Array, threads: int) -> Moments:
+def moments_of(array: pa.Array, threads: int, counting: Engine = _core) -> Moments:
     """Moments of one column."""
     if not is_numeric(array):
         raise InputError(f"values have type {array.type}; numbers, dates or times are needed.")
     domain = str(keys.domain_of(array.type))
-    found = _core.column_moments(in_domain(array, domain, "values"), None, threads)
+    found = counting.column_moments(in_domain(array, domain, "values"), None, threads)
     special = tuple(found[kind] for kind in ("null", "nan", "positive_infinity", "negative_infinity", "zero"))
     count, mean, m2, m3, m4 = (found[name] for name in ("count", "mean", "m2", "m3", "m4"))
     if count == 0:
@@ -99,16 +95,18 @@ def moments(values: Any, *, device: str = "auto", threads: int = 0) -> Any:
 
     Args:
         values: (n,) or (n, columns).
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process; the bits do not depend on it.
 
     Returns:
         Moments, or a tuple of them, one for each column.
     """
-    resolve(device)
+    counting = engine(resolve_for(device, values))
     columns, batched = as_columns(values, "values")
     found = [
-        Moments(0, None, None, None, None, None, None, len(c)) if pa.types.is_null(c.type) else moments_of(c, threads)
+        Moments(0, None, None, None, None, None, None, len(c))
+        if pa.types.is_null(c.type)
+        else moments_of(c, threads, counting)
         for c in columns
     ]
     return tuple(found) if batched else found[0]
@@ -119,7 +117,7 @@ def mean_shift(reference: Any, current: Any, *, device: str = "auto", threads: i
 
     Args:
         reference, current: (n,) and (m,), or (n, columns) and (m, columns).
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         full: Return a StatResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
@@ -135,14 +133,14 @@ def sd_ratio(reference: Any, current: Any, *, device: str = "auto", threads: int
 
 
 def _moved(reference: Any, current: Any, name: str, device: str, threads: int, full: bool) -> Any:
-    chosen = resolve(device)
+    chosen = resolve_for(device, reference, current)
 
     def one(a: pa.Array, b: pa.Array) -> StatResult:
         a, b, domain = comparable(a, b)
         values = present_values(a)
         pivot = _pivot(values)  # one pivot for both, so that their difference is exact beyond 2^53
-        n, mean_a, m2_a = ordered_sums(a, domain, pivot, threads)[:3]
-        m, mean_b, m2_b = ordered_sums(b, domain, pivot, threads)[:3]
+        n, mean_a, m2_a = ordered_sums(a, domain, pivot, threads, engine(chosen))[:3]
+        m, mean_b, m2_b = ordered_sums(b, domain, pivot, threads, engine(chosen))[:3]
         if n == 0 or m == 0:
             value = Value.absent("baseline_all_missing" if n == 0 else "all_missing", m)
         elif not math.isfinite(m2_a):
@@ -176,7 +174,7 @@ def quantile(values: Any, q: Any, *, device: str = "auto", threads: int = 0) -> 
     Args:
         values: (n,) or (n, columns).
         q: A share, or (k,) shares, 0 to 1.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect: values are selected, not counted.
 
     Returns:
@@ -186,27 +184,38 @@ def quantile(values: Any, q: Any, *, device: str = "auto", threads: int = 0) -> 
     Raises:
         InputError: A share is not between 0 and 1, or a column has no values.
     """
-    resolve(device)
+    chosen = resolve_for(device, values)
     shares = checked_shares(q)
     columns, batched = as_columns(values, "values")
-    found = [_selected(c, np.atleast_1d(shares)) for c in columns]
+    found = [_selected(c, np.atleast_1d(shares), chosen) for c in columns]
     if not found:
         return np.empty((0,) if shares.ndim == 0 else (len(shares), 0))
     out = np.stack(found, axis=1) if batched else found[0]
     return out[0] if shares.ndim == 0 else out
 
 
-def _selected(array: pa.Array, shares: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+def _selected(array: pa.Array, shares: npt.NDArray[np.float64], device: str) -> npt.NDArray[Any]:
     if pa.types.is_null(array.type):
         raise InputError("values has no values.")
     if not is_numeric(array):
         raise InputError(f"values have type {array.type}; numbers, dates or times are needed.")
     own = array.type
-    held = present_values(in_domain(array, str(keys.domain_of(own)), "values"))
-    if not len(held):
+    domain = str(keys.domain_of(own))
+    column = in_domain(array, domain, "values")
+    if device == "cpu":
+        held = present_values(column)
+        rows = len(held)
+    else:
+        found, counts = distinct_of(column, domain, device)
+        held, upto = keys.values_of(found, domain), np.cumsum(counts)
+        rows = int(upto[-1]) if len(upto) else 0
+    if rows == 0:
         raise InputError(f"quantile has no answer: {REASONS['all_missing']}")
-    at = np.array([_place(share, len(held)) for share in shares.tolist()], dtype=np.int64)
-    picked = np.partition(held, np.unique(at))[at] if len(at) else held[:0]
+    at = np.array([_place(share, rows) for share in shares.tolist()], dtype=np.int64)
+    if device != "cpu":
+        picked = held[np.searchsorted(upto, at, side="right")]
+    else:
+        picked = np.partition(held, np.unique(at))[at] if len(at) else held[:0]
     if pa.types.is_temporal(own):
         width = pa.int32() if own.bit_width == 32 else pa.int64()
         typed: npt.NDArray[Any] = pa.array(picked, pa.int64()).cast(width).cast(own).to_numpy(zero_copy_only=False)

@@ -8,7 +8,8 @@ from typing import Final
 
 @dataclass(frozen=True)
 class StatInfo:
-    """``takes``: "pair" (reference, current), "column" (values) or "labelled" (labels, and scores or predictions).
+    """``takes``: "pair" (reference, current), "column" (values), "labelled" (labels, and scores or predictions),
+    "ranked" (the same with queries=), "grouped" (with groups=) or "counts" (successes, trials).
     ``measure``: the id of the report's measure that is the same number, None where reports have none. ``compat``:
     whether it gives peers' numbers too."""
 
@@ -57,22 +58,66 @@ STATS: Final[dict[str, StatInfo]] = {
             for name in (
                 "roc_auc",
                 "average_precision",
+                "gini",
+                "score_separation",
+                "cumulative_gain",
+                "lift",
                 "log_loss",
                 "brier",
                 "ece",
+                "calibration_curve",
+                "threshold_table",
+                "best_threshold",
+                "top_k_accuracy",
                 "accuracy",
+                "balanced_accuracy",
                 "precision",
+                "negative_predictive_value",
                 "recall",
                 "specificity",
+                "false_positive_rate",
+                "false_negative_rate",
                 "f1",
+                "fbeta",
+                "mcc",
+                "cohen_kappa",
+                "expected_cost",
                 "confusion",
+                "classification_report",
                 "rmse",
                 "mae",
+                "median_absolute_error",
+                "max_error",
                 "me",
                 "mape",
+                "mpe",
+                "smape",
                 "r2",
+                "explained_variance",
+                "quantile_loss",
+                "error_quantiles",
+                "poisson_deviance",
+                "gamma_deviance",
             )
         ),
+        *(
+            _info(name, "ranked", reported=False)
+            for name in ("ndcg", "mean_average_precision", "mrr", "hit_rate", "precision_at_k", "recall_at_k")
+        ),
+        *(
+            _info(name, "grouped", reported=False)
+            for name in (
+                "fairness",
+                "demographic_parity_difference",
+                "demographic_parity_ratio",
+                "equalized_odds_difference",
+                "equalized_odds_ratio",
+                "equal_opportunity_difference",
+                "equal_opportunity_ratio",
+            )
+        ),
+        _info("proportion_interval", "counts", reported=False),
+        _info("proportion_difference", "counts", reported=False),
     )
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,12 +35,20 @@ class StatResult:
 @dataclass(frozen=True)
 class ColumnResult:
     """A number of one column, or of labels and what was predicted. ``n``: rows that took part; ``missing``: rows that
-    did not, for a null or NaN; ``device``: what answered."""
+    did not, for a null or NaN; ``device``: what answered; ``lower <= value <= upper``: apart only where ties leave the
+    number open."""
 
     value: float
     n: int
     missing: int
     device: str
+    lower: float = math.nan
+    upper: float = math.nan
+
+    def __post_init__(self) -> None:
+        for end in ("lower", "upper"):
+            if math.isnan(getattr(self, end)):
+                object.__setattr__(self, end, self.value)
 
 
 def over_columns(values: Any, measure: Callable[[pa.Array], ColumnResult], *, full: bool) -> Any:

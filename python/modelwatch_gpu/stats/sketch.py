@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu import _core, keys
+from modelwatch_gpu import keys
 from modelwatch_gpu.arrays import as_columns, in_domain
-from modelwatch_gpu.device import resolve
+from modelwatch_gpu.device import Engine, engine
+from modelwatch_gpu.device_arrays import resolve_for
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.sketch import BUCKET_SHIFT, distinct_estimate
 from modelwatch_gpu.measures.value import REASONS
@@ -114,7 +115,7 @@ def log_linear_histogram(values: Any, *, device: str = "auto", threads: int = 0)
 
     Args:
         values: (n,) or (n, columns): numbers, dates or times.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
 
     Returns:
@@ -123,16 +124,16 @@ def log_linear_histogram(values: Any, *, device: str = "auto", threads: int = 0)
     Raises:
         InputError: Values are not numbers.
     """
-    resolve(device)
+    counting = engine(resolve_for(device, values))
     columns, batched = as_columns(values, "values")
-    found = tuple(_histogram_of(c, threads) for c in columns)
+    found = tuple(_histogram_of(c, threads, counting) for c in columns)
     return found if batched else found[0]
 
 
-def _histogram_of(array: pa.Array, threads: int) -> LogLinearHistogram:
+def _histogram_of(array: pa.Array, threads: int, counting: Engine) -> LogLinearHistogram:
     if pa.types.is_null(array.type):
         return LogLinearHistogram(np.empty(0, np.uint32), np.empty(0, np.uint64), 0, len(array))
-    counted = _core.log_linear_counts(_plain_numbers(array), threads)
+    counted = counting.log_linear_counts(_plain_numbers(array), threads)
     return LogLinearHistogram(
         counted["bucket"], counted["count"], counted["nan"], counted["null"], scale_of(array.type)
     )
@@ -153,19 +154,19 @@ def approx_distinct(values: Any, *, device: str = "auto", threads: int = 0, full
 
     Args:
         values: (n,) or (n, columns): numbers, dates or times.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
     Raises:
         InputError: Values are not numbers.
     """
-    chosen = resolve(device)
+    chosen = resolve_for(device, values)
 
     def one(array: pa.Array) -> ColumnResult:
         if pa.types.is_null(array.type):
             return ColumnResult(0.0, 0, len(array), chosen)
-        found = _core.column_registers(_plain_numbers(array), threads)
+        found = engine(chosen).column_registers(_plain_numbers(array), threads)
         return ColumnResult(
             distinct_estimate(found["registers"]), found["values"], len(array) - found["values"], chosen
         )

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cuda/backend/feed.hpp"
+#include "engine/bins.hpp"
+
+namespace modelwatch::cuda {
+
+/// What engine/bins.hpp's count_bins_of gives, in one launch a chunk for all columns.
+std::vector<std::vector<std::uint64_t>> count_bins_of(Session& session, std::vector<ColumnInput> const& columns, Domain domain,
+                                                      std::vector<std::vector<std::uint64_t>> const& cuts, RowGroups const& groups,
+                                                      Poll const& poll);
+
+}  // namespace modelwatch::cuda

@@ -1,0 +1,283 @@
+"""How predictions treat groups of rows: rates by group, and how far the groups are apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from modelwatch_gpu.arrays import as_columns, common_domain
+from modelwatch_gpu.device_arrays import resolve_host
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.measures import fairness as formulas
+from modelwatch_gpu.measures.fairness import Disparity, GroupCalibration, Rate
+from modelwatch_gpu.measures.performance import REASONS
+from modelwatch_gpu.stats.labelled import classes_of, numbers_of, same_rows, weights_of
+from modelwatch_gpu.stats.performance import checked_confidence, per_weight
+from modelwatch_gpu.stats.ranking import codes_of
+from modelwatch_gpu.stats.result import ColumnResult, checked, over_pairs
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fairness:
+    """Rates of groups. ``groups``: (G,) their values, sorted; ``rows``: (G,) counts, or sums of weights. ``rates``: by
+    name (``selection_rate``, ``true_positive_rate``, ``false_positive_rate``, ``precision``), (G,) each with Wilson's
+    intervals. ``disparities``: by the same names, of the groups with the lowest and the highest rate, which are numbers
+    into ``groups``; None where fewer than two groups have the rate. ``calibration``: mean score beside the share of
+    positives, None without scores. ``n`` rows took part, ``missing`` did not; ``device``: what answered."""
+
+    groups: tuple[Any, ...]
+    rows: npt.NDArray[Any]
+    rates: dict[str, Rate]
+    disparities: dict[str, Disparity | None]
+    calibration: GroupCalibration | None
+    n: int
+    missing: int
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """(4, G) TP, FP, FN, TN of groups; ``at``: (rows,) group numbers; ``kept``: (all rows,) which those are."""
+
+    groups: list[Any]
+    counts: npt.NDArray[Any]
+    at: npt.NDArray[np.int64]
+    kept: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float64] | None
+
+
+def _counted(
+    labels: pa.Array,
+    predictions: pa.Array,
+    groups: Any,
+    positive: Any,
+    weights: Any,
+    more: npt.NDArray[np.bool_] | None,
+) -> _Counted:
+    classes = classes_of(labels, predictions)
+    if len(classes.values) > 2 and positive is None:
+        raise InputError(f"there are {len(classes.values)} classes; name one as positive=.")
+    number = classes.number_of(positive)
+    number = -1 if number is None else number
+    codes, there, names = codes_of(groups, "groups", len(labels))
+    kept = classes.kept & there if more is None else classes.kept & there & more
+    used = kept[classes.kept]
+    y, z, at = (classes.labels == number)[used], (classes.predictions == number)[used], codes[kept]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    at = place[at] if len(order) else at
+    own = weights_of(weights, len(labels))
+    own = None if own is None else own[kept]
+    kind = np.where(z, np.where(y, 0, 1), np.where(y, 2, 3))
+    counts = np.bincount(kind * len(order) + at, own, minlength=4 * len(order)).reshape(4, len(order))
+    if not counts.sum():
+        raise InputError(f"fairness has no answer: {REASONS['no_rows']}")
+    return _Counted([names[i] for i in order], counts, at, kept, own)
+
+
+def fairness(
+    labels: Any,
+    predictions: Any,
+    *,
+    groups: Any,
+    scores: Any = None,
+    confidence: float = 0.95,
+    positive: Any = None,
+    weights: Any = None,
+    device: str = "auto",
+    threads: int = 0,
+) -> Any:
+    """Selection rate, true and false positive rate and precision of each group, and how far groups are apart.
+
+    Args:
+        labels, predictions: (n,), predictions also (n, columns): text, booleans or whole numbers.
+        groups: (n,) which group a row belongs to: text, booleans or whole numbers.
+        scores: (n,) probabilities, for calibration by group.
+        confidence: Of the intervals, which take rows as independent; rows with weights count as Kish's effective rows.
+        positive: The class that is selected, default 1 or True.
+        weights: (n,) weights of rows, finite and not negative.
+        device: "auto" or "cpu".
+        threads: Of no effect.
+
+    Returns:
+        A Fairness; of several columns of predictions a tuple of them.
+
+    Raises:
+        InputError: No row has a label, a prediction, a group (and a score), or rows do not match.
+    """
+    chosen = resolve_host(device, labels, predictions, groups, scores, weights)
+    checked_confidence(confidence)
+
+    def one(a: pa.Array, b: pa.Array) -> Fairness:
+        score, there = (None, None) if scores is None else _probabilities(a, scores)
+        found = _counted(a, b, groups, positive, weights, there)
+        worth = per_weight(found.weights)
+        rates = {name: formulas.rate(name, found.counts, confidence, worth) for name in formulas.RATES}
+        rows = found.counts.sum(axis=0)
+        calibration = None
+        if score is not None:
+            held = score[found.kept]
+            own = held if found.weights is None else held * found.weights
+            sums: Floats = np.bincount(found.at, own, minlength=len(rows)).astype(np.float64)
+            hits = found.counts[0] + found.counts[2]
+            calibration = formulas.calibration(rows, sums, hits, confidence, worth)
+        n = int(np.count_nonzero(found.kept))
+        return Fairness(
+            tuple(found.groups),
+            rows,
+            rates,
+            {name: formulas.disparity(rate, confidence, worth) for name, rate in rates.items()},
+            calibration,
+            n,
+            len(a) - n,
+            chosen,
+        )
+
+    return over_pairs(labels, predictions, one, full=True, names=("labels", "predictions"), shared=True)
+
+
+def _probabilities(labels: pa.Array, scores: Any) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    (column, *more), batched = as_columns(scores, "scores")
+    if batched or more:
+        raise InputError("scores must be one column.")
+    same_rows(labels, column, "scores")
+    values, there = numbers_of(column, common_domain(column, column, ("scores", "scores")), "scores")
+    held = values[there]
+    if len(held) and not (held.min() >= 0 and held.max() <= 1):
+        raise InputError("scores must be probabilities, from 0 to 1.")
+    return values.astype(np.float64), there
+
+
+def _criterion(
+    name: str,
+    how: str,
+    labels: Any,
+    predictions: Any,
+    groups: Any,
+    positive: Any,
+    weights: Any,
+    device: str,
+    full: bool,
+) -> Any:
+    chosen = resolve_host(device, labels, predictions, groups, weights)
+
+    def one(a: pa.Array, b: pa.Array) -> ColumnResult:
+        found = _counted(a, b, groups, positive, weights, None)
+        rates = {rate: formulas.rate(rate, found.counts, 0.95) for rate in formulas.CRITERIA[name]}
+        n = int(np.count_nonzero(found.kept))
+        value = checked(formulas.criterion(name, how, rates, n), f"{name}_{how}", REASONS)[0]
+        return ColumnResult(value, n, len(a) - n, chosen)
+
+    return over_pairs(labels, predictions, one, full=full, names=("labels", "predictions"), shared=True)
+
+
+def demographic_parity_difference(
+    labels: Any,
+    predictions: Any,
+    *,
+    groups: Any,
+    positive: Any = None,
+    weights: Any = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """Largest less smallest selection rate of the groups, 0 to 1; 0 is parity.
+
+    Args:
+        labels, predictions, groups, positive, weights: As for ``fairness``; labels take part only in which rows count.
+        device: "auto" or "cpu".
+        threads: Of no effect.
+        full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
+
+    Raises:
+        InputError: Fewer than two groups have the rate, or as for ``fairness``.
+    """
+    return _criterion("demographic_parity", "difference", labels, predictions, groups, positive, weights, device, full)
+
+
+def demographic_parity_ratio(
+    labels: Any,
+    predictions: Any,
+    *,
+    groups: Any,
+    positive: Any = None,
+    weights: Any = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """Smallest over largest selection rate of the groups, 0 to 1; 1 is parity, and below 0.8 fails the four-fifths
+    rule. Arguments as for ``demographic_parity_difference``; no number where the largest is 0."""
+    return _criterion("demographic_parity", "ratio", labels, predictions, groups, positive, weights, device, full)
+
+
+def equalized_odds_difference(
+    labels: Any,
+    predictions: Any,
+    *,
+    groups: Any,
+    positive: Any = None,
+    weights: Any = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """The larger of two differences between groups, 0 to 1: of their true positive and of their false positive rates. A
+    group without positive (or negative) labels has no such rate. Arguments as for ``demographic_parity_difference``."""
+    return _criterion("equalized_odds", "difference", labels, predictions, groups, positive, weights, device, full)
+
+
+def equalized_odds_ratio(
+    labels: Any,
+    predictions: Any,
+    *,
+    groups: Any,
+    positive: Any = None,
+    weights: Any = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """The smaller of two ratios of the smallest to the largest rate of groups, 0 to 1: of true positive and of false
+    positive rates. Arguments as for ``demographic_parity_difference``; no number where a largest rate is 0."""
+    return _criterion("equalized_odds", "ratio", labels, predictions, groups, positive, weights, device, full)
+
+
+def equal_opportunity_difference(
+    labels: Any,
+    predictions: Any,
+    *,
+    groups: Any,
+    positive: Any = None,
+    weights: Any = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """Largest less smallest true positive rate of the groups, 0 to 1. Arguments as for
+    ``demographic_parity_difference``."""
+    return _criterion("equal_opportunity", "difference", labels, predictions, groups, positive, weights, device, full)
+
+
+def equal_opportunity_ratio(
+    labels: Any,
+    predictions: Any,
+    *,
+    groups: Any,
+    positive: Any = None,
+    weights: Any = None,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
+    """Smallest over largest true positive rate of the groups, 0 to 1. Arguments as for
+    ``demographic_parity_difference``; no number where the largest is 0."""
+    return _criterion("equal_opportunity", "ratio", labels, predictions, groups, positive, weights, device, full)
