@@ -65,7 +65,7 @@ def test_a_clean_tree_breaks_no_rule(tmp_path: Path) -> None:
         ("cpp/reference/count.hpp", "cpu/count.hpp"),
         ("cpp/cpu/count.cpp", "engine/engine.hpp"),
         ("cpp/engine/engine.cpp", "binding/module.hpp"),
-        ("cuda/profile.cu", "cpp/engine/engine.hpp"),
+        ("cuda/kernels/profile.cu", "cpp/engine/engine.hpp"),
     ],
 )
 def test_an_include_against_the_flow_is_named_with_its_line(tmp_path: Path, path: str, include: str) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 import modelwatch_gpu as mw
 from modelwatch_gpu.checks import judge, judging
 from modelwatch_gpu.checks.finding import SEVERITIES, presence
-from modelwatch_gpu.measures import cells, evaluate, transport
+from modelwatch_gpu.measures import cells, evaluate
 from modelwatch_gpu.measures.results import segment_value
 from modelwatch_gpu.profile.parts import SEGMENT_VALUE
 from modelwatch_gpu.report.table import ReportTable
@@ -111,7 +111,6 @@ def test_results_do_not_depend_on_how_many_groups_are_worked_on_at_a_time(
     production = log(60, 3, shift=3)
     wanted = mw.compare(baseline, production, window="1d", segments=["shop"], consecutive=True).to_json()
     monkeypatch.setattr(cells, "CHUNK_CELLS", size)
-    monkeypatch.setattr(transport, "_AT_A_TIME", size)
     assert mw.compare(baseline, production, window="1d", segments=["shop"], consecutive=True).to_json() == wanted
 
 
