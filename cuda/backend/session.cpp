@@ -24,6 +24,11 @@ Session& session_of(int device) {
   return *session;
 }
 
+std::function<void(std::int64_t)>& halving_notice() {
+  static std::function<void(std::int64_t)> notice;
+  return notice;
+}
+
 }  // namespace
 
 UploadedGrid::UploadedGrid(Grid const& grid, cudaStream_t stream) {
@@ -56,7 +61,12 @@ DeviceGrid Session::grid(std::shared_ptr<Grid const> const& grid) {
   return kept.tables->view();
 }
 
-void Session::halve_chunk() { chunk_rows_ = std::max<std::int64_t>(kTileRows, chunk_rows_ / 2 / kTileRows * kTileRows); }
+void Session::halve_chunk() {
+  chunk_rows_ = std::max<std::int64_t>(kTileRows, chunk_rows_ / 2 / kTileRows * kTileRows);
+  if (halving_notice()) halving_notice()(chunk_rows_);
+}
+
+void on_halving(std::function<void(std::int64_t)> notice) { halving_notice() = std::move(notice); }
 
 Use::Use(int device) : scope_(device), session_(&session_of(device)), lock_(session_->mutex_) {}
 

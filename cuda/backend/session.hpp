@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -43,6 +44,7 @@ class Session {
   /// Rows that a host column is fed in at a time at most; halved where memory does not suffice.
   std::int64_t chunk_rows() const { return chunk_rows_; }
   void set_chunk_rows(std::int64_t rows) { chunk_rows_ = rows; }
+  /// Where memory did not suffice; says so by what on_halving was given.
   void halve_chunk();
 
  private:
@@ -58,6 +60,9 @@ class Session {
   std::int64_t chunk_rows_ = std::int64_t{1} << 22;
   std::recursive_mutex mutex_;
 };
+
+/// What is called with the rows that chunks have from now on, where they had to be halved.
+void on_halving(std::function<void(std::int64_t)> notice);
 
 /// The right to use a device in this thread, until it ends.  Throws InvalidInput in a forked child, where CUDA's state is
 /// its parent's, and DeviceError where there is no such device.

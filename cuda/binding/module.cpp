@@ -20,6 +20,13 @@ PYBIND11_MODULE(_cuda, m) {
     }
   });
 
+  cuda::on_halving([](std::int64_t rows) {
+    py::gil_scoped_acquire const gil;
+    auto const text = "The device's memory does not suffice for chunks of that many rows; they have " + std::to_string(rows) + " from now on.";
+    // The caller's warning filters may turn it into an exception, which ends the call like any other.
+    if (PyErr_WarnEx(py::module_::import("modelwatch_gpu.errors").attr("DeviceMemoryWarning").ptr(), text.c_str(), 2) != 0)
+      throw py::error_already_set();
+  });
   m.def("unavailable_reason", &cuda::unavailable_reason);
   m.def("device_count", &cuda::device_count);
   m.def("device_info", [](int index) {

@@ -13,6 +13,7 @@ from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import (
     AlertError,
     DeviceError,
+    DeviceMemoryWarning,
     DeviceUnavailable,
     InputError,
     ModelwatchError,
@@ -32,6 +33,7 @@ __all__ = [
     "Check",
     "Derived",
     "DeviceError",
+    "DeviceMemoryWarning",
     "DeviceUnavailable",
     "Files",
     "Finding",

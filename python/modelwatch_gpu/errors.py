@@ -23,5 +23,9 @@ class DeviceError(ModelwatchError, RuntimeError):
     """A call of CUDA failed; the text has CUDA's own name and words for it."""
 
 
+class DeviceMemoryWarning(RuntimeWarning):
+    """A device's memory did not suffice, and rows are counted in smaller chunks: the same numbers, more slowly."""
+
+
 class AlertError(ModelwatchError):
     """Raised by ``Report.raise_on_alert``: the report has findings at or above the level asked for."""
