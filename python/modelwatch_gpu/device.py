@@ -24,6 +24,7 @@ class Engine(Protocol):
     column_moments: Any
     column_registers: Any
     count_bins: Any
+    count_bins_of: Any
     count_cells: Any
     hash_rows: Any
     interval_of: Any

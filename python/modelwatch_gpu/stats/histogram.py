@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu import _core, keys
+from modelwatch_gpu import keys
 from modelwatch_gpu.arrays import as_columns, in_domain
-from modelwatch_gpu.device import Engine, engine
-from modelwatch_gpu.device_arrays import resolve_for
+from modelwatch_gpu.device import engine
+from modelwatch_gpu.device_arrays import DeviceColumn, resolve_for
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.units import in_steps, in_units, scale_of
 
 Counts = npt.NDArray[np.int64]
+
+#: Columns of the host that a device counts at once hold about so much together.
+_TOGETHER_BYTES: Final = 1 << 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +36,28 @@ class Histogram:
     device: str
 
 
-def edge_counts(
-    array: pa.Array, edges: npt.NDArray[Any], threads: int, scale: int = 0, counting: Engine = _core
-) -> tuple[list[int], int, int, int]:
-    """(values < e for every edge but the last, values <= the last, values, missing), each decided by comparisons alone.
-    ``scale``: of decimals, which come as whole numbers of their unit."""
-    domain = keys.domain_of(array.type)
-    assert domain is not None
-    # A value is below an edge where it is below the smallest value of the domain that is not. One above the last edge
-    # is at least the key after it.
-    at = keys.edge_keys(edges[:-1], domain, right_closed=False, scale=scale)
-    (last_key,) = keys.edge_keys(edges[-1:], domain, right_closed=True, scale=scale)
-    at.append(0 if last_key is None else last_key + 1)
-    cuts = np.array([k for k in at if k is not None and k < 1 << keys.key_bits(domain)], dtype=np.uint64)
-    # Edges increase and so do cuts, but for those above every value, which come last.
-    upto = np.cumsum(counting.count_bins(array, keys.DOMAINS[domain], cuts, threads).astype(np.int64))
-    *counts, total, _, everything = upto.tolist()
-    counts += [total] * (len(at) - len(counts))
-    return counts[:-1], counts[-1], total, everything - total
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """``array``: a column of ``domain``; ``edges``: as they are returned; ``at``: keys at which the counts of values
+    below them are wanted, None above every value of the domain."""
+
+    array: Any
+    domain: str
+    edges: npt.NDArray[Any]
+    at: list[int | None]
+
+    @property
+    def cuts(self) -> npt.NDArray[np.uint64]:
+        """Those that the engine can count at. Edges increase and so do these, but for the others, which come last."""
+        return np.array([k for k in self.at if k is not None and k < 1 << keys.key_bits(self.domain)], dtype=np.uint64)
+
+    def result(self, counted: npt.NDArray[np.uint64], device: str) -> Histogram:
+        """The histogram, from what ``count_bins`` says of the cuts."""
+        *below, total, _, everything = np.cumsum(counted.astype(np.int64)).tolist()
+        ends = np.array(below + [total] * (len(self.at) - len(below)), dtype=np.int64)
+        return Histogram(
+            ends[1:] - ends[:-1], self.edges, int(ends[0]), total - int(ends[-1]), everything - total, device
+        )
 
 
 def histogram(
@@ -78,25 +86,48 @@ def histogram(
     """
     chosen = resolve_for(device, values)
     columns, batched = as_columns(values, "values")
-    results = [_one(c, edges, range, chosen, threads) for c in columns]
+    results = list(_counted((_planned(c, edges, range) for c in columns), chosen, threads))
     if full:
         return tuple(results) if batched else results[0]
     return np.stack([r.counts for r in results], axis=1) if batched else results[0].counts
 
 
-def _one(array: pa.Array, edges: Any, limits: tuple[float, float] | None, device: str, threads: int) -> Histogram:
+def _planned(array: Any, edges: Any, limits: tuple[float, float] | None) -> _Plan:
     domain = keys.domain_of(array.type)
     if domain is None:
         raise InputError(f"values have type {array.type}; numbers, dates or times are needed.")
-    scale = scale_of(array.type)
+    scale = scale_of(array.type)  # of decimals, which come as whole numbers of their unit
     array = in_domain(array, domain, "values")
     cut = _edges(array, edges, limits, scale)
-    below, last, total, missing = edge_counts(
-        array, cut if cut.dtype.kind in "iu" else cut.astype(np.float64), threads, scale, engine(device)
-    )
-    ends = np.array([*below, last], dtype=np.int64)
-    counts = ends[1:] - ends[:-1]
-    return Histogram(counts, cut, below[0], total - last, missing, device)
+    exact = cut if cut.dtype.kind in "iu" else cut.astype(np.float64)
+    # A value is below an edge where it is below the smallest value of the domain that is not. One above the last edge
+    # is at least the key after it.
+    at = keys.edge_keys(exact[:-1], domain, right_closed=False, scale=scale)
+    (last_key,) = keys.edge_keys(exact[-1:], domain, right_closed=True, scale=scale)
+    return _Plan(array, domain, cut, [*at, 0 if last_key is None else last_key + 1])
+
+
+def _counted(plans: Iterable[_Plan], device: str, threads: int) -> Iterator[Histogram]:
+    """The histograms, in order. A device counts many columns of one domain at once; on the CPU that gains nothing, and
+    of a strided matrix only one column is copied at a time."""
+    most = 0 if device == "cpu" else _TOGETHER_BYTES
+    waiting: list[_Plan] = []
+    size = 0
+    for plan in plans:
+        if waiting and (size >= most or plan.domain != waiting[0].domain or len(plan.array) != len(waiting[0].array)):
+            yield from _counted_together(waiting, device, threads)
+            waiting, size = [], 0
+        waiting.append(plan)
+        size += 0 if isinstance(plan.array, DeviceColumn) else plan.array.nbytes
+    yield from _counted_together(waiting, device, threads)
+
+
+def _counted_together(plans: list[_Plan], device: str, threads: int) -> list[Histogram]:
+    if not plans:
+        return []
+    domain, cuts = keys.DOMAINS[plans[0].domain], [plan.cuts for plan in plans]
+    counts = engine(device).count_bins_of([plan.array for plan in plans], domain, cuts, threads=threads)
+    return [plan.result(counted, device) for plan, counted in zip(plans, counts, strict=True)]
 
 
 def _edges(array: pa.Array, edges: Any, limits: tuple[float, float] | None, scale: int) -> npt.NDArray[Any]:
