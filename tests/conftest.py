@@ -36,6 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
     cuda_module.choose(config.getoption("--cuda-module", default=None))
 
 
+def pytest_sessionfinish() -> None:
+    cuda_module.write_reports()
+
+
 def pytest_report_header() -> str:
     return f"CUDA: {cuda_reason() or 'a device, or its stand-in'}"
 

@@ -6,6 +6,7 @@ which interprets kernels. It is loaded under the package's own name before any t
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import sys
@@ -37,6 +38,18 @@ def choose(path: str | None) -> None:
     if named := path or os.environ.get(VARIABLE):
         load(named)
         os.environ[VARIABLE] = str(Path(named).resolve())
+
+
+def write_reports() -> None:
+    """Writes what the stand-in was asked to report (PTX_COVERAGE, PTX_COUNTERS), which it does by itself where a process
+    ends as usual; a worker of pytest-xdist does not."""
+    if not {"PTX_COVERAGE", "PTX_COUNTERS"} & os.environ.keys():
+        return
+    module = sys.modules.get(NAME)
+    if module is not None and module.__file__ is not None:
+        own = ctypes.CDLL(module.__file__)
+        if hasattr(own, "ptxWriteReports"):
+            own.ptxWriteReports()
 
 
 #: First lines of a program that a test runs in a process of its own.

@@ -236,3 +236,30 @@ def test_a_refused_batch_leaves_the_counts_as_they_were() -> None:
         with pytest.raises(ValueError, match="cannot be compared with its grid"):
             counter.add(bad, [None])
     assert_counters_agree(cpu, gpu, columns, SETS[:1])
+
+
+CODES = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+
+
+@pytest.mark.parametrize("codes", CODES, ids=str)
+def test_codes_of_every_width(codes: pa.DataType) -> None:
+    columns = [category_plan([b"v3", b"v70"])]
+    cpu, gpu = both(columns, SETS)
+    picked = np.random.default_rng(6).integers(0, 90, 2500)
+    indices = pa.array(picked, mask=picked % 13 == 0).cast(codes)
+    array = pa.DictionaryArray.from_arrays(indices, pa.array([f"v{i}" for i in range(90)]))
+    batch = pa.RecordBatch.from_arrays([array], names=["c"])
+    for counter in (cpu, gpu):
+        counter.add(batch, group_arrays("mixed", 2500, 1, len(SETS)))
+    assert_counters_agree(cpu, gpu, columns, SETS)
+
+
+def test_a_run_whose_gaps_do_not_fit_beside_its_counts() -> None:
+    """Grids between those that a block counts with their gaps and those that it does not count at all."""
+    for knots in (1500, 2500, 3500, 5000):
+        columns = [numeric_plan("float64", knots, 5)]
+        cpu, gpu = both(columns, SETS[:1])
+        batch = pa.RecordBatch.from_arrays([pa.array(np.random.default_rng(1).uniform(0, 1e3, 5000))], names=["x"])
+        for counter in (cpu, gpu):
+            counter.add(batch, [None])
+        assert_counters_agree(cpu, gpu, columns, SETS[:1])
