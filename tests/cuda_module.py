@@ -41,8 +41,8 @@ def choose(path: str | None) -> None:
 
 
 def write_reports() -> None:
-    """Writes what the stand-in was asked to report (PTX_COVERAGE, PTX_COUNTERS), which it does by itself where a process
-    ends as usual; a worker of pytest-xdist does not."""
+    """Writes what the stand-in was asked to report (PTX_COVERAGE, PTX_COUNTERS). It does by itself where a process ends
+    as usual, which a worker of pytest-xdist does not."""
     if not {"PTX_COVERAGE", "PTX_COUNTERS"} & os.environ.keys():
         return
     module = sys.modules.get(NAME)

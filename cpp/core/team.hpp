@@ -63,10 +63,16 @@ struct CudaTeam {
   __device__ __forceinline__ void add_one(std::uint32_t* at) const { atomicAdd(at, 1u); }
   __device__ __forceinline__ void add_one(std::uint64_t* at) const { atomicAdd(wide(at), 1ull); }
   __device__ __forceinline__ std::uint32_t add_before(std::uint32_t* at, std::uint32_t by) const { return atomicAdd(at, by); }
-  /// From where the atomics are done: the nearest cache may keep what was there long ago.
-  __device__ __forceinline__ std::uint32_t peek(std::uint32_t const* at) const { return __ldcg(at); }
+  /// From where the atomics are done, of which it is one: the nearest cache may keep what was there long ago.
+  __device__ __forceinline__ std::uint32_t peek(std::uint32_t const* at) const {
+    std::uint32_t found;
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(found) : "l"(__cvta_generic_to_global(at)) : "memory");
+    return found;
+  }
   __device__ __forceinline__ std::uint64_t peek(std::uint64_t const* at) const {
-    return __ldcg(reinterpret_cast<unsigned long long const*>(at));
+    std::uint64_t found;
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(found) : "l"(__cvta_generic_to_global(at)) : "memory");
+    return found;
   }
   __device__ __forceinline__ void raise(std::uint32_t* at, std::uint32_t to) const { atomicMax(at, to); }
   __device__ __forceinline__ void raise(std::uint64_t* at, std::uint64_t to) const { atomicMax(wide(at), to); }
