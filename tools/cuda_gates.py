@@ -51,15 +51,29 @@ STREAMS = {
     "column_moments_kernel",
     "count_bins_kernel",
     "count_cells_kernel",
+    "hash_codes_kernel",
+    "hash_numbers_kernel",
+    "interval_of_kernel",
+    "keep_flags_kernel",
     "keys_kernel",
     "log_linear_kernel",
     "profile_kernel",
     "rank_cells_kernel",
     "read_kernel",
     "registers_kernel",
+    "split_kernel",
 }
 # Kernels that count in shared memory, in at least one of their instances; Turing adds one by one there (ATOMS.ADD).
-COUNTS = {"count_bins_kernel", "count_cells_kernel", "count_codes_kernel", "log_linear_kernel", "profile_kernel"}
+COUNTS = {
+    "count_bins_kernel",
+    "count_cells_kernel",
+    "count_codes_kernel",
+    "interval_of_kernel",
+    "keys_kernel",
+    "log_linear_kernel",
+    "profile_kernel",
+    "split_kernel",
+}
 COUNTS_FROM = 80
 
 STATIC_SHARED = 48 << 10
