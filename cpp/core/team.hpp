@@ -63,10 +63,12 @@ struct CudaTeam {
   __device__ __forceinline__ void add_one(std::uint32_t* at) const { atomicAdd(at, 1u); }
   __device__ __forceinline__ void add_one(std::uint64_t* at) const { atomicAdd(wide(at), 1ull); }
   __device__ __forceinline__ std::uint32_t add_before(std::uint32_t* at, std::uint32_t by) const { return atomicAdd(at, by); }
-  /// From where the atomics are done: the nearest cache may keep what was there long ago.
-  __device__ __forceinline__ std::uint32_t peek(std::uint32_t const* at) const { return __ldcg(at); }
-  __device__ __forceinline__ std::uint64_t peek(std::uint64_t const* at) const {
-    return __ldcg(reinterpret_cast<unsigned long long const*>(at));
+  /// From where the atomics are done, as the nearest cache may keep what was there long ago; and without racing them:
+  /// CUDA's memory model takes a volatile load for a relaxed one.
+  template <class Number>
+  __device__ __forceinline__ Number peek(Number const* at) const {
+    __builtin_assume(__isGlobal(at));
+    return *static_cast<Number const volatile*>(at);
   }
   __device__ __forceinline__ void raise(std::uint32_t* at, std::uint32_t to) const { atomicMax(at, to); }
   __device__ __forceinline__ void raise(std::uint64_t* at, std::uint64_t to) const { atomicMax(wide(at), to); }
