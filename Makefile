@@ -49,11 +49,11 @@ test-cpp: build/ctest/configured
 test-python: .venv/installed-dev
 	$(BIN)/python -m pytest tests -rs -n $(JOBS) --dist worksteal
 
-# The CUDA backend with the stand-in for the CUDA runtime (tests/ptx), for one target.
+# The CUDA backend with the stand-in for the CUDA runtime (tests/ptx), as an old target gets it and as a new one does:
+# PTX_DEVICE=75 chooses the first.
 # PTX_SEED=1 PTX_BLOCK_ORDER=reversed and the like choose schedules; see tests/ptx/README.md.
 NVCC ?= $(firstword $(CUDACXX) $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
-CUDA_TARGET ?= 80
-CUDA_BUILD := build/cuda-ptx-$(CUDA_TARGET)
+CUDA_BUILD := build/cuda-ptx
 TESTS ?= tests/agreement $(wildcard tests/cuda) tests/python
 
 ifeq ($(NVCC),)
@@ -75,7 +75,7 @@ planted: .venv/installed-dev
 $(CUDA_BUILD)/configured: CMakeLists.txt cmake/cuda.cmake .venv/installed-dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake --fresh -S . -B $(CUDA_BUILD) -G Ninja --log-level=WARNING \
 	  -DSKBUILD=1 -DSKBUILD_PROJECT_VERSION=0 -DCMAKE_BUILD_TYPE=Release -DMODELWATCH_WERROR=ON -DMODELWATCH_CUDA=ON \
-	  -DCMAKE_CUDA_COMPILER=$(NVCC) -DCMAKE_CUDA_ARCHITECTURES=$(CUDA_TARGET)-virtual -DCMAKE_CUDA_FLAGS=--compress-mode=none \
+	  -DCMAKE_CUDA_COMPILER=$(NVCC) '-DCMAKE_CUDA_ARCHITECTURES=75-virtual;100-virtual' -DCMAKE_CUDA_FLAGS=--compress-mode=none \
 	  -DMODELWATCH_CUDART=ptx_cudart -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) $(CMAKE_ARGS)
 	@touch $@
