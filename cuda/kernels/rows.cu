@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(Tuning::kThreads)
 }
 
 template <class Value>
-__global__ void __launch_bounds__(Tuning::kThreads) hash_numbers_kernel(NumericView column, std::uint64_t* rows) {
+__global__ void __launch_bounds__(Tuning::kThreads, 4) hash_numbers_kernel(NumericView column, std::uint64_t* rows) {
   __shared__ RankTile<Value> tile;
   CudaTeam const team;
   for (std::int64_t begin = std::int64_t{blockIdx.x} * kTileRows; begin < column.rows; begin += std::int64_t{gridDim.x} * kTileRows)
