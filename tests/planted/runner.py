@@ -58,6 +58,8 @@ class Copy:
         # As deep below the sources as `make test-cuda` builds, so that a compiler's cache knows most of it already.
         self.sources, self.build = home, home / "build" / "copy"
         os.environ["CCACHE_BASEDIR"] = str(home)
+        # Names the file with a bug while there is one: what a run that was killed has built of it is no good.
+        self.planted = home / "planted"
         for name in SOURCES:
             to = self.sources / name
             shutil.rmtree(to, ignore_errors=True)
@@ -67,6 +69,10 @@ class Copy:
                 shutil.copytree(ROOT / name, to, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(ROOT / name, to)
+
+        if self.planted.exists():
+            (self.sources / self.planted.read_text()).touch()
+            self.planted.unlink()
 
     def configure(self) -> None:
         tools = subprocess.run(
@@ -123,11 +129,13 @@ def judge(bug: Bug, copy: Copy) -> str | None:
     text = place.read_text()
     if text.count(bug.old) != 1:
         return f"its piece of source is in {bug.file} {text.count(bug.old)} times, not once"
+    copy.planted.write_text(bug.file)
     place.write_text(text.replace(bug.old, bug.new))
     try:
         status, said = run_test(bug.caught_by, copy.make(), bug.settings)
     finally:
         place.write_text(text)
+        copy.planted.unlink()
     if status != FAILED:
         return f"{bug.caught_by} ended with status {status}, not with a failure: {said[-600:]}"
     return (
