@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,9 @@ from .files import BATCH_ROWS, READ_ERRORS, LogFile, cut, guarded, plain_schema,
 # A row group is decoded in one piece up to these sizes, which is simplest; a larger one as a stream of batches.
 WHOLE_ROWS = 1 << 20
 WHOLE_BYTES = 64 << 20
+# Row groups of a local file that are decoded at the same time: Arrow's threads share the columns of one, and would wait
+# for its longest column before they began with the next.
+TOGETHER = 2
 READ_BUFFER = 1 << 16  # column chunks come through a buffer: a row group's compressed bytes never lie in memory at once
 
 _TICKS = {"milliseconds": 1_000, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
@@ -40,14 +45,45 @@ class ParquetLogFile(LogFile):
 
     def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         try:
-            with self._opened() as file:
-                if file.metadata.num_rows != self.rows or not file.schema_arrow.equals(self._written):
-                    raise InputError(f"{self.name} was replaced while it was being read; run again.")
+            with ExitStack() as stack:
+                file = stack.enter_context(self._opened())
                 leaves = _leaves(file)
+                together = self._together(file, columns, leaves)
+                files = [file, *(stack.enter_context(self._opened()) for _ in range(1, together))]
+                if any(f.metadata.num_rows != self.rows or not f.schema_arrow.equals(self._written) for f in files):
+                    raise InputError(f"{self.name} was replaced while it was being read; run again.")
+                if together > 1:
+                    yield from self._overlapped(files, columns, leaves)
+                    return
                 for group in range(file.num_row_groups):
                     yield from self._row_group(file, group, columns, leaves)
         except READ_ERRORS as error:
             raise unreadable(self.name, error) from None
+
+    def _together(self, file: pq.ParquetFile, columns: list[str], leaves: dict[str, range]) -> int:
+        """How many row groups to decode at a time: one where they are large, or each is a request."""
+        if self._remote or pa.cpu_count() < 2:
+            return 1
+        sizes = (_size(file.metadata.row_group(group), columns, leaves) for group in range(file.num_row_groups))
+        return 1 if any(_is_large(*size) for size in sizes) else max(1, min(TOGETHER, file.num_row_groups))
+
+    def _overlapped(
+        self, files: list[pq.ParquetFile], columns: list[str], leaves: dict[str, range]
+    ) -> Iterator[pa.RecordBatch]:
+        """The batches of all row groups in their order, decoded as many at a time as there are opened ``files``."""
+
+        def decoded(group: int) -> list[pa.RecordBatch]:
+            # A row group begins when the one before it by as many as there are files was taken: no file is used twice.
+            return list(self._row_group(files[group % len(files)], group, columns, leaves))
+
+        groups = files[0].num_row_groups
+        with ThreadPoolExecutor(len(files), thread_name_prefix="modelwatch-decode") as pool:
+            pending = deque(pool.submit(decoded, group) for group in range(len(files)))
+            for group in range(len(files), groups + len(files)):
+                batches = pending.popleft().result()
+                if group < groups:
+                    pending.append(pool.submit(decoded, group))
+                yield from batches
 
     def time_range(self, column: str) -> tuple[int, int] | None:
         """As ``LogFile.time_range``; from the statistics of the row groups where all of them have some."""
@@ -65,9 +101,8 @@ class ParquetLogFile(LogFile):
     ) -> Iterator[pa.RecordBatch]:
         where = f"{self.name}, row group {group}"
         about = file.metadata.row_group(group)
-        size = sum(about.column(leaf).total_uncompressed_size for name in columns for leaf in leaves.get(name, ()))
         # A name with a dot may select leaves of a struct as well; top-level names are unique, so they decide.
-        if about.num_rows > WHOLE_ROWS or size > WHOLE_BYTES:
+        if _is_large(*_size(about, columns, leaves)):
             stream = file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns, use_threads=True)
             batches = (batch.select(columns) for batch in guarded(stream, where))
             yield from regroup(batches, where)
@@ -97,6 +132,17 @@ def _with_column(file: pq.ParquetFile, group: int, columns: list[str], where: st
         except READ_ERRORS:
             return f"{where}, column {name!r}"
     return where
+
+
+def _size(about: Any, columns: list[str], leaves: dict[str, range]) -> tuple[int, int]:
+    """Rows of a row group, and bytes of these columns before compression."""
+    leaf_sizes = (about.column(leaf).total_uncompressed_size for name in columns for leaf in leaves.get(name, ()))
+    return about.num_rows, sum(leaf_sizes)
+
+
+def _is_large(rows: int, size: int) -> bool:
+    """Whether a row group is decoded as a stream."""
+    return rows > WHOLE_ROWS or size > WHOLE_BYTES
 
 
 def _leaves(file: pq.ParquetFile) -> dict[str, range]:
