@@ -143,5 +143,5 @@ clean:
 
 build/ctest/configured: CMakeLists.txt .venv/tools .venv/options
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake --fresh -S . -B build/ctest -G Ninja --log-level=WARNING \
-	  -DCMAKE_BUILD_TYPE=Release -DMODELWATCH_TESTS=ON $(CMAKE_ARGS)
+	  -DCMAKE_BUILD_TYPE=Release -DMODELWATCH_TESTS=ON -DMODELWATCH_CUDA=OFF $(CMAKE_ARGS)
 	@touch $@

@@ -23,8 +23,48 @@ void count_one(std::uint32_t const* cells, int rows, std::uint32_t* counters) {
   for (; i < rows; ++i) ++counters[cells[i]];
 }
 
+/// Whether three of four rows, by a sample, have one cell, and which.
+MW_HD bool mostly_one(std::uint32_t const* cells, int rows, std::uint32_t* most) {
+  constexpr int kSample = 16;
+  if (rows < 4 * kSample) return false;
+  int const step = rows / kSample;
+  // The majority vote of Boyer and Moore (1981): if there is a majority, this is its cell.
+  std::uint32_t candidate = 0;
+  int lead = 0;
+  for (int i = 0; i < kSample; ++i) {
+    if (lead == 0) candidate = cells[i * step];
+    lead += cells[i * step] == candidate ? 1 : -1;
+  }
+  int votes = 0;
+  for (int i = 0; i < kSample; ++i) votes += cells[i * step] == candidate ? 1 : 0;
+  *most = candidate;
+  return votes >= kSample * 3 / 4;
+}
+
+/// Keeps the cells that differ from one; returns how many.
+MW_HD int others_than(std::uint32_t cell, std::uint32_t const* cells, int rows, std::uint32_t* others) {
+#ifdef MW_AVX512
+  return others_together(cell, cells, rows, others);
+#else
+  int found = 0;
+  for (int i = 0; i < rows; ++i) {
+    std::uint32_t at = cells[i];
+    MW_SCALAR(at);
+    others[found] = at;
+    found += at != cell ? 1 : 0;
+  }
+  return found;
+#endif
+}
+
 /// Four counters for each cell, so that equal rows one after the other do not wait for each other.
 void count_four(std::uint32_t const* cells, int rows, std::uint32_t* counters, std::uint32_t stride) {
+  if (std::uint32_t most; mostly_one(cells, rows, &most)) {
+    std::uint32_t others[kTileRows];
+    int const found = others_than(most, cells, rows, others);
+    counters[most] += static_cast<std::uint32_t>(rows - found);
+    return count_one(others, found, counters);
+  }
   int i = 0;
   for (; i + 8 <= rows; i += 8) {
     std::uint32_t at[8];

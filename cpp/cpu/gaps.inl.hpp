@@ -3,7 +3,17 @@
 namespace modelwatch::cpu {
 namespace {
 
+/// Rows whose fractions are found before they are added.
+#ifdef MW_AVX512
+constexpr int kGapStrip = 64;
+#else
+constexpr int kGapStrip = 8;
+#endif
+
 int gap_rows(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, GapRows* out) {
+#ifdef MW_AVX512
+  return gap_rows_together(cells, keys, rows, end_cell, out);
+#else
   int wanted = 0;
   for (int i = 0; i < rows; ++i) wanted += static_cast<int>((cells[i] & 1u) == 0) & static_cast<int>(cells[i] < end_cell);
   if (wanted == 0) return 0;  // as in a column of few values
@@ -23,13 +33,35 @@ int gap_rows(std::uint32_t const* cells, std::uint64_t const* keys, int rows, st
     found += static_cast<int>((cell & 1u) == 0) & static_cast<int>(cell < end_cell);
   }
   return found;
+#endif
 }
 
-/// kScaled: some gap needs a scale of its own.
-template <class Value, bool kScaled = false>
-void add_gaps_of(GapRows const& rows, int count, GridData const& grid, GapSums* out) {
+/// The fractions of `rows` rows from `first`.  kScaled: some gap needs a scale of its own.
+template <class Value, bool kScaled>
+MW_HD void fractions_of(GapRows const& all, int first, int rows, GridData const& grid, std::uint64_t* fractions) {
   using Keys = KeyOf<Value>;
   using Key = typename Keys::Key;
+#ifdef MW_AVX512
+  std::uint64_t lower[kGapStrip];
+  double units[kGapStrip];
+  rules_of(all.gap + first, rows, grid, lower, units);
+#endif
+  for (int i = 0; i < rows; ++i) {
+    std::uint32_t gap = all.gap[first + i];
+    Value x = Keys::value(static_cast<Key>(all.key[first + i]));
+#ifdef MW_AVX512
+    GapRule const rule{lower[i], units[i]};
+#else
+    MW_SCALAR(gap);
+    GapRule const rule = grid.gaps[gap];
+#endif
+    if constexpr (kScaled) x *= grid.gap_scales[gap];
+    fractions[i] = gap_offset(x, rule);
+  }
+}
+
+template <class Value, bool kScaled = false>
+void add_gaps_of(GapRows const& rows, int count, GridData const& grid, GapSums* out) {
   std::uint64_t low = out->low;
   std::uint64_t high = out->high;
   for (int i = 0; i < count; ++i) {
@@ -39,20 +71,15 @@ void add_gaps_of(GapRows const& rows, int count, GridData const& grid, GapSums* 
   out->low = low;
   out->high = high;
   // Fractions before sums, a strip at a time: a load behind the store of a sum would wait to see whether that went there.
-  constexpr int kTogether = 8;
-  for (int first = 0; first < count; first += kTogether) {
-    int const n = count - first < kTogether ? count - first : kTogether;
-    std::uint32_t gaps[kTogether];
-    std::uint64_t fractions[kTogether];
+  for (int first = 0; first < count; first += kGapStrip) {
+    int const n = count - first < kGapStrip ? count - first : kGapStrip;
+    std::uint64_t fractions[kGapStrip];
+    fractions_of<Value, kScaled>(rows, first, n, grid, fractions);
     for (int i = 0; i < n; ++i) {
       std::uint32_t gap = rows.gap[first + i];
       MW_SCALAR(gap);
-      Value x = Keys::value(static_cast<Key>(rows.key[first + i]));
-      if constexpr (kScaled) x *= grid.gap_scales[gap];
-      gaps[i] = gap;
-      fractions[i] = gap_offset(x, grid.gaps[gap]);
+      out->sums[gap] += fractions[i];
     }
-    for (int i = 0; i < n; ++i) out->sums[gaps[i]] += fractions[i];
   }
 }
 

@@ -51,6 +51,15 @@ struct GapSums {
   std::uint64_t high;
 };
 
+/// Counters of log-linear buckets, a page of neighbouring ones at a time.
+inline constexpr int kBucketPageBits = 5;
+inline constexpr std::uint32_t kBucketPage = std::uint32_t{1} << kBucketPageBits;
+struct BucketPages {
+  std::uint32_t const* begin;  // where the counters of each page begin, or 0 (where none does)
+  std::uint32_t count;
+  std::uint32_t first;         // the page that begin[0] is of
+};
+
 /// Upper halves of float32 values; null rows have this slot.
 inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 
@@ -104,6 +113,8 @@ struct KernelTable {
   int (*bucket_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t* buckets);
   /// The hashes of these rows, as core/sketch_rule.hpp makes them; how many they are.
   int (*hash_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint64_t* hashes);
+  /// Adds one to the counter of each of these buckets, up to the first for which there is none; returns how many it added.
+  int (*count_buckets)(std::uint32_t const* buckets, int count, BucketPages const&, std::uint64_t* counters);
   /// Takes hashes into kRegisters registers.
   void (*raise_registers)(std::uint64_t const* hashes, int count, std::uint8_t* ranks);
   /// Counts float32 rows by the upper half of their bits into one of two tables of kHalves + 1 counters, `stride` apart,

@@ -13,6 +13,7 @@
 #include "cpu/histogram.inl.hpp"
 #include "cpu/kernel_table.hpp"
 
+#include "cpu/avx512.inl.hpp"
 #include "cpu/validity.inl.hpp"
 #include "cpu/rank.inl.hpp"
 #include "cpu/counts.inl.hpp"
@@ -26,6 +27,6 @@ namespace modelwatch::cpu {
 extern KernelTable const MW_KERNEL_TABLE;
 KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, expand_validity, rank_tile,   rank_by_table, count_one, count_four, count_codes,
                                      map_cells,      load_tile,       moments_one, moments_slots, gap_rows,  add_gaps,   sketch_gaps, key_range,
-                                     count_binned,   survey_tile,    bucket_tile,     hash_tile,   raise_registers, count_halves};
+                                     count_binned,   survey_tile,    bucket_tile,     hash_tile,   count_buckets,   raise_registers, count_halves};
 
 }  // namespace modelwatch::cpu

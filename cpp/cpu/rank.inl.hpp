@@ -57,6 +57,9 @@ void rank_values(NumericView const& column, std::int64_t begin, int rows, GridDa
     else
       for (int i = 0; i < n; ++i) below[i] = rule.bucket_by_key(own[i]);
     for (int i = 0; i < n; ++i) keys[first + i] = own[i];
+#ifdef MW_AVX512
+    cells_of(rule, grid, below, own, n, cells + first);
+#else
     if constexpr (kSteps >= 0) {
       // Few enough look-ups for the machine to have several rows under way.
 #pragma GCC unroll 4
@@ -87,6 +90,7 @@ void rank_values(NumericView const& column, std::int64_t begin, int rows, GridDa
       }
       rule.steps = grid.steps;
     }
+#endif
   }
   if (missing != 0)
     for (int i = 0; i < rows; ++i) cells[i] = Keys::missing(static_cast<Value>(values[i])) ? rule.nan_slot() : cells[i];

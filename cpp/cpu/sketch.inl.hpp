@@ -73,10 +73,24 @@ struct Hashed<double> {
   using Type = double;
 };
 
-/// mixed_bits of each.  Half in vectors and half not: neither keeps all multipliers of a core busy.
+/// mixed_bits of each.
 MW_HD void mix(std::uint64_t* hashes, int count) {
-  typedef std::uint64_t Words4 __attribute__((vector_size(32)));
   int i = 0;
+#ifdef MW_AVX512
+  // The only one of our instruction sets that multiplies vectors of 64 bits.
+  typedef std::uint64_t Words8 __attribute__((vector_size(64)));
+  for (; i + 8 <= count; i += 8) {
+    Words8 bits;
+    __builtin_memcpy(&bits, hashes + i, sizeof bits);
+    bits += kMixStep;
+    bits = (bits ^ (bits >> 30)) * kMixFirst;
+    bits = (bits ^ (bits >> 27)) * kMixSecond;
+    bits ^= bits >> 31;
+    __builtin_memcpy(hashes + i, &bits, sizeof bits);
+  }
+#else
+  // Half in vectors and half not: neither keeps all multipliers of a core busy.
+  typedef std::uint64_t Words4 __attribute__((vector_size(32)));
   for (; i + 8 <= count; i += 8) {
     Words4 bits;
     __builtin_memcpy(&bits, hashes + i, sizeof bits);
@@ -91,6 +105,7 @@ MW_HD void mix(std::uint64_t* hashes, int count) {
       hashes[j] = mixed_bits(one);
     }
   }
+#endif
   for (; i < count; ++i) hashes[i] = mixed_bits(hashes[i]);
 }
 
@@ -117,13 +132,55 @@ void raise_registers(std::uint64_t const* hashes, int count, std::uint8_t* ranks
   std::uint64_t const bits = least < 64 - kRegisterBits ? least : 63 - kRegisterBits;
   std::uint64_t const mask = ((std::uint64_t{1} << bits) - 1) << (64 - kRegisterBits - bits);
   int i = 0;
+#ifdef MW_AVX512
+  for (; i + 8 <= count; i += 8)
+    for (std::uint32_t told = without_bits(hashes + i, mask); told != 0; told &= told - 1) raise(hashes[i + __builtin_ctz(told)], ranks);
+#else
   for (; i + 4 <= count; i += 4) {
     std::uint64_t const* const four = hashes + i;
     // Without a branch for each: together they are seldom taken.
     if (((four[0] & mask) == 0) | ((four[1] & mask) == 0) | ((four[2] & mask) == 0) | ((four[3] & mask) == 0))
       for (int j = 0; j < 4; ++j) raise(four[j], ranks);
   }
+#endif
   for (; i < count; ++i) raise(hashes[i], ranks);
+}
+
+/// How many leading buckets were counted: the rest of them begins with some that have no page, or is short.
+MW_HD int count_whole_strips(std::uint32_t const* buckets, int count, BucketPages const& pages, std::uint64_t* counters) {
+#ifdef MW_AVX512
+  constexpr int kTogether = 16;
+#else
+  constexpr int kTogether = 8;
+#endif
+  int i = 0;
+  for (; i + kTogether <= count; i += kTogether) {
+    // All places before the first counter is stored: a load behind a store would wait to see whether that went there.
+    std::uint32_t at[kTogether];
+#ifdef MW_AVX512
+    if (!places_of(buckets + i, pages, at)) return i;
+#else
+    std::uint32_t missing = 0;
+    for (int j = 0; j < kTogether; ++j) {
+      std::uint32_t const page = (buckets[i + j] >> kBucketPageBits) - pages.first;
+      std::uint32_t const begin = page < pages.count ? pages.begin[page] : 0u;
+      missing |= begin == 0 ? 1u : 0u;
+      at[j] = begin + (buckets[i + j] & (kBucketPage - 1));
+    }
+    if (missing != 0) return i;
+#endif
+    for (auto const place : at) ++counters[place];
+  }
+  return i;
+}
+
+int count_buckets(std::uint32_t const* buckets, int count, BucketPages const& pages, std::uint64_t* counters) {
+  for (int i = count_whole_strips(buckets, count, pages, counters); i < count; ++i) {
+    std::uint32_t const page = (buckets[i] >> kBucketPageBits) - pages.first;
+    if (page >= pages.count || pages.begin[page] == 0) return i;
+    ++counters[pages.begin[page] + (buckets[i] & (kBucketPage - 1))];
+  }
+  return count;
 }
 
 /// What the upper half of a float32 does not tell: the bucket of a subnormal, which is normal as a double, and whether a

@@ -109,6 +109,7 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
   buckets_ = static_cast<std::uint32_t>(guide_.size());
   if (m < 1u << 16 && guide_.size() * sizeof(std::uint16_t) + m * sizeof(Key) <= kNearBytes) {
     near_guide_.assign(guide_.begin(), guide_.end());
+    near_guide_.push_back(0);  // vectors of look-ups load two at a time
     guide_ = {};
   }
   for (std::uint32_t gap = 0; gap <= m; ++gap) {

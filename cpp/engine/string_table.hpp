@@ -55,12 +55,15 @@ struct StringHash {
     std::uint32_t at = StringKey::kPrefix;
     for (; size - at > 16; at += 16) hash = added(hash, bytes + at, bytes + at + 8);
     // The last sixteen bytes, or fewer, some of which may have been taken before.
-    return added(hash, bytes + (size < 16 ? 0 : size - 16), bytes + size - 8);
+    return mixed(added(hash, bytes + (size < 16 ? 0 : size - 16), bytes + size - 8));
   }
 
  private:
+  /// Both halves of one product, as in wyhash (Wang Yi, public domain): one multiplication for sixteen bytes.
   static MW_HD std::uint64_t added(std::uint64_t hash, char const* first, char const* second) {
-    return mixed((hash ^ hash >> 29 ^ eight_bytes(first)) + eight_bytes(second) * 0x9e3779b97f4a7c15u);
+    unsigned __int128 const product = static_cast<unsigned __int128>(eight_bytes(first) ^ 0xa0761d6478bd642fu) * (eight_bytes(second) ^ hash);
+    // The hash is added once more: a factor of 0 takes nothing of it along.
+    return hash + static_cast<std::uint64_t>(product) + static_cast<std::uint64_t>(product >> 64);
   }
 };
 
@@ -174,7 +177,10 @@ class StringTable {
   /// compared before.
   static bool same_bytes(char const* a, char const* b, std::uint32_t size) {
     std::uint64_t different = eight_bytes(a + size - 8) ^ eight_bytes(b + size - 8);
-    for (std::uint32_t at = StringKey::kPrefix; at + 8 < size && different == 0; at += 8) different = eight_bytes(a + at) ^ eight_bytes(b + at);
+    std::uint32_t at = StringKey::kPrefix;
+    for (; at + 16 < size && different == 0; at += 16)
+      different = (eight_bytes(a + at) ^ eight_bytes(b + at)) | (eight_bytes(a + at + 8) ^ eight_bytes(b + at + 8));
+    if (at + 8 < size) different |= eight_bytes(a + at) ^ eight_bytes(b + at);
     return different == 0;
   }
 

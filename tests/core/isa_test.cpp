@@ -64,7 +64,7 @@ void check_added(KernelTable const& table, Scratch& s, int found, Domain domain,
   CHECK_EQ(sums.high, expected.high);
   Sketch own;
   table.sketch_gaps(s.gaps, found, domain, false, s.buckets, s.hashes);
-  own.buckets.add(s.buckets, found);
+  own.buckets.add(s.buckets, found, table);
   own.registers.add(s.hashes, found, table);
   CHECK(counts_of(own.buckets) == counts_of(sketch.buckets));
   CHECK(own.registers.ranks() == sketch.registers.ranks());
@@ -146,12 +146,13 @@ void check_moments(KernelTable const& table, reference::Rows<Value> const& rows,
   }
 }
 
-void check_counting(KernelTable const& table, int rows, Random& random) {
+/// skewed: nine of ten rows have one cell.
+void check_counting(KernelTable const& table, int rows, bool skewed, Random& random) {
   constexpr std::uint32_t kCells = 37;
   std::vector<std::uint32_t> cells;
   std::vector<std::uint32_t> map;
   for (std::uint32_t i = 0; i < kCells; ++i) map.push_back(static_cast<std::uint32_t>(random.next()));
-  for (int i = 0; i < rows; ++i) cells.push_back(static_cast<std::uint32_t>(random.below(kCells)));
+  for (int i = 0; i < rows; ++i) cells.push_back(skewed && random.below(10) != 0 ? 5u : static_cast<std::uint32_t>(random.below(kCells)));
   std::vector<std::uint32_t> one(kCells, 0);
   std::vector<std::uint32_t> four(4 * kCells, 0);
   std::vector<std::uint32_t> mapped(static_cast<std::size_t>(rows));
@@ -170,13 +171,13 @@ void check_counting(KernelTable const& table, int rows, Random& random) {
 
 /// Codes of any width, valid or not.
 template <class Code>
-void check_codes(KernelTable const& table, int rows, Random& random) {
+void check_codes(KernelTable const& table, int rows, bool skewed, Random& random) {
   constexpr std::uint32_t kCodes = 23;
   constexpr std::uint32_t kStride = kCodes + 1;
   reference::Rows<Code> codes;
   for (int i = 0; i < rows; ++i) {
-    codes.emplace_back(static_cast<Code>(random.below(kCodes)));
-    if (random.below(6) == 0) codes.back().reset();
+    codes.emplace_back(static_cast<Code>(skewed && random.below(10) != 0 ? 7 : random.below(kCodes)));
+    if (random.below(skewed ? 60 : 6) == 0) codes.back().reset();
   }
   auto const column = make_column(codes, 5);
   std::uint8_t valid[kTileRows];
@@ -234,15 +235,17 @@ void check_table(KernelTable const& table) {
       check_ranks_and_gaps(table, column, as_knots<Value>({}));
       check_moments(table, column, random);
     });
-    check_counting(table, rows, random);
-    check_codes<std::int8_t>(table, rows, random);
-    check_codes<std::uint8_t>(table, rows, random);
-    check_codes<std::int16_t>(table, rows, random);
-    check_codes<std::uint16_t>(table, rows, random);
-    check_codes<std::int32_t>(table, rows, random);
-    check_codes<std::uint32_t>(table, rows, random);
-    check_codes<std::int64_t>(table, rows, random);
-    check_codes<std::uint64_t>(table, rows, random);
+    for (bool const skewed : {false, true}) {
+      check_counting(table, rows, skewed, random);
+      check_codes<std::int8_t>(table, rows, skewed, random);
+      check_codes<std::uint8_t>(table, rows, skewed, random);
+      check_codes<std::int16_t>(table, rows, skewed, random);
+      check_codes<std::uint16_t>(table, rows, skewed, random);
+      check_codes<std::int32_t>(table, rows, skewed, random);
+      check_codes<std::uint32_t>(table, rows, skewed, random);
+      check_codes<std::int64_t>(table, rows, skewed, random);
+      check_codes<std::uint64_t>(table, rows, skewed, random);
+    }
     check_cell_table<std::int8_t>(table, rows, random);
     check_cell_table<std::uint8_t>(table, rows, random);
     check_cell_table<std::int16_t>(table, rows, random);
