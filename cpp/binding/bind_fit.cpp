@@ -4,6 +4,12 @@
 namespace modelwatch::binding {
 
 void bind_fit(py::module_& m) {
+  m.def(
+      "knot_places",
+      [](py::array_t<std::int64_t, py::array::c_style | py::array::forcecast> const& ends, py::array_t<std::int64_t, py::array::c_style | py::array::forcecast> const& heavy, std::int64_t most) {
+        return to_numpy(knot_places(to_vector<std::int64_t>(ends), to_vector<std::int64_t>(heavy), most));
+      },
+      py::arg("ends"), py::arg("heavy"), py::arg("most"));
   py::class_<DistinctPass>(m, "DistinctPass")
       .def(py::init([](std::vector<int> const& domains, std::uint64_t cap) {
              std::vector<Domain> typed;

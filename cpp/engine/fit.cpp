@@ -54,6 +54,9 @@ void each_key(NumericView const& column, Domain domain, F f, std::uint64_t* null
   }
 }
 
+/// A table of so many places stays in a near cache.
+constexpr std::uint64_t kDirectPlaces = std::uint64_t{1} << 16;
+
 std::uint64_t mixed(std::uint64_t key) {
   key ^= key >> 32;
   return key * 0x9e3779b97f4a7c15u >> 20;
@@ -136,6 +139,15 @@ IntervalSet::IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> width
     shift_ = std::max(shift_, width);
     equal_widths_ = equal_widths_ && width == widths_[0];
   }
+  if (lows_.empty()) return;
+  least_ = prefix_of(lows_.front());
+  std::uint64_t const span = prefix_of(lows_.back()) - least_;
+  direct_ = span < kDirectPlaces || span / 8 < lows_.size();
+  if (direct_) {
+    first_.assign(static_cast<std::size_t>(span) + 1, kNone);
+    for (auto i = static_cast<std::uint32_t>(lows_.size()); i-- > 0;) first_[prefix_of(lows_[i]) - least_] = i;
+    return;
+  }
   std::size_t const places = std::bit_ceil(4 * std::max<std::size_t>(lows_.size(), 1));
   place_shift_ = 64 - std::countr_zero(places);
   first_.assign(places, kNone);
@@ -147,11 +159,16 @@ IntervalSet::IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> width
   }
 }
 
-std::uint32_t IntervalSet::find(std::uint64_t key) const {
-  std::uint64_t const prefix = prefix_of(key);
+inline std::uint32_t IntervalSet::first_with(std::uint64_t prefix) const {
+  if (direct_) return prefix - least_ < first_.size() ? first_[prefix - least_] : kNone;
   std::size_t at = place_of(prefix);
   while (first_[at] != kNone && prefix_of(lows_[first_[at]]) != prefix) at = (at + 1) & (first_.size() - 1);
-  std::uint32_t const first = first_[at];
+  return first_[at];
+}
+
+std::uint32_t IntervalSet::find(std::uint64_t key) const {
+  if (first_.empty()) return kNone;
+  std::uint32_t const first = first_with(prefix_of(key));
   if (first == kNone || equal_widths_) return first;
   auto const after = std::upper_bound(lows_.begin() + first, lows_.end(), key);
   if (after == lows_.begin() + first) return kNone;
@@ -189,6 +206,28 @@ void IntervalKeeper::add(NumericView const& column) {
         if (intervals_.find(key) != IntervalSet::kNone) keys_.push_back(key);
       },
       &nulls, &nans);
+}
+
+std::vector<std::int64_t> knot_places(std::vector<std::int64_t> const& ends, std::vector<std::int64_t> const& heavy, std::int64_t most) {
+  std::vector<std::int64_t> out;
+  auto const count = static_cast<std::int64_t>(ends.size());
+  auto const rows_before = [&](std::int64_t at) { return at > 0 ? ends[static_cast<std::size_t>(at - 1)] : 0; };
+  std::int64_t begin = 0;
+  for (std::size_t h = 0; h <= heavy.size(); ++h) {
+    std::int64_t const end = h < heavy.size() ? heavy[h] : count;
+    if (end < begin || end > count) throw InvalidInput("heavy places must be sorted places of intervals.");
+    for (std::int64_t held_from = rows_before(begin);;) {
+      auto const due = std::upper_bound(ends.begin() + std::min(begin, end), ends.begin() + end, held_from + most) - ends.begin();
+      std::int64_t const at = std::max<std::int64_t>(begin, due);
+      if (at >= end) break;
+      out.push_back(at);
+      held_from = rows_before(at);
+      begin = at + 1;
+    }
+    if (h < heavy.size()) out.push_back(end);
+    begin = end + 1;
+  }
+  return out;
 }
 
 }  // namespace modelwatch

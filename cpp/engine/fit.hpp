@@ -60,13 +60,16 @@ class IntervalSet {
  private:
   std::uint64_t prefix_of(std::uint64_t key) const { return shift_ < 64 ? key >> shift_ : 0; }
   std::size_t place_of(std::uint64_t prefix) const { return static_cast<std::size_t>(prefix * 0x9e3779b97f4a7c15u >> place_shift_); }
+  std::uint32_t first_with(std::uint64_t prefix) const;
 
   std::vector<std::uint64_t> lows_;
   std::vector<int> widths_;
   bool equal_widths_ = true;
   int shift_ = 0;                       // the widest interval's: keys of one interval agree above
   int place_shift_ = 63;
-  std::vector<std::uint32_t> first_;    // by prefix, open addressing: the first interval with it
+  bool direct_ = false;                 // prefixes lie close together: each has a place of its own, from the least on
+  std::uint64_t least_ = 0;
+  std::vector<std::uint32_t> first_;    // by prefix, directly or by open addressing: the first interval with it
 };
 
 /// A later pass: intervals of one width are cut into 2^split equal pieces and counted.
@@ -99,6 +102,10 @@ class IntervalKeeper {
   IntervalSet intervals_;
   std::vector<std::uint64_t> keys_;
 };
+
+/// Places of sorted intervals where knots are due, so that no gap holds more than `most` rows: every place of `heavy`, and
+/// from each to the next the interval with which a gap would hold too much.  ends: rows up to the end of each interval.
+std::vector<std::int64_t> knot_places(std::vector<std::int64_t> const& ends, std::vector<std::int64_t> const& heavy, std::int64_t most);
 
 /// Throws InvalidInput unless intervals of so many bits can be cut into 2^split pieces; returns split.
 int checked_split(int width, int split);

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu import keys
+from modelwatch_gpu import _core, keys
 from modelwatch_gpu.keys import UInt64
 from modelwatch_gpu.profile.columns import COARSE_KNOTS, NumericColumn
 from modelwatch_gpu.profile.edges import Edge
@@ -179,24 +179,9 @@ class Refiner:
 
 def quantile_knots(ranked: Ranked) -> UInt64:
     """Knots so that no gap holds more than one in ``GAP_ONE_IN`` rows: heavy values, and first keys of intervals."""
-    total, count = ranked.total, len(ranked.counts)
-    most = total // GAP_ONE_IN
-    ends = ranked.ends.astype(np.int64)
+    total = ranked.total
     heavy = np.flatnonzero((ranked.widths == 0) & (ranked.counts >= np.uint64(heavy_rows(total))))
-    knots: list[int] = heavy.tolist()
-    # From one heavy value to the next, a knot is due at the interval with which a gap would hold too much.
-    begin = 0
-    for end in [*heavy.tolist(), count]:
-        held_from = int(ends[begin - 1]) if begin else 0
-        while True:
-            at = max(begin, int(ends.searchsorted(held_from + most, side="right")))
-            if at >= end:
-                break
-            knots.append(at)
-            held_from = int(ends[at - 1]) if at else 0
-            begin = at + 1
-        begin = end + 1
-    return ranked.lows[np.sort(np.array(knots, dtype=np.int64))]
+    return ranked.lows[_core.knot_places(ranked.ends.astype(np.int64), heavy, total // GAP_ONE_IN)]
 
 
 def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.uint32]:
