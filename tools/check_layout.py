@@ -51,6 +51,7 @@ PYTHON_GROUND = {
     "early",
     "keys",
     "plain",
+    "several",
     "units",
 }
 # Root modules that tie the folders together: they may import everything and no folder imports them.

@@ -69,8 +69,8 @@ def compare(
             some needs the same ones, and more are for segments.
         memory: Bytes (or "512MB") the counters may take.
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-        device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the report says which did. One that is not
-            there raises DeviceUnavailable.
+        device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all"; the
+            report says which did. One that is not there raises DeviceUnavailable.
         progress: Called with the number of rows of every batch read.
 
     Raises:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import keys
-from modelwatch_gpu.device import cuda_module, cuda_reason, engine, resolve
+from modelwatch_gpu.device import cuda_module, cuda_reason, devices_of, engine, resolve
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
 
 _CUDA: Final = (2, 13)  # DLPack's and Arrow's numbers for memory of a CUDA device, plain and managed
@@ -157,17 +157,29 @@ def resolve_for(device: str, *values: Any) -> str:
     """
     places = sorted({place for value in values if (place := location(value)) is not None})
     if not places:
-        return resolve(device)
+        return _single(device)
     if len(places) > 1:
         raise InputError(f"the arrays lie on {' and '.join(places)}; bring them to one device.")
     (place,) = places
-    chosen = place if device == "auto" else resolve(device)
+    chosen = place if device == "auto" else _single(device)
     if chosen != place:
         raise InputError(
             f"an array lies on {place}, and device='{device}' would copy it from there; copy it yourself, or use "
             f"device='auto' or '{place}'."
         )
     return resolve(place)
+
+
+def _single(device: str) -> str:
+    """As ``device.resolve``, for what one device computes: the first of those that MODELWATCH_DEVICE names.
+
+    Raises:
+        InputError: Several devices are asked for.
+    """
+    first, *others = devices_of(resolve(device))
+    if others and device != "auto":
+        raise InputError(f"device='{device}' is several devices, and arrays are counted by one; name it, as '{first}'.")
+    return first
 
 
 def resolve_host(device: str, *values: Any) -> str:

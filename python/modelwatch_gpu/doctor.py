@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.device import cuda_module, cuda_reason, engine, resolve
+from modelwatch_gpu.device import cuda_module, cuda_reason, devices_of, engine, resolve
 from modelwatch_gpu.profile.planner import memory_of
 
 
@@ -79,9 +79,12 @@ def lines() -> list[tuple[str, str]]:
 
 
 def selftest(device: str = "cpu") -> list[tuple[str, bool]]:
-    """Compares a device's engine with the plain reference on hard values: (what, whether they agree).
+    """Compares an engine with the plain reference on hard values: (what, whether they agree), for each device.
 
     device: As ``resolve`` names it."""
+    single = devices_of(device)
+    if len(single) > 1:
+        return [(f"{what} ({one})", agrees) for one in single for what, agrees in selftest(one)]
     counting = engine(device)
     rng = np.random.default_rng(7)
     hard = [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, -5e-324, 1.7e308]

@@ -29,7 +29,10 @@ Threads = Annotated[
     int, typer.Option(min=0, metavar="N", help="Threads; 0: MODELWATCH_THREADS, or all CPUs of the process.")
 ]
 Device = Annotated[
-    str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N; auto: MODELWATCH_DEVICE, or the CPU.")
+    str,
+    typer.Option(
+        metavar="NAME", help="auto, cpu, cuda, cuda:N, cuda:0,1 or cuda:all; auto: MODELWATCH_DEVICE, or the CPU."
+    ),
 ]
 Memory = Annotated[
     str | None,

@@ -90,8 +90,8 @@ class Baseline:
                 another. They have roles like stored ones.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-            device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the same bytes come of it. One that is not
-                there raises DeviceUnavailable.
+            device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all";
+                the same bytes come of it. One that is not there raises DeviceUnavailable.
             progress: Called with the number of rows of every batch read.
 
         Raises:

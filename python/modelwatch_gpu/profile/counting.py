@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import queue
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.device import engine
+from modelwatch_gpu.device import devices_of, engine
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, LogFile, RowWindow, Window, read_ahead
 from modelwatch_gpu.log.files import wider
@@ -54,9 +59,18 @@ class CountSpec:
 
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
-    """One part per file of the log, in the order of its files."""
+    """One part per file of the log, in the order of its files.
+
+    Several devices count as many files at a time; where there are fewer files, each counts some of the columns. The
+    parts are the same. ``progress`` is never called by two threads at once.
+    """
     check_segments(spec, log.schema)
-    files = log.files
+    files, devices = log.files, devices_of(spec.device)
+    # Windows of rows begin where the file before ended.
+    numbered = not isinstance(spec.window, RowWindow) or all(file.rows is not None for file in files)
+    if 1 < len(devices) <= len(files) and numbered:
+        yield from _count_at_once(columns, files, spec, devices, progress)
+        return
     counter = FileCounter(columns, files[0], spec, 0) if files else None
     first = 0
     try:
@@ -80,6 +94,52 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
     finally:
         if counter is not None:
             counter.batches.close()
+
+
+class _Stopped(Exception):
+    """A file is not wanted any more."""
+
+
+def _count_at_once(
+    columns: Sequence[Column], files: Sequence[LogFile], spec: CountSpec, devices: list[str], progress: Progress | None
+) -> Iterator[Part]:
+    """As ``count_log``: every file is counted by one device, the next one by the first that is free."""
+    free: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for device in devices:
+        free.put(device)
+    stop, telling = threading.Event(), threading.Lock()
+
+    def told(rows: int) -> None:
+        if stop.is_set():
+            raise _Stopped
+        if progress is not None:
+            with telling:
+                progress(rows)
+
+    def count(file: LogFile, first: int) -> Part:
+        device = free.get()
+        try:
+            counter = FileCounter(columns, file, replace(spec, device=device), first)
+            counter.read(told)
+            return counter.part()
+        finally:
+            free.put(device)
+
+    firsts = accumulate((file.rows or 0 for file in files), initial=0)
+    waiting: deque[Future[Part]] = deque()
+    with ThreadPoolExecutor(len(devices), thread_name_prefix="modelwatch-count") as pool:
+        try:
+            for file, first in zip(files, firsts, strict=False):
+                # One more than are counted, so that no device waits for whoever takes the parts.
+                if len(waiting) > len(devices):
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(count, file, first))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop.set()
+            for future in waiting:
+                future.cancel()
 
 
 def check_segments(spec: CountSpec, schema: pa.Schema) -> None:

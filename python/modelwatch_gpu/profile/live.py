@@ -56,8 +56,8 @@ class LiveProfile:
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
         segments, versions, promote, max_groups, memory, sample, derived: As for ``Profile.count``.
         threads: Threads that count a batch; more than 1 is worth it for batches of 10,000 rows and more.
-        device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; a GPU is worth it for batches of 100,000 rows
-            and more. One that is not there raises DeviceUnavailable.
+        device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all"; a GPU
+            is worth it for batches of 100,000 rows and more. One that is not there raises DeviceUnavailable.
 
     Raises:
         InputError: A column asked for is not in the baseline, or ``memory`` is too small.

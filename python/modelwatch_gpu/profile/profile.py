@@ -88,8 +88,9 @@ class Profile:
                 as memory allows, at most 10,000.
             memory: Bytes (or "512MB") the counters may take; decides the grid before the first row is read.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-            device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the same bytes come of it. One that is not
-                there raises DeviceUnavailable.
+            device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all";
+                the same bytes come of it. One that is not there raises DeviceUnavailable. Of several, each counts with
+                counters of its own, so together they take up to so many times ``memory``.
             keep_parts: False adds files up as they are read, so memory does not grow with their number.
             sample: Keep so many rows as they are (``Profile.sample``): those with the smallest hashes of their id
                 columns, or of the whole row where no column has that role. They are personal data if the log is.
