@@ -48,6 +48,7 @@ PYTHON_GROUND = {
     "arrays",
     "device",
     "device_arrays",
+    "device_cost",
     "early",
     "keys",
     "plain",

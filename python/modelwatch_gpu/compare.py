@@ -11,12 +11,13 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge_all
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Derived, Roles
+from modelwatch_gpu.log import Derived, Roles, open_log
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.evaluate import Results, evaluate
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
+from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
 from modelwatch_gpu.profile.weights import MEAN_BITS, WeightSums
 from modelwatch_gpu.report.report import Report, WeightInfo, WindowInfo
@@ -76,13 +77,15 @@ def compare(
     Raises:
         InputError: Something cannot be read, or does not fit together; the text says what to do.
     """
-    chosen = resolve(device)
+    chosen = resolve(device)  # a device that is not there is refused before anything is read
     log = log.profile() if isinstance(log, LiveProfile) else log
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress)
     profile = log if isinstance(log, Profile) else None
     if profile is None:
+        log = open_log(log)
+        chosen = device_for(device, log, base.by_name, threads=threads)
         profile = Profile.count(
             base,
             log,
@@ -94,7 +97,7 @@ def compare(
             max_groups=max_groups,
             memory=memory,
             threads=threads,
-            device=device,
+            device=chosen,
             keep_parts=False,
             derived=derived,
             progress=progress,

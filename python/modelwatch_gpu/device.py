@@ -35,6 +35,10 @@ class Engine(Protocol):
     sup_distance: Any
 
 
+#: CUDA device -> the process that asked for its engine first.
+_USED_BY: dict[str, int] = {}
+
+
 @cache
 def cuda_module() -> ModuleType | None:
     """The CUDA backend's module, None where this installation was built without it."""
@@ -56,8 +60,8 @@ def resolve(device: str = "auto") -> str:
     """What will answer: "cpu", "cuda:N", or several devices as "cuda:N,M".
 
     Args:
-        device: "auto" (MODELWATCH_DEVICE, else the CPU for data of the host), "cpu", "cuda" (the first), "cuda:N",
-            several such as "cuda:0,2", or "cuda:all".
+        device: "auto" (MODELWATCH_DEVICE, else the CPU; for rows of the host see ``device_cost``), "cpu", "cuda" (the
+            first), "cuda:N", several such as "cuda:0,2", or "cuda:all".
 
     Raises:
         DeviceUnavailable: "cuda" is asked for; the text says why it is not there. Nothing falls back in silence.
@@ -114,7 +118,18 @@ def _engine_of(device: str) -> Engine:
     module = cuda_module()
     assert module is not None
     backend: Engine = module.Backend(int(device.removeprefix("cuda:")))
+    _USED_BY[device] = os.getpid()
     return backend
+
+
+def is_in_use(device: str) -> bool:
+    """Whether this process has asked for the engine of a CUDA device."""
+    return _USED_BY.get(device) == os.getpid()
+
+
+def is_forked() -> bool:
+    """Whether CUDA is another process's, of which this one is a fork: it cannot be used here."""
+    return any(pid != os.getpid() for pid in _USED_BY.values())
 
 
 def isa() -> str:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.device import cuda_module, cuda_reason, devices_of, engine, resolve
+from modelwatch_gpu.device_cost import Costs, Work, choose
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
 
 _CUDA: Final = (2, 13)  # DLPack's and Arrow's numbers for memory of a CUDA device, plain and managed
@@ -157,7 +158,7 @@ def resolve_for(device: str, *values: Any) -> str:
     """
     places = sorted({place for value in values if (place := location(value)) is not None})
     if not places:
-        return _single(device)
+        return _single(device, *values)
     if len(places) > 1:
         raise InputError(f"the arrays lie on {' and '.join(places)}; bring them to one device.")
     (place,) = places
@@ -170,16 +171,32 @@ def resolve_for(device: str, *values: Any) -> str:
     return resolve(place)
 
 
-def _single(device: str) -> str:
-    """As ``device.resolve``, for what one device computes: the first of those that MODELWATCH_DEVICE names.
+def _single(device: str, *values: Any) -> str:
+    """As ``device.resolve``, for what one device computes: the first of those that MODELWATCH_DEVICE names. "auto" goes
+    by the model of what these arrays of the host would take.
 
     Raises:
         InputError: Several devices are asked for.
     """
-    first, *others = devices_of(resolve(device))
+    costs = Costs.known()
+    sizes = [_numbers_and_bytes(value) for value in values]
+    known = [size for size in sizes if size is not None]
+    work = None
+    if known and len(known) == len(sizes):
+        work = Work.of_values(sum(n for n, _ in known), sum(size for _, size in known), costs)
+    first, *others = devices_of(choose(device, work, costs))
     if others and device != "auto":
         raise InputError(f"device='{device}' is several devices, and arrays are counted by one; name it, as '{first}'.")
     return first
+
+
+def _numbers_and_bytes(values: Any) -> tuple[int, int] | None:
+    """How many numbers an array of the host has, and their bytes; None for all else, which a device would not count."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+        return values.size, values.nbytes
+    if isinstance(values, (pa.Array, pa.ChunkedArray)) and keys.domain_of(values.type) is not None:
+        return len(values), values.nbytes
+    return None
 
 
 def resolve_host(device: str, *values: Any) -> str:

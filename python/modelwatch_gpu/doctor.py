@@ -11,7 +11,7 @@ from importlib.resources import files
 import numpy as np
 import pyarrow as pa
 
-from modelwatch_gpu import _core, keys
+from modelwatch_gpu import _core, device_cost, keys
 from modelwatch_gpu.device import cuda_module, cuda_reason, devices_of, engine, resolve
 from modelwatch_gpu.profile.planner import memory_of
 
@@ -73,6 +73,7 @@ def lines() -> list[tuple[str, str]]:
         ("memory for counters", f"{memory_of(None) / 2**20:,.0f} MiB ({memory_from})"),
         ("bundled flights log", _bundled_log()),
         ("device", f"{resolve()} ({'MODELWATCH_DEVICE' if os.environ.get('MODELWATCH_DEVICE') else 'auto'})"),
+        *(("auto on host data", line) for line in device_cost.lines()),
         ("CUDA backend", cuda_report()),
         ("NVIDIA driver", driver_report()),
     ]

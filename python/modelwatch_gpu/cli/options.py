@@ -31,7 +31,8 @@ Threads = Annotated[
 Device = Annotated[
     str,
     typer.Option(
-        metavar="NAME", help="auto, cpu, cuda, cuda:N, cuda:0,1 or cuda:all; auto: MODELWATCH_DEVICE, or the CPU."
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N, cuda:0,1 or cuda:all; auto: MODELWATCH_DEVICE, else whichever is done first.",
     ),
 ]
 Memory = Annotated[

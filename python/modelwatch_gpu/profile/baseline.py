@@ -29,6 +29,7 @@ from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericCol
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.fit import fit_columns
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_baseline
 from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
 from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
@@ -101,7 +102,7 @@ class Baseline:
         """
         from modelwatch_gpu.device import resolve
 
-        chosen = resolve(device)
+        resolve(device)  # a device that is not there is refused before anything is read
         if exact_up_to < 2:
             raise InputError("exact_up_to must be at least 2.")
         roles = roles if roles is not None else Roles()
@@ -113,6 +114,9 @@ class Baseline:
             zone = timezone_of(timezone, source.schema, assignment)
             weighted = next(iter(assignment.columns("weight")), None)
             weighting = Weighting.of(source, weighted) if weighted is not None else None
+            named = [name for name, role in assignment.roles.items() if role != "ignore"]
+            # One pass to fit and one to count, at least.
+            chosen = device_for(device, source, named, threads=threads, passes=2)
             fitted = fit_columns(
                 source,
                 assignment,

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Derived, Log, Window, open_log, with_derived
 from modelwatch_gpu.log.files import BATCH_ROWS, valid_batch
@@ -79,7 +78,6 @@ class LiveProfile:
         sample: int = 0,
         derived: Sequence[Derived] = (),
     ) -> None:
-        chosen = resolve(device)
         self._baseline = baseline
         self._plan = planned(
             baseline,
@@ -94,7 +92,7 @@ class LiveProfile:
             threads=threads,
             sample=sample,
             derived=derived,
-            device=chosen,
+            device=device,
         )
         self._lock = threading.Lock()
         self._begin()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import (
     Definition,
@@ -24,6 +25,7 @@ from modelwatch_gpu.profile import planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec
 from modelwatch_gpu.profile.parts import SetSpec
+from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
 
 
@@ -119,7 +121,7 @@ def planned(
         ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
         ignored=frozenset(baseline.roles),
         weighting=baseline.weighting,
-        device=device,
+        device=device_for(device, source, baseline.by_name, threads=threads) if source is not None else resolve(device),
     )
     return Planned(
         spec=spec,

@@ -103,7 +103,7 @@ class Profile:
                 or far beyond those of the baseline, a derived column of the baseline is not given or is another one, or
                 ``memory`` is too small.
         """
-        chosen = resolve(device)
+        resolve(device)  # a device that is not there is refused before anything is read
         plan = planned(
             baseline,
             log,
@@ -117,7 +117,7 @@ class Profile:
             threads=threads,
             sample=sample,
             derived=derived,
-            device=chosen,
+            device=device,
         )
         assert plan.source is not None
         parts = count_log(baseline.columns, plan.source, plan.spec, progress)
