@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
@@ -35,6 +36,8 @@ class Engine(Protocol):
     sup_distance: Any
 
 
+#: What CUDA's runtime loads.
+DRIVER: Final = "libcuda.so.1"
 #: CUDA device -> the process that asked for its engine first.
 _USED_BY: dict[str, int] = {}
 
@@ -48,12 +51,23 @@ def cuda_module() -> ModuleType | None:
         return None
 
 
+@cache
+def driver() -> ctypes.CDLL | None:
+    """The NVIDIA driver's library, None where there is none."""
+    try:
+        return ctypes.CDLL(DRIVER)
+    except OSError:
+        return None
+
+
 def cuda_reason() -> str:
     """Why there is no CUDA device: one sentence; empty where there is one."""
     module = cuda_module()
     if module is None:
         return "this installation of modelwatch-gpu was built without the CUDA backend."
-    return str(module.unavailable_reason())
+    reason = str(module.unavailable_reason())
+    # CUDA says of a machine without a driver that its version is insufficient.
+    return reason and (reason if driver() is not None else f"there is no NVIDIA driver: {DRIVER} cannot be loaded.")
 
 
 def resolve(device: str = "auto") -> str:

@@ -12,27 +12,26 @@ import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import _core, device_cost, keys
-from modelwatch_gpu.device import cuda_module, cuda_reason, devices_of, engine, resolve
+from modelwatch_gpu.device import DRIVER, cuda_module, cuda_reason, devices_of, driver, engine, resolve
 from modelwatch_gpu.profile.planner import memory_of
 
 
 def driver_report() -> str:
     """The NVIDIA driver and its devices, or why there are none. Asks libcuda alone; nothing is initialised twice."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return "no driver: libcuda.so.1 is not installed"
-    status = driver.cuInit(0)
+    library = driver()
+    if library is None:
+        return f"no driver: {DRIVER} cannot be loaded"
+    status = library.cuInit(0)
     if status != 0:
         return f"driver present, but cuInit answers error {status}"
     version, count = ctypes.c_int(0), ctypes.c_int(0)
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    driver.cuDeviceGetCount(ctypes.byref(count))
+    library.cuDriverGetVersion(ctypes.byref(version))
+    library.cuDeviceGetCount(ctypes.byref(count))
     names = []
     for i in range(count.value):
         device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
-        driver.cuDeviceGet(ctypes.byref(device), i)
-        driver.cuDeviceGetName(name, 128, device)
+        library.cuDeviceGet(ctypes.byref(device), i)
+        library.cuDeviceGetName(name, 128, device)
         names.append(name.value.decode(errors="replace"))
     supported = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
     return f"driver for {supported}, {count.value} devices: {', '.join(names) or 'none'}"
