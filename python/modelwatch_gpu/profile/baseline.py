@@ -109,14 +109,13 @@ class Baseline:
         computed = checked(derived)
         definitions = tuple(one.definition for one in computed)
         with spooled(open_log(log, name="reference")) as stored:
-            source = with_derived(stored, computed)
+            # One pass to fit and one to count, at least.
+            chosen = device_for(device, stored, stored.schema.names, threads=threads, passes=2)
+            source = with_derived(stored, computed, device=chosen)
             assignment = roles.assign(source.schema)
             zone = timezone_of(timezone, source.schema, assignment)
             weighted = next(iter(assignment.columns("weight")), None)
             weighting = Weighting.of(source, weighted) if weighted is not None else None
-            named = [name for name, role in assignment.roles.items() if role != "ignore"]
-            # One pass to fit and one to count, at least.
-            chosen = device_for(device, source, named, threads=threads, passes=2)
             fitted = fit_columns(
                 source,
                 assignment,

@@ -169,7 +169,7 @@ class LiveProfile:
         spec, derived = self._plan.spec, self._plan.derived
         stored = TableLogFile(name, schema.empty_table())
         known = [one.name for one in self._baseline.derived]
-        (file,) = with_derived(Log.of([stored]), derived, known=known).files
+        (file,) = with_derived(Log.of([stored]), derived, known=known, device=spec.device).files
         check_segments(spec, file.schema)
         if isinstance(spec.window, Window) and spec.timestamp not in schema.names:
             raise InputError(

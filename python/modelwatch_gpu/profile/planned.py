@@ -81,7 +81,10 @@ def planned(
     zone = timezone if timezone is not None else baseline.timezone
     zone_info = zone_of(zone)
     known_before = [one.name for one in baseline.derived]
-    source = with_derived(open_log(log), computed, known=known_before) if log is not None else None
+    stored = open_log(log) if log is not None else None
+    # By the columns that are stored: what is derived is computed where it is counted.
+    counted_by = resolve(device) if stored is None else device_for(device, stored, baseline.by_name, threads=threads)
+    source = with_derived(stored, computed, known=known_before, device=counted_by) if stored is not None else None
     timestamp = _timestamp(baseline, source, parsed)
     block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
     blocks = timestamp is not None and not isinstance(parsed, RowWindow)
@@ -121,7 +124,7 @@ def planned(
         ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
         ignored=frozenset(baseline.roles),
         weighting=baseline.weighting,
-        device=device_for(device, source, baseline.by_name, threads=threads) if source is not None else resolve(device),
+        device=counted_by,
     )
     return Planned(
         spec=spec,
