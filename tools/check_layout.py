@@ -49,6 +49,7 @@ PYTHON_GROUND = {
     "device",
     "device_arrays",
     "device_cost",
+    "device_text",
     "early",
     "keys",
     "plain",
