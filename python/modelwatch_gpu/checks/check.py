@@ -73,6 +73,7 @@ class Check:
         return (
             column.kind in kinds
             and column.kind in MEASURES[self.measure].kinds
+            and column.role in (MEASURES[self.measure].roles or (column.role,))
             and (not self.roles or column.role in self.roles)
             and any(fnmatch.fnmatchcase(column.name, p) for p in patterns)
         )

@@ -25,8 +25,10 @@ from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
-from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_segments
+from modelwatch_gpu.profile.labelled import LabelledCounter
+from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_keys
 from modelwatch_gpu.profile.sample import Sampler
+from modelwatch_gpu.profile.scoring import Scoring
 from modelwatch_gpu.profile.segmentation import Segmentation
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
 from modelwatch_gpu.profile.weights import UInt32, Weighting, WeightSums, check_total
@@ -41,7 +43,8 @@ _TIDY_EVERY = 8
 class CountSpec:
     """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets.
     ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none.
-    ``weighting``: how often rows count, None: once. ``device``: what counts, as ``resolve`` names it."""
+    ``weighting``: how often rows count, None: once. ``scoring``: what sets that are crossed with the label count.
+    ``device``: what counts, as ``resolve`` names it."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -55,7 +58,18 @@ class CountSpec:
     ids: tuple[str, ...] = ()
     ignored: frozenset[str] = field(default_factory=frozenset)
     weighting: Weighting | None = None
+    scoring: Scoring | None = None
     device: str = "cpu"
+
+    @property
+    def plain_sets(self) -> tuple[SetSpec, ...]:
+        """The sets that are not crossed with the label."""
+        return tuple(s for s in self.sets if not s.labelled)
+
+    @property
+    def labelled_sets(self) -> tuple[SetSpec, ...]:
+        """Those that are."""
+        return tuple(s for s in self.sets if s.labelled)
 
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
@@ -154,11 +168,13 @@ def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
 @dataclass(frozen=True)
 class _Batch:
     """Rows as the engine counts them: those of weight 0 are not among them. ``rows``: with all their columns.
-    ``groups``: the group of every row in each set. ``weights``: how often each row counts, None: once."""
+    ``groups``: the group of every row in each set; ``labelled``: in those crossed with the label. ``weights``: how
+    often each row counts, None: once."""
 
     rows: pa.RecordBatch
     values: pa.RecordBatch
     groups: list[Any]
+    labelled: list[Any]
     weights: UInt32 | None
 
 
@@ -203,8 +219,13 @@ class FileCounter:
         self._converts = [i for i in self._places if not counts_as_it_is(self.readings[i], kinds[i])]
         self.counter = engine(spec.device).Counter(
             [r.plan for r in self.readings],
-            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.sets],
+            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.plain_sets],
         )
+        self.answers: LabelledCounter | None = None
+        if spec.scoring is not None and spec.labelled_sets:
+            self.answers = LabelledCounter(
+                self.columns, self.readings, file.schema, spec.labelled_sets, spec.scoring, spec.device
+            )
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
@@ -217,6 +238,7 @@ class FileCounter:
         extra = [spec.timestamp, *(name for s in spec.segmentations for name in s.columns)]
         extra += spec.ids if self.sampler is not None else ()
         extra += [spec.weighting.column] if spec.weighting is not None else []
+        extra += [spec.scoring.label] if spec.scoring is not None else []
         present = [name for name in extra if name is not None and name in self.file.schema.names]
         wanted = list(dict.fromkeys([c.name for c in self.columns] + present))
         return wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
@@ -275,6 +297,8 @@ class FileCounter:
             groups["block"] = self.blocks.of(ticks, per_second, rows, span)
         for name, segments in self.segments.items():
             groups[name] = segments.of(own, windows.numbering.keys, batch)
+        if self.answers is not None:
+            groups.update(self.answers.groups(batch, groups, self._numberings()))
         counted = groups
         if weights is not None:
             self.weights = self._weighed(groups, weights)
@@ -285,13 +309,16 @@ class FileCounter:
         values = batch.select(self._places) if batch.num_columns > len(self._places) else batch
         for i in self._converts:
             values = values.set_column(i, self.columns[i].name, self._converted(i, values.column(i)))
-        return _Batch(batch, values, [counted[s.name] for s in spec.sets], weights)
+        plain, labelled = ([counted[s.name] for s in sets] for sets in (spec.plain_sets, spec.labelled_sets))
+        return _Batch(batch, values, plain, labelled, weights)
 
     def _count(self, batch: _Batch) -> None:
         """Adds a batch to the tables, and to the sample."""
         if self.columns:
             try:
                 self.counter.add(batch.values, batch.groups, self.spec.threads, batch.weights)
+                if self.answers is not None:
+                    self.answers.add(batch.values, batch.labelled, self.spec.threads, batch.weights)
             except InputError as error:
                 raise InputError(f"{self.file.name}: {error}") from error
         if self.sampler is not None:
@@ -312,7 +339,8 @@ class FileCounter:
     def _numberings(self) -> dict[str, Numbering]:
         """The numbering of every set's groups."""
         own = {name: segments.numbering for name, segments in self.segments.items()}
-        return {"window": self.windows.numbering, "block": self.blocks.numbering, **own}
+        crossed = self.answers.numberings if self.answers is not None else {}
+        return {"window": self.windows.numbering, "block": self.blocks.numbering, **own, **crossed}
 
     def _converted(self, at: int, array: pa.Array) -> pa.Array:
         column = self.columns[at]
@@ -324,6 +352,18 @@ class FileCounter:
             empty = pa.nulls(len(array), array.type)
             return self.readings[at].convert(empty)
 
+    def _counted(self, spec: SetSpec) -> Iterator[tuple[Column, Reading, dict[str, Any]]]:
+        """What the engine has of every column of a set."""
+        if not spec.labelled:
+            places, counter, s = self._places, self.counter, self.spec.plain_sets.index(spec)
+        else:
+            assert self.answers is not None
+            places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
+        for at, c in enumerate(places):
+            column = self.columns[c]
+            get = counter.numeric if isinstance(column, NumericColumn) else counter.category
+            yield column, self.readings[c], get(at, s)
+
     def part(self) -> Part:
         """What was counted."""
         numberings = self._numberings()
@@ -331,11 +371,9 @@ class FileCounter:
         rows: dict[str, Any] = {}
         weights: dict[str, WeightSums] = {}
         tables: dict[tuple[str, str], Table] = {}
-        for s, spec in enumerate(self.spec.sets):
+        for spec in self.spec.sets:
             numbering = numberings[spec.name]
-            own = numbering.keys
-            if spec.columns:
-                own = capped_segments(own, self.spec.segment_cap)
+            own = capped_keys(spec.name, numbering.keys, self.spec.segment_cap)
             groups[spec.name] = sorted(set(own))
             at = {key: i for i, key in enumerate(groups[spec.name])}
             to = np.array([at[key] for key in own], dtype=np.uint32)
@@ -343,16 +381,16 @@ class FileCounter:
             np.add.at(rows[spec.name], to, np.array(numbering.rows, dtype=np.uint64))
             if spec.name in self.weights:
                 weights[spec.name] = self.weights[spec.name].regrouped(to, len(at))
-            for c, column in enumerate(self.columns):
+            for column, reading, counted in self._counted(spec):
                 if column.name in self.incomparable:
                     continue
                 table: Table
                 if isinstance(column, NumericColumn):
-                    table = NumericTable.from_engine(self.counter.numeric(c, s), len(own))
-                    if self.readings[c].lifted is not None:
-                        _lower(table, column, str(self.readings[c].lifted))
+                    table = NumericTable.from_engine(counted, len(own))
+                    if reading.lifted is not None:
+                        _lower(table, column, reading.lifted)
                 else:
-                    table = CategoryTable.from_engine(self.counter.category(c, s), len(own))
+                    table = CategoryTable.from_engine(counted, len(own))
                 tables[(spec.name, column.name)] = table.regrouped(to, len(at))
         return Part(
             rows=self.rows,

@@ -21,7 +21,9 @@ from modelwatch_gpu.profile.adapt import category_array, exact_numbers, is_suppo
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
 from modelwatch_gpu.profile.edges import Edge, checked_edges
 from modelwatch_gpu.profile.knots import Keep, Ranked, Refiner, Split, exact_ranked, numeric_column, with_keys
+from modelwatch_gpu.profile.scoring import THRESHOLD, score_knots
 from modelwatch_gpu.profile.weights import UInt32, Weighting
+from modelwatch_gpu.units import scale_of
 
 #: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
 COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error")
@@ -187,13 +189,14 @@ def fit_columns(
     exact_up_to: int,
     threads: int,
     device: str = "cpu",
+    threshold: float = THRESHOLD,
     weighting: Weighting | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
     """Fits every column that has a counted role. Raises InputError for a log that cannot be a reference.
 
     With weights the knots beyond an exact grid stay those of the rows; deciles, coarse grids and the categories that
-    these keep apart go by weight.
+    these keep apart go by weight. ``threshold``: a knot of every score, where there is a label.
     """
     notes: list[str] = []
     skipped: dict[str, str] = {}
@@ -254,7 +257,12 @@ def fit_columns(
                 "and is taken as categorical."
             )
         else:
-            columns.append(numeric_column(c.name, c.role, c.type, ranked[c.name], exact=exact, edges=c.edges))
+            also: Sequence[int] = ()
+            if c.role == "score" and assignment.columns("label"):
+                also = score_knots(str(c.domain), threshold, scale_of(c.type))
+            columns.append(
+                numeric_column(c.name, c.role, c.type, ranked[c.name], exact=exact, edges=c.edges, also=also)
+            )
     return Fitted(columns, notes, skipped)
 
 

@@ -143,7 +143,7 @@ Value = tuple[int, str]
 _NULL: Value = (SEGMENT_NULL, "")
 
 
-def _by_value(array: pa.Array) -> tuple[Int64, list[Value]]:
+def values_by_code(array: pa.Array) -> tuple[Int64, list[Value]]:
     """The code of every row, and what each code stands for; the last one is null."""
     coded = coded_array(array)
     names = coded.dictionary.cast(
@@ -214,10 +214,10 @@ class SegmentGroups:
             if absent:
                 codes, values = np.zeros(len(windows), dtype=np.int64), [_NULL]
             else:
-                codes, values = reader.of(batch.column(name)) if reader else _by_value(batch.column(name))
+                codes, values = reader.of(batch.column(name)) if reader else values_by_code(batch.column(name))
             local = local * len(values) + codes
             coded.append(values)
-        present, local = _compact(local, len(used) * int(np.prod([len(v) for v in coded], dtype=object)))
+        present, local = compact(local, len(used) * int(np.prod([len(v) for v in coded], dtype=object)))
         rest, digits = present, []
         for values in reversed(coded):
             rest, digit = np.divmod(rest, len(values))
@@ -256,7 +256,7 @@ class SegmentGroups:
         return tail if tail in self._seen else other
 
 
-def _compact(values: Int64, size: int) -> tuple[Int64, npt.NDArray[Any]]:
+def compact(values: Int64, size: int) -> tuple[Int64, npt.NDArray[Any]]:
     """The distinct values below ``size``, sorted, and the place of every value among them."""
     if size > 4 * len(values) + 1024:
         present, at = np.unique(values, return_inverse=True)

@@ -24,6 +24,7 @@ from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec
+from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import SetSpec
 from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
@@ -104,6 +105,7 @@ def planned(
         memory=planner.memory_of(memory),
         max_groups=max_groups,
         weighted=baseline.weighting is not None,
+        scoring=baseline.scoring,
     )
     sets = [SetSpec("window", chosen.window_grid, True)]
     if blocks:
@@ -112,7 +114,7 @@ def planned(
         grid = chosen.promoted_grid if names in fine else "coarse"
         sets.append(SetSpec(set_name(names), grid, True, names))
     spec = CountSpec(
-        sets=tuple(sets),
+        sets=labelled_sets(sets, baseline.scoring),
         window=parsed,
         block=block,
         zone=zone_info,
@@ -125,6 +127,7 @@ def planned(
         ignored=frozenset(baseline.roles),
         weighting=baseline.weighting,
         device=counted_by,
+        scoring=baseline.scoring,
     )
     return Planned(
         spec=spec,

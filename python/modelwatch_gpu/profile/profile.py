@@ -15,7 +15,7 @@ from modelwatch_gpu.log import Definition, Derived, RowWindow, parse_window
 from modelwatch_gpu.profile import fileio, heap
 from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_header
 from modelwatch_gpu.profile.counting import Progress, count_log
-from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentations_of, set_name
 from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_profile
@@ -254,6 +254,7 @@ class Profile:
             "parts": [part.header() for part in self.parts],
             **weight_header(self.weighting),
             **derived_header(self.derived),
+            **({"scoring": True} if any(s.labelled for s in self.sets) else {}),
         }
         arrays: Arrays = {f"{i}/{name}": a for i, part in enumerate(self.parts) for name, a in part.arrays().items()}
         return fileio.to_bytes("profile", header, arrays)
@@ -329,7 +330,10 @@ def _segments_from(header: dict[str, Any]) -> tuple[tuple[Names, ...], tuple[Set
     sets = []
     for s in header["sets"]:
         name = renamed.get(s["name"], str(s["name"]))
-        sets.append(SetSpec(name, str(s["grid"]), bool(s["moments"]), columns.get(name, ())))
+        own = columns.get(name.removeprefix(LABELLED_PREFIX), ())
+        if name.startswith(LABELLED_PREFIX):
+            own = (*own, str(s["columns"][len(own)]))
+        sets.append(SetSpec(name, str(s["grid"]), bool(s["moments"]), own))
     if not columns.keys() <= {s.name for s in sets}:
         raise ValueError("a segmentation has no counter set")
     return segments, tuple(sets), renamed

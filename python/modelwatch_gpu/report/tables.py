@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu.measures.quantiles import SHOWN
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.registry import DRIFT
 from modelwatch_gpu.measures.results import BASELINE, Block, Place, segment_value
 from modelwatch_gpu.report.rows import PROFILE_NUMBERS, profile_numbers
 
@@ -27,7 +27,7 @@ class Tables(NamedTuple):
 
 
 _ENDS: Final = ("", "_lower", "_upper")
-_DRIFT: Final = tuple(name for name in MEASURES if name != "row_count")
+_DRIFT: Final = tuple(name for name in DRIFT if name != "row_count")
 _PLACE: Final = [(n, pa.string()) for n in ("window", "segment_key", "segment_value", "column")]
 _PROFILE: Final = pa.schema(
     [

@@ -1,0 +1,95 @@
+"""Scores of several classes, one column each, beside labels: each class against the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modelwatch_gpu.measures.answers import Labelled, score_grids, score_measures
+from modelwatch_gpu.measures.cells import Floats
+from modelwatch_gpu.measures.value import HAS_NUMBER, Values
+from modelwatch_gpu.profile.baseline import Baseline
+from modelwatch_gpu.profile.columns import NumericColumn
+from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part
+from modelwatch_gpu.profile.scoring import Scoring
+from modelwatch_gpu.profile.tables import NumericTable
+
+#: What the score of one class says of it against the rest; the threshold is of two classes.
+_OF_ONE = ("roc_auc", "gini", "average_precision", "score_separation", "ece", "calibration_gap", "best_f1")
+
+
+def class_score_measures(
+    baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: str
+) -> dict[str, dict[str, Values]]:
+    """Measures by column and id: of each score against the rest, and of all of them together, told of the label."""
+    found: dict[str, dict[str, Values]] = {}
+    areas: list[Values] = []
+    supports: list[Floats] = []
+    for score, text in zip(scoring.scores, scoring.classes, strict=True):
+        column = baseline.by_name[score]
+        assert isinstance(column, NumericColumn)
+        own = score_measures(scoring, column, grid, part, name, text)
+        if own is None:
+            return found
+        found[score] = {measure: values for measure, values in own.items() if measure in _OF_ONE}
+        areas.append(own["roc_auc"])
+        rate = own["positive_rate"]
+        supports.append(np.where(rate.reason == HAS_NUMBER, rate.value * rate.n, 0.0))
+    together = {
+        "roc_auc_macro": _mean(areas, [np.ones(len(areas[0]))] * len(areas)),
+        "roc_auc_weighted": _mean(areas, supports),
+        **_losses(baseline, scoring, grid, part, name),
+    }
+    found[scoring.label] = together
+    return found
+
+
+def _mean(areas: list[Values], weights: list[Floats]) -> Values:
+    """The mean over classes of the areas under their curves, as ``multiclass.roc_auc`` has it."""
+    total = np.sum(weights, axis=0)
+    some = np.where(total > 0, total, 1.0)
+    sides = []
+    for side in ("value", "lower", "upper"):
+        numbers = [np.nan_to_num(getattr(a, side)) * w for a, w in zip(areas, weights, strict=True)]
+        sides.append(np.sum(numbers, axis=0) / some)
+    n = np.max([a.n for a in areas], axis=0)
+    without = [(a.reason != HAS_NUMBER) & (w > 0) for a, w in zip(areas, weights, strict=True)]
+    found = Values.between(sides[1], sides[2], n, value=sides[0])
+    absent = np.any(without, axis=0)
+    none = np.all([a.reason != HAS_NUMBER for a in areas], axis=0)
+    return found.replaced(absent, "absent_class").replaced(none, "one_class").replaced(n == 0, "no_rows")
+
+
+def _losses(baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: str) -> dict[str, Values]:
+    """Log-loss of the score of the label, and the Brier score over all classes."""
+    from modelwatch_gpu.measures import scored
+
+    crossed = Labelled.of(part, name)
+    assert crossed is not None
+    groups = crossed.groups
+    loss = [np.zeros(groups) for _ in range(3)]
+    brier = [np.zeros(groups) for _ in range(3)]
+    rows, fine = np.zeros(groups, dtype=np.int64), np.ones(groups, dtype=bool)
+    most = np.zeros(groups, dtype=np.int64)
+    for score, text in zip(scoring.scores, scoring.classes, strict=True):
+        column = baseline.by_name[score]
+        table = part.tables[(LABELLED_PREFIX + name, score)]
+        assert isinstance(column, NumericColumn)
+        assert isinstance(table, NumericTable)
+        positive = crossed.is_class(text)
+        for at in range(groups):
+            g = score_grids(column, grid, table, crossed, positive, at, at + 1, scoring.threshold)
+            fine[at] &= bool(g.probabilities[0])
+            own = scored.brier(g)
+            alone = scored.log_loss(g.of_positives())
+            p, n = int(g.p[0]), int(g.rows[0])
+            rows[at] += p
+            most[at] = max(most[at], n)
+            for i, side in enumerate(("value", "lower", "upper")):
+                brier[i][at] += np.nan_to_num(getattr(own, side)[0])
+                loss[i][at] += np.nan_to_num(getattr(alone, side)[0]) * p
+    some = np.where(rows > 0, rows, 1)
+    found = {
+        "log_loss": Values.between(loss[1] / some, loss[2] / some, rows, value=loss[0] / some),
+        "brier": Values.between(brier[1], brier[2], most, value=brier[0]),
+    }
+    return {k: v.replaced(~fine, "no_probabilities").replaced(rows == 0, "no_rows") for k, v in found.items()}
