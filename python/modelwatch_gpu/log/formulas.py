@@ -19,7 +19,7 @@ from ..device import devices_of
 from ..errors import DeviceError, InputError
 from ..plain import plain_array, plain_type
 from .derived import Derived
-from .files import Log, LogFile
+from .files import ComputedLogFile, Log, LogFile
 from .formulas_cuda import OnDevice, on_device
 
 Mask = npt.NDArray[np.bool_]
@@ -66,7 +66,7 @@ class _Formula:
     there: OnDevice | None = None
 
 
-class DerivedLogFile(LogFile):
+class DerivedLogFile(ComputedLogFile):
     """A file with derived columns after those that it has."""
 
     def __init__(self, file: LogFile, columns: Sequence[Derived], known: frozenset[str], device: str = "cpu") -> None:

@@ -12,6 +12,7 @@ from modelwatch_gpu.measures.answers import Labelled, score_measures
 from modelwatch_gpu.measures.multiscored import class_score_measures
 from modelwatch_gpu.measures.predicted import prediction_measures
 from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.residuals import error_measures
 from modelwatch_gpu.measures.results import BASELINE, Block
 from modelwatch_gpu.measures.value import HAS_NUMBER, NOT_THERE, REASON_CODES, Value, Values
 from modelwatch_gpu.measures.weighted import reworded
@@ -69,6 +70,8 @@ class AgainstLabels:
 
 def measured(baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: str) -> ByColumn:
     """Every measure of every group of a set of a part, by the column that it is told of."""
+    if scoring.task == "numbers":
+        return error_measures(baseline, scoring, grid, part, name)
     crossed = Labelled.of(part, name)
     if crossed is None:
         return {}

@@ -66,6 +66,7 @@ PERFORMANCE_REASONS: Final = {
     "no_queries": "No query is left.",
     "baseline_without": "The baseline has no such number to compare with.",
     "earlier_without": "The window before has no such number to compare with.",
+    "other_rows": "Rows with a label have no prediction, so the variance of the labels is not that of these rows.",
     "one_group": "Fewer than two groups have the rate, so there is nothing to compare.",
     "no_probabilities": "A score lies outside 0 to 1, so it is no probability.",
     "no_labels": "No row has a label.",

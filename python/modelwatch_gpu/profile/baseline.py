@@ -27,7 +27,7 @@ from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
-from modelwatch_gpu.profile.fit import fit_columns
+from modelwatch_gpu.profile.fit import fit_columns, with_errors
 from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.placing import device_for
@@ -132,6 +132,7 @@ class Baseline:
             source = with_derived(stored, computed, device=chosen)
             assignment = roles.assign(source.schema)
             zone = timezone_of(timezone, source.schema, assignment)
+            source, assignment = with_errors(source, assignment, roles)
             weighted = next(iter(assignment.columns("weight")), None)
             weighting = Weighting.of(source, weighted) if weighted is not None else None
             fitted = fit_columns(

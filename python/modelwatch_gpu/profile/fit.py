@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.device import Engine, engine
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import domain_of
-from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead
+from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead, with_residuals
+from modelwatch_gpu.log.residuals import error_columns, is_number
 from modelwatch_gpu.plain import plain_type
 from modelwatch_gpu.profile.adapt import category_array, exact_numbers, is_supported
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
@@ -26,7 +28,7 @@ from modelwatch_gpu.profile.weights import UInt32, Weighting
 from modelwatch_gpu.units import scale_of
 
 #: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
-COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error")
+COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error", "residual")
 #: Categories a baseline keeps: those with the smallest (hash, bytes) where a column has more (DESIGN 3.3).
 CATEGORY_CAP = 131_072
 #: An integer column with at most this many distinct values is categorical unless the user says otherwise.
@@ -158,6 +160,37 @@ def _weighed_rows(batch: pa.RecordBatch, weighting: Weighting | None) -> tuple[p
     if weights.all():
         return batch, weights
     return batch.filter(pa.array(weights > 0)), weights[weights > 0]
+
+
+def with_errors(log: Log, assignment: RoleAssignment, roles: Roles) -> tuple[Log, RoleAssignment]:
+    """The log and its roles, with the errors of the prediction where it and the label are numbers and no classes."""
+    label, prediction = (next(iter(assignment.columns(role)), None) for role in ("label", "prediction"))
+    if label is None or prediction is None or {label, prediction} & {*named(roles.categorical)}:
+        return log, assignment
+    if not all(is_number(log.schema.field(name).type) for name in (label, prediction)):
+        return log, assignment
+    if not _is_measured(log, label, asked=label in named(roles.numeric)):
+        return log, assignment
+    made = dict.fromkeys(error_columns(prediction, label), "residual")
+    return with_residuals(log, prediction, label), replace(assignment, roles={**assignment.roles, **made})
+
+
+def _is_measured(log: Log, label: str, *, asked: bool) -> bool:
+    """Whether a label of numbers is a quantity: it has more values than classes have (``scoring.classes_of``). Reads
+    this one column, and no more of it than it takes."""
+    whole = pa.types.is_integer(plain_type(log.schema.field(label).type)) and not asked
+    most = CATEGORICAL_INTEGERS if whole else 2
+    found: set[Any] = set()
+    for file in log.files:
+        if label not in file.schema.names:
+            continue
+        for batch in file.batches([label]):
+            column = batch.column(0)
+            distinct = pc.unique(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+            found.update(v for v in distinct.to_pylist() if v is not None and v == v)
+            if len(found) > most or any(not float(v).is_integer() for v in found if abs(v) != float("inf")):
+                return True
+    return False
 
 
 def _numeric_batch(columns: Sequence[_Candidate]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:

@@ -10,9 +10,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Derived, Log, Window, open_log, with_derived
+from modelwatch_gpu.log import ComputedLogFile, Derived, Log, Window, open_log, with_derived, with_residuals
 from modelwatch_gpu.log.files import BATCH_ROWS, valid_batch
-from modelwatch_gpu.log.formulas import DerivedLogFile
 from modelwatch_gpu.log.memory import TableLogFile
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import FileCounter, check_segments
@@ -38,7 +37,7 @@ class _Open:
     def add(self, batch: pa.RecordBatch) -> None:
         """Counts a batch of the columns read."""
         file = self.counter.file
-        self.counter.add(file.select(batch, self.columns) if isinstance(file, DerivedLogFile) else batch)
+        self.counter.add(file.select(batch, self.columns) if isinstance(file, ComputedLogFile) else batch)
 
 
 class LiveProfile:
@@ -169,7 +168,11 @@ class LiveProfile:
         spec, derived = self._plan.spec, self._plan.derived
         stored = TableLogFile(name, schema.empty_table())
         known = [one.name for one in self._baseline.derived]
-        (file,) = with_derived(Log.of([stored]), derived, known=known, device=spec.device).files
+        log = with_derived(Log.of([stored]), derived, known=known, device=spec.device)
+        scoring = self._baseline.scoring
+        if scoring is not None and scoring.task == "numbers":
+            log = with_residuals(log, str(scoring.prediction), scoring.label)
+        (file,) = log.files
         check_segments(spec, file.schema)
         if isinstance(spec.window, Window) and spec.timestamp not in schema.names:
             raise InputError(
@@ -182,7 +185,7 @@ class LiveProfile:
             if longest.rows:
                 self._closed = [merge_parts([*self._closed, longest.part()], spec.segment_cap)]
         columns = counter.wanted()
-        read = file.read_for(columns) if isinstance(file, DerivedLogFile) else columns
+        read = file.read_for(columns) if isinstance(file, ComputedLogFile) else columns
         own = _Open(schema, counter, [schema.get_field_index(name) for name in read], columns)
         self._open.append(own)
         return own

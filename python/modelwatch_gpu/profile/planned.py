@@ -18,6 +18,7 @@ from modelwatch_gpu.log import (
     open_log,
     parse_window,
     with_derived,
+    with_residuals,
     zone_of,
 )
 from modelwatch_gpu.log.derived import checked
@@ -86,6 +87,8 @@ def planned(
     # By the columns that are stored: what is derived is computed where it is counted.
     counted_by = resolve(device) if stored is None else device_for(device, stored, baseline.by_name, threads=threads)
     source = with_derived(stored, computed, known=known_before, device=counted_by) if stored is not None else None
+    if source is not None and baseline.scoring is not None and baseline.scoring.task == "numbers":
+        source = with_residuals(source, str(baseline.scoring.prediction), baseline.scoring.label)
     timestamp = _timestamp(baseline, source, parsed)
     block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
     blocks = timestamp is not None and not isinstance(parsed, RowWindow)

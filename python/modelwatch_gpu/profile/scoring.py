@@ -171,6 +171,8 @@ def scoring_of(
     if classes is None:
         if positive is not None:
             raise InputError(f"positive={positive!r} names a class, but the label '{label.name}' is a number.")
+        if any(c.role == "residual" for c in columns) and prediction is not None:
+            return Scoring("numbers", label.name, (), None, (), prediction.name, threshold)
         return None
     if len(classes) > MOST_CLASSES:
         notes.append(f"The label '{label.name}' has more than {MOST_CLASSES} values, too many to hold answers against.")
