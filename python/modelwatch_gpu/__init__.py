@@ -19,7 +19,7 @@ from modelwatch_gpu.errors import (
     ModelwatchError,
     OutputError,
 )
-from modelwatch_gpu.log import Derived, Files, Query, Roles
+from modelwatch_gpu.log import Derived, Files, Labels, Query, Roles, join_labels
 from modelwatch_gpu.log.derived import derived
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.report import Report
@@ -38,6 +38,7 @@ __all__ = [
     "Files",
     "Finding",
     "InputError",
+    "Labels",
     "LiveProfile",
     "ModelwatchError",
     "OutputError",
@@ -48,5 +49,6 @@ __all__ = [
     "__version__",
     "compare",
     "derived",
+    "join_labels",
     "stats",
 ]

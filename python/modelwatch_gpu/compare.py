@@ -11,8 +11,10 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge_all
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Derived, Roles, open_log
+from modelwatch_gpu.log import Derived, Log, Roles, joined, open_log
+from modelwatch_gpu.log.joining import JoinedLabels
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
+from modelwatch_gpu.measures.answer_tables import AnswerTables, answer_tables
 from modelwatch_gpu.measures.evaluate import Results, evaluate
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.profile.counting import Progress
@@ -20,7 +22,7 @@ from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
 from modelwatch_gpu.profile.weights import MEAN_BITS, WeightSums
-from modelwatch_gpu.report.report import Report, WeightInfo, WindowInfo
+from modelwatch_gpu.report.report import LabelInfo, Report, WeightInfo, WindowInfo
 
 #: Windows without rows between two that have some are listed while there are at most so many windows.
 _MOST_LISTED = 10_000
@@ -42,6 +44,7 @@ def compare(
     consecutive: bool = False,
     roles: Roles | None = None,
     derived: Sequence[Derived] = (),
+    labels: Any = None,
     memory: int | str | None = None,
     threads: int = 0,
     device: str = "auto",
@@ -68,6 +71,8 @@ def compare(
         roles: For a reference log that is fitted here.
         derived: Columns to compute in both logs, functions decorated with ``@derived``; a baseline that was fitted with
             some needs the same ones, and more are for segments.
+        labels: Labels that came late, put beside the rows of the log by its id columns: ``Labels``, or label files
+            with these columns and the label's. The report says how many found their row.
         memory: Bytes (or "512MB") the counters may take.
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
         device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all"; the
@@ -82,6 +87,9 @@ def compare(
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress)
+    joining = None
+    if labels is not None:
+        log, joining = _with_labels(base, log, labels)
     profile = log if isinstance(log, Profile) else None
     if profile is None:
         log = open_log(log)
@@ -108,6 +116,7 @@ def compare(
             raise InputError("A profile has been counted already: promote= and max_groups= are options of counting.")
     merged = profile.merged()
     results = evaluate(base, profile, merged, consecutive=consecutive) if merged else Results()
+    answers = answer_tables(base, profile, merged) if merged else AnswerTables()
     windows = _windows(profile, merged)
     judged = judge_all(used, results, columns=base.columns, windows_without_rows=_without_rows(windows, results))
     return Report(
@@ -123,10 +132,49 @@ def compare(
         results=results,
         findings=_with_skipped(judged.findings, base),
         checks=used,
-        notes=(*_notes(base, profile, merged), *judged.notes),
+        notes=(*_notes(base, profile, merged), *_label_notes(joining), *judged.notes),
         left_out=judged.left_out,
         weight=_weight(base, merged),
+        answers=answers,
+        labels=None if joining is None else LabelInfo.of(joining),
     )
+
+
+def _with_labels(baseline: Baseline, log: Any, labels: Any) -> tuple[Log, JoinedLabels]:
+    """The log with its late labels; raises InputError where the baseline does not know by what to find their rows."""
+    if isinstance(log, Profile):
+        raise InputError("A profile has been counted already: labels= is an option of counting; give the log itself.")
+    ids, label = baseline.ids, baseline.label
+    if not ids or label is None:
+        what = "label" if ids else "id"
+        raise InputError(
+            f"Labels find their rows by id, and the baseline has no column with the role {what}; give one when you fit "
+            f"it, such as by Roles({what}='...')."
+        )
+    return joined(log, labels, id=ids, label=label)
+
+
+def _label_notes(joining: JoinedLabels | None) -> list[str]:
+    """What came of late labels, in sentences."""
+    if joining is None:
+        return []
+    info = LabelInfo.of(joining)
+    notes = [
+        f"Of {info.ids:,} ids with a late label, {info.ids - info.orphans:,} have a row in the log: {info.joined:,} "
+        f"rows got one, and {info.labelled:,} of {info.rows:,} rows are labelled."
+    ]
+    if info.orphans:
+        notes.append(f"{info.orphans:,} late labels are of ids that no row of the log has.")
+    if info.conflicting:
+        notes.append(
+            f"{info.conflicting:,} ids have late labels that contradict each other and none that is later, so these "
+            "are left out."
+        )
+    if info.replaced:
+        notes.append(f"{info.replaced:,} rows had another label of their own; the late one holds.")
+    if info.shared:
+        notes.append(f"{info.shared:,} late labels are of ids that several rows share; all of these got the label.")
+    return notes
 
 
 def _baseline_of(

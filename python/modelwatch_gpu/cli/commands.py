@@ -30,6 +30,7 @@ from modelwatch_gpu.cli.options import (
     column_option,
     crossings,
     derived_of,
+    late_labels,
     one_or_many,
     roles_of,
 )
@@ -121,6 +122,12 @@ def fit(
     id: Annotated[str | None, column_option("Column that names a row.")] = None,
     weight: Annotated[str | None, column_option("Column that says how much a row counts.")] = None,
     ignore: Annotated[list[str] | None, column_option("Column to leave out; may be given several times.")] = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="X", help="A row with a score from it on is predicted positive.")
+    ] = 0.5,
+    positive: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="The positive class of a label with two values.")
+    ] = None,
     roles: Annotated[Path | None, typer.Option(metavar="FILE", help="Roles from a TOML or JSON file.")] = None,
     edges: Annotated[
         Path | None,
@@ -166,6 +173,8 @@ def fit(
             timezone=timezone,
             edges=cuts,
             derived=computed,
+            threshold=threshold,
+            positive=positive,
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,
@@ -227,6 +236,16 @@ def compare(
         bool, typer.Option("--consecutive", help="Also compare every window with the one before it that has rows.")
     ] = False,
     derived: DerivedColumns = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILES",
+            help="Label files that came late, with the id and label columns of the log. May be given several times.",
+        ),
+    ] = None,
+    labelled_at: Annotated[
+        str | None, column_option("Column of --labels that says when a label was given; the latest one holds.")
+    ] = None,
     html: HtmlPath = None,
     json: JsonPath = None,
     fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")] = FailOn.alert,
@@ -253,8 +272,12 @@ def compare(
         reference = None if fitted else open_log(baseline, name="reference")
         source = open_log(one_or_many(log))
         reads = [(source, 1)] if reference is None else [(reference, 2), (source, 1)]
+        own: Any = baseline if reference is None else reference
+        late = None
+        if labels or labelled_at:
+            own, late = late_labels(own, labels, labelled_at, computed, threads, device)
         report = compare_logs(
-            baseline if reference is None else reference,
+            own,
             source,
             window=window,
             timezone=timezone,
@@ -265,6 +288,7 @@ def compare(
             checks=rules,
             consecutive=consecutive,
             derived=computed,
+            labels=late,
             memory=memory,
             threads=threads,
             device=device,

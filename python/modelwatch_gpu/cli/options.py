@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Derived, Roles
+from modelwatch_gpu.log import Derived, Labels, Roles
+from modelwatch_gpu.profile import Baseline
 
 
 class FailOn(enum.StrEnum):
@@ -133,3 +134,20 @@ def _imported(place: str) -> ModuleType:
         raise InputError(f"{place}: cannot be imported ({type(error).__name__}: {said}).") from None
     finally:
         sys.path.remove(folder)
+
+
+def late_labels(
+    baseline: Any, files: list[str] | None, at: str | None, derived: list[Derived], threads: int, device: str
+) -> tuple[Baseline, Labels]:
+    """The baseline, fitted where it is a reference log, and the labels of files by its id and label columns."""
+    if not files:
+        raise InputError("--labelled-at is of --labels, which is not given; give the label files.")
+    known = baseline
+    if isinstance(baseline, str):
+        known = Baseline.load(baseline)
+    elif not isinstance(baseline, Baseline):
+        known = Baseline.fit(baseline, derived=derived, threads=threads, device=device)
+    ids, label = known.ids, known.label
+    if not ids or label is None:
+        raise InputError("--labels needs a baseline with an id and a label; give --id and --label when you fit it.")
+    return known, Labels().add(one_or_many(files), id=ids, label=label, at=at)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from .derived import Definition, Derived
 from .files import ComputedLogFile, Log, LogFile
 from .formulas import with_derived
+from .joining import JoinCounts, join_labels, joined
+from .labels import LabelCounts, Labels
 from .places import Files
 from .query import Query
 from .reading import read_ahead, spooled
@@ -19,6 +21,9 @@ __all__ = [
     "Definition",
     "Derived",
     "Files",
+    "JoinCounts",
+    "LabelCounts",
+    "Labels",
     "Log",
     "LogFile",
     "Query",
@@ -28,6 +33,8 @@ __all__ = [
     "Window",
     "block_for",
     "iso",
+    "join_labels",
+    "joined",
     "open_log",
     "parse_window",
     "read_ahead",

@@ -184,6 +184,16 @@ class Baseline:
         """The column that says when, or None."""
         return next((name for name, role in self.roles.items() if role == "timestamp"), None)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return tuple(name for name, role in self.roles.items() if role == "id")
+
+    @property
+    def label(self) -> str | None:
+        """The column with the truth, or None."""
+        return next((name for name, role in self.roles.items() if role == "label"), None)
+
     @cached_property
     def by_name(self) -> dict[str, Column]:
         """Columns by name."""

@@ -14,7 +14,9 @@ from typing import Any
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding
 from modelwatch_gpu.errors import AlertError, InputError
+from modelwatch_gpu.log.joining import JoinedLabels
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
+from modelwatch_gpu.measures.answer_tables import AnswerTables
 from modelwatch_gpu.measures.results import Result, Results, segment_dict
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.fileio import write_file
@@ -57,13 +59,47 @@ class WeightInfo:
     effective_rows: int
 
 
+@dataclass(frozen=True)
+class LabelInfo:
+    """Late labels and what came of them: the fields of ``LabelCounts`` and ``JoinCounts`` that a reader needs."""
+
+    ids: int
+    events: int
+    corrected: int
+    conflicting: int
+    rows: int
+    joined: int
+    replaced: int
+    labelled: int
+    orphans: int
+    shared: int
+
+    @classmethod
+    def of(cls, joining: JoinedLabels) -> LabelInfo:
+        """Once the log has been read."""
+        held, done = joining.labels.counts, joining.counts
+        return cls(
+            ids=held.ids,
+            events=held.events,
+            corrected=held.corrected,
+            conflicting=held.conflicting,
+            rows=done.rows,
+            joined=done.joined,
+            replaced=done.replaced,
+            labelled=done.labelled,
+            orphans=done.orphans,
+            shared=done.shared,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """All findings of one run, worst first.
 
     ``results``: every measure; a sequence that makes a ``Result`` when it is asked for one. ``left_out``: how many
     findings of each severity are counted and not listed, because there are too many; the notes say so too. ``weight``:
-    None where every row counts once.
+    None where every row counts once. ``answers``: calibration curves, confusion tables, and segments beside one
+    another. ``labels``: what came of late labels, None where there were none.
     """
 
     baseline: Baseline
@@ -81,6 +117,8 @@ class Report:
     notes: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
     weight: WeightInfo | None = None
+    answers: AnswerTables = field(default_factory=AnswerTables)
+    labels: LabelInfo | None = None
 
     @property
     def ok(self) -> bool:
@@ -131,9 +169,9 @@ class Report:
         return rows.json_chunks(self, indent=indent)
 
     def to_arrow(self) -> Tables:
-        """Three pyarrow tables: ``profile`` (a row per window, segment, column), ``drift`` (every measure of it against
-        the baseline and, where asked for, the window before, with bounds), ``findings``. Their schemas are the same for
-        every report."""
+        """Four pyarrow tables: ``profile`` (a row per window, segment, column), ``drift`` (every measure of drift of it
+        against the baseline and, where asked for, the window before, with bounds), ``findings``, ``performance`` (a row
+        per measure that needs labels). Their schemas are the same for every report."""
         return tables_of(self)
 
     def to_pandas(self) -> Tables:

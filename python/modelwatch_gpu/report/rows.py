@@ -51,6 +51,8 @@ def head_of(report: Report) -> dict[str, Any]:
         "segments": [",".join(names) for names in report.segments],
         "rows": report.rows,
         "weight": None if report.weight is None else _finite(asdict(report.weight)),
+        "labels": None if report.labels is None else asdict(report.labels),
+        "performance": performance_head(report),
         "ok": report.ok,
         "windows": [{"start": w.start, "end": w.end, "label": w.label, "rows": w.rows} for w in report.windows],
     }
@@ -67,6 +69,9 @@ def sections_of(report: Report) -> dict[str, Any]:
         **head_of(report),
         "profile": profile_rows(report),
         "measures": measure_rows(report),
+        "calibration": calibration_rows(report),
+        "confusion": confusion_rows(report),
+        "fairness": fairness_rows(report),
         "findings": (finding_row(report, f) for f in report.findings),
         "notes": list(report.notes),
     }
@@ -167,9 +172,75 @@ def measure_rows(report: Report) -> Iterator[dict[str, Any]]:
                 if code == NOT_THERE:
                     continue
                 row = {**place, "measure": name, "value": value[at], "lower": lower[at], "upper": upper[at], "n": n[at]}
+                if name in block.reference:
+                    row["baseline"] = block.reference[name].value
                 if code:
                     row["reason"] = _REASONS[code]
                 yield row
+
+
+def performance_head(report: Report) -> dict[str, Any] | None:
+    """How answers are held against labels, and the baseline's own numbers; None where they are not."""
+    scoring = report.baseline.scoring
+    if scoring is None:
+        return None
+    own = {b.column.name: b.reference for b in report.results.blocks if b.reference and b.compared_with == BASELINE}
+    return {
+        **scoring.header(),
+        "costs": None if scoring.costs is None else list(scoring.costs),
+        "baseline": [
+            {"column": column, "measure": name, "value": v.value, "lower": v.lower, "upper": v.upper, "n": v.n}
+            for column, numbers in own.items()
+            for name, v in numbers.items()
+        ],
+    }
+
+
+def _window_of(report: Report, start: int | None) -> dict[str, Any]:
+    """Whose row it is: the baseline's, or that of a window."""
+    return {"of": "baseline" if start is None else "log", "window": None if start is None else report.iso_of(start)}
+
+
+def calibration_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each bin of a score that holds rows, of the baseline and of every window."""
+    for row in report.answers.calibration:
+        yield {
+            **_window_of(report, row.start),
+            "column": row.column,
+            "low": row.low,
+            "high": row.high,
+            "rows": row.rows,
+            **dict(zip(("mean_score", "mean_score_lower", "mean_score_upper"), row.mean_score, strict=True)),
+            **dict(zip(("share_positive", "lower", "upper"), row.share_positive, strict=True)),
+        }
+
+
+def confusion_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each label and answer, of the baseline and of every window."""
+    for row in report.answers.confusion:
+        where = {**_window_of(report, row.start), "column": row.column}
+        yield {**where, "label": row.label, "prediction": row.prediction, "rows": row.rows}
+
+
+def fairness_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each window, segmentation, answer and rate."""
+    for row in report.answers.fairness:
+        yield {
+            "window": report.iso_of(row.start),
+            "by": list(row.by),
+            "column": row.column,
+            "rate": row.rate,
+            "segments": row.segments,
+            "lowest": segment_dict(row.by, row.lowest),
+            "highest": segment_dict(row.by, row.highest),
+            "lowest_rate": row.lowest_rate,
+            "highest_rate": row.highest_rate,
+            "difference": row.difference,
+            "lower": row.lower,
+            "upper": row.upper,
+            "ratio": row.ratio,
+            "disjoint": row.disjoint,
+        }
 
 
 def finding_row(report: Report, f: Finding) -> dict[str, Any]:
