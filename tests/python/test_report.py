@@ -21,7 +21,7 @@ from modelwatch_gpu.checks import finding
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding, judge
 from modelwatch_gpu.measures.evaluate import Effect, Result, Shift, Summary
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.profile.columns import NumericColumn
 from modelwatch_gpu.report.table import ReportTable, changes, headline, printable, since_labels
@@ -124,7 +124,7 @@ def test_arrow_schemas_are_the_same_for_every_report(report: mw.Report) -> None:
         assert one.schema == two.schema == three.schema
     drift = report.to_arrow().drift
     place = ["window", "segment_key", "segment_value", "column", "compared_with"]
-    measures = [f"{m}{end}" for m in MEASURES if m != "row_count" for end in ("", "_lower", "_upper")]
+    measures = [f"{m}{end}" for m in DRIFT if m != "row_count" for end in ("", "_lower", "_upper")]
     assert drift.column_names == place + measures
     assert set(drift["compared_with"].to_pylist()) == {"BASELINE"}
 

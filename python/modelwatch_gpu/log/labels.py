@@ -31,6 +31,8 @@ UInt64 = npt.NDArray[np.uint64]
 
 #: Ids whose labels are put in order at a time: some 150 MB.
 PART_IDS: Final = 1 << 21
+#: So many new labels are kept in memory before they are written, some 17 MB.
+_FEW: Final = 1 << 19
 #: The first bits of a key, by which new labels are split before they are put in order.
 _SPLIT_BITS: Final = 8
 _FORMAT: Final = 1
@@ -127,19 +129,11 @@ class Labels:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".adding-", dir=self.folder) as place:
-                split = [open(os.path.join(place, f"{i:02x}"), "ab") for i in range(1 << _SPLIT_BITS)]  # noqa: SIM115
-                try:
-                    for file in log.files:
-                        for records in self._records(file, ids, label, at, about, texts):
-                            parts = (records["first"] >> np.uint64(64 - _SPLIT_BITS)).astype(np.int64)
-                            order = np.argsort(parts, kind="stable")
-                            ends = np.searchsorted(parts[order], np.arange((1 << _SPLIT_BITS) + 1))
-                            for i in np.flatnonzero(np.diff(ends)).tolist():
-                                split[i].write(records[order[ends[i] : ends[i + 1]]].tobytes())
-                finally:
-                    for one in split:
-                        one.close()
-                self._settle([os.path.join(place, f"{i:02x}") for i in range(1 << _SPLIT_BITS)], about)
+                spill = _Spill(place)
+                for file in log.files:
+                    for records in self._records(file, ids, label, at, about, texts):
+                        spill.take(records)
+                self._settle(spill, about)
         except OSError as error:
             raise OutputError(f"{self.folder}: cannot be written ({error.strerror or error}).") from error
         self._about, self._texts = about, texts
@@ -175,23 +169,24 @@ class Labels:
             records["time"] = _times(batch.column(at), file.name) if at is not None else _NO_TIME
             yield records[there]
 
-    def _settle(self, new: Sequence[str], about: dict[str, Any]) -> None:
+    def _settle(self, new: _Spill, about: dict[str, Any]) -> None:
         """Puts new labels and those that are there in order, a part of the keys at a time, into new files."""
         old = self.index()
         about["generation"] += 1
-        made = {name: self.folder / f"{about['generation']}.{name}" for name in _FIELDS}
-        starts = np.arange(1, 1 << _SPLIT_BITS, dtype=np.uint64) << np.uint64(64 - _SPLIT_BITS)
-        cuts = [0, *np.searchsorted(old["first"], starts).tolist(), len(old["first"])]
-        files = {name: open(path, "wb") for name, path in made.items()}  # noqa: SIM115
+        files = {
+            name: open(self.folder / f"{about['generation']}.{name}", "wb")  # noqa: SIM115
+            for name in _FIELDS
+        }
         try:
-            for i, path in enumerate(new):
-                kept = np.empty(cuts[i + 1] - cuts[i], dtype=_RECORD)
+            begin = 0
+            for after, fresh in new.parts(len(old["first"])):
+                end = len(old["first"]) if after is None else int(np.searchsorted(old["first"], after))
+                kept = np.empty(end - begin, dtype=_RECORD)
                 for name in _FIELDS:
-                    kept[name] = old[name][cuts[i] : cuts[i + 1]]
-                size = os.path.getsize(path) // _RECORD.itemsize
-                for begin in range(0, max(1, size), PART_IDS):
-                    fresh = np.fromfile(path, dtype=_RECORD, count=PART_IDS, offset=begin * _RECORD.itemsize)
-                    kept = settled(np.concatenate([kept, fresh])) if len(fresh) else kept
+                    kept[name] = old[name][begin:end]
+                begin = end
+                for records in fresh:
+                    kept = settled(np.concatenate([kept, records]))
                 for name, file in files.items():
                     file.write(np.ascontiguousarray(kept[name]).tobytes())
         finally:
@@ -248,6 +243,55 @@ class Labels:
 
     def __repr__(self) -> str:
         return f"Labels({len(self):,} ids in {self.folder})"
+
+
+class _Spill:
+    """New labels, in memory while they are few, else in files by the first bits of their keys."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._held: list[npt.NDArray[Any]] = []
+        self._rows = 0
+        self._split = False
+
+    def take(self, records: npt.NDArray[Any]) -> None:
+        """More labels."""
+        self._held.append(records)
+        self._rows += len(records)
+        if self._rows > _FEW:
+            self._write()
+
+    def _write(self) -> None:
+        records = np.concatenate(self._held)
+        part = (records["first"] >> np.uint64(64 - _SPLIT_BITS)).astype(np.int64)
+        order = np.argsort(part, kind="stable")
+        ends = np.searchsorted(part[order], np.arange((1 << _SPLIT_BITS) + 1))
+        for i in np.flatnonzero(np.diff(ends)).tolist():
+            with open(self._path(i), "ab") as file:
+                file.write(records[order[ends[i] : ends[i + 1]]].tobytes())
+        self._held, self._rows, self._split = [], 0, True
+
+    def _path(self, part: int) -> str:
+        return os.path.join(self._place, f"{part:02x}")
+
+    def parts(self, there: int) -> Iterator[tuple[np.uint64 | None, Iterator[npt.NDArray[Any]]]]:
+        """Stretches of keys in order: the first key after each (None after the last), and its new labels. ``there``:
+        how many labels there are already."""
+        if not self._split and there + self._rows <= PART_IDS:
+            yield None, iter([np.concatenate(self._held)] if self._held else [])
+            return
+        if self._rows:
+            self._write()
+        last = (1 << _SPLIT_BITS) - 1
+        for i in range(last + 1):
+            end = None if i == last else np.uint64(i + 1) << np.uint64(64 - _SPLIT_BITS)
+            yield end, self._of(i)
+
+    def _of(self, part: int) -> Iterator[npt.NDArray[Any]]:
+        path = self._path(part)
+        size = os.path.getsize(path) // _RECORD.itemsize if os.path.exists(path) else 0
+        for begin in range(0, size, PART_IDS):
+            yield np.fromfile(path, dtype=_RECORD, count=PART_IDS, offset=begin * _RECORD.itemsize)
 
 
 def settled(records: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -147,7 +147,7 @@ class Baseline:
                 weighting=weighting,
                 progress=progress,
             )
-            scoring = scoring_of(fitted.columns, threshold, positive, fitted.notes, priced)
+            scoring = scoring_of(fitted.columns, fitted.distinct, threshold, positive, fitted.notes, priced)
             spec = CountSpec(
                 sets=_own_sets(assignment.timestamp is not None, scoring),
                 window=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,12 @@ def named(names: str | Sequence[str]) -> tuple[str, ...]:
 @dataclass
 class Fitted:
     """Columns in schema order, sentences about what was decided without being told, and column -> type of those that
-    are left out because of their type."""
+    are left out because of their type. ``distinct``: column -> its values, of numbers that have one or two."""
 
     columns: list[Column]
     notes: list[str]
     skipped: dict[str, str]
+    distinct: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -296,7 +297,12 @@ def fit_columns(
             columns.append(
                 numeric_column(c.name, c.role, c.type, ranked[c.name], exact=exact, edges=c.edges, also=also)
             )
-    return Fitted(columns, notes, skipped)
+    few = {
+        c.name: tuple(keys.values_of(ranked[c.name].lows, str(c.domain)).tolist())
+        for c in numbers
+        if not found[c.name]["overflowed"] and len(ranked[c.name].lows) <= 2 and not scale_of(c.type)
+    }
+    return Fitted(columns, notes, skipped, few)
 
 
 def _ranked_columns(

@@ -149,6 +149,7 @@ def checked_costs(costs: Any) -> Costs | None:
 
 def scoring_of(
     columns: Sequence[Column],
+    distinct: Mapping[str, Sequence[float]],
     threshold: float,
     positive: Any = None,
     notes: list[str] | None = None,
@@ -156,8 +157,9 @@ def scoring_of(
 ) -> Scoring | None:
     """What the columns of a baseline say of performance; None where there is no label, or nothing to hold against it.
 
-    ``positive``: the positive class of two, a value of the label. Raises InputError where the label does not have it.
-    Appends to ``notes`` why there will be no performance although there is a label and an answer.
+    ``distinct``: the values of columns of numbers that have one or two. ``positive``: the positive class of two, a
+    value of the label. Raises InputError where the label does not have it. Appends to ``notes`` why there will be no
+    performance although there is a label and an answer.
     """
     notes = notes if notes is not None else []
     label = next((c for c in columns if c.role == "label"), None)
@@ -167,7 +169,7 @@ def scoring_of(
         if positive is not None:
             raise InputError(f"positive={positive!r} names a class, but there are not both a label and a score.")
         return None
-    classes = classes_of(label)
+    classes = classes_of(label, distinct)
     if classes is None:
         if positive is not None:
             raise InputError(f"positive={positive!r} names a class, but the label '{label.name}' is a number.")
@@ -177,7 +179,7 @@ def scoring_of(
     if len(classes) > MOST_CLASSES:
         notes.append(f"The label '{label.name}' has more than {MOST_CLASSES} values, too many to hold answers against.")
         return None
-    own = prediction.name if prediction is not None and classes_of(prediction) is not None else None
+    own = prediction.name if prediction is not None and classes_of(prediction, distinct) is not None else None
     chosen = _positive(label.name, classes, positive, bool(scores), notes)
     names = tuple(c.name for c in scores)
     by_class = _by_class(names, classes)
@@ -209,7 +211,7 @@ def _by_class(scores: Sequence[str], classes: Sequence[str]) -> tuple[str, ...] 
     return tuple(found) if len(set(found)) == len(found) == len(scores) else None
 
 
-def classes_of(column: Column) -> tuple[str, ...] | None:
+def classes_of(column: Column, distinct: Mapping[str, Sequence[float]]) -> tuple[str, ...] | None:
     """The values of a column as text, where they can be classes; None where they are numbers.
 
     Two or fewer distinct whole numbers are classes also where they are stored as floats, as pandas does where some are
@@ -217,23 +219,16 @@ def classes_of(column: Column) -> tuple[str, ...] | None:
     """
     if isinstance(column, CategoricalColumn):
         return column.labels
-    if not column.exact or _is_no_class(column):
-        return None
-    values = column.values[np.isfinite(column.values.astype(np.float64))].tolist()
+    values = distinct.get(column.name)
+    if values is None or not column.type.startswith(("float", "double", "half", "int", "uint")):
+        return None  # dates and times are no classes
     own = [class_text(v) for v in values]
-    if None in own or len(own) > 2:
-        return None
-    return tuple(sorted(str(text) for text in own))
+    return None if None in own or not own else tuple(sorted(str(text) for text in own))
 
 
 def class_text(value: float) -> str | None:
     """A whole number as the name of a class; None where it is another number."""
     return str(int(value)) if np.isfinite(value) and float(value).is_integer() else None
-
-
-def _is_no_class(column: NumericColumn) -> bool:
-    """Whether values are dates, times or decimals, which are no classes."""
-    return bool(column.scale) or not column.type.startswith(("float", "double", "half", "int", "uint"))
 
 
 def _positive(label: str, classes: Sequence[str], positive: Any, scored: bool, notes: list[str]) -> str | None:
