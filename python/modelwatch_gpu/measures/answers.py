@@ -109,7 +109,7 @@ def score_measures(
         return None
     is_positive = crossed.is_class(positive)
     chunks = []
-    for begin, end in _chunks(crossed, table):
+    for begin, end in chunks_of_groups(crossed, table):
         grids = score_grids(column, grid, table, crossed, is_positive, begin, end, scoring.threshold)
         chunks.append(binary_measures(grids, scoring.costs))
     if not chunks:
@@ -117,7 +117,7 @@ def score_measures(
     return concatenated(chunks)
 
 
-def _chunks(crossed: Labelled, table: NumericTable) -> list[tuple[int, int]]:
+def chunks_of_groups(crossed: Labelled, table: NumericTable) -> list[tuple[int, int]]:
     """Ranges of groups whose occupied cells are few enough together: all groups of a range have a place for each."""
     out, begin, most = [], 0, 0
     size = np.zeros(crossed.groups, dtype=np.int64)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelwatch_gpu.measures.answers import Labelled, score_grids, score_measures
+from modelwatch_gpu.measures import scored
+from modelwatch_gpu.measures.answers import Labelled, chunks_of_groups, score_grids, score_measures
 from modelwatch_gpu.measures.cells import Floats
 from modelwatch_gpu.measures.value import HAS_NUMBER, Values
 from modelwatch_gpu.profile.baseline import Baseline
@@ -61,8 +62,6 @@ def _mean(areas: list[Values], weights: list[Floats]) -> Values:
 
 def _losses(baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: str) -> dict[str, Values]:
     """Log-loss of the score of the label, and the Brier score over all classes."""
-    from modelwatch_gpu.measures import scored
-
     crossed = Labelled.of(part, name)
     assert crossed is not None
     groups = crossed.groups
@@ -76,17 +75,15 @@ def _losses(baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: s
         assert isinstance(column, NumericColumn)
         assert isinstance(table, NumericTable)
         positive = crossed.is_class(text)
-        for at in range(groups):
-            g = score_grids(column, grid, table, crossed, positive, at, at + 1, scoring.threshold)
-            fine[at] &= bool(g.probabilities[0])
-            own = scored.brier(g)
-            alone = scored.log_loss(g.of_positives())
-            p, n = int(g.p[0]), int(g.rows[0])
-            rows[at] += p
-            most[at] = max(most[at], n)
+        for begin, end in chunks_of_groups(crossed, table):
+            g = score_grids(column, grid, table, crossed, positive, begin, end, scoring.threshold)
+            own, alone, here = scored.brier(g), scored.log_loss(g.of_positives()), slice(begin, end)
+            fine[here] &= g.probabilities
+            rows[here] += g.p
+            most[here] = np.maximum(most[here], g.rows)
             for i, side in enumerate(("value", "lower", "upper")):
-                brier[i][at] += np.nan_to_num(getattr(own, side)[0])
-                loss[i][at] += np.nan_to_num(getattr(alone, side)[0]) * p
+                brier[i][here] += np.nan_to_num(getattr(own, side))
+                loss[i][here] += np.nan_to_num(getattr(alone, side)) * g.p
     some = np.where(rows > 0, rows, 1)
     found = {
         "log_loss": Values.between(loss[1] / some, loss[2] / some, rows, value=loss[0] / some),

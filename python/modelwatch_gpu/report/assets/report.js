@@ -339,7 +339,7 @@ function ending() {
   ];
 }
 
-page.replaceChildren(...[...top(), matrix(), allFindings(), ...ending()].filter(Boolean));
+page.replaceChildren(...[...top(), performance(), matrix(), allFindings(), ...ending()].filter(Boolean));
 if (table.isConnected) {
   const fit = () => {
     scroller.classList.toggle("scrolls", table.scrollWidth > scroller.clientWidth + 1);
