@@ -30,7 +30,8 @@ from modelwatch_gpu.report.view import type_text, view_of
 HOSTILE = "<script>alert(1)</script>"
 TOP_KEYS = {
     *("schema_version", "library", "device", "isa", "baseline", "timezone", "window", "segments", "rows", "ok"),
-    *("weight", "windows", "profile", "measures", "findings", "notes"),
+    *("weight", "labels", "performance", "windows", "profile", "measures"),
+    *("calibration", "confusion", "fairness", "findings", "notes"),
 }
 
 
@@ -94,7 +95,7 @@ def test_json_is_strict_and_has_the_keys_of_its_page(report: mw.Report, tmp_path
     assert [w["rows"] for w in found["windows"]] == [400, 400, 400, 400, 0, 400]
     for row in found["measures"]:
         wanted = {"window", "segment", "column", "compared_with", "measure", "value", "lower", "upper", "n"}
-        assert wanted <= set(row) <= wanted | {"reason"}
+        assert wanted <= set(row) <= wanted | {"reason", "baseline"}
         assert row["measure"] in MEASURES
         assert (row["value"] is None) == ("reason" in row)
     for row in found["findings"]:

@@ -110,7 +110,7 @@ _AGAINST_LABELS: Final = (
         ("prediction",),
         _LOWER,
     ),
-    ("labelled", "Share of rows with a label", _BOTH, "share", 0, 1, ("label",), _HIGHER),
+    ("labelled", "Share of rows with a label", _BOTH, "share", 0, 1, ("label",), _NEITHER),
 )
 
 

@@ -108,7 +108,7 @@ def _of_variance(n: Ints, residual: GroupMoments, variance: Floats, labelled: In
     return {
         name: Values.exact(value, n)
         .replaced(~some, "constant_labels")
-        .replaced(n == 1, "one_row")
         .replaced(labelled != n, "other_rows")
+        .replaced(n == 1, "one_row")
         for name, value in found.items()
     }

@@ -64,12 +64,7 @@ PERFORMANCE_REASONS: Final = {
     "constant_labels": "The labels are constant, so there is no variance to explain.",
     "one_row": "One row has no variance.",
     "no_queries": "No query is left.",
-    "baseline_without": "The baseline has no such number to compare with.",
-    "earlier_without": "The window before has no such number to compare with.",
-    "other_rows": "Rows with a label have no prediction, so the variance of the labels is not that of these rows.",
     "one_group": "Fewer than two groups have the rate, so there is nothing to compare.",
-    "no_probabilities": "A score lies outside 0 to 1, so it is no probability.",
-    "no_labels": "No row has a label.",
     "no_rate": "The highest rate is 0, so there is no ratio.",
 }
 
@@ -87,6 +82,10 @@ REASONS = {
     "not_finite": "The number is too large to be written.",
     "weighted": "The rows have weights, and this statistic is of counts of independent rows.",
     "weightless": "All rows of the window have weight 0.",
+    "no_probabilities": "A score lies outside 0 to 1, so it is no probability.",
+    "baseline_without": "The baseline has no such number to compare with.",
+    "earlier_without": "The window before has no such number to compare with.",
+    "other_rows": "Rows with a label have no prediction, so the variance of the labels is not that of these rows.",
     **PERFORMANCE_REASONS,
 }
 #: Codes of ``Values.reason``: there is a number; the group does not have the measure at all; else a reason.

@@ -26,7 +26,7 @@ function performanceNote(rows) {
   const share = covered && covered.values.filter((x) => !empty(x));
   const least = share && share.length ? Math.min(...share) : null;
   const label = empty(least) ? "" : ` At least ${percent(least)} of the rows of every ${period()} have a label.`;
-  return `Of rows with a label.${label} Arrows mark numbers that are worse than the baseline's by more than their bounds.`;
+  return `Of rows with a label.${label} Arrows mark numbers that are worse than the baseline's, be it by chance.`;
 }
 function performanceRow(row, many, again) {
   const title = h("abbr", { title: row.title, text: row.measure });
