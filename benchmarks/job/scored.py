@@ -1,8 +1,8 @@
-"""What performance costs beside drift: ``python benchmarks/job/scored.py FOLDER [--threads 2] [--turns 3] [--json FILE]``.
+"""What performance costs beside drift: ``python benchmarks/job/scored.py FOLDER [--threads 2] [--turns 3]``.
 
-FOLDER: Parquet files with a score and a label, such as make_log.py writes; the first is the reference. In turns, each in
-a process of its own: `compare` in monthly windows with day blocks, once with everything that is held against labels and
-once without (the same baseline, told that there is nothing to hold). Printed are medians and ratios of the same turn.
+FOLDER: Parquet files with a score and a label, such as make_log.py writes; the first is the reference. In turns, each
+in a process of its own: `compare` in monthly windows with day blocks, once with everything that is held against labels
+and once without (the same baseline, told that there is nothing to hold). Printed are medians and ratios of one turn.
 """
 
 from __future__ import annotations

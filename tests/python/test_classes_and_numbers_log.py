@@ -113,9 +113,11 @@ def test_scores_of_several_classes_are_each_held_against_the_rest(distinct: int)
         assert agrees(together["roc_auc_weighted"], float(np.sum(areas * shares)), PERFORMANCE)
         own = s[np.arange(len(y)), np.searchsorted(CLASSES, y)]
         epsilon = np.finfo(float).eps
-        assert agrees(together["log_loss"], float(-np.log(np.clip(own, epsilon, 1 - epsilon)).mean()), PERFORMANCE)
+        assert agrees(
+            together["log_loss_classes"], float(-np.log(np.clip(own, epsilon, 1 - epsilon)).mean()), PERFORMANCE
+        )
         truth = (y[:, None] == np.array(CLASSES)).astype(float)
-        assert agrees(together["brier"], float(((s - truth) ** 2).sum(axis=1).mean()), PERFORMANCE)
+        assert agrees(together["brier_classes"], float(((s - truth) ** 2).sum(axis=1).mean()), PERFORMANCE)
 
 
 def test_scores_without_names_are_taken_in_the_order_of_the_classes_and_it_is_said() -> None:

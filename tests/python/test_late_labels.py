@@ -218,3 +218,32 @@ def test_the_command_takes_label_files(tmp_path: Path) -> None:
     assert found["labels"]["ids"] == found["labels"]["joined"] == 600
     assert found["performance"]["threshold"] == 0.4
     assert run.invoke(app, [*common, "--labelled-at", "when"]).exit_code == 2
+
+
+def test_more_labels_than_memory_are_put_in_order_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    ids, values = rng.integers(0, 400, 3000), rng.integers(0, 50, 3000)
+    table = pa.table({"id": ids, "label": values, "at": pa.array(np.arange(3000)).cast(pa.timestamp("s"))})
+    log = pa.table({"id": np.arange(400)})
+    wanted = joined_labels(log, mw.Labels().add(table, id="id", at="at"))
+    monkeypatch.setattr("modelwatch_gpu.log.labels._FEW", 100)
+    monkeypatch.setattr("modelwatch_gpu.log.labels.PART_IDS", 64)
+    labels = mw.Labels(tmp_path / "l")
+    for begin in range(0, 3000, 700):
+        labels.add(table.slice(begin, 700), id="id", at="at")
+    assert joined_labels(log, labels) == wanted
+    last = {int(i): int(v) for i, v in zip(ids, values, strict=True)}
+    assert wanted == [last.get(i) for i in range(400)]
+    assert {p.name.split(".")[0] for p in (tmp_path / "l").iterdir()} == {"labels", "5"}
+
+
+def test_a_service_counts_errors_of_predictions_as_they_come() -> None:
+    rng = np.random.default_rng(6)
+    y = rng.normal(5, 2, 300)
+    log = pa.table({"label": y, "prediction": y + rng.normal(0, 1, 300)})
+    baseline = mw.Baseline.fit(log)
+    batches = log.to_batches(max_chunksize=100)
+    live = mw.LiveProfile(baseline)
+    for batch in batches:
+        live.add(batch)
+    assert live.profile().to_bytes() == mw.Profile.count(baseline, pa.Table.from_batches(batches)).to_bytes()

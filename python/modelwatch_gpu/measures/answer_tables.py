@@ -13,7 +13,7 @@ from modelwatch_gpu.measures import fairness, proportions
 from modelwatch_gpu.measures.answers import Labelled, score_grids
 from modelwatch_gpu.measures.calibration import ECE_BINS, uniform_edges
 from modelwatch_gpu.measures.cells import Floats, Ints
-from modelwatch_gpu.measures.predicted import predictions_of
+from modelwatch_gpu.measures.predicted import has_bools, one, predictions_of
 from modelwatch_gpu.measures.results import Segment
 from modelwatch_gpu.measures.scored import ScoreGrids
 from modelwatch_gpu.profile.baseline import Baseline
@@ -203,7 +203,7 @@ def _fairness(baseline: Baseline, spec: Any, part: Part) -> Iterator[FairnessRow
 
 def _two_class_counts(tables: Ints, classes: tuple[str, ...], scoring: Scoring) -> Ints:
     """(4, G) TP, FP, FN and TN of (G, K, K) tables."""
-    at = classes.index(scoring.positive) if scoring.positive in classes else classes.index("1")
+    at = classes.index(one(str(scoring.positive), has_bools(scoring)))
     hit = np.arange(tables.shape[1]) == at
     tp = tables[:, at, at]
     fn, fp = tables[:, at, ~hit].sum(axis=1), tables[:, ~hit, at].sum(axis=1)

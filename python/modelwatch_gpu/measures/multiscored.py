@@ -15,7 +15,17 @@ from modelwatch_gpu.profile.scoring import Scoring
 from modelwatch_gpu.profile.tables import NumericTable
 
 #: What the score of one class says of it against the rest; the threshold is of two classes.
-_OF_ONE = ("roc_auc", "gini", "average_precision", "score_separation", "ece", "calibration_gap", "best_f1")
+_OF_ONE = (
+    "roc_auc",
+    "gini",
+    "average_precision",
+    "score_separation",
+    "log_loss",
+    "brier",
+    "ece",
+    "calibration_gap",
+    "best_f1",
+)
 
 
 def class_score_measures(
@@ -86,7 +96,7 @@ def _losses(baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: s
                 loss[i][here] += np.nan_to_num(getattr(alone, side)) * g.p
     some = np.where(rows > 0, rows, 1)
     found = {
-        "log_loss": Values.between(loss[1] / some, loss[2] / some, rows, value=loss[0] / some),
-        "brier": Values.between(brier[1], brier[2], most, value=brier[0]),
+        "log_loss_classes": Values.between(loss[1] / some, loss[2] / some, rows, value=loss[0] / some),
+        "brier_classes": Values.between(brier[1], brier[2], most, value=brier[0]),
     }
     return {k: v.replaced(~fine, "no_probabilities").replaced(rows == 0, "no_rows") for k, v in found.items()}

@@ -57,8 +57,10 @@ def predictions_of(scoring: Scoring, column: Column, grid: str, part: Part, name
         return None
     texts, group, text_at, count = _entries(column, grid, table)
     labels = [text if kind == SEGMENT_VALUE else None for kind, text in crossed.labels]
-    mixed = {*scoring.classes} <= {"0", "1"} or {*scoring.classes} <= {"false", "true"}
-    names = sorted({one(t, mixed) for t in (*scoring.classes, *texts, *(t for t in labels if t is not None))})
+    mixed = has_bools(scoring)
+    positive = [] if scoring.positive is None else [scoring.positive]
+    said = (*scoring.classes, *positive, *texts, *(t for t in labels if t is not None))
+    names = sorted({one(t, mixed) for t in said})
     at = {text: i for i, text in enumerate(names)}
     of_label = np.array([len(names) if t is None else at[one(t, mixed)] for t in labels], dtype=np.int64)
     of_text = np.array([*(at[one(t, mixed)] for t in texts), len(names)], dtype=np.int64)
@@ -67,6 +69,11 @@ def predictions_of(scoring: Scoring, column: Column, grid: str, part: Part, name
     return Predictions(
         tuple(names), crossed.base[group], of_label[group], of_text[text_at], count.astype(np.int64), crossed.groups
     )
+
+
+def has_bools(scoring: Scoring) -> bool:
+    """Whether the classes are 0 and 1, or the bools, which are the same."""
+    return {*scoring.classes} <= {"0", "1"} or {*scoring.classes} <= {"false", "true"}
 
 
 def one(text: str, mixed: bool) -> str:
@@ -122,7 +129,7 @@ def prediction_measures(scoring: Scoring, column: Column, grid: str, part: Part,
     chunks = []
     for begin in range(0, found.groups, step):
         tables = found.tables(begin, min(begin + step, found.groups))
-        mixed = {*scoring.classes} <= {"0", "1"} or {*scoring.classes} <= {"false", "true"}
+        mixed = has_bools(scoring)
         if scoring.positive is not None and len(scoring.classes) <= 2:
             chunks.append(of_two(tables, found.classes.index(one(scoring.positive, mixed)), scoring.costs))
         else:

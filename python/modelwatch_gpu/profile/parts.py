@@ -213,6 +213,11 @@ def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -
         raise ValueError("a set is counted on a grid that does not exist")
     length = {s.name: 1 + 2 * len(s.columns) for s in sets}
     for name, keys in part.groups.items():
+        if name.startswith(LABELLED_PREFIX):
+            known = {*part.groups.get(name.removeprefix(LABELLED_PREFIX), [])}
+            if any(key[:-2] not in known for key in keys):
+                raise ValueError(f"set {name} has a label of a group that is not there")
+    for name, keys in part.groups.items():
         if any(len(key) != length.get(name) or not {*key[1::2]} <= set(SEGMENT_KINDS) for key in keys):
             raise ValueError(f"set {name} has a group whose key does not fit its columns")
     for (name, column_name), table in part.tables.items():

@@ -15,6 +15,7 @@ import numpy as np
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log.residuals import error_columns
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 
 #: A score at or above it is a predicted positive.
@@ -80,6 +81,8 @@ class Scoring:
     @classmethod
     def from_header(cls, own: Mapping[str, Any], columns: Sequence[Column]) -> Scoring:
         """The inverse of ``header``; raises ValueError or KeyError where it does not fit the columns."""
+        if not all(isinstance(own[name], list) for name in ("classes", "scores")):
+            raise ValueError("classes and scores are no lists")
         found = cls(
             task=own["task"],
             label=own["label"],
@@ -102,6 +105,13 @@ class Scoring:
             raise ValueError("the prediction is not there")
         if found.task == "binary" and (found.positive is None or not found.scores):
             raise ValueError("performance of scores needs a positive class and a score")
+        if found.task == "classes" and len(found.scores) not in (0, len(found.classes)):
+            raise ValueError("there is not one score for each class")
+        if found.task == "numbers":
+            answer = str(found.prediction)
+            made = error_columns(answer, found.label)
+            if any(not isinstance(by_name.get(n), NumericColumn) for n in (answer, found.label, *made)):
+                raise ValueError("the errors of the prediction are not there")
         if type(found.threshold) is not float or not np.isfinite(found.threshold):
             raise ValueError("the threshold is no number")
         if found.costs is not None and (

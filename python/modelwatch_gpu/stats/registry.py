@@ -133,6 +133,8 @@ REPORT_ONLY: Final[dict[str, str]] = {
     },
     "roc_auc_macro": "mw.stats.roc_auc with classes=.",
     "roc_auc_weighted": "mw.stats.roc_auc with classes= and average='weighted'.",
+    "log_loss_classes": "mw.stats.log_loss with classes=.",
+    "brier_classes": "mw.stats.brier with classes=.",
     "best_f1": "mw.stats.best_threshold has it beside the threshold.",
     "best_threshold": "mw.stats.best_threshold has it beside what happens there.",
     "calibration_gap": "mw.stats.fairness has it of groups.",
