@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from modelwatch_gpu import _core
-from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge_all
+from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, Sampling, VerdictOptions, judge_all
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Derived, Log, Roles, joined, open_log
@@ -42,6 +42,8 @@ def compare(
     max_groups: int | None = None,
     checks: Sequence[Check] | None = None,
     consecutive: bool = False,
+    units: str | None = "1d",
+    correction: str | None = "bh",
     roles: Roles | None = None,
     derived: Sequence[Derived] = (),
     labels: Any = None,
@@ -68,6 +70,11 @@ def compare(
             memory allows, at most 10,000.
         checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7).
         consecutive: Also compare every window with the window before it that has rows; segments are not.
+        units: What intervals of effects draw again on both sides: whole days ("1d") or several ("1w"); "rows" takes
+            rows as independent, as is done where no column says when; None makes no intervals and judges numbers as
+            they are.
+        correction: For many tests at once, over columns, segments and windows: "bh" (Benjamini and Hochberg), "e-bh"
+            (whatever the dependence), or None.
         roles: For a reference log that is fitted here.
         derived: Columns to compute in both logs, functions decorated with ``@derived``; a baseline that was fitted with
             some needs the same ones, and more are for segments.
@@ -85,6 +92,7 @@ def compare(
     chosen = resolve(device)  # a device that is not there is refused before anything is read
     log = log.profile() if isinstance(log, LiveProfile) else log
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
+    options = VerdictOptions.of(units, correction)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress)
     joining = None
@@ -118,7 +126,15 @@ def compare(
     results = evaluate(base, profile, merged, consecutive=consecutive) if merged else Results()
     answers = answer_tables(base, profile, merged) if merged else AnswerTables()
     windows = _windows(profile, merged)
-    judged = judge_all(used, results, columns=base.columns, windows_without_rows=_without_rows(windows, results))
+    sampling = Sampling.of(base, merged, profile, options) if merged is not None else None
+    judged = judge_all(
+        used,
+        results,
+        columns=base.columns,
+        windows_without_rows=_without_rows(windows, results),
+        intervals=sampling.intervals(results, used) if sampling is not None else None,
+        correction=options.correction,
+    )
     return Report(
         baseline=base,
         device=chosen,
@@ -132,7 +148,12 @@ def compare(
         results=results,
         findings=_with_skipped(judged.findings, base),
         checks=used,
-        notes=(*_notes(base, profile, merged), *_label_notes(joining), *judged.notes),
+        notes=(
+            *_notes(base, profile, merged),
+            *_label_notes(joining),
+            *(sampling.notes if sampling is not None else ()),
+            *judged.notes,
+        ),
         left_out=judged.left_out,
         weight=_weight(base, merged),
         answers=answers,

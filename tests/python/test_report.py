@@ -63,7 +63,7 @@ def report(baseline: mw.Baseline) -> mw.Report:
         [log([4, 5], seed=4), log([6, 7], shift=0.5, seed=5), log([9], shift=2.0, hostile=0.3, seed=6)],
         promote_options="default",
     )
-    return mw.compare(baseline, production, window="1d", segments=["side"])
+    return mw.compare(baseline, production, window="1d", segments=["side"], units="rows")
 
 
 def shown(report: mw.Report, width: int) -> str:
@@ -159,7 +159,8 @@ def test_ok_and_raise_on_alert_agree_with_the_findings(report: mw.Report, baseli
 
 
 def test_a_warning_is_raised_only_where_asked_for(baseline: mw.Baseline) -> None:
-    warned = mw.compare(baseline, log([4], shift=0.5), checks=[Check("ks", "x", warn=0.05, alert=0.9)])
+    checks = [Check("ks", "x", warn=0.05, alert=0.9)]
+    warned = mw.compare(baseline, log([4], shift=0.5), checks=checks, units="rows")
     assert warned.ok
     warned.raise_on_alert()
     with pytest.raises(mw.AlertError, match="the worst is x"):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import (
     ALERT,
+    CLEAR,
     NOT_ENOUGH_DATA,
     OK,
     SEVERITIES,
@@ -22,6 +23,8 @@ from modelwatch_gpu.checks.finding import (
     finding_of,
     presence,
 )
+from modelwatch_gpu.checks.intervals import Intervals
+from modelwatch_gpu.checks.many import Applied, corrected
 from modelwatch_gpu.measures.results import BASELINE, CONSECUTIVE, Block, Results
 from modelwatch_gpu.measures.value import REASONS
 from modelwatch_gpu.profile.columns import Column
@@ -69,7 +72,13 @@ class _Candidates:
 
 
 def judge_all(
-    checks: Sequence[Check], results: Results, *, columns: Sequence[Column], windows_without_rows: Sequence[int] = ()
+    checks: Sequence[Check],
+    results: Results,
+    *,
+    columns: Sequence[Column],
+    windows_without_rows: Sequence[int] = (),
+    intervals: Sequence[Mapping[str, Intervals]] | None = None,
+    correction: str | None = None,
 ) -> Judged:
     """Every check on every result, worst first, and not enough data for windows without rows.
 
@@ -78,13 +87,19 @@ def judge_all(
         results: What to judge it on.
         columns: Of the baseline.
         windows_without_rows: Starts of windows that are reported though no row falls into them.
+        intervals: For every block of the results, intervals by measure; without any, numbers are taken as they are.
+        correction: For many tests at once: "bh", "e-bh", or None.
     """
     sources: list[tuple[Block, Check | None, Verdicts]] = []
+    known = [{}] * len(results.blocks) if intervals is None else intervals
+    verdicts_of = corrected(
+        [_verdicts(checks, block, own) for block, own in zip(results.blocks, known, strict=True)], correction
+    )
     candidates: list[_Candidates] = []
     places: dict[int, int] = {}
-    for block in results.blocks:
+    for block, found_there in zip(results.blocks, verdicts_of, strict=True):
         place = places.setdefault(id(block.place), len(places))
-        for check, verdicts, at in _verdicts(checks, block):
+        for check, verdicts, at in found_there:
             if len(at):
                 name = check.measure if check is not None else "present"
                 candidates.append(_candidates(block, name, verdicts, at, place, len(sources)))
@@ -112,19 +127,22 @@ def judge_all(
     return Judged(tuple(findings), left_out)
 
 
-def _verdicts(checks: Sequence[Check], block: Block) -> list[tuple[Check | None, Verdicts, npt.NDArray[np.int64]]]:
-    """(check, verdicts of all groups, groups that are judged); no check where it is about the column's presence."""
+def _verdicts(checks: Sequence[Check], block: Block, intervals: Mapping[str, Intervals]) -> list[Applied]:
+    """The checks of one block; no check where it is about the column's presence."""
     groups, rows, present = len(block), block.place.rows, block.present
-    found: list[tuple[Check | None, Verdicts, npt.NDArray[np.int64]]] = []
+    found: list[Applied] = []
     if block.compared_with == BASELINE:
         missing = np.flatnonzero((present < 1.0) & (rows > 0))
         severity = np.where(present == 0, ALERT, WARNING).astype(np.uint8)
-        found.append((None, Verdicts(severity, present, np.ones(groups), np.zeros(groups, dtype=bool)), missing))
+        clear = np.full(groups, CLEAR, dtype=np.uint8)
+        found.append(Applied(None, Verdicts(severity, present, np.ones(groups), clear), missing))
     there = np.flatnonzero((present > 0) | (rows == 0))
     for check in checks:
         if check.applies_to(block.column) and _AGAINST[check.against] == block.compared_with:
-            verdicts = decide(check, block.values.get(check.measure), block.effects.get(check.measure), groups)
-            found.append((check, verdicts, there))
+            name = check.measure
+            own = intervals.get(name)
+            verdicts = decide(check, block.values.get(name), block.effects.get(name), groups, own)
+            found.append(Applied(check, verdicts, there))
     return found
 
 

@@ -161,15 +161,15 @@ def _js_distance(h: Histograms) -> Floats:
     return np.sqrt(js_divergence_of(h))
 
 
-def _hellinger(h: Histograms) -> Floats:
+def hellinger_of(h: Histograms) -> Floats:
     return np.minimum(1.0, np.sqrt(h.summed(_hellinger_terms) / 2))
 
 
-def _tv(h: Histograms) -> Floats:
+def tv_of(h: Histograms) -> Floats:
     return np.minimum(1.0, h.summed(change) / 2)
 
 
-def _l_infinity(h: Histograms) -> Floats:
+def l_infinity_of(h: Histograms) -> Floats:
     return h.largest(change)
 
 
@@ -202,10 +202,10 @@ _GROUPED: Final[dict[str, Callable[[Histograms], Floats]]] = {
     "js_distance": _js_distance,
     "js_divergence": js_divergence_of,
     "kl": _kl,
-    "hellinger": _hellinger,
-    "tv": _tv,
+    "hellinger": hellinger_of,
+    "tv": tv_of,
     "chi_square": _chi_square,
-    "l_infinity": _l_infinity,
+    "l_infinity": l_infinity_of,
 }
 
 
@@ -249,17 +249,17 @@ def js_distance(baseline: Counts, current: Counts) -> float:
 
 def hellinger(baseline: Counts, current: Counts) -> float:
     """Hellinger distance sqrt(SUM (sqrt p - sqrt q)^2 / 2), 0 to 1."""
-    return _one(_hellinger, baseline, current)
+    return _one(hellinger_of, baseline, current)
 
 
 def tv(baseline: Counts, current: Counts) -> float:
     """Total variation distance SUM |p - q| / 2, 0 to 1."""
-    return _one(_tv, baseline, current)
+    return _one(tv_of, baseline, current)
 
 
 def l_infinity(baseline: Counts, current: Counts) -> float:
     """Largest difference of a share, max |p - q|, 0 to 1."""
-    return _one(_l_infinity, baseline, current)
+    return _one(l_infinity_of, baseline, current)
 
 
 def chi_square(baseline: Counts, current: Counts) -> float:

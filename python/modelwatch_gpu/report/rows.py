@@ -24,6 +24,11 @@ SCHEMA_VERSION: Final = 1
 #: Rows of JSON that are made at a time.
 _BATCH: Final = 1_000
 _REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
+#: Fields of a finding that say how sure it is.
+CERTAINTY: Final = (
+    *("interval_lower", "interval_upper", "interval_by", "units"),
+    *("p_value", "p_adjusted", "p_no_change", "e_value"),
+)
 #: Numbers of a profile row, by the name they have in a ``Summary``.
 PROFILE_NUMBERS: Final = {
     "min": "minimum",
@@ -259,5 +264,6 @@ def finding_row(report: Report, f: Finding) -> dict[str, Any]:
         "lower": f.lower,
         "upper": f.upper,
         "noise_floor": f.noise_floor,
+        **{name: getattr(f, name) for name in CERTAINTY},
         "n": f.n,
     }

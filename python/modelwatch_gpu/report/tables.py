@@ -13,7 +13,7 @@ from modelwatch_gpu.measures.quantiles import SHOWN
 from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Block, Place, segment_value
 from modelwatch_gpu.measures.value import NOT_THERE, REASON_CODES
-from modelwatch_gpu.report.rows import PROFILE_NUMBERS, profile_numbers
+from modelwatch_gpu.report.rows import CERTAINTY, PROFILE_NUMBERS, profile_numbers
 
 if TYPE_CHECKING:
     from modelwatch_gpu.report.report import Report
@@ -57,6 +57,7 @@ _PERFORMANCES: Final = pa.schema(
 )
 _NEED_LABELS: Final = frozenset(MEASURES) - frozenset(DRIFT)
 _REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
+_CERTAINTY: Final = {"interval_by": pa.string(), "units": pa.int64()}
 _FINDINGS: Final = pa.schema(
     [
         *_PLACE,
@@ -67,6 +68,7 @@ _FINDINGS: Final = pa.schema(
         ("threshold", pa.float64()),
         ("reason", pa.string()),
         *((n, pa.float64()) for n in ("raw", "lower", "upper", "noise_floor")),
+        *((n, _CERTAINTY.get(n, pa.float64())) for n in CERTAINTY),
         ("n", pa.int64()),
     ]
 )

@@ -1,0 +1,269 @@
+"""From results to their intervals: the units of every window, and what segments make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from modelwatch_gpu.checks.check import Check
+from modelwatch_gpu.checks.intervals import (
+    LEAST_UNITS,
+    UNKNOWN,
+    Intervals,
+    Judged,
+    Spread,
+    Table,
+    of_rows,
+    of_segments,
+    of_windows,
+    spread_of,
+)
+from modelwatch_gpu.checks.multiplicity import CORRECTIONS
+from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, Statistic
+from modelwatch_gpu.checks.units import DAY, Units, all_units, units_by_window
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log.windows import Window, zone_of
+from modelwatch_gpu.measures import bins
+from modelwatch_gpu.measures.results import BASELINE, Block, Results
+from modelwatch_gpu.measures.value import Floats
+from modelwatch_gpu.profile.baseline import Baseline
+from modelwatch_gpu.profile.columns import CategoricalColumn, Column
+from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
+from modelwatch_gpu.profile.profile import Profile
+
+#: What ``units=`` can say besides the length of a unit: rows are taken as independent.
+ROWS: Final = "rows"
+#: Units are drawn again where an effect is above this share of its lowest threshold: far below nobody asks.
+NEAR: Final = 0.5
+
+#: Measure -> its intervals, of one block.
+Found = dict[str, Intervals]
+
+
+@dataclass(frozen=True)
+class VerdictOptions:
+    """How sure a verdict has to be. ``unit``: what is drawn again, None for rows; ``intervals``: whether there are any.
+    ``correction``: for many tests, see ``multiplicity.CORRECTIONS``."""
+
+    unit: Window | None = DAY
+    intervals: bool = True
+    correction: str | None = "bh"
+
+    @classmethod
+    def of(cls, units: str | None, correction: str | None) -> VerdictOptions:
+        """From the options of ``compare``; raises InputError for what they cannot be."""
+        if correction is not None and correction not in CORRECTIONS:
+            raise InputError(f"correction={correction!r} is not known; it can be {', '.join(CORRECTIONS)} or None.")
+        if units is None:
+            return cls(None, False, correction)
+        if units == ROWS:
+            return cls(None, True, correction)
+        try:
+            unit = Window.parse(units)
+        except InputError:
+            raise InputError(
+                f"units={units!r} is not known; it can be a day or several, such as '1d' or '1w', '{ROWS}', or None."
+            ) from None
+        if not unit.nests(DAY):
+            raise InputError(f"units={units!r} is shorter than a day; rows of one day are too much alike for that.")
+        return cls(unit, True, correction)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampling:
+    """What was sampled, and how: by ``unit``, or by rows where it is None."""
+
+    baseline: Baseline
+    merged: Part
+    zone: ZoneInfo
+    unit: Window | None
+    _windows: dict[tuple[int, ...], list[Units]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, baseline: Baseline, merged: Part, profile: Profile, options: VerdictOptions) -> Sampling | None:
+        """What intervals are made from; None where there are to be none."""
+        if not options.intervals:
+            return None
+        return cls(baseline, merged, zone_of(profile.timezone), options.unit)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report must say about how sure its verdicts are."""
+        if self.unit is None:
+            return ("Intervals take rows as independent, as asked: where rows of a day are alike, they are too short.",)
+        if not self.by_units:
+            return (
+                "No column says when, so intervals take rows as independent: where rows are alike in time, they are "
+                "too short.",
+            )
+        days = len(self.pool)
+        if days < LEAST_UNITS:
+            unit = "day" if self.unit == DAY else f"unit of {self.unit}"
+            covers = f"only {days} {unit}{'' if days == 1 else 's'}"
+            return (
+                f"The baseline covers {covers}, and how far one differs from another takes {LEAST_UNITS} to know: "
+                "what is beyond a threshold stays open. Fit it on more, or take rows as independent: units='rows' "
+                "(--units rows).",
+            )
+        return ()
+
+    @cached_property
+    def segmented(self) -> bool:
+        """Whether there are segments, which borrow the spread of their window."""
+        return any(name.startswith(SEGMENT_PREFIX) for name in self.merged.groups)
+
+    @property
+    def by_units(self) -> bool:
+        """Whether both sides know when their rows were: else rows are taken as independent."""
+        sides = (self.baseline.part, self.merged)
+        return self.unit is not None and all("block" in part.groups for part in sides)
+
+    @cached_property
+    def pool(self) -> Units:
+        """The units of the baseline."""
+        assert self.unit is not None
+        return all_units(self.baseline.part, self.zone, self.unit)
+
+    def intervals(self, results: Results, checks: Sequence[Check]) -> list[Found]:
+        """For every block of results the intervals of the measures that are judged and can be resampled, by measure."""
+        windows: dict[tuple[str, str], tuple[Block, Intervals, Judged]] = {}
+        out: list[Found] = []
+        for block in results.blocks:
+            found: Found = {}
+            tables = _Tables(block.column)
+            for measure, threshold in judged_measures(block, checks).items():
+                statistic = STATISTICS[measure]
+                judged = self._judged(block, measure, statistic)
+                limit = float(statistic.scaled(np.array([threshold]))[0])
+                if not self.by_units:
+                    found[measure] = of_rows(statistic, judged)
+                elif block.place.segments is None:
+                    found[measure] = of_windows(
+                        statistic, self._spreads(block, statistic, tables, judged.effect, limit), judged
+                    )
+                    if block.compared_with == BASELINE:
+                        windows[(block.column.name, measure)] = (block, found[measure], judged)
+                elif (block.column.name, measure) in windows:
+                    whole, own, of_whole = windows[(block.column.name, measure)]
+                    at = np.searchsorted(whole.place.starts, block.place.starts)
+                    found[measure] = of_segments(statistic, own, at, of_whole, judged)
+            out.append(found)
+        return out
+
+    def _judged(self, block: Block, measure: str, statistic: Statistic) -> Judged:
+        values = block.values[measure]
+        nothing = np.zeros(len(block))
+        effects = block.effects.get(measure)
+        if effects is None:
+            value = statistic.scaled(np.where(np.isnan(values.lower), values.value, values.lower))
+            n, rows = np.full(len(block), float(self.baseline.rows)), values.n.astype(np.float64)
+            before, after = self._row_variances(block, measure, statistic, value, rows)
+            return Judged(value, value, nothing, nothing, n, rows, before, after)
+        n, rows = effects.baseline_rows, effects.rows
+        floor, coarse = nothing, nothing
+        if statistic.root:
+            floor = effects.noise_floor if statistic.squared else effects.noise_floor**2
+            coarse = _coarse_floor(block.column, measure, n, rows)
+        assert statistic.row_variance is not None
+        value = statistic.scaled(effects.value)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = statistic.row_variance(value)
+            return Judged(value, statistic.scaled(effects.raw), floor, coarse, n, rows, each / n, each / rows)
+
+    def _row_variances(
+        self, block: Block, measure: str, statistic: Statistic, value: Floats, rows: Floats
+    ) -> tuple[Floats, Floats]:
+        """What independent rows of the baseline and of the groups add to the variance of a measure without effect."""
+        n = float(self.baseline.rows)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if measure not in SHARES:
+                each = np.full(len(rows), np.nan) if statistic.row_variance is None else statistic.row_variance(value)
+                return each / n, each / rows
+            now = block.values["missing"].value if measure == "missing_change" else value
+            current = _share_variance(now, rows)
+            return (_share_variance(now - value, n) if measure == "missing_change" else 0.0 * rows), current
+
+    def _spreads(
+        self, block: Block, statistic: Statistic, tables: _Tables, effect: Floats, limit: float
+    ) -> list[Spread]:
+        """One for every window whose effect comes near the lowest threshold, and for all where there are segments:
+        those borrow it."""
+        starts = tuple(block.place.starts.tolist())
+        pool = tables.of(self.pool, statistic)
+        if block.compared_with == BASELINE:
+            pairs = [(self.pool, units) for units in self._units(starts)]
+        else:
+            keys = [int(key[0]) for key in self.merged.groups["window"]]
+            units = self._units((keys[keys.index(starts[0]) - 1], *starts))
+            pairs = list(pairwise(units))
+        out = []
+        for (before, after), size in zip(pairs, effect.tolist(), strict=True):
+            if not (size > NEAR * limit or self.segmented):
+                out.append(UNKNOWN._replace(units=min(len(before), len(after))))
+                continue
+            sides = tables.of(before, statistic), tables.of(after, statistic)
+            out.append(spread_of(statistic, *sides, pool, relabel=size > limit))
+        return out
+
+    def _units(self, starts: tuple[int, ...]) -> list[Units]:
+        """The units of windows that begin here."""
+        assert self.unit is not None
+        if starts not in self._windows:
+            found = units_by_window(self.merged, np.array(starts, dtype=np.int64), self.zone, self.unit)
+            self._windows[starts] = list(found)
+        return self._windows[starts]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """The tables of one column that were made, by units and what is counted."""
+
+    column: Column
+    _counts: dict[Units, Floats] = field(default_factory=dict)
+    _made: dict[tuple[Units, object], Table] = field(default_factory=dict)
+
+    def of(self, units: Units, statistic: Statistic) -> Table:
+        """What a statistic needs; no units where the column was not there."""
+        key = (units, statistic.table)
+        if key not in self._made:
+            if units not in self._counts:
+                found = units.counts(self.column)
+                self._counts[units] = np.zeros((0, self.column.coarse_slots)) if found is None else found
+            self._made[key] = Table(statistic.table(self.column, self._counts[units]))
+        return self._made[key]
+
+
+def _share_variance(share: Floats, rows: Floats | float) -> Floats:
+    """Of a share of independent rows, two more of either outcome: a share of 0 is not certain either (Agresti and Coull
+    1998)."""
+    moved = np.clip((share * rows + 2) / (rows + 4), 0.0, 1.0)
+    found: Floats = moved * (1 - moved) / rows
+    return found
+
+
+def _coarse_floor(column: Column, measure: str, n: Floats, m: Floats) -> Floats:
+    """What noise of independent rows adds over the cells of the coarse grid; 0 where that is what was judged."""
+    if not isinstance(column, CategoricalColumn) or len(column.kept) == len(column.categories):
+        return np.zeros(len(m))
+    floor = bins.psi_floor if measure == "psi" else bins.js_floor
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = floor(column.coarse_slots, n, m)
+    return found
+
+
+def judged_measures(block: Block, checks: Sequence[Check]) -> dict[str, float]:
+    """Measures of a block that a check judges and that can be resampled, each with its lowest threshold."""
+    against = "baseline" if block.compared_with == BASELINE else "consecutive"
+    out: dict[str, float] = {}
+    for check in checks:
+        measure = check.measure
+        known = measure in STATISTICS and measure in block.values
+        if known and check.against == against and check.applies_to(block.column):
+            out[measure] = min(out.get(measure, np.inf), check.first_threshold)
+    return out
