@@ -130,7 +130,7 @@ def test_the_error_of_a_share_is_that_of_the_means_of_days() -> None:
     """Days of equal size: the bootstrap's variance is (u - 1) / u of the usual one, which the growth undoes."""
     rng = np.random.default_rng(5)
     sides = [np.stack([rng.integers(0, 50, u), np.full(u, 100)], axis=1).astype(float) for u in (60, 25)]
-    spread = intervals.spread_of(STATISTICS["missing_change"], *map(intervals.Table, (*sides, sides[0])))
+    spread = intervals.spread_of(STATISTICS["missing_change"], *map(intervals.Table, (*sides, sides[0], sides[0])))
     shares = [side[:, 0] / 100 for side in sides]
     wanted = np.sqrt(sum(x.var(ddof=1) / len(x) for x in shares))
     assert spread.error == pytest.approx(wanted, rel=BOOTSTRAP_ERROR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -15,7 +16,7 @@ from modelwatch_gpu.checks.resampling import (
     CURRENT_UNITS,
     NULL_BASELINE,
     NULL_CURRENT,
-    REPLICATES,
+    RELABELLINGS,
     draws,
     labels,
     summed,
@@ -24,6 +25,12 @@ from modelwatch_gpu.checks.statistics import Statistic
 from modelwatch_gpu.measures.pvalues import student_t_quantile, student_t_tails
 from modelwatch_gpu.measures.value import Floats, Ints
 
+#: How much wider intervals of roots and of maxima over cells are made: by that much their tails are longer than
+#: Student's, because the noise taken off is an estimate too (docs/calibration.md).
+ROOT_WIDER: Final = 1.04
+MAXIMUM_WIDER: Final = 1.06
+#: What D shows between samples of one distribution, in standard errors of a D: 0.8687 over 1/2 (``rank.ks_noise``).
+KS_NOISE: Final = 1.7374623
 #: With fewer units on a side there is no interval from them.
 LEAST_UNITS: Final = 8
 #: Two-sided level of intervals; a verdict rests on the lower end.
@@ -78,13 +85,16 @@ class Table:
         return self._made[key]
 
 
-def spread_of(statistic: Statistic, baseline: Table, current: Table, pool: Table, *, relabel: bool = True) -> Spread:
+def spread_of(
+    statistic: Statistic, baseline: Table, current: Table, pool: Table, cells: Table, *, relabel: bool = True
+) -> Spread:
     """The spread of a statistic of two tables of units.
 
     Args:
         statistic: What is drawn again.
         baseline, current: Both sides.
         pool: The baseline of the run: windows of few units are thought to vary like it.
+        cells: The same units of the baseline by values of the column: how alike its rows of one day are.
         relabel: Whether to ask for the p-value of no change too.
 
     With at least ``LEAST_UNITS`` units on both sides: the block bootstrap (Kunsch 1989, with whole days as blocks that
@@ -92,11 +102,14 @@ def spread_of(statistic: Statistic, baseline: Table, current: Table, pool: Table
     degrees of freedom. ``change``: (1 + k) / (1 + replicates) for k relabellings of the units of both sides that differ
     at least as much (Phipson and Smyth 2010). With fewer units in the window, and enough in ``pool``: how far samples
     of so many units from the baseline lie from it. For a distance that is what chance can add, by the triangle
-    inequality.
+    inequality. A share of rows varies with its size, so there the rows of one unit are taken to be as much alike as
+    those of the baseline's units.
     """
     units = min(len(baseline), len(current))
     if units >= LEAST_UNITS:
         return _by_units(statistic, baseline, current, units, relabel)
+    if units and len(pool) >= LEAST_UNITS and statistic.linear:
+        return _by_likeness(baseline, current, pool, cells, units)
     if units and len(pool) >= LEAST_UNITS:
         return _by_baseline(statistic, len(baseline), len(current), pool, units)
     return UNKNOWN._replace(units=units)
@@ -109,6 +122,11 @@ def _by_units(statistic: Statistic, baseline: Table, current: Table, units: int,
     error = float(np.std(again, ddof=1)) * growth**0.5
     noise = float(np.mean(again**2) - was**2 if statistic.root else np.mean(again) - was) * growth
     noise = 0.0 if statistic.linear else max(0.0, noise)
+    if statistic.root:
+        error *= ROOT_WIDER
+    elif not statistic.linear:
+        # What a maximum gains by noise is as uncertain as it is large.
+        error = MAXIMUM_WIDER * math.hypot(error, noise)
     change = _change(statistic, baseline, current, was) if relabel else np.nan
     return Spread(error, noise, units - 1.0, change, units, BY_UNITS)
 
@@ -120,7 +138,7 @@ def _change(statistic: Statistic, baseline: Table, current: Table, was: float) -
     apart = statistic.drawn(both.sum(axis=0) - relabelled, relabelled)
     # A relabelling that gives the very same tables must count as equal, whatever the sums round to.
     as_far = int(np.count_nonzero(np.abs(apart) >= abs(was) - 1e-12))
-    return (1 + as_far) / (1 + REPLICATES)
+    return (1 + as_far) / (1 + RELABELLINGS)
 
 
 def _by_baseline(statistic: Statistic, baseline: int, current: int, pool: Table, units: int) -> Spread:
@@ -129,6 +147,37 @@ def _by_baseline(statistic: Statistic, baseline: int, current: int, pool: Table,
     most = float(np.quantile(apart, (1 + CONFIDENCE) / 2))
     error = max(0.0, most) / _quantile((1 - CONFIDENCE) / 2, freedom)
     return Spread(error, 0.0, freedom, np.nan, units, BY_BASELINE_UNITS)
+
+
+def _by_likeness(baseline: Table, current: Table, pool: Table, cells: Table, units: int) -> Spread:
+    """Of a share: p(1 - p) (1 / rows + likeness / units) on either side."""
+    shares = np.stack([pool.counts[:, 0], pool.counts[:, 1] - pool.counts[:, 0]], axis=1)
+    alike = likeness(shares) if shares[:, 0].any() else likeness(cells.counts)
+    variance = 0.0
+    for side in (baseline, current):
+        some, rows = side.total[0].tolist()
+        each = float(share_variance(np.array([some / max(rows, 1.0)]), max(rows, 1.0))[0])
+        variance += each * (1 + alike * rows / len(side))
+    return Spread(variance**0.5, 0.0, len(pool) - 1.0, np.nan, units, BY_BASELINE_UNITS)
+
+
+def likeness(counts: Floats) -> float:
+    """How much alike rows of one unit are: the intraclass correlation of (units, cells) counts, 0 to 1.
+
+    Pearson's chi-square of the table over its degrees of freedom is 1 + (rows of a unit - 1) x correlation on average
+    (Rao and Scott 1981); rows of a unit by the usual mean for units of different size, (N - SUM n^2 / N) / (units - 1).
+    """
+    rows = counts.sum(axis=1)
+    counts, rows = counts[rows > 0], rows[rows > 0]
+    share = counts.sum(axis=0) / max(counts.sum(), 1.0)
+    counts, share = counts[:, share > 0], share[share > 0]
+    if len(counts) < 2 or len(share) < 2:
+        return 0.0
+    expected = rows[:, None] * share
+    freedom = (len(counts) - 1) * (len(share) - 1)
+    times = float(((counts - expected) ** 2 / expected).sum()) / freedom
+    size = float(rows.sum() - (rows**2).sum() / rows.sum()) / (len(counts) - 1)
+    return min(1.0, max(0.0, (times - 1) / (size - 1))) if size > 1 else 0.0
 
 
 @functools.lru_cache(maxsize=4096)
@@ -247,7 +296,7 @@ def of_segments(statistic: Statistic, window: Intervals, at: Ints, whole: Judged
         share = np.minimum(1.0, judged.rows / whole.rows[at])
         own = 1 + (wider - 1) * share
         error = np.sqrt(wider * judged.baseline_variance + own * judged.current_variance)
-        centre = judged.effect
+        centre = _freed_maximum(statistic, judged.effect, error)
         if statistic.root:
             sides = 1 / judged.baseline_rows, 1 / judged.rows
             times = (wider * sides[0] + own * sides[1]) / (sides[0] + sides[1])
@@ -258,18 +307,42 @@ def of_segments(statistic: Statistic, window: Intervals, at: Ints, whole: Judged
     )
 
 
+def _freed_maximum(statistic: Statistic, effect: Floats, error: Floats) -> Floats:
+    """A maximum over cells without what it gains by noise: standard errors by the root of noise over effect.
+
+    Around a smooth peak the cells that compete are the more, the larger the noise is beside the peak; the factor is
+    what the calibration shows (docs/calibration.md). Measures that are no maximum stay as they are.
+    """
+    if statistic.root or statistic.linear:
+        return effect
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = np.minimum(1.0, KS_NOISE * error / effect)
+    return effect - error * np.sqrt(np.where(np.isnan(noise), 0.0, noise))
+
+
 def of_rows(statistic: Statistic, judged: Judged) -> Intervals:
     """The intervals of rows that are taken as independent."""
-    groups = len(judged.effect)
-    centre = np.sqrt(np.maximum(0.0, judged.raw**2 - judged.floor)) if statistic.root else judged.effect
+    groups, error = len(judged.effect), np.sqrt(judged.variance)
+    if statistic.root:
+        centre = np.sqrt(np.maximum(0.0, judged.raw**2 - judged.floor))
+    else:
+        centre = _freed_maximum(statistic, judged.effect, error)
     known = ~np.isnan(judged.variance)
     return Intervals(
         statistic,
         judged.effect,
         centre,
-        np.sqrt(judged.variance),
+        error,
         np.full(groups, np.inf),
         np.full(groups, np.nan),
         np.where(known, judged.rows, 0).astype(np.int64),
         np.where(known, BY_ROWS, NOT_KNOWN).astype(np.uint8),
     )
+
+
+def share_variance(share: Floats, rows: Floats | float) -> Floats:
+    """Of a share of independent rows, two more of either outcome: a share of 0 is not certain either (Agresti and Coull
+    1998)."""
+    moved = np.clip((share * rows + 2) / (rows + 4), 0.0, 1.0)
+    found: Floats = moved * (1 - moved) / rows
+    return found

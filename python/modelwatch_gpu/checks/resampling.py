@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from modelwatch_gpu.measures.value import Floats
 
-#: Replicates of a bootstrap or a permutation: a standard error from them is itself good to 1/sqrt(2 x 400) = 3.5%.
-REPLICATES: Final = 400
+#: Replicates of a bootstrap: a standard error from them is itself good to 1/sqrt(2 x 256) = 4.4%.
+REPLICATES: Final = 256
+#: Relabellings of a permutation test: its p-value is a multiple of 1/200.
+RELABELLINGS: Final = 199
 #: Streams of random words, by what is drawn.
 BASELINE_UNITS, CURRENT_UNITS, LABELS, NULL_BASELINE, NULL_CURRENT = range(5)
 
@@ -51,7 +53,7 @@ def draws(units: int, stream: int, taken: int | None = None, replicates: int = R
 
 
 @functools.lru_cache(maxsize=64)
-def labels(units: int, current: int, replicates: int = REPLICATES) -> Floats:
+def labels(units: int, current: int, replicates: int = RELABELLINGS) -> Floats:
     """(replicates, units) 1 for the ``current`` units of each random relabelling that go to the current side, else 0:
     those with the smallest words."""
     raw = words(replicates * units, LABELS, units).reshape(replicates, units)

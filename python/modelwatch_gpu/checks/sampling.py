@@ -22,6 +22,7 @@ from modelwatch_gpu.checks.intervals import (
     of_rows,
     of_segments,
     of_windows,
+    share_variance,
     spread_of,
 )
 from modelwatch_gpu.checks.multiplicity import CORRECTIONS
@@ -31,7 +32,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window, zone_of
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.results import BASELINE, Block, Results
-from modelwatch_gpu.measures.value import Floats
+from modelwatch_gpu.measures.value import Bools, Floats
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column
 from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
@@ -136,7 +137,7 @@ class Sampling:
         out: list[Found] = []
         for block in results.blocks:
             found: Found = {}
-            tables = _Tables(block.column)
+            tables = _Tables(block.column, self._used(block.column))
             for measure, threshold in judged_measures(block, checks).items():
                 statistic = STATISTICS[measure]
                 judged = self._judged(block, measure, statistic)
@@ -155,6 +156,15 @@ class Sampling:
                     found[measure] = of_segments(statistic, own, at, of_whole, judged)
             out.append(found)
         return out
+
+    def _used(self, column: Column) -> Bools:
+        """(slots,) which slots of the coarse grid have rows in any unit of either side."""
+        used = np.zeros(column.coarse_slots, dtype=bool)
+        for part in (self.baseline.part, self.merged):
+            table = part.tables.get(("block", column.name))
+            if table is not None:
+                used[table.cell] = True
+        return used
 
     def _judged(self, block: Block, measure: str, statistic: Statistic) -> Judged:
         values = block.values[measure]
@@ -186,8 +196,8 @@ class Sampling:
                 each = np.full(len(rows), np.nan) if statistic.row_variance is None else statistic.row_variance(value)
                 return each / n, each / rows
             now = block.values["missing"].value if measure == "missing_change" else value
-            current = _share_variance(now, rows)
-            return (_share_variance(now - value, n) if measure == "missing_change" else 0.0 * rows), current
+            current = share_variance(now, rows)
+            return (share_variance(now - value, n) if measure == "missing_change" else 0.0 * rows), current
 
     def _spreads(
         self, block: Block, statistic: Statistic, tables: _Tables, effect: Floats, limit: float
@@ -196,6 +206,7 @@ class Sampling:
         those borrow it."""
         starts = tuple(block.place.starts.tolist())
         pool = tables.of(self.pool, statistic)
+        cells = tables.of(self.pool, STATISTICS["psi"])
         if block.compared_with == BASELINE:
             pairs = [(self.pool, units) for units in self._units(starts)]
         else:
@@ -208,7 +219,7 @@ class Sampling:
                 out.append(UNKNOWN._replace(units=min(len(before), len(after))))
                 continue
             sides = tables.of(before, statistic), tables.of(after, statistic)
-            out.append(spread_of(statistic, *sides, pool, relabel=size > limit))
+            out.append(spread_of(statistic, *sides, pool, cells, relabel=size > limit))
         return out
 
     def _units(self, starts: tuple[int, ...]) -> list[Units]:
@@ -225,6 +236,7 @@ class _Tables:
     """The tables of one column that were made, by units and what is counted."""
 
     column: Column
+    used: Bools
     _counts: dict[Units, Floats] = field(default_factory=dict)
     _made: dict[tuple[Units, object], Table] = field(default_factory=dict)
 
@@ -235,16 +247,8 @@ class _Tables:
             if units not in self._counts:
                 found = units.counts(self.column)
                 self._counts[units] = np.zeros((0, self.column.coarse_slots)) if found is None else found
-            self._made[key] = Table(statistic.table(self.column, self._counts[units]))
+            self._made[key] = Table(statistic.table(self.column, self._counts[units], self.used))
         return self._made[key]
-
-
-def _share_variance(share: Floats, rows: Floats | float) -> Floats:
-    """Of a share of independent rows, two more of either outcome: a share of 0 is not certain either (Agresti and Coull
-    1998)."""
-    moved = np.clip((share * rows + 2) / (rows + 4), 0.0, 1.0)
-    found: Floats = moved * (1 - moved) / rows
-    return found
 
 
 def _coarse_floor(column: Column, measure: str, n: Floats, m: Floats) -> Floats:

@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from modelwatch_gpu.checks.units import default_bins, missing_rows, unseen_rows, values_cells
+from modelwatch_gpu.checks.units import default_bins, missing_rows, unseen_rows, values_upto
 from modelwatch_gpu.measures import bins
-from modelwatch_gpu.measures.value import Floats
+from modelwatch_gpu.measures.value import Bools, Floats
 from modelwatch_gpu.profile.columns import Column
 
 #: Where D is near 1 its variance under independent rows is near 0; no ratio is formed with less than this share of it.
@@ -23,7 +23,8 @@ _LEAST_KS: Final = 0.02
 
 @dataclass(frozen=True)
 class Statistic:
-    """``table``: a column and its (units, slots) counts -> the (units, cells) that are summed. ``of``: the number.
+    """``table``: a column, (units, slots) counts, and (slots,) which of these any unit of any side uses -> the (units,
+    cells) that are summed. ``of``: the number.
 
     ``root``: whether the spread is taken of the number's square root, whose variance hardly depends on its size where
     it is a divergence. ``squared``: whether the measure is the square of that root, or the root itself. ``linear``:
@@ -32,7 +33,7 @@ class Statistic:
     where that depends on more than the measure. ``low``, ``high``: the range of the measure.
     """
 
-    table: Callable[[Column, Floats], Floats]
+    table: Callable[[Column, Floats, Bools], Floats]
     of: Callable[[Floats, Floats], Floats]
     root: bool = False
     squared: bool = False
@@ -55,17 +56,13 @@ class Statistic:
         return np.clip(np.maximum(0.0, number) ** 2 if self.squared else number, self.low, self.high)
 
 
-def _cumulative(column: Column, counts: Floats) -> Floats:
-    return np.cumsum(values_cells(column, counts), axis=1)
-
-
-def _shares(upto: Floats) -> Floats:
-    """Cumulative counts as shares; a replicate without rows is empty everywhere."""
-    return upto / np.maximum(upto[:, -1:], 1.0)
-
-
 def _ks(baseline: Floats, current: Floats) -> Floats:
-    found: Floats = np.max(np.abs(_shares(baseline) - _shares(current)), axis=1)
+    if not baseline.shape[1]:
+        return np.zeros(len(baseline))
+    # A replicate without rows is empty everywhere.
+    apart = baseline / np.maximum(baseline[:, -1:], 1.0)
+    apart -= current / np.maximum(current[:, -1:], 1.0)
+    found: Floats = np.maximum(apart.max(axis=1), -apart.min(axis=1))
     return found
 
 
@@ -109,7 +106,7 @@ _js = _over_bins(bins.js_divergence_of)
 
 #: What can be resampled, by measure.
 STATISTICS: Final[dict[str, Statistic]] = {
-    "ks": Statistic(_cumulative, _ks, row_variance=_ks_variance, high=1.0),
+    "ks": Statistic(values_upto, _ks, row_variance=_ks_variance, high=1.0),
     "psi": Statistic(default_bins, _over_bins(bins.psi_of), root=True, squared=True, row_variance=_PSI),
     "js_divergence": Statistic(default_bins, _js, root=True, squared=True, row_variance=_JS, high=1.0),
     "js_distance": Statistic(default_bins, _js, root=True, row_variance=_JS, high=1.0),

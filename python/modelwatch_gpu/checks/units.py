@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from modelwatch_gpu.log.windows import Window
-from modelwatch_gpu.measures.value import Floats, Ints
+from modelwatch_gpu.measures.value import Bools, Floats, Ints
 from modelwatch_gpu.profile.columns import COARSE_UNSEEN, NULL_SLOT, CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.parts import UNTIMED, Part
 from modelwatch_gpu.profile.tables import Table
@@ -75,26 +75,26 @@ def all_units(part: Part, zone: ZoneInfo, unit: Window) -> Units:
     return next(units_by_window(part, np.array([UNTIMED], dtype=np.int64), zone, unit))
 
 
-def values_cells(column: Column, counts: Floats) -> Floats:
-    """(units, cells) of counts by slot: the cells of a number, missing left out; all slots of a category."""
-    return counts[:, :-2] if isinstance(column, NumericColumn) else counts
+def values_upto(column: Column, counts: Floats, used: Bools) -> Floats:
+    """(units, used cells) rows up to the end of each cell of a number; missing rows left out."""
+    return np.cumsum(counts[:, :-2][:, used[:-2]], axis=1)
 
 
-def default_bins(column: Column, counts: Floats) -> Floats:
+def default_bins(column: Column, counts: Floats, used: Bools) -> Floats:
     """(units, bins) in the bins that divergences are over: (a, b] of a number; all slots of a category."""
     if isinstance(column, CategoricalColumn):
-        return counts
+        return counts[:, used]
     ends = 2 * column.coarse_edges.astype(np.int64) + 1
     upto = np.cumsum(counts[:, :-2], axis=1)
     return np.diff(np.concatenate([np.zeros((len(counts), 1)), upto[:, ends], upto[:, -1:]], axis=1), axis=1)
 
 
-def missing_rows(column: Column, counts: Floats) -> Floats:
+def missing_rows(column: Column, counts: Floats, _: Bools) -> Floats:
     """(units, 2) missing rows and all rows."""
     own = counts[:, -2:].sum(axis=1) if isinstance(column, NumericColumn) else counts[:, NULL_SLOT]
     return np.stack([own, counts.sum(axis=1)], axis=1)
 
 
-def unseen_rows(column: Column, counts: Floats) -> Floats:
+def unseen_rows(_: Column, counts: Floats, __: Bools) -> Floats:
     """(units, 2) rows with a value that the baseline lacks, and rows with a value."""
     return np.stack([counts[:, COARSE_UNSEEN], counts.sum(axis=1) - counts[:, NULL_SLOT]], axis=1)
