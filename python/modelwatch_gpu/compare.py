@@ -44,6 +44,8 @@ def compare(
     consecutive: bool = False,
     units: str | None = "1d",
     correction: str | None = "bh",
+    anytime: bool = False,
+    hierarchy: bool = False,
     roles: Roles | None = None,
     derived: Sequence[Derived] = (),
     labels: Any = None,
@@ -75,6 +77,9 @@ def compare(
             they are.
         correction: For many tests at once, over columns, segments and windows: "bh" (Benjamini and Hochberg), "e-bh"
             (whatever the dependence), or None.
+        anytime: Verdicts hold however often somebody looks at the growing log: evidence is collected from window to
+            window as e-values, and the chance that a column without a change is ever off stays at 5%.
+        hierarchy: Segments are tested only where their column is off in the same window.
         roles: For a reference log that is fitted here.
         derived: Columns to compute in both logs, functions decorated with ``@derived``; a baseline that was fitted with
             some needs the same ones, and more are for segments.
@@ -92,7 +97,7 @@ def compare(
     chosen = resolve(device)  # a device that is not there is refused before anything is read
     log = log.profile() if isinstance(log, LiveProfile) else log
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
-    options = VerdictOptions.of(units, correction)
+    options = VerdictOptions.of(units, correction, anytime=anytime, hierarchy=hierarchy)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress)
     joining = None
@@ -132,8 +137,7 @@ def compare(
         results,
         columns=base.columns,
         windows_without_rows=_without_rows(windows, results),
-        intervals=sampling.intervals(results, used) if sampling is not None else None,
-        correction=options.correction,
+        sampling=sampling,
     )
     return Report(
         baseline=base,

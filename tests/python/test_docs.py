@@ -20,7 +20,7 @@ from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import REASONS
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("fit", "compare", "demo", "doctor", "version")
+COMMANDS = ("fit", "compare", "validate", "demo", "doctor", "version")
 
 
 def page(name: str) -> str:
@@ -164,13 +164,13 @@ def test_exit_codes_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("option", ["checks", "roles"])
 def test_the_files_that_the_page_shows_are_read(option: str, tmp_path: Path) -> None:
-    from modelwatch_gpu.checks.check import checks_from_file
+    from modelwatch_gpu.checks.files import checks_from_file
 
     blocks = re.findall(r"```toml\n(.*?)```", page("docs/cli.md"), re.DOTALL)
     path = tmp_path / "file.toml"
     path.write_text(next(b for b in blocks if ("[[checks]]" in b) == (option == "checks")))
     if option == "checks":
-        assert [c.measure for c in checks_from_file(path)] == ["psi"]
+        assert [c.measure for c in checks_from_file(path)] == ["psi", "ks"]
     else:
         assert mw.Roles.from_file(path).timestamp == "ts"
 

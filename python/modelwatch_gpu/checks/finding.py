@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.intervals import METHODS, Intervals
-from modelwatch_gpu.checks.sentences import measure_name, open_sentence, sentence, sureness
+from modelwatch_gpu.checks.sentences import measure_name, open_sentence, own_sentence, sentence, sureness
 from modelwatch_gpu.measures.effects import Effect, Effects
 from modelwatch_gpu.measures.results import BASELINE, Result, Segment
 from modelwatch_gpu.measures.value import HAS_NUMBER, REASON_CODES, REASONS, Floats, Value, Values
@@ -74,15 +74,17 @@ class Finding:
 
 
 #: Why a verdict is open though there is a number: chance alone may have done it, the interval reaches below the
-#: threshold, days are too few to know how far they differ, too many tests were made for one to tell so much.
-CLEAR, BY_CHANCE, TOO_WIDE, FEW_UNITS, MANY_TESTS = range(5)
+#: threshold, days are too few to know how far they differ, too many tests were made for one to tell so much, the column
+#: of a segment is not off.
+CLEAR, BY_CHANCE, TOO_WIDE, FEW_UNITS, MANY_TESTS, NOT_TESTED = range(6)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Verdicts:
     """What a check says of many groups: (groups,) arrays. ``severity``: indices of ``SEVERITIES``. ``judged``: NaN
     where nothing could be. ``threshold``: the one that decided. ``why``: why it is no worse, see ``CLEAR``. ``ends``:
-    of the intervals. ``p_value``, ``adjusted``, ``e_value``: see ``Finding``."""
+    of the intervals. ``p_value``, ``adjusted``, ``e_value``: see ``Finding``. ``reasons``: what was judged instead of
+    the measure itself, with the reasons for having no number."""
 
     severity: npt.NDArray[np.uint8]
     judged: Floats
@@ -93,6 +95,7 @@ class Verdicts:
     p_value: Floats | None = None
     adjusted: Floats | None = None
     e_value: Floats | None = None
+    reasons: Values | None = None
 
     @property
     def excess(self) -> Floats:
@@ -180,8 +183,11 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
     value, effect = result.values.get(check.measure), result.effects.get(check.measure)
     severity, threshold = SEVERITIES[int(verdicts.severity[at])], float(verdicts.threshold[at])
     judged: float | None = float(verdicts.judged[at])
+    instead = None if verdicts.reasons is None else verdicts.reasons[at]
     if value is None or value.value is None:
         judged, reason = None, _reason(value, result)
+    elif instead is not None and instead.reason is not None and value.n >= check.min_rows:
+        judged, reason = None, REASONS[instead.reason]
     elif value.n < check.min_rows:
         rows = f"{value.n} {'row has' if value.n == 1 else 'rows have'} a value"
         if result.weighted:
@@ -197,7 +203,7 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
         check=check.measure,
         severity=severity,
         value=judged,
-        threshold=threshold,
+        threshold=None if math.isnan(threshold) else threshold,
         reason=reason,
         raw=value.value if value else None,
         lower=value.lower if value else None,
@@ -241,6 +247,10 @@ def _reason_of(
     if why == BY_CHANCE and effect is not None:
         return f"{name} {judged:.3g}, but chance alone can add {effect.chance:.2g} to samples this small."
     how = _certainty(verdicts, at)
+    if why == NOT_TESTED:
+        return f"{name} {judged:.3g} here, but the column is not off in this window, so segments were not tested."
+    if verdicts.reasons is not None and why == CLEAR:
+        return own_sentence(check, judged, severity, threshold, result, how)
     if why == CLEAR:
         said = sentence(check, judged, severity, threshold, result)
         return said if severity == "ok" else f"{said[:-1]}{sureness(check, how)}."

@@ -248,9 +248,10 @@ class Intervals:
 
     def tails(self, threshold: float) -> Floats:
         """(groups,) P(an effect this far above), were the true one just at a threshold; NaN where it is not known, 1
-        where the effect is not above it at all."""
-        beyond = self.centre - self.statistic.scaled(np.array([threshold]))[0]
-        out = np.where(self.known, 1.0, np.nan)
+        where the effect is not above it at all: that takes no interval to say."""
+        limit = self.statistic.scaled(np.array([threshold]))[0]
+        beyond = self.centre - limit
+        out = np.where(self.known | (self.effect <= limit), 1.0, np.nan)
         some = np.flatnonzero(self.known & (beyond > 0))
         with np.errstate(divide="ignore"):
             t = beyond[some] / self.error[some]

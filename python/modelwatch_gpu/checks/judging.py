@@ -24,7 +24,9 @@ from modelwatch_gpu.checks.finding import (
     presence,
 )
 from modelwatch_gpu.checks.intervals import Intervals
+from modelwatch_gpu.checks.learned import learned, relative
 from modelwatch_gpu.checks.many import Applied, corrected
+from modelwatch_gpu.checks.sampling import Sampling, VerdictOptions
 from modelwatch_gpu.measures.results import BASELINE, CONSECUTIVE, Block, Results
 from modelwatch_gpu.measures.value import REASONS
 from modelwatch_gpu.profile.columns import Column
@@ -77,8 +79,7 @@ def judge_all(
     *,
     columns: Sequence[Column],
     windows_without_rows: Sequence[int] = (),
-    intervals: Sequence[Mapping[str, Intervals]] | None = None,
-    correction: str | None = None,
+    sampling: Sampling | None = None,
 ) -> Judged:
     """Every check on every result, worst first, and not enough data for windows without rows.
 
@@ -87,19 +88,21 @@ def judge_all(
         results: What to judge it on.
         columns: Of the baseline.
         windows_without_rows: Starts of windows that are reported though no row falls into them.
-        intervals: For every block of the results, intervals by measure; without any, numbers are taken as they are.
-        correction: For many tests at once: "bh", "e-bh", or None.
+        sampling: What intervals, learned and relative thresholds come from; without it numbers are taken as they are.
     """
     sources: list[tuple[Block, Check | None, Verdicts]] = []
-    known = [{}] * len(results.blocks) if intervals is None else intervals
+    known: Sequence[Mapping[str, Intervals]] = [{}] * len(results.blocks)
+    if sampling is not None:
+        known = sampling.intervals(results, [c for c in checks if c.learn is None])
     verdicts_of = corrected(
-        [_verdicts(checks, block, own) for block, own in zip(results.blocks, known, strict=True)], correction
+        [_verdicts(checks, block, own, sampling) for block, own in zip(results.blocks, known, strict=True)],
+        VerdictOptions(None, False, None) if sampling is None else sampling.options,
     )
     candidates: list[_Candidates] = []
     places: dict[int, int] = {}
     for block, found_there in zip(results.blocks, verdicts_of, strict=True):
         place = places.setdefault(id(block.place), len(places))
-        for check, verdicts, at in found_there:
+        for check, verdicts, at, *_ in found_there:
             if len(at):
                 name = check.measure if check is not None else "present"
                 candidates.append(_candidates(block, name, verdicts, at, place, len(sources)))
@@ -127,7 +130,9 @@ def judge_all(
     return Judged(tuple(findings), left_out)
 
 
-def _verdicts(checks: Sequence[Check], block: Block, intervals: Mapping[str, Intervals]) -> list[Applied]:
+def _verdicts(
+    checks: Sequence[Check], block: Block, intervals: Mapping[str, Intervals], sampling: Sampling | None
+) -> list[Applied]:
     """The checks of one block; no check where it is about the column's presence."""
     groups, rows, present = len(block), block.place.rows, block.present
     found: list[Applied] = []
@@ -135,14 +140,20 @@ def _verdicts(checks: Sequence[Check], block: Block, intervals: Mapping[str, Int
         missing = np.flatnonzero((present < 1.0) & (rows > 0))
         severity = np.where(present == 0, ALERT, WARNING).astype(np.uint8)
         clear = np.full(groups, CLEAR, dtype=np.uint8)
-        found.append(Applied(None, Verdicts(severity, present, np.ones(groups), clear), missing))
+        found.append(Applied(None, Verdicts(severity, present, np.ones(groups), clear), missing, block))
     there = np.flatnonzero((present > 0) | (rows == 0))
     for check in checks:
-        if check.applies_to(block.column) and _AGAINST[check.against] == block.compared_with:
-            name = check.measure
-            own = intervals.get(name)
-            verdicts = decide(check, block.values.get(name), block.effects.get(name), groups, own)
-            found.append(Applied(check, verdicts, there))
+        if not check.applies_to(block.column) or _AGAINST[check.against] != block.compared_with:
+            continue
+        values, effects = block.values.get(check.measure), block.effects.get(check.measure)
+        own = intervals.get(check.measure)
+        if sampling is not None and check.learn is not None:
+            verdicts = learned(check, block, sampling)
+        elif sampling is not None and check.relative and values is not None:
+            verdicts = relative(check, values, own, sampling.relative_to(block, check.measure))
+        else:
+            verdicts = decide(check, values, effects, groups, own)
+        found.append(Applied(check, verdicts, there, block))
     return found
 
 

@@ -29,8 +29,9 @@ from modelwatch_gpu.checks.multiplicity import CORRECTIONS
 from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, Statistic
 from modelwatch_gpu.checks.units import DAY, Units, all_units, units_by_window
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log.windows import Window, zone_of
+from modelwatch_gpu.log.windows import Window, parse_window, zone_of
 from modelwatch_gpu.measures import bins
+from modelwatch_gpu.measures.evaluate import evaluate_part
 from modelwatch_gpu.measures.results import BASELINE, Block, Results
 from modelwatch_gpu.measures.value import Bools, Floats
 from modelwatch_gpu.profile.baseline import Baseline
@@ -50,21 +51,28 @@ Found = dict[str, Intervals]
 @dataclass(frozen=True)
 class VerdictOptions:
     """How sure a verdict has to be. ``unit``: what is drawn again, None for rows; ``intervals``: whether there are any.
-    ``correction``: for many tests, see ``multiplicity.CORRECTIONS``."""
+    ``correction``: for many tests, see ``multiplicity.CORRECTIONS``. ``anytime``: whether verdicts must hold however
+    often somebody looks. ``hierarchy``: whether segments are tested only where their column is off."""
 
     unit: Window | None = DAY
     intervals: bool = True
     correction: str | None = "bh"
+    anytime: bool = False
+    hierarchy: bool = False
 
     @classmethod
-    def of(cls, units: str | None, correction: str | None) -> VerdictOptions:
+    def of(
+        cls, units: str | None, correction: str | None, *, anytime: bool = False, hierarchy: bool = False
+    ) -> VerdictOptions:
         """From the options of ``compare``; raises InputError for what they cannot be."""
         if correction is not None and correction not in CORRECTIONS:
             raise InputError(f"correction={correction!r} is not known; it can be {', '.join(CORRECTIONS)} or None.")
+        if anytime and units is None:
+            raise InputError("anytime=True needs intervals; give units='1d', or units='rows'.")
         if units is None:
-            return cls(None, False, correction)
+            return cls(None, False, correction, False, hierarchy)
         if units == ROWS:
-            return cls(None, True, correction)
+            return cls(None, True, correction, anytime, hierarchy)
         try:
             unit = Window.parse(units)
         except InputError:
@@ -73,29 +81,37 @@ class VerdictOptions:
             ) from None
         if not unit.nests(DAY):
             raise InputError(f"units={units!r} is shorter than a day; rows of one day are too much alike for that.")
-        return cls(unit, True, correction)
+        return cls(unit, True, correction, anytime, hierarchy)
 
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """What was sampled, and how: by ``unit``, or by rows where it is None."""
+    """What was sampled, and how. ``window``: length of the windows, None where they are not of time."""
 
     baseline: Baseline
     merged: Part
     zone: ZoneInfo
-    unit: Window | None
+    window: Window | None = None
+    options: VerdictOptions = VerdictOptions()
     _windows: dict[tuple[int, ...], list[Units]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, baseline: Baseline, merged: Part, profile: Profile, options: VerdictOptions) -> Sampling | None:
-        """What intervals are made from; None where there are to be none."""
-        if not options.intervals:
-            return None
-        return cls(baseline, merged, zone_of(profile.timezone), options.unit)
+    def of(cls, baseline: Baseline, merged: Part, profile: Profile, options: VerdictOptions) -> Sampling:
+        """Of a baseline and a profile that was merged."""
+        window = parse_window(profile.window) if profile.window is not None else None
+        length = window if isinstance(window, Window) else None
+        return cls(baseline, merged, zone_of(profile.timezone), length, options)
+
+    @property
+    def unit(self) -> Window | None:
+        """What is drawn again; None for rows."""
+        return self.options.unit
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a report must say about how sure its verdicts are."""
+        if not self.options.intervals:
+            return ()
         if self.unit is None:
             return ("Intervals take rows as independent, as asked: where rows of a day are alike, they are too short.",)
         if not self.by_units:
@@ -113,6 +129,26 @@ class Sampling:
                 "(--units rows).",
             )
         return ()
+
+    @cached_property
+    def own(self) -> dict[tuple[str, str], float]:
+        """(column, measure) -> what the measure is in the baseline itself."""
+        part = self.baseline.part
+        results = evaluate_part(self.baseline, part)
+        return {
+            (block.column.name, measure): float(values.value[0])
+            for block in results.blocks
+            for measure, values in block.values.items()
+        }
+
+    def relative_to(self, block: Block, measure: str) -> Floats:
+        """(groups,) what a measure is in the baseline, NaN where it is not known; of rows, as many a unit."""
+        before = np.full(len(block), self.own.get((block.column.name, measure), np.nan))
+        if measure == "row_count" and self.by_units:
+            units = [len(one) for one in self.units_of(tuple(np.unique(block.place.starts).tolist()))]
+            at = np.unique(block.place.starts, return_inverse=True)[1]
+            before = before * np.array(units, dtype=np.float64)[at] / max(1, len(self.pool))
+        return before
 
     @cached_property
     def segmented(self) -> bool:
@@ -133,11 +169,13 @@ class Sampling:
 
     def intervals(self, results: Results, checks: Sequence[Check]) -> list[Found]:
         """For every block of results the intervals of the measures that are judged and can be resampled, by measure."""
+        if not self.options.intervals:
+            return [{} for _ in results.blocks]
         windows: dict[tuple[str, str], tuple[Block, Intervals, Judged]] = {}
         out: list[Found] = []
         for block in results.blocks:
             found: Found = {}
-            tables = _Tables(block.column, self._used(block.column))
+            tables = self.tables(block.column)
             for measure, threshold in judged_measures(block, checks).items():
                 statistic = STATISTICS[measure]
                 judged = self._judged(block, measure, statistic)
@@ -157,14 +195,14 @@ class Sampling:
             out.append(found)
         return out
 
-    def _used(self, column: Column) -> Bools:
-        """(slots,) which slots of the coarse grid have rows in any unit of either side."""
+    def tables(self, column: Column) -> ColumnTables:
+        """Of one column, by unit; slots of the coarse grid that no unit of either side uses are left out."""
         used = np.zeros(column.coarse_slots, dtype=bool)
         for part in (self.baseline.part, self.merged):
             table = part.tables.get(("block", column.name))
             if table is not None:
                 used[table.cell] = True
-        return used
+        return ColumnTables(column, used)
 
     def _judged(self, block: Block, measure: str, statistic: Statistic) -> Judged:
         values = block.values[measure]
@@ -200,7 +238,7 @@ class Sampling:
             return (share_variance(now - value, n) if measure == "missing_change" else 0.0 * rows), current
 
     def _spreads(
-        self, block: Block, statistic: Statistic, tables: _Tables, effect: Floats, limit: float
+        self, block: Block, statistic: Statistic, tables: ColumnTables, effect: Floats, limit: float
     ) -> list[Spread]:
         """One for every window whose effect comes near the lowest threshold, and for all where there are segments:
         those borrow it."""
@@ -208,10 +246,10 @@ class Sampling:
         pool = tables.of(self.pool, statistic)
         cells = tables.of(self.pool, STATISTICS["psi"])
         if block.compared_with == BASELINE:
-            pairs = [(self.pool, units) for units in self._units(starts)]
+            pairs = [(self.pool, units) for units in self.units_of(starts)]
         else:
             keys = [int(key[0]) for key in self.merged.groups["window"]]
-            units = self._units((keys[keys.index(starts[0]) - 1], *starts))
+            units = self.units_of((keys[keys.index(starts[0]) - 1], *starts))
             pairs = list(pairwise(units))
         out = []
         for (before, after), size in zip(pairs, effect.tolist(), strict=True):
@@ -222,7 +260,7 @@ class Sampling:
             out.append(spread_of(statistic, *sides, pool, cells, relabel=size > limit))
         return out
 
-    def _units(self, starts: tuple[int, ...]) -> list[Units]:
+    def units_of(self, starts: tuple[int, ...]) -> list[Units]:
         """The units of windows that begin here."""
         assert self.unit is not None
         if starts not in self._windows:
@@ -232,7 +270,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, eq=False)
-class _Tables:
+class ColumnTables:
     """The tables of one column that were made, by units and what is counted."""
 
     column: Column
@@ -269,5 +307,7 @@ def judged_measures(block: Block, checks: Sequence[Check]) -> dict[str, float]:
         measure = check.measure
         known = measure in STATISTICS and measure in block.values
         if known and check.against == against and check.applies_to(block.column):
-            out[measure] = min(out.get(measure, np.inf), check.first_threshold)
+            # Of growth over the baseline's own number nothing is far below before that is known.
+            limit = -np.inf if check.relative else check.first_threshold
+            out[measure] = min(out.get(measure, np.inf), limit)
     return out

@@ -88,6 +88,25 @@ def open_sentence(
     return f"{said}, but not surely{sureness(check, how).replace(';', ':', 1)}."
 
 
+def own_sentence(
+    check: Check, judged: float, severity: str, threshold: float, result: Result, how: Mapping[str, Any]
+) -> str:
+    """Why, for thresholds that the baseline sets: relative to a measure in it, or learned from its windows."""
+    name = measure_name(check.measure, result.compared_with)
+    verdict = "within the threshold" if severity == "ok" else f"{severity} above"
+    if check.relative:
+        grown = f"{abs(judged):.1%} {'more' if judged >= 0 else 'less'} than in the baseline"
+        wide = "" if severity == "ok" or how.get("interval_lower") is None else _relative_interval(how)
+        return f"{name} is {grown}; {verdict} {threshold:+.0%}{wide}."
+    season = {None: "", "weekday": " of the same day of the week", "month": " of the same month"}[check.season]
+    return f"{name} {judged:.3g}, {verdict} {threshold:.3g}, which the baseline's own windows{season} set."
+
+
+def _relative_interval(how: Mapping[str, Any]) -> str:
+    low, high = how["interval_lower"], how["interval_upper"]
+    return f"; {low:+.0%} to {high:+.0%} with 95% confidence, {_by(how)}"
+
+
 def _by(how: Mapping[str, Any]) -> str:
     """What an interval comes from."""
     units = how.get("units")

@@ -18,6 +18,14 @@ from modelwatch_gpu.log import Derived, Labels, Roles
 from modelwatch_gpu.profile import Baseline
 
 
+class Correction(enum.StrEnum):
+    """How many tests at once are held to one rate of false verdicts."""
+
+    bh = "bh"
+    e_bh = "e-bh"
+    none = "none"
+
+
 class FailOn(enum.StrEnum):
     """From which severity on the exit code is 1."""
 
@@ -68,6 +76,39 @@ DerivedColumns = Annotated[
         "May be given several times.",
     ),
 ]
+
+
+Checks = Annotated[
+    Path | None,
+    typer.Option(
+        "--checks", metavar="FILE", help="Checks from a TOML, JSON or YAML file, instead of the default ones."
+    ),
+]
+Units = Annotated[
+    str,
+    typer.Option(
+        "--units",
+        metavar="LENGTH",
+        help="What intervals draw again: 1d, 1w; rows: rows are independent; none: no intervals. Default: 1d.",
+    ),
+]
+Corrections = Annotated[Correction, typer.Option("--correction", help="For many tests at once.")]
+Anytime = Annotated[
+    bool, typer.Option("--anytime", help="Verdicts hold however often somebody looks at the growing log.")
+]
+Hierarchy = Annotated[
+    bool, typer.Option("--hierarchy", help="Test segments only where their column is off in the same window.")
+]
+
+
+def certainty_of(units: str, correction: Correction, *, anytime: bool, hierarchy: bool) -> dict[str, Any]:
+    """The options of ``compare`` that say how sure a verdict has to be."""
+    return {
+        "units": None if units == "none" else units,
+        "correction": None if correction is Correction.none else correction.value,
+        "anytime": anytime,
+        "hierarchy": hierarchy,
+    }
 
 
 def column_option(text: str) -> Any:

@@ -106,6 +106,17 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
     return Results([*blocks, *later])
 
 
+def evaluate_part(baseline: Baseline, part: Part) -> Results:
+    """A part of one window on the fine grid against the baseline: the baseline's own part says what it is itself."""
+    place = Place.of((), part.groups["window"], part.group_rows["window"])
+    weights = GroupWeights.of(part.group_rows["window"], part.weights["window"]) if "window" in part.weights else None
+    blocks = []
+    for column in baseline.columns:
+        run = _Run(column, "fine", part, part.tables.get(("window", column.name)), 0, weights)
+        blocks.append(run.against_baseline(place, dict(_on_grids(baseline, column, ("fine",)))["fine"]))
+    return Results(blocks)
+
+
 def _on_grids(baseline: Baseline, column: Column, grids: Collection[str]) -> Iterator[tuple[str, Groups]]:
     """The baseline's own counts on each of the grids that windows and segments are counted on."""
     part, weights = baseline.part, None

@@ -82,6 +82,8 @@ REASONS = {
     "not_finite": "The number is too large to be written.",
     "weighted": "The rows have weights, and this statistic is of counts of independent rows.",
     "weightless": "All rows of the window have weight 0.",
+    "zero_baseline": "The measure is 0 in the baseline, so there is nothing to be relative to.",
+    "few_windows": "The baseline has too few windows of this length to learn thresholds from.",
     "no_probabilities": "A score lies outside 0 to 1, so it is no probability.",
     "baseline_without": "The baseline has no such number to compare with.",
     "earlier_without": "The window before has no such number to compare with.",
