@@ -11,13 +11,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding
+from modelwatch_gpu.checks.history import Anomaly, anomalies
 from modelwatch_gpu.errors import AlertError, InputError
 from modelwatch_gpu.log.joining import JoinedLabels
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.answer_tables import AnswerTables
-from modelwatch_gpu.measures.results import Result, Results, segment_dict
+from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.results import BASELINE, Result, Results, segment_dict
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.profile.parts import WHOLE
@@ -143,6 +147,34 @@ class Report:
         if bad:
             worst = bad[0]
             raise AlertError(f"{len(bad)} findings at {level} or worse; the worst is {worst.column}: {worst.reason}")
+
+    def history(self, column: str, measure: str) -> list[float | None]:
+        """A measure of a column against the baseline, in every window of the report; None where it has no number."""
+        found = {
+            r.start: r.values[measure].value
+            for block in self.results.blocks
+            if block.column.name == column and block.place.segments is None and block.compared_with == BASELINE
+            for r in map(block.row, range(len(block)))
+            if measure in r.values
+        }
+        if column not in self.baseline.by_name:
+            raise InputError(
+                f"There is no column '{column}' in the report; there are {', '.join(self.baseline.by_name)}."
+            )
+        if measure not in MEASURES:
+            raise InputError(f"There is no measure '{measure}'; there are {', '.join(MEASURES)}.")
+        return [found.get(w.second) for w in self.windows]
+
+    def anomalies(
+        self, column: str, measure: str, *, method: str = "robust_z", **options: Any
+    ) -> list[tuple[WindowInfo, Anomaly]]:
+        """Windows in which a measure leaves what its own history lets one expect, oldest first.
+
+        ``method``: "robust_z", or "holt_winters" and "change_point" (the extra ``history``); ``options``: of it, see
+        ``checks.history``. At least 8 windows must have passed.
+        """
+        found = anomalies([np.nan if v is None else v for v in self.history(column, measure)], method=method, **options)
+        return [(self.windows[a.at], a) for a in found]
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values: see ``to_json``."""
