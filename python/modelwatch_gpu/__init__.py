@@ -9,6 +9,7 @@ from modelwatch_gpu import early as _early  # noqa: F401  before all others: Ctr
 from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
+from modelwatch_gpu.checks.history import anomalies
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import (
     AlertError,
@@ -47,6 +48,7 @@ __all__ = [
     "Report",
     "Roles",
     "__version__",
+    "anomalies",
     "compare",
     "derived",
     "join_labels",

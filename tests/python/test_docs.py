@@ -229,7 +229,19 @@ def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tm
         "CONTRIBUTING.md",
         *(
             f"docs/{p}.md"
-            for p in ("cli", "derived", "measures", "service", "stats", "report", "privacy", "sources", "types")
+            for p in (
+                "cli",
+                "derived",
+                "measures",
+                "service",
+                "stats",
+                "report",
+                "privacy",
+                "sources",
+                "types",
+                "verdicts",
+                "calibration",
+            )
         ),
     ],
 )

@@ -276,3 +276,32 @@ def test_the_interval_of_ks_on_flights_is_that_of_an_independent_bootstrap_of_da
         assert found.interval_upper - found.value == pytest.approx(reach, rel=0.15), column
         noise = max(0.0, np.mean(again) - found.value) * 30 / 29
         assert found.value - found.interval_lower == pytest.approx(reach + noise, abs=0.03), column
+
+
+def test_by_whole_days_no_month_of_flights_is_worse_where_rows_would_cry_wolf_five_times() -> None:
+    """Against an independent bootstrap of rows of the log itself (tests/data/flights_auc_diff.csv)."""
+    import csv
+    import importlib.util
+    import sys
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("flights_auc", root / "benchmarks" / "calibration" / "flights_auc.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["flights_auc"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with (root / "tests" / "data" / "flights_auc_diff.csv").open() as lines:
+        truth = {row["month"]: row for row in csv.DictReader(lines)}
+    found = module.months()
+    assert len(found) == 9
+    assert sum(row_low > 0 for _, _, row_low, _, _, _ in found) == 5
+    assert sum(day_low > 0 for _, _, _, _, day_low, _ in found) <= 1
+    page = (root / "docs" / "verdicts.md").read_text()
+    for month, drop, row_low, row_high, day_low, day_high in found:
+        wanted = {k: float(v) for k, v in truth[month].items() if k not in ("month", "bonf")}
+        assert drop == pytest.approx(wanted["drop"], abs=1e-3)
+        # Student's t and u / (u - 1) make ours a little wider than percentiles.
+        assert row_high - row_low == pytest.approx(wanted["row_hi"] - wanted["row_lo"], rel=0.25)
+        assert day_high - day_low == pytest.approx(wanted["day_hi"] - wanted["day_lo"], rel=0.25)
+        assert f"| {month} | {drop:+.4f} |" in page

@@ -31,7 +31,7 @@ HOSTILE = "<script>alert(1)</script>"
 TOP_KEYS = {
     *("schema_version", "library", "device", "isa", "baseline", "timezone", "window", "segments", "rows", "ok"),
     *("weight", "labels", "performance", "windows", "profile", "measures"),
-    *("calibration", "confusion", "fairness", "findings", "notes"),
+    *("calibration", "confusion", "fairness", "findings", "notes", "next_steps"),
 }
 
 

@@ -86,6 +86,22 @@ def _missing_change(baseline: Floats, current: Floats) -> Floats:
     return _share(baseline, current) - _share(current, baseline)
 
 
+def auc_drop(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) area under the ROC curve of the baseline less that of the window, of (replicates, 2 K) counts over
+    K cells of a score in increasing order: first of negatives, then of positives. Rows of one cell count as ties."""
+    return _auc(baseline) - _auc(current)
+
+
+def _auc(counts: Floats) -> Floats:
+    """Mann and Whitney's U over the pairs; 1/2 where there are none."""
+    cells = counts.shape[1] // 2
+    negatives, positives = counts[:, :cells], counts[:, cells:]
+    below = np.cumsum(negatives, axis=1) - negatives / 2
+    pairs = negatives.sum(axis=1) * positives.sum(axis=1)
+    found: Floats = np.where(pairs > 0, (positives * below).sum(axis=1) / np.maximum(pairs, 1.0), 0.5)
+    return found
+
+
 def _constant(variance: float) -> Callable[[Floats], Floats]:
     return lambda value: np.full(np.shape(value), variance)
 

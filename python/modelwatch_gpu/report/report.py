@@ -26,6 +26,7 @@ from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.profile.parts import WHOLE
 from modelwatch_gpu.report import rows
+from modelwatch_gpu.report.advice import next_steps
 from modelwatch_gpu.report.rows import SCHEMA_VERSION
 from modelwatch_gpu.report.tables import Tables, tables_of
 
@@ -134,6 +135,11 @@ class Report:
         """Findings by severity, worst first, those that are not listed included."""
         listed = Counter(f.severity for f in self.findings)
         return {s: listed[s] + self.left_out.get(s, 0) for s in SEVERITIES}
+
+    @property
+    def next_steps(self) -> list[str]:
+        """What to do about the latest window, in sentences, the most urgent first."""
+        return next_steps(self)
 
     def worst(self, count: int = 10) -> list[Finding]:
         """The findings that ask for attention, worst first, at most ``count``."""

@@ -79,6 +79,7 @@ def sections_of(report: Report) -> dict[str, Any]:
         "fairness": fairness_rows(report),
         "findings": (finding_row(report, f) for f in report.findings),
         "notes": list(report.notes),
+        "next_steps": report.next_steps,
     }
 
 

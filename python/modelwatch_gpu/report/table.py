@@ -123,6 +123,11 @@ class ReportTable:
         if performed is not None:
             yield Text()
             yield performed
+        if report.rows and found:
+            yield Text()
+            yield Text("What to do next", style="bold")
+            for step in report.next_steps:
+                yield Text(f"- {printable(step)}")
         yield Text()
         thin = report.counts["not_enough_data"]
         for line in (

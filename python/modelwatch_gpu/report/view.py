@@ -96,6 +96,7 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "rows": report.rows,
         "ok": report.ok,
         "notes": list(report.notes),
+        "next": report.next_steps,
         "segments": head["segments"],
         "windows": head["windows"],
         "performance": performance_view(report, results),
@@ -208,6 +209,8 @@ def _cell(finding: Finding | None) -> dict[str, Any] | None:
         "value": finding.value,
         "lower": None if corrected else finding.lower,
         "upper": None if corrected else finding.upper,
+        "low": finding.interval_lower,
+        "high": finding.interval_upper,
         "reason": finding.reason,
     }
 
