@@ -11,7 +11,7 @@ import pytest
 import modelwatch_gpu as mw
 
 RNG = np.random.default_rng(0)
-CALM = {"x": RNG.normal(size=2_000), "score": RNG.random(2_000), "side": np.repeat(["a", "b"], 1_000)}
+CALM = {"x": RNG.normal(size=8_000), "score": RNG.random(8_000), "side": np.repeat(["a", "b"], 4_000)}
 
 
 def steps(**changed: Any) -> list[str]:
@@ -25,7 +25,7 @@ def steps(**changed: Any) -> list[str]:
         ({}, ["Nothing. Compare again when the next window is complete."]),
         ({"x": None}, ["Repair the log before anything else: x is not in all of it."]),
         (
-            {"x": np.where(np.arange(2_000) % 2, np.nan, CALM["x"])},
+            {"x": np.where(np.arange(8_000) % 2, np.nan, CALM["x"])},
             ["Ask where x comes from: values are missing that were there, which no retraining repairs."],
         ),
         (
@@ -49,7 +49,7 @@ def test_the_next_step_fits_what_was_found(changed: dict[str, Any], said: list[s
 
 
 def test_new_values_are_to_be_added_or_mapped() -> None:
-    side = np.where(np.arange(2_000) % 5 == 0, "new", CALM["side"])
+    side = np.where(np.arange(8_000) % 5 == 0, "new", CALM["side"])
     found = steps(side=side)
     assert found[0] == "Look at the new values of side: the model has never seen them, so add them or map them."
 
@@ -65,7 +65,7 @@ def test_a_segment_is_named_where_it_is_worst_and_a_log_without_rows_has_one_ste
 def test_open_verdicts_say_what_would_close_them() -> None:
     import datetime as dt
 
-    day = [dt.datetime(2024, 1, 1 + i // 500) for i in range(2_000)]
+    day = [dt.datetime(2024, 1, 1 + i // 2_000) for i in range(8_000)]
     reference = pa.table({"ts": pa.array(day, pa.timestamp("us")), "x": CALM["x"]})
     found = mw.compare(reference, reference.set_column(1, "x", pa.array(CALM["x"] + 3))).next_steps
     assert found == ["Fit the baseline on more days: 1 verdict is open (x)."]

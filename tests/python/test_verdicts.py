@@ -180,6 +180,21 @@ def test_segments_are_tested_only_where_their_column_is_off() -> None:
     assert "segments were not tested" in own.reason
 
 
+def test_findings_make_a_tree_from_the_table_to_segments() -> None:
+    def shop(rng: np.random.Generator, day: int) -> Any:
+        return (np.arange(100) % 10 == 0).astype(str)
+
+    baseline = mw.Baseline.fit(log(30, x=normal(), y=normal(), shop=shop))
+    report = mw.compare(baseline, log(30, first=30, seed=1, x=normal(3.0), y=normal(), shop=shop), segments=["shop"])
+    table = report.hierarchy(groups={"x": "moving", "y": "still", "shop": "still"})
+    assert (table.level, table.severity, table.off, table.of) == ("table", "alert", 1, 3)
+    assert [(g.name, g.severity, g.share) for g in table.children] == [("moving", "alert", 1.0), ("still", "ok", 0.0)]
+    (column,) = table.children[0].children
+    assert (column.level, column.name, column.off, column.of) == ("column", "x", 2, 2)
+    assert {s.name for s in column.children} == {"shop = False", "shop = True"}
+    assert report.hierarchy().children[0].name == "feature"
+
+
 def test_a_correction_for_many_tests_takes_weak_verdicts_back() -> None:
     """One column a little beyond, among forty that are far below: on its own it is a warning."""
     columns = {f"c{i}": normal() for i in range(40)}

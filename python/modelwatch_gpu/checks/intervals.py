@@ -23,7 +23,7 @@ from modelwatch_gpu.checks.resampling import (
 )
 from modelwatch_gpu.checks.statistics import Statistic
 from modelwatch_gpu.measures.pvalues import student_t_quantile, student_t_tails
-from modelwatch_gpu.measures.value import Floats, Ints
+from modelwatch_gpu.measures.value import Bools, Floats, Ints
 
 #: How much wider intervals of roots and of maxima over cells are made: by that much their tails are longer than
 #: Student's, because the noise taken off is an estimate too (docs/calibration.md).
@@ -235,7 +235,8 @@ class Intervals:
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """(groups,) whether there is an interval."""
-        return ~np.isnan(self.error) & ~np.isnan(self.centre)
+        found: Bools = ~np.isnan(self.error) & ~np.isnan(self.centre)
+        return found
 
     def ends(self, tail: float = (1 - CONFIDENCE) / 2) -> tuple[Floats, Floats]:
         """(groups,) both ends of the interval that leaves ``tail`` out on either side; NaN where there is none.
@@ -318,7 +319,8 @@ def _freed_maximum(statistic: Statistic, effect: Floats, error: Floats) -> Float
         return effect
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = np.minimum(1.0, KS_NOISE * error / effect)
-    return effect - error * np.sqrt(np.where(np.isnan(noise), 0.0, noise))
+    found: Floats = effect - error * np.sqrt(np.where(np.isnan(noise), 0.0, noise))
+    return found
 
 
 def of_rows(statistic: Statistic, judged: Judged) -> Intervals:

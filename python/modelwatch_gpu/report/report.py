@@ -15,6 +15,7 @@ import numpy as np
 
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding
+from modelwatch_gpu.checks.hierarchy import Node, tree
 from modelwatch_gpu.checks.history import Anomaly, anomalies
 from modelwatch_gpu.errors import AlertError, InputError
 from modelwatch_gpu.log.joining import JoinedLabels
@@ -170,6 +171,16 @@ class Report:
         if measure not in MEASURES:
             raise InputError(f"There is no measure '{measure}'; there are {', '.join(MEASURES)}.")
         return [found.get(w.second) for w in self.windows]
+
+    def hierarchy(self, window: WindowInfo | None = None, *, groups: Mapping[str, str] | None = None) -> Node:
+        """The findings of one window as a tree: table, group, column, segment.
+
+        ``window``: one of ``windows``; the latest by default. ``groups``: column -> name of its group; by default its
+        role.
+        """
+        start = WHOLE if not self.windows else (window or self.windows[-1]).second
+        found = [f for f in self.findings if f.start == start and f.compared_with == BASELINE]
+        return tree(found, self.baseline.roles if groups is None else groups)
 
     def anomalies(
         self, column: str, measure: str, *, method: str = "robust_z", **options: Any
