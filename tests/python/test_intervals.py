@@ -123,6 +123,27 @@ def test_a_missing_test_is_no_test() -> None:
     assert multiplicity.rejected(np.array([0.01, np.nan]), 0.05, "bh").tolist() == [True, False]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_chi_square_is_judged_as_bergsmas_cramers_v(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sides = [
+        rng.choice(5, 900 + 300 * seed, p=p)
+        for p in (np.full(5, 0.2), [0.3 - 0.01 * seed, 0.2, 0.2, 0.2, 0.1 + 0.01 * seed])
+    ]
+    tables = [pa.table({"x": pa.array(side.astype(str))}) for side in sides]
+    found = of(mw.compare(*tables, checks=[mw.Check("chi_square", warn=0.05, alert=0.9)]), "chi_square")
+    counts = np.stack([np.bincount(side, minlength=5) for side in sides])
+    chi, n = stats.chi2_contingency(counts, correction=False).statistic, counts.sum()
+    phi = max(0.0, chi / n - 4 / (n - 1))
+    wanted = np.sqrt(phi / min(5 - 16 / (n - 1) - 1, 2 - 1 / (n - 1) - 1))
+    assert found.raw == pytest.approx(chi, rel=1e-11)
+    assert found.value == pytest.approx(wanted, rel=1e-9)
+    assert found.noise_floor == 4
+    # Without the correction it is SciPy's association.
+    plain = stats.contingency.association(counts, method="cramer", correction=False)
+    assert plain**2 == pytest.approx(phi + 4 / (n - 1), rel=1e-9)
+
+
 # ---- intervals -------------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ _SHORT_NAMES: Final = {
     "js_distance": "JS distance",
     "js_divergence": "JS divergence",
     "wasserstein_sd": "Wasserstein-1 distance in baseline sd",
+    "chi_square": "Cramer's V of chi-square",
 }
 #: Names of measures whose unit is the other side's, where that is the window before.
 _EARLIER_NAMES: Final = {

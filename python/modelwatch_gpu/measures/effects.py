@@ -126,8 +126,8 @@ def numeric_effects(
 
 
 def bin_effects(h: bins.Histograms, some: npt.NDArray[np.bool_]) -> dict[str, Effects]:
-    """Jensen-Shannon and PSI without what noise adds on average, rare values pooled. ``some``: where both sides have
-    rows."""
+    """Jensen-Shannon, PSI and, as Cramer's V, chi-square without what noise adds on average, rare values pooled.
+    ``some``: where both sides have rows."""
     with np.errstate(divide="ignore", invalid="ignore"):
         h = bins.pooled(h)
         used = bins.used_bins(h)
@@ -139,8 +139,19 @@ def bin_effects(h: bins.Histograms, some: npt.NDArray[np.bool_]) -> dict[str, Ef
         d = divergence
         roots = [np.sqrt(number) for number in (d.value, d.raw, d.noise_floor, d.chance, d.lower)]
         distance = Effects(roots[0], roots[1], roots[2], roots[3], roots[4], *sides)
-    found = {"js_divergence": divergence, "js_distance": distance, "psi": index}
+        found = {"js_divergence": divergence, "js_distance": distance, "psi": index}
+        if h.per_count is None:
+            found["chi_square"] = _association(bins.chi_square_of(h), used.astype(np.float64), excess, sides)
     return {name: effects.only(some) for name, effects in found.items()}
+
+
+def _association(raw: Floats, used: Floats, excess: Floats, sides: tuple[Floats, Floats]) -> Effects:
+    """Chi-square as Cramer's V, which does not grow with the number of rows."""
+    rows, freedom = sides[0] + sides[1], used - 1
+    value, chance, lower = (
+        bins.cramers_v(x, used, rows) for x in (raw, freedom * (1 + excess), raw - freedom * excess)
+    )
+    return Effects(value, raw, freedom, chance, lower, *sides)
 
 
 def _freed(raw: Floats, floor: Floats, excess: Floats, sides: tuple[Floats, Floats]) -> Effects:
