@@ -326,3 +326,64 @@ def test_by_whole_days_no_month_of_flights_is_worse_where_rows_would_cry_wolf_fi
         assert row_high - row_low == pytest.approx(wanted["row_hi"] - wanted["row_lo"], rel=0.25)
         assert day_high - day_low == pytest.approx(wanted["day_hi"] - wanted["day_lo"], rel=0.25)
         assert f"| {month} | {drop:+.4f} |" in page
+
+
+def test_checks_of_performance_on_flights_alert_by_rows_five_times_and_by_days_at_most_once(flights: Any) -> None:
+    zone = "America/New_York"
+    roles = mw.Roles(label="label", score="score", timestamp="timestamp", ignore=["arr_delay_min"])
+    baseline = mw.Baseline.fit(flights.reference, roles=roles, timezone=zone)
+    checks = [mw.Check("roc_auc_drop", alert=0.0)]
+    alerts = {}
+    for units in ("1d", "rows"):
+        options: dict[str, Any] = {"window": "1mo", "checks": checks, "units": units, "correction": None}
+        report = mw.compare(baseline, list(flights.months), **options)
+        alerts[units] = sum(f.severity == "alert" for f in report.findings)
+        judged = [f for f in report.findings if f.interval_lower is not None]
+        assert {f.interval_by for f in judged} == {"units" if units == "1d" else "rows"}
+        assert all(f.interval_lower < f.value < f.interval_upper for f in judged)
+    assert alerts["rows"] == 5
+    assert alerts["1d"] <= 1
+
+
+def scored_log(days: int, right: float, *, first: int = 0, seed: int = 0, kinds: int = 2) -> pa.Table:
+    """100 rows a day whose prediction is the label with a chance that differs from day to day around ``right``."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, kinds, (days, 100))
+    hit = rng.random((days, 100)) < np.clip(right + 0.1 * rng.normal(size=(days, 1)), 0, 1)
+    predicted = np.where(hit, label, (label + 1) % kinds)
+    when = np.repeat([START + (first + i) * DAY for i in range(days)], 100)
+    return pa.table(
+        {
+            "timestamp": pa.array(when, pa.timestamp("us")),
+            "label": pa.array([f"c{x}" for x in label.ravel()]),
+            "prediction": pa.array([f"c{x}" for x in predicted.ravel()]),
+        }
+    )
+
+
+@pytest.mark.parametrize("kinds", [2, 4])
+def test_the_interval_of_a_drop_of_accuracy_is_that_of_the_means_of_days(kinds: int) -> None:
+    sides = scored_log(60, 0.8, kinds=kinds), scored_log(25, 0.6, first=60, seed=1, kinds=kinds)
+    report = mw.compare(mw.Baseline.fit(sides[0]), sides[1], checks=[mw.Check("accuracy_drop", alert=0.02)])
+    found = of(report, "accuracy_drop", "prediction")
+    shares = [
+        (np.array(side["label"].to_pylist()) == np.array(side["prediction"].to_pylist())).reshape(-1, 100).mean(axis=1)
+        for side in sides
+    ]
+    assert found.value == pytest.approx(shares[0].mean() - shares[1].mean())
+    error = np.sqrt(sum(x.var(ddof=1) / len(x) for x in shares))
+    reach = stats.t.isf(0.025, 24) * error
+    assert found.interval_upper - found.value == pytest.approx(reach, rel=BOOTSTRAP_ERROR)
+    assert found.value - found.interval_lower == pytest.approx(reach, rel=BOOTSTRAP_ERROR)
+    assert (found.severity, found.units, found.interval_by) == ("alert", 25, "units")
+    assert found.p_no_change == 0.005
+
+
+def test_dealing_rows_out_to_units_keeps_every_row() -> None:
+    counts = np.array([0.0, 1.0, 63.0, 10_000.0])
+    dealt = resampling.split(counts, 0)
+    assert dealt.shape == (64, 4)
+    assert dealt.sum(axis=0).tolist() == counts.tolist()
+    assert stats.chisquare(dealt[:, 3]).pvalue > 1e-3
+    assert (resampling.split(counts, 0) == dealt).all()
+    assert (resampling.split(counts, 1) != dealt).any()

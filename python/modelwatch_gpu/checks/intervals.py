@@ -108,7 +108,7 @@ def spread_of(
     units = min(len(baseline), len(current))
     if units >= LEAST_UNITS:
         return _by_units(statistic, baseline, current, units, relabel)
-    if units and len(pool) >= LEAST_UNITS and statistic.linear:
+    if units and len(pool) >= LEAST_UNITS and statistic.linear and statistic.by_label is None:
         return _by_likeness(baseline, current, pool, cells, units)
     if units and len(pool) >= LEAST_UNITS:
         return _by_baseline(statistic, len(baseline), len(current), pool, units)
@@ -119,7 +119,7 @@ def _by_units(statistic: Statistic, baseline: Table, current: Table, units: int,
     again = statistic.drawn(baseline.again(BASELINE_UNITS), current.again(CURRENT_UNITS))
     was = float(statistic.drawn(baseline.total, current.total)[0])
     growth = units / (units - 1)
-    error = float(np.std(again, ddof=1)) * growth**0.5
+    error = float(np.nanstd(again, ddof=1)) * growth**0.5
     noise = float(np.mean(again**2) - was**2 if statistic.root else np.mean(again) - was) * growth
     noise = 0.0 if statistic.linear else max(0.0, noise)
     if statistic.root:
@@ -144,7 +144,7 @@ def _change(statistic: Statistic, baseline: Table, current: Table, was: float) -
 def _by_baseline(statistic: Statistic, baseline: int, current: int, pool: Table, units: int) -> Spread:
     apart = statistic.drawn(pool.again(NULL_BASELINE, baseline), pool.again(NULL_CURRENT, current))
     freedom = len(pool) - 1.0
-    most = float(np.quantile(apart, (1 + CONFIDENCE) / 2))
+    most = float(np.nanquantile(apart, (1 + CONFIDENCE) / 2))
     error = max(0.0, most) / _quantile((1 - CONFIDENCE) / 2, freedom)
     return Spread(error, 0.0, freedom, np.nan, units, BY_BASELINE_UNITS)
 

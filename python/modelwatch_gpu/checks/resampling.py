@@ -20,7 +20,9 @@ REPLICATES: Final = 256
 #: Relabellings of a permutation test: its p-value is a multiple of 1/200.
 RELABELLINGS: Final = 199
 #: Streams of random words, by what is drawn.
-BASELINE_UNITS, CURRENT_UNITS, LABELS, NULL_BASELINE, NULL_CURRENT = range(5)
+BASELINE_UNITS, CURRENT_UNITS, LABELS, NULL_BASELINE, NULL_CURRENT, SPLIT = range(6)
+#: Units that independent rows are dealt out to where their variance has no formula (DESIGN 3.9).
+ROW_UNITS: Final = 64
 
 #: Products of so many multiplications are left to one thread by BLAS libraries; waking others for a little more costs
 #: ten times the work where processors are shared.
@@ -72,3 +74,13 @@ def summed(drawn: Floats, counts: Floats) -> Floats:
     for begin in range(0, len(drawn), rows):
         np.matmul(drawn[begin : begin + rows], counts, out=out[begin : begin + rows])
     return out
+
+
+def split(counts: Floats, stream: int) -> Floats:
+    """(``ROW_UNITS``, cells) rows of (cells,) counts dealt out at random to so many units, as a hash of rows would.
+
+    By NumPy's ``RandomState``, whose draws never change (NEP 19), over Philox.
+    """
+    random = np.random.RandomState(np.random.Philox(key=[_KEY, (SPLIT + stream) << 32]))
+    even = np.full(ROW_UNITS, 1 / ROW_UNITS)
+    return np.stack([random.multinomial(n, even) for n in counts.astype(np.int64).tolist()], axis=1).astype(np.float64)

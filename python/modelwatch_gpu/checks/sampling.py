@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from modelwatch_gpu.checks.answers import answer_statistic
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.intervals import (
+    BY_ROWS,
     LEAST_UNITS,
     UNKNOWN,
     Intervals,
@@ -26,6 +28,7 @@ from modelwatch_gpu.checks.intervals import (
     spread_of,
 )
 from modelwatch_gpu.checks.multiplicity import CORRECTIONS
+from modelwatch_gpu.checks.resampling import split
 from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, Statistic
 from modelwatch_gpu.checks.units import DAY, Units, all_units, units_by_window
 from modelwatch_gpu.errors import InputError
@@ -94,6 +97,7 @@ class Sampling:
     window: Window | None = None
     options: VerdictOptions = VerdictOptions()
     _windows: dict[tuple[int, ...], list[Units]] = field(default_factory=dict)
+    _statistics: dict[tuple[str, str], Statistic | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, baseline: Baseline, merged: Part, profile: Profile, options: VerdictOptions) -> Sampling:
@@ -177,9 +181,17 @@ class Sampling:
             found: Found = {}
             tables = self.tables(block.column)
             for measure, threshold in judged_measures(block, checks).items():
-                statistic = STATISTICS[measure]
-                judged = self._judged(block, measure, statistic)
+                statistic = self.statistic(block.column, measure)
+                if statistic is None:
+                    continue
                 limit = float(statistic.scaled(np.array([threshold]))[0])
+                if statistic.by_label is not None:
+                    if block.place.segments is None:
+                        answers = self._of_answers(block, measure, statistic, tables, limit)
+                        if answers is not None:
+                            found[measure] = answers
+                    continue
+                judged = self._judged(block, measure, statistic)
                 if not self.by_units:
                     found[measure] = of_rows(statistic, judged)
                 elif block.place.segments is None:
@@ -203,6 +215,46 @@ class Sampling:
             if table is not None:
                 used[table.cell] = True
         return ColumnTables(column, used)
+
+    def statistic(self, column: Column, measure: str) -> Statistic | None:
+        """What is drawn again for a measure of a column; None where that cannot be."""
+        key = (column.name, measure)
+        if key not in self._statistics:
+            found = STATISTICS.get(measure)
+            self._statistics[key] = found or answer_statistic(self.baseline, self.merged, column, measure)
+        return self._statistics[key]
+
+    def _of_answers(
+        self, block: Block, measure: str, statistic: Statistic, tables: ColumnTables, limit: float
+    ) -> Intervals | None:
+        """Of a change of performance; None where nothing was counted by label."""
+        values = block.values[measure]
+        nothing, unknown = np.zeros(len(block)), np.full(len(block), np.nan)
+        rows = values.n.astype(np.float64)
+        judged = Judged(values.value, values.value, nothing, nothing, rows, rows, unknown, unknown)
+        if self.by_units:
+            return of_windows(statistic, self._spreads(block, statistic, tables, values.value, limit), judged)
+        spreads = self._spreads_of_rows(block, statistic, limit, values.value)
+        return None if spreads is None else of_windows(statistic, spreads, judged)
+
+    def _spreads_of_rows(self, block: Block, statistic: Statistic, limit: float, effect: Floats) -> list[Spread] | None:
+        """One for every window, from units that rows are dealt out to at random."""
+        assert statistic.by_label is not None
+        before = statistic.by_label(self.baseline.part, "window", "fine")
+        after = statistic.by_label(self.merged, "window", block.grid)
+        if before is None or after is None:
+            return None
+        reference, out = Table(split(before[0], 0)), []
+        for at, size in enumerate(effect.tolist()):
+            if not size > NEAR * limit:
+                out.append(UNKNOWN)
+                continue
+            if block.compared_with != BASELINE:
+                reference = Table(split(after[block.first + at - 1], 0))
+            current = Table(split(after[block.first + at], 1))
+            spread = spread_of(statistic, reference, current, reference, reference, relabel=False)
+            out.append(spread._replace(method=BY_ROWS, units=int(after[block.first + at].sum())))
+        return out
 
     def _judged(self, block: Block, measure: str, statistic: Statistic) -> Judged:
         values = block.values[measure]
@@ -280,13 +332,25 @@ class ColumnTables:
 
     def of(self, units: Units, statistic: Statistic) -> Table:
         """What a statistic needs; no units where the column was not there."""
-        key = (units, statistic.table)
+        key = (units, statistic.table if statistic.by_label is None else statistic)
+        if key not in self._made and statistic.by_label is not None:
+            self._made[key] = Table(_by_label(units, statistic.by_label))
         if key not in self._made:
             if units not in self._counts:
                 found = units.counts(self.column)
                 self._counts[units] = np.zeros((0, self.column.coarse_slots)) if found is None else found
             self._made[key] = Table(statistic.table(self.column, self._counts[units], self.used))
         return self._made[key]
+
+
+def _by_label(units: Units, tables: Callable[[Part, str, str], Floats | None]) -> Floats:
+    """(units, cells) counted apart for each label: of the units in which any row has one."""
+    by_block = tables(units.part, "block", "coarse") if len(units) else None
+    if by_block is None:
+        return np.zeros((0, 0))
+    counts = units.summed(by_block)
+    found: Floats = counts[counts.any(axis=1)]
+    return found
 
 
 def _coarse_floor(column: Column, measure: str, n: Floats, m: Floats) -> Floats:
@@ -305,7 +369,7 @@ def judged_measures(block: Block, checks: Sequence[Check]) -> dict[str, float]:
     out: dict[str, float] = {}
     for check in checks:
         measure = check.measure
-        known = measure in STATISTICS and measure in block.values
+        known = measure in block.values
         if known and check.against == against and check.applies_to(block.column):
             # Of growth over the baseline's own number nothing is far below before that is known.
             limit = -np.inf if check.relative else check.first_threshold

@@ -16,6 +16,7 @@ from modelwatch_gpu.checks.units import default_bins, missing_rows, unseen_rows,
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.value import Bools, Floats
 from modelwatch_gpu.profile.columns import Column
+from modelwatch_gpu.profile.parts import Part
 
 #: Where D is near 1 its variance under independent rows is near 0; no ratio is formed with less than this share of it.
 _LEAST_KS: Final = 0.02
@@ -28,9 +29,11 @@ class Statistic:
 
     ``root``: whether the spread is taken of the number's square root, whose variance hardly depends on its size where
     it is a divergence. ``squared``: whether the measure is the square of that root, or the root itself. ``linear``:
-    whether it is as likely to be too large as too small, so that noise adds nothing on average. ``row_variance``:
-    (groups,) measures on that scale -> the variance that independent rows of either side add, times their number; None
-    where that depends on more than the measure. ``low``, ``high``: the range of the measure.
+    whether it is as likely to be too large as too small, so that noise adds nothing on average. ``by_label``: a part,
+    the name of a set and its grid -> (groups, cells) counted apart for each label, instead of ``table``; None where
+    nothing was. ``row_variance``: (groups,) measures on that scale -> the variance that independent rows of either side
+    add, times their number; None where that depends on more than the measure. ``low``, ``high``: the range of the
+    measure.
     """
 
     table: Callable[[Column, Floats, Bools], Floats]
@@ -38,6 +41,7 @@ class Statistic:
     root: bool = False
     squared: bool = False
     linear: bool = False
+    by_label: Callable[[Part, str, str], Floats | None] | None = None
     row_variance: Callable[[Floats], Floats] | None = None
     low: float = 0.0
     high: float = np.inf

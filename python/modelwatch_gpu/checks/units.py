@@ -31,6 +31,11 @@ class Units:
     def __len__(self) -> int:
         return len(self.begin) - 1
 
+    def summed(self, by_block: Floats) -> Floats:
+        """(units, cells) from (blocks of the part, cells)."""
+        dense = by_block[self.block]
+        return dense if len(self.block) == len(self) else np.add.reduceat(dense, self.begin[:-1], axis=0)
+
     def counts(self, column: Column) -> Floats | None:
         """(units, coarse slots) rows of each unit in each cell, whole numbers; None where the column was not there."""
         table = self.part.tables.get(("block", column.name))

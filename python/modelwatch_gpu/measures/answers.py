@@ -154,7 +154,7 @@ def score_grids(
     shape = (end - begin, len(occupied))
     base, hit = crossed.base[group] - begin, positive[group]
     positives, negatives = (_dense(shape, base[side], at[side], count[side]) for side in (hit, ~hit))
-    first, last, low, high = _ends(column, knots, occupied)
+    first, last, low, high = cell_ends(column, knots, occupied)
     knot = occupied % 2 == 1
     sums = []
     for counts, side in ((positives, positive), (negatives, ~positive)):
@@ -185,7 +185,9 @@ def _dense(shape: tuple[int, int], row: Ints, column: npt.NDArray[Any], values: 
     return out
 
 
-def _ends(column: NumericColumn, knots: npt.NDArray[np.uint64], cells: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+def cell_ends(
+    column: NumericColumn, knots: npt.NDArray[np.uint64], cells: Ints
+) -> tuple[Floats, Floats, Floats, Floats]:
     """(C,) each: the smallest and the largest score in a cell, and the knots that a gap lies between; in the column's
     units. The ends of the outermost gaps of whole numbers are those of their type."""
     at = cells // 2
