@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.intervals import LEAST_UNITS
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.results import CONSECUTIVE, Result
 
 #: Short for a sentence; the others go by their title.
@@ -55,7 +55,7 @@ def sentence(check: Check, judged: float, severity: str, threshold: float | None
     effect = result.effects.get(check.measure)
     if effect is not None and measured is not None and f"{measured:.2g}" != f"{effect.value:.2g}":
         text = f"{text} beyond chance ({measured:.3g} as measured)"
-    moved = _movement(result)
+    moved = _movement(result) if check.measure in DRIFT else ""
     if severity == "ok":
         kind = "warning" if check.warn is not None else "alert"
         return f"{name} {text} is within the {kind} threshold {limit}" + (f"; {moved}." if moved else ".")

@@ -149,9 +149,19 @@ def values_by_code(array: pa.Array) -> tuple[Int64, list[Value]]:
     names = coded.dictionary.cast(
         pa.large_binary() if pa.types.is_large_string(coded.dictionary.type) else pa.binary()
     ).to_pylist()
-    codes = coded.indices.cast(pa.int64()).fill_null(len(names)).to_numpy(zero_copy_only=False)
+    codes = _codes(coded.indices, len(names))
     values = [_NULL if v is None else (SEGMENT_VALUE, v.decode("utf-8", errors="surrogateescape")) for v in names]
     return codes, [*values, _NULL]
+
+
+def _codes(indices: pa.Array, null: int) -> Int64:
+    """Codes as numbers. Arrow's own ways to NumPy import pandas where that is installed, which takes a second."""
+    kind, end = np.dtype(str(indices.type)), indices.offset + len(indices)
+    codes = np.frombuffer(indices.buffers()[1], dtype=kind, count=end)[indices.offset :].astype(np.int64)
+    if indices.null_count:
+        bits = np.unpackbits(np.frombuffer(indices.buffers()[0], dtype=np.uint8), count=end, bitorder="little")
+        codes[bits[indices.offset :] == 0] = null
+    return codes
 
 
 class _ByInterval:

@@ -34,6 +34,8 @@ Int64 = npt.NDArray[np.int64]
 
 _NULL: Final[Value] = (SEGMENT_NULL, "")
 _OTHER: Final[Value] = (SEGMENT_OTHER, "")
+#: Of a dictionary with more values those that no row of the batch has are left out first.
+_FEW_LABELS: Final = 1024
 
 
 def labelled_sets(sets: Sequence[SetSpec], scoring: Scoring | None) -> tuple[SetSpec, ...]:
@@ -90,13 +92,16 @@ class LabelledCounter:
         if self.columns:
             self.counter.add(values.select(self.places), groups, threads, weights)
 
-    def _codes(self, batch: pa.RecordBatch) -> tuple[Int64, list[Value]]:
-        """The label of every row as a number, and what each number stands for."""
+    def _codes(self, batch: pa.RecordBatch) -> tuple[Int32, list[Value]]:
+        """The label of every row as a number, and what each number stands for; those that no row has are null."""
         if self.label is None:
-            return np.zeros(len(batch), dtype=np.int64), [_NULL]
+            return np.zeros(len(batch), dtype=np.int32), [_NULL]
         codes, values = values_by_code(batch.column(self.label))
-        present, local = compact(codes, len(values))
-        return local.astype(np.int64, copy=False), [self._label(values[i]) for i in present.tolist()]
+        if len(values) > _FEW_LABELS:
+            present, codes = compact(codes, len(values))
+            return codes.astype(np.int32), [self._label(values[i]) for i in present.tolist()]
+        rows = np.bincount(codes, minlength=len(values)).tolist()
+        return codes.astype(np.int32), [self._label(v) if n else _NULL for v, n in zip(values, rows, strict=True)]
 
     def _label(self, value: Value) -> Value:
         """The label itself, or `other` of those beyond the cap: the same ones whatever the order (DESIGN 3.3)."""
@@ -114,20 +119,16 @@ class LabelledCounter:
         return value
 
 
-def _crossed(base: Int32, base_keys: list[GroupKey], codes: Int64, values: list[Value], own: Numbering) -> Int32:
+def _crossed(base: Int32, base_keys: list[GroupKey], codes: Int32, values: list[Value], own: Numbering) -> Int32:
     """The group of every row by group and label; ``codes`` index ``values``."""
     if not len(base):
         return base
-    if len(values) == 1:
-        present, local = compact(base.astype(np.int64), len(base_keys))
-        pairs = [(b, 0) for b in present.tolist()]
-    elif base[0] == base[-1] and (base == base[0]).all():  # as in a log that is sorted
-        local, pairs = codes, [(int(base[0]), v) for v in range(len(values))]
+    if len(base_keys) * len(values) <= 4 * len(base) + 1024:
+        present, local, rows = _core.cross_groups(base, len(base_keys), codes, len(values))
     else:
-        present, local = compact(base * np.int64(len(values)) + codes, len(base_keys) * len(values))
-        pairs = [divmod(p, len(values)) for p in present.tolist()]
-    rows = np.bincount(local, minlength=len(pairs))
-    keys: list[GroupKey] = [(*base_keys[b], *values[v]) for b, v in pairs]
+        pairs = base * np.int64(len(values)) + codes
+        present, local, rows = np.unique(pairs, return_inverse=True, return_counts=True)
+    keys: list[GroupKey] = [(*base_keys[p // len(values)], *values[p % len(values)]) for p in present.tolist()]
     # Two values may be one key: those beyond the cap. The numbering counts their rows together.
     to = np.array([own.number(key) for key in keys], dtype=np.int32)
     for number, count in zip(to.tolist(), rows.tolist(), strict=True):
