@@ -196,6 +196,17 @@ def test_a_window_of_few_days_is_held_against_as_many_days_of_the_baseline(days:
     assert "of the baseline differ" in found.reason
 
 
+def test_a_day_of_few_rows_is_held_against_days_of_as_few_rows() -> None:
+    """Days that are all alike: all that a window of 50 rows a day shows beside 5,000 is the noise of its rows."""
+    rng = np.random.default_rng(0)
+    baseline = mw.Baseline.fit(days_of([rng.normal(size=5_000) for _ in range(30)]))
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        report = mw.compare(baseline, days_of([rng.normal(size=50)], first=30), checks=[mw.Check("tv", alert=0.01)])
+        found = of(report, "tv")
+        assert (found.severity, found.interval_lower) == ("not_enough_data", 0.0)
+
+
 def test_with_fewer_than_eight_days_in_the_baseline_what_is_beyond_a_threshold_stays_open() -> None:
     baseline = mw.Baseline.fit(days_of(clustered(7, 300)))
     report = mw.compare(baseline, days_of(clustered(20, 300, 9.0, seed=2), first=7))

@@ -111,7 +111,7 @@ def spread_of(
     if units and len(pool) >= LEAST_UNITS and statistic.linear and statistic.by_label is None:
         return _by_likeness(baseline, current, pool, cells, units)
     if units and len(pool) >= LEAST_UNITS:
-        return _by_baseline(statistic, len(baseline), len(current), pool, units)
+        return _by_baseline(statistic, baseline, current, pool, units)
     return UNKNOWN._replace(units=units)
 
 
@@ -141,12 +141,15 @@ def _change(statistic: Statistic, baseline: Table, current: Table, was: float) -
     return (1 + as_far) / (1 + RELABELLINGS)
 
 
-def _by_baseline(statistic: Statistic, baseline: int, current: int, pool: Table, units: int) -> Spread:
-    apart = statistic.drawn(pool.again(NULL_BASELINE, baseline), pool.again(NULL_CURRENT, current))
+def _by_baseline(statistic: Statistic, baseline: Table, current: Table, pool: Table, units: int) -> Spread:
+    apart = statistic.drawn(pool.again(NULL_BASELINE, len(baseline)), pool.again(NULL_CURRENT, len(current)))
     freedom = len(pool) - 1.0
     most = float(np.nanquantile(apart, (1 + CONFIDENCE) / 2))
     error = max(0.0, most) / _quantile((1 - CONFIDENCE) / 2, freedom)
-    return Spread(error, 0.0, freedom, np.nan, units, BY_BASELINE_UNITS)
+    # Units with fewer rows than the baseline's are noisier, at most by as much as if rows were all that varies.
+    usual = statistic.rows(pool.total) / len(pool) * len(current)
+    fewer = usual / max(1.0, statistic.rows(current.total))
+    return Spread(error * max(1.0, fewer) ** 0.5, 0.0, freedom, np.nan, units, BY_BASELINE_UNITS)
 
 
 def _by_likeness(baseline: Table, current: Table, pool: Table, cells: Table, units: int) -> Spread:

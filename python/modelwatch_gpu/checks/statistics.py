@@ -33,7 +33,7 @@ class Statistic:
     the name of a set and its grid -> (groups, cells) counted apart for each label, instead of ``table``; None where
     nothing was. ``row_variance``: (groups,) measures on that scale -> the variance that independent rows of either side
     add, times their number; None where that depends on more than the measure. ``low``, ``high``: the range of the
-    measure.
+    measure. ``cumulative``: whether cells count all rows up to them.
     """
 
     table: Callable[[Column, Floats, Bools], Floats]
@@ -45,6 +45,13 @@ class Statistic:
     row_variance: Callable[[Floats], Floats] | None = None
     low: float = 0.0
     high: float = np.inf
+    cumulative: bool = False
+
+    def rows(self, total: Floats) -> float:
+        """Rows in the (1, cells) total of a table."""
+        if not total.size:
+            return 0.0
+        return float(total[0, -1] if self.cumulative else total.sum())
 
     def drawn(self, baseline: Floats, current: Floats) -> Floats:
         """(replicates,) numbers on the scale of the interval."""
@@ -126,7 +133,7 @@ _js = _over_bins(bins.js_divergence_of)
 
 #: What can be resampled, by measure.
 STATISTICS: Final[dict[str, Statistic]] = {
-    "ks": Statistic(values_upto, _ks, row_variance=_ks_variance, high=1.0),
+    "ks": Statistic(values_upto, _ks, row_variance=_ks_variance, high=1.0, cumulative=True),
     "psi": Statistic(default_bins, _over_bins(bins.psi_of), root=True, squared=True, row_variance=_PSI),
     "js_divergence": Statistic(default_bins, _js, root=True, squared=True, row_variance=_JS, high=1.0),
     "js_distance": Statistic(default_bins, _js, root=True, row_variance=_JS, high=1.0),
