@@ -24,11 +24,13 @@ from modelwatch_gpu.log import Derived, Files, Labels, Query, Roles, join_labels
 from modelwatch_gpu.log.derived import derived
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.report import Report
+from modelwatch_gpu.skew import SKEW_CHECKS, skew
 
 __version__: str = _build_info()["version"]
 
 __all__ = [
     "DEFAULT_CHECKS",
+    "SKEW_CHECKS",
     "AlertError",
     "Baseline",
     "Check",
@@ -52,5 +54,6 @@ __all__ = [
     "compare",
     "derived",
     "join_labels",
+    "skew",
     "stats",
 ]
