@@ -23,6 +23,7 @@ from modelwatch_gpu.errors import (
 from modelwatch_gpu.log import Derived, Files, Labels, Query, Roles, join_labels
 from modelwatch_gpu.log.derived import derived
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
+from modelwatch_gpu.ranked import ranking
 from modelwatch_gpu.report import Report
 from modelwatch_gpu.skew import SKEW_CHECKS, skew
 
@@ -54,6 +55,7 @@ __all__ = [
     "compare",
     "derived",
     "join_labels",
+    "ranking",
     "skew",
     "stats",
 ]

@@ -76,8 +76,8 @@ def skew(
                 for s in spans
             ]
             raise InputError(
-                f"There is no time in common: the training set is {known[0]} and the served log {known[1]}; give logs of "
-                "one period, or a training set without a timestamp."
+                f"There is no time in common: the training set is {known[0]} and the served log {known[1]}; give logs "
+                "of one period, or a training set without a timestamp."
             )
         sides = [within(side, timestamp, common) for side in sides]
         notes.append(

@@ -116,6 +116,10 @@ def test_scores_of_several_classes_are_each_held_against_the_rest(distinct: int)
         assert agrees(
             together["log_loss_classes"], float(-np.log(np.clip(own, epsilon, 1 - epsilon)).mean()), PERFORMANCE
         )
+        for k in (1, 2):
+            wanted = metrics.top_k_accuracy_score(y, s, k=k, labels=CLASSES)
+            assert together[f"top_{k}_accuracy"].value == pytest.approx(wanted, **NEAR)
+        assert "top_3_accuracy" not in together
         truth = (y[:, None] == np.array(CLASSES)).astype(float)
         assert agrees(together["brier_classes"], float(((s - truth) ** 2).sum(axis=1).mean()), PERFORMANCE)
 

@@ -15,7 +15,7 @@ START = 1_700_000_000
 
 
 def rows(first: int, last: int, seed: int, **shifts: float) -> pa.Table:
-    """A thousand rows a day from day ``first`` up to ``last``; the world moves by one a day, features by their shift."""
+    """A thousand rows a day, days ``first`` up to ``last``; the world moves by one a day, a feature by its shift."""
     rng = np.random.default_rng(seed)
     when = np.sort(rng.integers(START + first * DAY, START + last * DAY, 1000 * (last - first)))
     world = (when - START) / DAY

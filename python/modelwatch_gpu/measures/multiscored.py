@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from modelwatch_gpu.log.ranks import rank_column
 from modelwatch_gpu.measures import scored
 from modelwatch_gpu.measures.answers import Labelled, chunks_of_groups, score_grids, score_measures
 from modelwatch_gpu.measures.cells import Floats
+from modelwatch_gpu.measures.predicted import entries_of
+from modelwatch_gpu.measures.registry import TOP_PLACES
 from modelwatch_gpu.measures.value import HAS_NUMBER, Values
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import NumericColumn
@@ -49,6 +52,7 @@ def class_score_measures(
         "roc_auc_macro": _mean(areas, [np.ones(len(areas[0]))] * len(areas)),
         "roc_auc_weighted": _mean(areas, supports),
         **_losses(baseline, scoring, grid, part, name),
+        **_top(baseline, scoring, grid, part, name),
     }
     found[scoring.label] = together
     return found
@@ -68,6 +72,33 @@ def _mean(areas: list[Values], weights: list[Floats]) -> Values:
     absent = np.any(without, axis=0)
     none = np.all([a.reason != HAS_NUMBER for a in areas], axis=0)
     return found.replaced(absent, "absent_class").replaced(none, "one_class").replaced(n == 0, "no_rows")
+
+
+def _top(baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: str) -> dict[str, Values]:
+    """Share of rows whose label's score is among the k highest, of k below the number of classes. Ranks that are not
+    told apart (values new to a baseline's coarse grid) may be among them: the upper bound."""
+    column = baseline.by_name.get(rank_column(scoring.label))
+    table = part.tables.get((name, rank_column(scoring.label)))
+    if column is None or table is None:
+        return {}
+    groups = len(part.groups[name])
+    texts, group, at, count = entries_of(column, grid, table)
+    rank = np.array([*(int(t) if t.isdigit() else len(scoring.classes) for t in texts), -1], dtype=np.int64)[at]
+    found = {}
+    rows = np.zeros(groups, dtype=np.int64)
+    np.add.at(rows, group, count)
+    some = np.where(rows > 0, rows, 1)
+    for k in TOP_PLACES:
+        if k >= len(scoring.classes):
+            continue
+        least, most = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
+        np.add.at(least, group[(rank >= 0) & (rank < k)], count[(rank >= 0) & (rank < k)])
+        np.add.at(most, group[rank < k], count[rank < k])
+        value = least / some
+        exact = bool((least == most).all())
+        own = Values.exact(value, rows) if exact else Values.between(value, most / some, rows, value=value)
+        found[f"top_{k}_accuracy"] = own.replaced(rows == 0, "no_rows")
+    return found
 
 
 def _losses(baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: str) -> dict[str, Values]:

@@ -55,7 +55,7 @@ def predictions_of(scoring: Scoring, column: Column, grid: str, part: Part, name
     table = part.tables.get((LABELLED_PREFIX + name, column.name))
     if crossed is None or table is None:
         return None
-    texts, group, text_at, count = _entries(column, grid, table)
+    texts, group, text_at, count = entries_of(column, grid, table)
     labels = [text if kind == SEGMENT_VALUE else None for kind, text in crossed.labels]
     mixed = has_bools(scoring)
     positive = [] if scoring.positive is None else [scoring.positive]
@@ -81,7 +81,7 @@ def one(text: str, mixed: bool) -> str:
     return _BOOLS.get(text, text) if mixed else text
 
 
-def _entries(
+def entries_of(
     column: Column, grid: str, table: NumericTable | CategoryTable
 ) -> tuple[list[str], Ints, Ints, npt.NDArray[Any]]:
     """Names of classes, and of each entry the group, the number of its class (of no class: beyond the last) and its

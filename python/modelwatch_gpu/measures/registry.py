@@ -55,6 +55,9 @@ _DRIFT: Final = (
     MeasureInfo("row_count", "Rows", _BOTH, "rows", 0, None),
 )
 
+#: Of how many scores from the top ``top_k_accuracy`` is told.
+TOP_PLACES: Final = (1, 2, 3, 5)
+
 _HIGHER, _LOWER, _NEITHER = "higher", "lower", None
 #: (id, title, kinds, unit, least, most, roles, better) of what is held against labels.
 _AGAINST_LABELS: Final = (
@@ -92,6 +95,10 @@ _AGAINST_LABELS: Final = (
     ),
     ("roc_auc_macro", "ROC AUC of each class against the rest, mean", _BOTH, "share", 0, 1, ("label",), _HIGHER),
     ("roc_auc_weighted", "The same, weighted by labels", _BOTH, "share", 0, 1, ("label",), _HIGHER),
+    *(
+        (f"top_{k}_accuracy", f"Labels among the {k} highest scores", _BOTH, "share", 0, 1, ("label",), _HIGHER)
+        for k in TOP_PLACES
+    ),
     ("log_loss_classes", "Log-loss of the scores of all classes", _BOTH, "nats", 0, None, ("label",), _LOWER),
     ("brier_classes", "Brier score of the scores of all classes", _BOTH, "score", 0, 2, ("label",), _LOWER),
     ("rmse", "Root mean squared error", ("numeric",), "column units", 0, None, ("prediction",), _LOWER),

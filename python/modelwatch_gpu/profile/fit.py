@@ -17,13 +17,14 @@ from modelwatch_gpu.device import Engine, engine
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import domain_of
 from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead, with_residuals
+from modelwatch_gpu.log.ranks import distinct_labels, rank_column, with_label_ranks
 from modelwatch_gpu.log.residuals import error_columns, is_number
 from modelwatch_gpu.plain import plain_type
 from modelwatch_gpu.profile.adapt import category_array, exact_numbers, is_supported
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
 from modelwatch_gpu.profile.edges import Edge, checked_edges
 from modelwatch_gpu.profile.knots import Keep, Ranked, Refiner, Split, exact_ranked, numeric_column, with_keys
-from modelwatch_gpu.profile.scoring import THRESHOLD, score_knots
+from modelwatch_gpu.profile.scoring import MOST_CLASSES, THRESHOLD, score_knots, scores_of
 from modelwatch_gpu.profile.weights import UInt32, Weighting
 from modelwatch_gpu.units import scale_of
 
@@ -164,7 +165,16 @@ def _weighed_rows(batch: pa.RecordBatch, weighting: Weighting | None) -> tuple[p
 
 
 def with_errors(log: Log, assignment: RoleAssignment, roles: Roles) -> tuple[Log, RoleAssignment]:
-    """The log and its roles, with the errors of the prediction where it and the label are numbers and no classes."""
+    """The log and its roles, with the errors of the prediction where it and the label are numbers and no classes, or
+    with the ranks of labels where there is a score for each of several classes."""
+    names = assignment.columns("score")
+    of_classes = next(iter(assignment.columns("label")), None)
+    if len(names) > 2 and of_classes is not None:
+        classes = distinct_labels(log, of_classes, MOST_CLASSES)
+        scores = scores_of(names, classes) if classes is not None and len(classes) > 2 else ()
+        if scores and classes is not None and of_classes not in named(roles.numeric):
+            ranked = with_label_ranks(log, of_classes, scores, classes)
+            return ranked, replace(assignment, roles={**assignment.roles, rank_column(of_classes): "residual"})
     label, prediction = (next(iter(assignment.columns(role)), None) for role in ("label", "prediction"))
     if label is None or prediction is None or {label, prediction} & {*named(roles.categorical)}:
         return log, assignment

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import ComputedLogFile, Derived, Log, Window, open_log, with_derived, with_residuals
+from modelwatch_gpu.log import ComputedLogFile, Derived, Log, Window, open_log, with_derived
 from modelwatch_gpu.log.files import BATCH_ROWS, valid_batch
 from modelwatch_gpu.log.memory import TableLogFile
 from modelwatch_gpu.profile.baseline import Baseline
@@ -18,6 +18,7 @@ from modelwatch_gpu.profile.counting import FileCounter, check_segments
 from modelwatch_gpu.profile.parts import Part, merge_parts
 from modelwatch_gpu.profile.planned import planned
 from modelwatch_gpu.profile.profile import Profile
+from modelwatch_gpu.profile.scoring import with_made_columns
 from modelwatch_gpu.profile.segmentation import Segments
 
 #: Schemas whose counters are kept open; the counts of the one that has waited longest become a part of their own.
@@ -169,10 +170,7 @@ class LiveProfile:
         stored = TableLogFile(name, schema.empty_table())
         known = [one.name for one in self._baseline.derived]
         log = with_derived(Log.of([stored]), derived, known=known, device=spec.device)
-        scoring = self._baseline.scoring
-        if scoring is not None and scoring.task == "numbers":
-            log = with_residuals(log, str(scoring.prediction), scoring.label)
-        (file,) = log.files
+        (file,) = with_made_columns(log, self._baseline.scoring).files
         check_segments(spec, file.schema)
         if isinstance(spec.window, Window) and spec.timestamp not in schema.names:
             raise InputError(

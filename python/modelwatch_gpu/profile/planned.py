@@ -18,7 +18,6 @@ from modelwatch_gpu.log import (
     open_log,
     parse_window,
     with_derived,
-    with_residuals,
     zone_of,
 )
 from modelwatch_gpu.log.derived import checked
@@ -28,6 +27,7 @@ from modelwatch_gpu.profile.counting import CountSpec
 from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import SetSpec
 from modelwatch_gpu.profile.placing import device_for
+from modelwatch_gpu.profile.scoring import with_made_columns
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
 
 
@@ -87,8 +87,7 @@ def planned(
     # By the columns that are stored: what is derived is computed where it is counted.
     counted_by = resolve(device) if stored is None else device_for(device, stored, baseline.by_name, threads=threads)
     source = with_derived(stored, computed, known=known_before, device=counted_by) if stored is not None else None
-    if source is not None and baseline.scoring is not None and baseline.scoring.task == "numbers":
-        source = with_residuals(source, str(baseline.scoring.prediction), baseline.scoring.label)
+    source = with_made_columns(source, baseline.scoring) if source is not None else None
     timestamp = _timestamp(baseline, source, parsed)
     block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
     blocks = timestamp is not None and not isinstance(parsed, RowWindow)

@@ -15,6 +15,8 @@ import numpy as np
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log import Log, with_residuals
+from modelwatch_gpu.log.ranks import with_label_ranks
 from modelwatch_gpu.log.residuals import error_columns
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 
@@ -197,7 +199,7 @@ def scoring_of(
         if by_class is not None and len(classes) == 2:  # of both classes; those of the positive one say all
             names = (by_class[classes.index(chosen)],)
         return Scoring("binary", label.name, classes, chosen, names, own, threshold, costs)
-    several = (by_class or (names if len(names) == len(classes) else ())) if len(classes) > 2 else ()
+    several = scores_of(names, classes) if len(classes) > 2 else ()
     if scores and len(classes) > 2 and not several:
         notes.append(
             f"The label '{label.name}' has {len(classes)} classes and there are {len(scores)} scores; give one score "
@@ -208,6 +210,23 @@ def scoring_of(
     if own is None and not several:
         return None
     return Scoring("classes", label.name, classes, chosen, several, own, threshold, costs)
+
+
+def scores_of(names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+    """The score of each of several classes: by name, else as many as there are, in order; () where neither is so."""
+    by_class = _by_class(names, classes)
+    return by_class or (tuple(names) if len(names) == len(classes) else ())
+
+
+def with_made_columns(log: Log, scoring: Scoring | None) -> Log:
+    """A log with the columns that a baseline made of answers and labels."""
+    if scoring is None:
+        return log
+    if scoring.task == "numbers":
+        return with_residuals(log, str(scoring.prediction), scoring.label)
+    if scoring.task == "classes" and scoring.scores:
+        return with_label_ranks(log, scoring.label, scoring.scores, scoring.classes)
+    return log
 
 
 def _by_class(scores: Sequence[str], classes: Sequence[str]) -> tuple[str, ...] | None:

@@ -37,6 +37,8 @@ SHOWN_PERFORMANCE: Final = (
     "roc_auc",
     "average_precision",
     "roc_auc_macro",
+    "top_2_accuracy",
+    "top_3_accuracy",
     "accuracy",
     "balanced_accuracy",
     "precision",

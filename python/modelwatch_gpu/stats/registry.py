@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE
+from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE, TOP_PLACES
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ REPORT_ONLY: Final[dict[str, str]] = {
     },
     "roc_auc_macro": "mw.stats.roc_auc with classes=.",
     "roc_auc_weighted": "mw.stats.roc_auc with classes= and average='weighted'.",
+    **{f"top_{k}_accuracy": f"mw.stats.top_k_accuracy with k={k}." for k in TOP_PLACES},
     "log_loss_classes": "mw.stats.log_loss with classes=.",
     "brier_classes": "mw.stats.brier with classes=.",
     "best_f1": "mw.stats.best_threshold has it beside the threshold.",

@@ -52,6 +52,8 @@ const GLOSSARY = {
   best_f1: "The best F1 that any threshold would give.",
   expected_cost: "What a decision costs on average.",
   roc_auc_macro: "ROC AUC of each class against the rest, averaged over the classes.",
+  top_2_accuracy: "Share of rows whose label has one of the two highest scores.",
+  top_3_accuracy: "Share of rows whose label has one of the three highest scores.",
   log_loss_classes: "Mean surprise at the true label, given its score; lower is better.",
   brier_classes: "Squared distance of scores and label, summed over the classes; lower is better.",
   f1_macro: "F1 of each class, averaged over the classes.",
