@@ -87,9 +87,9 @@ def ranking(
     """NDCG, mean average precision, MRR, hit rate, precision and recall of the first k rows of each query.
 
     Counts by label cannot say them, for the rows of a query belong together: this reads the log once more, these
-    columns alone. Of more queries than ``queries`` in a window, those with the smallest hashes of their id are taken, with all
-    their rows: the same ones for any order of rows and files, and the number is that of the sample. Rows without a
-    query, a label or a score are left out.
+    columns alone. Of more queries than ``queries`` in a window, those with the smallest hashes of their id are taken,
+    with all their rows: the same ones for any order of rows and files, and the number is that of the sample. Rows
+    without a query, a label or a score are left out.
 
     Args:
         log: Whatever a log can be.
