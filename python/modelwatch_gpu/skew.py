@@ -37,6 +37,7 @@ def skew(
     segments: Segments = (),
     checks: Sequence[Check] | None = None,
     derived: Sequence[Derived] = (),
+    units: str | None = "rows",
     memory: int | str | None = None,
     threads: int = 0,
     device: str = "auto",
@@ -53,6 +54,8 @@ def skew(
         timezone: IANA name. Default: the timestamps' own zone, else UTC.
         segments: As for ``compare``.
         checks: Default: ``SKEW_CHECKS``, on features alone.
+        units: What intervals draw again. The same days are on both sides, so what days have in common cancels out,
+            and rows are taken as independent; "1d" draws days on each side.
         derived, memory, threads, device: As for ``compare``.
 
     Raises:
@@ -92,6 +95,7 @@ def skew(
         segments=segments,
         checks=SKEW_CHECKS if checks is None else checks,
         derived=derived,
+        units=units,
         memory=memory,
         threads=threads,
         device=device,
