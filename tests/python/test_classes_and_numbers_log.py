@@ -160,6 +160,21 @@ def test_bools_and_0_and_1_are_the_same_classes() -> None:
     assert (found["recall"].value, found["precision"].value) == (1 / 2, 1)
 
 
+def test_thousands_of_new_predictions_are_wrong_and_no_table_grows_with_them() -> None:
+    base = pa.table({"label": ["a", "b"] * 5, "prediction": ["a", "b"] * 5})
+    odd = pa.table({"label": ["a", "b"] * 3000, "prediction": ["a", "b"] * 500 + [f"n{i}" for i in range(5000)]})
+    report = mw.compare(mw.Baseline.fit(base), odd)
+    found = told(report, "prediction")
+    assert found["accuracy"].value == 1000 / 6000
+    rows = [r for r in report.to_dict()["confusion"] if r["of"] == "log"]
+    assert {(r["label"], r["prediction"]): r["rows"] for r in rows} == {
+        ("a", "a"): 500,
+        ("b", "b"): 500,
+        ("a", None): 2500,
+        ("b", None): 2500,
+    }
+
+
 def test_too_many_labels_are_no_classes_and_it_is_said() -> None:
     names = [f"n{i}" for i in range(150)]
     baseline = mw.Baseline.fit(pa.table({"label": names, "prediction": names}))

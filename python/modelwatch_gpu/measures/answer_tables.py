@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from modelwatch_gpu.measures import fairness, proportions
-from modelwatch_gpu.measures.answers import Labelled, score_grids
+from modelwatch_gpu.measures.answers import Labelled, chunks_of_groups, score_grids, slots_of
 from modelwatch_gpu.measures.calibration import ECE_BINS, uniform_edges
 from modelwatch_gpu.measures.cells import Floats, Ints
 from modelwatch_gpu.measures.predicted import has_bools, one, predictions_of
@@ -101,7 +101,7 @@ def answer_tables(baseline: Baseline, profile: Profile, merged: Part) -> AnswerT
         whole = part is baseline.part
         starts = [None if whole else int(key[0]) for key in part.groups["window"]]
         for name in scoring.scores if scoring.task == "binary" else ():
-            for at, grids in _each(baseline, scoring, name, own_grid, part, "window"):
+            for at, grids in _each(baseline, scoring, name, own_grid, part, "window", alone=True):
                 start = starts[at]
                 if start == UNTIMED:
                     continue
@@ -114,17 +114,20 @@ def answer_tables(baseline: Baseline, profile: Profile, merged: Part) -> AnswerT
 
 
 def _each(
-    baseline: Baseline, scoring: Scoring, name: str, grid: str, part: Part, set_name: str
+    baseline: Baseline, scoring: Scoring, name: str, grid: str, part: Part, set_name: str, *, alone: bool
 ) -> Iterator[tuple[int, ScoreGrids]]:
-    """The grids of every group of a set, one at a time."""
+    """The grids of all groups of a set, some at a time or each ``alone``, and the number of the first."""
     crossed = Labelled.of(part, set_name)
     table = part.tables.get((LABELLED_PREFIX + set_name, name))
     column = baseline.by_name[name]
     if crossed is None or not isinstance(table, NumericTable) or not isinstance(column, NumericColumn):
         return
     positive = crossed.is_class(str(scoring.positive))
-    for at in range(crossed.groups):
-        yield at, score_grids(column, grid, table, crossed, positive, at, at + 1, scoring.threshold)
+    ranges = chunks_of_groups(crossed, table, slots_of(column, grid))
+    if alone:
+        ranges = [(at, at + 1) for at in range(crossed.groups)]
+    for begin, end in ranges:
+        yield begin, score_grids(column, grid, table, crossed, positive, begin, end, scoring.threshold)
 
 
 def _calibration(g: ScoreGrids, start: int | None, name: str) -> Iterator[CalibrationRow]:
@@ -188,11 +191,11 @@ def _fairness(baseline: Baseline, spec: Any, part: Part) -> Iterator[FairnessRow
     for name in scoring.scores:
         counts = np.zeros((4, len(keys)), dtype=np.int64)
         means = np.full(len(keys), np.nan)
-        for at, grids in _each(baseline, scoring, name, spec.grid, part, spec.name):
-            counts[:, at] = grids.outcomes[:, 0]
-            rows = int(grids.rows[0])
-            if rows and grids.probabilities[0]:
-                means[at] = float((grids.positive_sums + grids.negative_sums)[:, 0].sum(axis=1).mean()) / rows
+        for begin, grids in _each(baseline, scoring, name, spec.grid, part, spec.name, alone=False):
+            here = slice(begin, begin + len(grids.rows))
+            counts[:, here] = grids.outcomes
+            sums = (grids.positive_sums + grids.negative_sums).sum(axis=2).mean(axis=0)
+            means[here] = np.where(grids.probabilities, sums / np.maximum(grids.rows, 1), np.nan)
         yield from _compared(counts, means, starts, keys, spec.columns, name)
     if scoring.prediction is not None:
         found = predictions_of(scoring, baseline.by_name[scoring.prediction], spec.grid, part, spec.name)

@@ -109,7 +109,7 @@ def score_measures(
         return None
     is_positive = crossed.is_class(positive)
     chunks = []
-    for begin, end in chunks_of_groups(crossed, table):
+    for begin, end in chunks_of_groups(crossed, table, slots_of(column, grid)):
         grids = score_grids(column, grid, table, crossed, is_positive, begin, end, scoring.threshold)
         chunks.append(binary_measures(grids, scoring.costs))
     if not chunks:
@@ -117,14 +117,20 @@ def score_measures(
     return concatenated(chunks)
 
 
-def chunks_of_groups(crossed: Labelled, table: NumericTable) -> list[tuple[int, int]]:
-    """Ranges of groups whose occupied cells are few enough together: all groups of a range have a place for each."""
+def slots_of(column: NumericColumn, grid: str) -> int:
+    """Cells of a column's grid, and those of missing values."""
+    return column.slots if grid == "fine" else column.coarse_slots
+
+
+def chunks_of_groups(crossed: Labelled, table: NumericTable, slots: int) -> list[tuple[int, int]]:
+    """Ranges of groups whose occupied cells, at most ``slots``, are few enough together: all groups of a range have a
+    place for each."""
     out, begin, most = [], 0, 0
     size = np.zeros(crossed.groups, dtype=np.int64)
     np.add.at(size, crossed.base, table.cells.sizes[: len(crossed.base)])
     for end, own in enumerate(size.tolist(), start=1):
         most += own
-        if most * (end - begin) > _CHUNK and end - begin > 1:
+        if min(most, slots) * (end - begin) > _CHUNK and end - begin > 1:
             out.append((begin, end - 1))
             begin, most = end - 1, own
     if begin < crossed.groups:

@@ -6,7 +6,7 @@ import numpy as np
 
 from modelwatch_gpu.log.ranks import rank_column
 from modelwatch_gpu.measures import scored
-from modelwatch_gpu.measures.answers import Labelled, chunks_of_groups, score_grids, score_measures
+from modelwatch_gpu.measures.answers import Labelled, chunks_of_groups, score_grids, score_measures, slots_of
 from modelwatch_gpu.measures.cells import Floats
 from modelwatch_gpu.measures.predicted import entries_of
 from modelwatch_gpu.measures.registry import TOP_PLACES
@@ -116,7 +116,7 @@ def _losses(baseline: Baseline, scoring: Scoring, grid: str, part: Part, name: s
         assert isinstance(column, NumericColumn)
         assert isinstance(table, NumericTable)
         positive = crossed.is_class(text)
-        for begin, end in chunks_of_groups(crossed, table):
+        for begin, end in chunks_of_groups(crossed, table, slots_of(column, grid)):
             g = score_grids(column, grid, table, crossed, positive, begin, end, scoring.threshold)
             own, alone, here = scored.brier(g), scored.log_loss(g.of_positives()), slice(begin, end)
             fine[here] &= g.probabilities

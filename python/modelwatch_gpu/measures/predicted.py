@@ -18,11 +18,13 @@ from modelwatch_gpu.measures.scored import outcome_measures
 from modelwatch_gpu.measures.value import Values, concatenated
 from modelwatch_gpu.profile.columns import COARSE_FIRST, FIRST_CATEGORY, CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.parts import LABELLED_PREFIX, SEGMENT_VALUE, Part
-from modelwatch_gpu.profile.scoring import Scoring, class_text
+from modelwatch_gpu.profile.scoring import LABEL_CAP, Scoring, class_text
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable
 
 #: Entries of the tables of all groups of a chunk.
 _CHUNK: Final = 1 << 22
+#: Classes and other predictions that are told apart: a table has the square of them.
+_MOST_NAMES: Final = 2 * LABEL_CAP
 #: How a bool is told beside 0 and 1.
 _BOOLS: Final = {"false": "0", "true": "1"}
 
@@ -59,11 +61,12 @@ def predictions_of(scoring: Scoring, column: Column, grid: str, part: Part, name
     labels = [text if kind == SEGMENT_VALUE else None for kind, text in crossed.labels]
     mixed = has_bools(scoring)
     positive = [] if scoring.positive is None else [scoring.positive]
-    said = (*scoring.classes, *positive, *texts, *(t for t in labels if t is not None))
-    names = sorted({one(t, mixed) for t in said})
+    said = {one(t, mixed) for t in (*scoring.classes, *positive, *(t for t in labels if t is not None))}
+    predicted = {one(t, mixed) for t in texts}
+    names = sorted(said | predicted if len(said | predicted) <= _MOST_NAMES else said)
     at = {text: i for i, text in enumerate(names)}
     of_label = np.array([len(names) if t is None else at[one(t, mixed)] for t in labels], dtype=np.int64)
-    of_text = np.array([*(at[one(t, mixed)] for t in texts), len(names)], dtype=np.int64)
+    of_text = np.array([*(at.get(one(t, mixed), len(names)) for t in texts), len(names)], dtype=np.int64)
     known = crossed.known[group]
     group, text_at, count = group[known], text_at[known], count[known]
     return Predictions(
