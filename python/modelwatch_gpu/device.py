@@ -136,11 +136,6 @@ def _engine_of(device: str) -> Engine:
     return backend
 
 
-def is_in_use(device: str) -> bool:
-    """Whether this process has asked for the engine of a CUDA device."""
-    return _USED_BY.get(device) == os.getpid()
-
-
 def is_forked() -> bool:
     """Whether CUDA is another process's, of which this one is a fork: it cannot be used here."""
     return any(pid != os.getpid() for pid in _USED_BY.values())

@@ -21,7 +21,7 @@ from typing import Final, Self
 import pyarrow as pa
 
 from modelwatch_gpu import _core
-from modelwatch_gpu.device import cuda_reason, is_forked, is_in_use, resolve
+from modelwatch_gpu.device import cuda_reason, is_forked, resolve
 from modelwatch_gpu.errors import InputError
 
 #: The device that "auto" takes where a GPU pays.
@@ -44,7 +44,8 @@ class Costs:
     ``copy``: bytes a second to the device (26.4 GiB/s are published for PCIe 4 x16).
     ``count``: values a second there (below the 29 G/s at which an A100 sorts; no GPU was measured).
     ``array``: ns a value of an array of mw.stats, of which most are read once and some sorted.
-    ``start``: seconds until the first row, once a process (an estimate).
+    ``start``: seconds until the first row (an estimate); also in a process that has used the GPU before, so that the
+    answer does not depend on what it did.
     ``margin``: how much faster a GPU must be by these numbers.
     """
 
@@ -128,16 +129,16 @@ def _rates(work: Work, costs: Costs, threads: int) -> tuple[float, float]:
     return (work.decode + work.scan) / threads, max(staged, work.bytes / costs.copy, work.values / costs.count)
 
 
-def estimate(work: Work, costs: Costs, *, threads: int, started: bool = False) -> Estimate:
-    """The model. ``started``: whether this process has used the GPU already."""
+def estimate(work: Work, costs: Costs, *, threads: int) -> Estimate:
+    """The model."""
     cpu, cuda = _rates(work, costs, threads)
     rows = work.rows or 0
-    there = rows * cuda + (0.0 if started else costs.start)
+    there = rows * cuda + costs.start
     return Estimate(rows * cpu, there, work.rows is not None and there * costs.margin <= rows * cpu)
 
 
 def pays_from(work: Work, costs: Costs, *, threads: int) -> int | None:
-    """The fewest rows like these for which a GPU pays that was not in use before; None: never."""
+    """The fewest rows like these for which a GPU pays; None: never."""
     cpu, cuda = _rates(work, costs, threads)
     gain = cpu - costs.margin * cuda
     return int(-(-costs.margin * costs.start // gain)) if gain > 0 else None
@@ -154,7 +155,7 @@ def choose(device: str, work: Work | None, costs: Costs, *, threads: int = 0) ->
     named = os.environ.get("MODELWATCH_DEVICE") or "auto"
     if device != "auto" or named != "auto" or work is None:
         return resolve(device)
-    found = estimate(work, costs, threads=threads or _core.default_threads(), started=is_in_use(_ONE))
+    found = estimate(work, costs, threads=threads or _core.default_threads())
     # The driver is asked last: most work is too little, whatever it would say.
     return _ONE if found.pays and not is_forked() and not cuda_reason() else "cpu"
 

@@ -72,7 +72,6 @@ def test_seconds_by_hand() -> None:
     found = estimate(work, COSTS, threads=8)
     assert found.cuda == pytest.approx(0.5 + 1e8 * 1e-9)
     assert estimate(work, replace(COSTS, count=1e12), threads=8).cuda == pytest.approx(0.5 + 1e8 * 8 / 2e10)
-    assert estimate(work, COSTS, threads=8, started=True).cuda == pytest.approx(1e8 * 1e-9)
 
 
 @given(
@@ -94,7 +93,6 @@ def test_a_gpu_pays_from_some_number_of_rows_on(
         assert not found.pays
     elif rows > least + 1:
         assert found.pays
-    assert estimate(work, costs, threads=threads, started=True).pays >= found.pays
 
 
 def test_what_nobody_can_count_beforehand_stays_on_the_cpu() -> None:
@@ -147,7 +145,7 @@ def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) 
     module = SimpleNamespace(unavailable_reason=lambda: "no driver.", device_count=lambda: 0)
     monkeypatch.setattr(device_module, "cuda_module", lambda: module)
     assert choose("auto", BIG, COSTS, threads=1) == "cpu"
-    with pytest.raises(mw.DeviceUnavailable, match="no driver"):
+    with pytest.raises(mw.DeviceUnavailable, match="is not available: "):
         choose("cuda", BIG, COSTS)
 
 
