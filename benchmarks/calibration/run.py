@@ -1,6 +1,6 @@
 """How often default checks cry wolf, and how often they see what is there: cell by cell, resumable.
 
-    python benchmarks/calibration/run.py [--cells TEXT] [--repeats 1000] [--seconds 600] [--out FILE]
+    python benchmarks/calibration/run.py [--cells TEXT] [--repeats 1000] [--seconds 600] [--salt TEXT] [--out FILE]
 
 A cell is a check, a number of rows, how they hang together, and a true effect. Each is run ``repeats`` times with a
 seed of its own and written to the results file when it is done; a cell that is there is not run again. Every repeat
@@ -124,9 +124,9 @@ def judged_of(measure: str, b: Floats, c: Floats) -> tuple[intervals.Judged, Val
     return judged, Values.exact(effects.raw, rows), effects
 
 
-def run(cell: Cell, repeats: int) -> dict[str, Any]:
+def run(cell: Cell, repeats: int, salt: str = "") -> dict[str, Any]:
     """One cell: shares of severities, and how even its p-values are."""
-    rng = np.random.Generator(np.random.Philox(zlib.crc32(cell.name.encode())))
+    rng = np.random.Generator(np.random.Philox(zlib.crc32((cell.name + salt).encode())))
     world = worlds.WORLDS[cell.check](size_of(cell))
     began = time.perf_counter()
     found = np.array([one(cell, world, rng) for _ in range(repeats)])
@@ -152,6 +152,7 @@ def main() -> None:
     options.add_argument("--cells", default="", help="only cells whose name contains this")
     options.add_argument("--repeats", type=int, default=1000)
     options.add_argument("--seconds", type=float, default=600)
+    options.add_argument("--salt", default="", help="other draws than those of the page")
     options.add_argument("--out", type=Path, default=RESULTS)
     asked = options.parse_args()
     done: dict[str, Any] = json.loads(asked.out.read_text())["cells"] if asked.out.exists() else {}
@@ -161,7 +162,7 @@ def main() -> None:
             continue
         if time.perf_counter() - began > asked.seconds:
             break
-        done[cell.name] = run(cell, asked.repeats)
+        done[cell.name] = run(cell, asked.repeats, asked.salt)
         machine = f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}"
         text = json.dumps({"machine": machine, "cells": done}, indent=1)
         asked.out.with_suffix(".part").write_text(text + "\n")
