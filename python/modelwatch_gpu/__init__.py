@@ -9,6 +9,7 @@ from modelwatch_gpu import early as _early  # noqa: F401  before all others: Ctr
 from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
+from modelwatch_gpu.checks.expectations import Expectations
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import (
     AlertError,
@@ -35,6 +36,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryWarning",
     "DeviceUnavailable",
+    "Expectations",
     "Files",
     "Finding",
     "InputError",

@@ -19,7 +19,7 @@ from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.value import REASONS
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("fit", "compare", "demo", "doctor", "version")
+COMMANDS = ("fit", "expectations", "compare", "demo", "doctor", "version")
 
 
 def page(name: str) -> str:
@@ -145,6 +145,15 @@ def test_the_page_of_the_command_has_every_environment_variable_of_the_sources()
     assert stated == used
 
 
+def test_the_page_of_data_quality_has_every_check_and_its_limits() -> None:
+    from modelwatch_gpu.checks.expectations import RULES
+
+    stated = {names(row[0])[0]: names(row[1]) for row in rows(page("docs/quality.md")) if names(row[0])}
+    assert stated == {rule.id: list(rule.fields) for rule in RULES.values()}
+    severities = {names(row[0])[0]: row[2] for row in rows(page("docs/quality.md")) if names(row[0])}
+    assert severities == {rule.id: rule.severity for rule in RULES.values()}
+
+
 def test_exit_codes_are_those_of_the_code() -> None:
     from modelwatch_gpu import cli
 
@@ -217,10 +226,7 @@ def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tm
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(
-            f"docs/{p}.md"
-            for p in ("cli", "derived", "measures", "service", "stats", "report", "privacy", "sources", "types")
-        ),
+        *(f"docs/{p}.md" for p in "cli derived measures quality service stats report privacy sources types".split()),
     ],
 )
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:

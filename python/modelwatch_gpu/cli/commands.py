@@ -16,9 +16,13 @@ from modelwatch_gpu import __version__, early
 from modelwatch_gpu import demo as demo_run
 from modelwatch_gpu import doctor as doctor_report
 from modelwatch_gpu.checks.check import checks_from_file
+from modelwatch_gpu.checks.expectations import Expectations
+from modelwatch_gpu.checks.expected import TABLE
 from modelwatch_gpu.cli.options import (
+    AsOf,
     DerivedColumns,
     Device,
+    ExpectationsFile,
     FailOn,
     HtmlPath,
     JsonPath,
@@ -30,6 +34,7 @@ from modelwatch_gpu.cli.options import (
     column_option,
     crossings,
     derived_of,
+    expectations_of,
     one_or_many,
     roles_of,
 )
@@ -130,6 +135,9 @@ def fit(
     exact_up_to: Annotated[
         int, typer.Option(metavar="N", help="A numeric column with at most so many distinct values is kept exactly.")
     ] = 131_072,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Note what expectations of data quality need: reads all columns.")
+    ] = False,
     timezone: Zone = None,
     threads: Threads = 0,
     device: Device = "auto",
@@ -169,6 +177,7 @@ def fit(
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,
+            quality=quality,
             progress=stage("fitting the baseline", [(source, 2)]),
         )
     with undisturbed():
@@ -185,6 +194,35 @@ def fit(
             f"({exact} of {len(numeric)} numeric ones exact), "
             f"{f'{size / 2**20:.1f} MiB' if size >= 2**20 else f'{size / 2**10:.1f} KiB'}."
         )
+
+
+@app.command(epilog=EXIT_CODES, no_args_is_help=True)
+def expectations(
+    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help="A baseline (.mwb), fitted with --quality.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The YAML file to write. Default: print it.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write what a baseline says every log must keep to.
+
+    The YAML file is for people to read and edit; compare --expectations judges a log by it.
+
+    \b
+    Example:
+      modelwatch expectations baseline.mwb -o expectations.yaml
+    """
+    check_outputs(output)
+    inferred = Expectations.infer(Baseline.load(baseline))
+    if output is None:
+        typer.echo(inferred.to_yaml(), nl=False)
+        return
+    with undisturbed():
+        inferred.save(output)
+        written.append(str(output))
+    if not quiet:
+        columns = len({e.column for e in inferred.items if e.column != TABLE})
+        typer.echo(f"Wrote {output}: {len(inferred):,} expectations of {columns} columns and of the table.")
 
 
 @app.command(epilog=EXIT_CODES, no_args_is_help=True)
@@ -226,6 +264,8 @@ def compare(
     consecutive: Annotated[
         bool, typer.Option("--consecutive", help="Also compare every window with the one before it that has rows.")
     ] = False,
+    expectations: ExpectationsFile = None,
+    as_of: AsOf = None,
     derived: DerivedColumns = None,
     html: HtmlPath = None,
     json: JsonPath = None,
@@ -264,6 +304,8 @@ def compare(
             max_groups=max_groups,
             checks=rules,
             consecutive=consecutive,
+            expectations=expectations_of(expectations),
+            as_of=as_of,
             derived=computed,
             memory=memory,
             threads=threads,

@@ -27,6 +27,7 @@ from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
+from modelwatch_gpu.profile.facts import FactsSpec
 from modelwatch_gpu.profile.fit import fit_columns
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_baseline
@@ -74,6 +75,7 @@ class Baseline:
         exact_up_to: int = EXACT_UP_TO,
         threads: int = 0,
         device: str = "auto",
+        quality: bool = False,
         progress: Progress | None = None,
     ) -> Self:
         """Fits a baseline on a reference log.
@@ -92,6 +94,7 @@ class Baseline:
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
             device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the same bytes come of it. One that is not
                 there raises DeviceUnavailable.
+            quality: Note what checks of data quality need of all columns (``docs/quality.md``): reads all of them.
             progress: Called with the number of rows of every batch read.
 
         Raises:
@@ -134,6 +137,7 @@ class Baseline:
                 ignored=frozenset(assignment.roles),
                 weighting=weighting,
                 device=chosen,
+                facts=FactsSpec.of(assignment.roles) if quality else None,
             )
             part = merge_parts(count_log(fitted.columns, source, spec, progress))
         return cls(

@@ -19,6 +19,7 @@ from modelwatch_gpu.log.files import wider
 from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.facts import FactsSpec, Observer
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
 from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_segments
 from modelwatch_gpu.profile.sample import Sampler
@@ -36,7 +37,8 @@ _TIDY_EVERY = 8
 class CountSpec:
     """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets.
     ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none.
-    ``weighting``: how often rows count, None: once. ``device``: what counts, as ``resolve`` names it."""
+    ``weighting``: how often rows count, None: once. ``facts``: what to note of all columns
+    for checks of data quality, None: nothing. ``device``: what counts, as ``resolve`` names it."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -51,6 +53,7 @@ class CountSpec:
     ignored: frozenset[str] = field(default_factory=frozenset)
     weighting: Weighting | None = None
     device: str = "cpu"
+    facts: FactsSpec | None = None
 
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
@@ -146,6 +149,7 @@ class FileCounter:
             [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.sets],
         )
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
+        self.observer = Observer(spec.facts, file.schema) if spec.facts is not None else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
         self.batches = read_ahead(self._prepared(file.batches(self.wanted())))
@@ -157,6 +161,7 @@ class FileCounter:
         extra = [spec.timestamp, *(name for s in spec.segmentations for name in s.columns)]
         extra += spec.ids if self.sampler is not None else ()
         extra += [spec.weighting.column] if spec.weighting is not None else []
+        extra += self.file.schema.names if self.observer is not None else []
         present = [name for name in extra if name is not None and name in self.file.schema.names]
         wanted = list(dict.fromkeys([c.name for c in self.columns] + present))
         return wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
@@ -236,6 +241,8 @@ class FileCounter:
                 raise InputError(f"{self.file.name}: {error}") from error
         if self.sampler is not None:
             self.sampler.add(batch.rows)
+        if self.observer is not None:
+            self.observer.add(batch.rows, batch.groups[0], [int(key[0]) for key in self.windows.numbering.keys])
 
     def _weights(self, batch: pa.RecordBatch) -> UInt32 | None:
         """(rows,) how often each row of the next batch counts; None: once."""
@@ -304,6 +311,7 @@ class FileCounter:
             new=self.new,
             incomparable=self.incomparable,
             sample=self.sampler.finish() if self.sampler is not None else None,
+            facts=self.observer.finish() if self.observer is not None else None,
             weight_bits=None if self.spec.weighting is None else self.spec.weighting.bits,
             weights=weights,
         )

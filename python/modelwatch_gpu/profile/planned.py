@@ -23,6 +23,7 @@ from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec
+from modelwatch_gpu.profile.facts import FactsSpec
 from modelwatch_gpu.profile.parts import SetSpec
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
 
@@ -63,6 +64,7 @@ def planned(
     sample: int,
     derived: Sequence[Derived],
     device: str,
+    quality: bool = False,
 ) -> Planned:
     """Decides how ``log`` is counted against a baseline; the options are those of ``Profile.count``.
 
@@ -120,6 +122,7 @@ def planned(
         ignored=frozenset(baseline.roles),
         weighting=baseline.weighting,
         device=device,
+        facts=FactsSpec.of(baseline.roles) if quality else None,
     )
     return Planned(
         spec=spec,
