@@ -45,10 +45,11 @@ def test_expectations_are_written_edited_and_judged(folder: Path) -> None:
 
 
 def test_a_clean_log_is_judged_without_a_file(folder: Path) -> None:
-    options = ["--expectations", "auto", "--as-of", "2024-02-10T06:00:00Z", "--quiet"]
-    assert run("compare", str(folder / "b.mwb"), str(folder / "clean.parquet"), *options).exit_code == 0
-    late = [*options[:3], "2024-04-10", "--quiet"]
-    assert run("compare", str(folder / "b.mwb"), str(folder / "clean.parquet"), *late).exit_code == 1
+    (folder / "none.json").write_text("[]")
+    command = ["compare", str(folder / "b.mwb"), str(folder / "clean.parquet"), "--checks", str(folder / "none.json")]
+    options = ["--expectations", "auto", "--quiet", "--as-of"]
+    assert run(*command, *options, "2024-02-10T06:00:00Z").exit_code == 0
+    assert run(*command, *options, "2024-04-10").exit_code == 1
 
 
 def test_expectations_are_printed_where_no_file_is_named(folder: Path) -> None:

@@ -226,7 +226,21 @@ def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tm
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(f"docs/{p}.md" for p in "cli derived measures quality service stats report privacy sources types".split()),
+        *(
+            f"docs/{p}.md"
+            for p in [
+                "cli",
+                "derived",
+                "measures",
+                "quality",
+                "service",
+                "stats",
+                "report",
+                "privacy",
+                "sources",
+                "types",
+            ]
+        ),
     ],
 )
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
