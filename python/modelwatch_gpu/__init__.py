@@ -10,6 +10,7 @@ from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
 from modelwatch_gpu.checks.expectations import Expectations
+from modelwatch_gpu.checks.slicing import worst_slices
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import (
     AlertError,
@@ -22,6 +23,7 @@ from modelwatch_gpu.errors import (
 )
 from modelwatch_gpu.log import Derived, Files, Query, Roles
 from modelwatch_gpu.log.derived import derived
+from modelwatch_gpu.log.predicates import Where
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.report import Report
 
@@ -47,8 +49,10 @@ __all__ = [
     "Query",
     "Report",
     "Roles",
+    "Where",
     "__version__",
     "compare",
     "derived",
     "stats",
+    "worst_slices",
 ]

@@ -57,7 +57,7 @@ class Slice:
     """A slice that changed. ``by``, ``values``: what it is. ``rows``, ``reference_rows``: its rows. ``share``: of all
     current rows. ``effect``: how much more its distribution changed than that of the rest, 0 to 1. ``score``: effect
     times share, by which slices are ranked. ``p``: corrected for all slices of all columns that were looked at.
-    ``bin``: the bin that moved most, whose share of the slice went from ``before`` to ``after``."""
+    ``before``, ``after``: share of the slice in the bin that moved most, or in the bad one."""
 
     by: tuple[str, ...]
     values: Values
@@ -67,7 +67,6 @@ class Slice:
     effect: float
     score: float
     p: float
-    bin: int
     before: float
     after: float
     column: str = ""
@@ -80,14 +79,18 @@ class Slice:
 
 @dataclass(eq=False)
 class _Left:
-    """What is left of a table: rows that no slice found so far has."""
+    """What is left of a table: rows that no slice found so far has. ``noise``, ``noise_before``: (groups, bins)
+    variance of these numbers of rows, where those that were taken out had to be estimated."""
 
     table: SliceTable
     current: Floats
     reference: Floats
     place: dict[Values, int] = field(init=False)
+    noise: Floats = field(init=False)
+    noise_before: Floats = field(init=False)
 
     def __post_init__(self) -> None:
+        self.noise, self.noise_before = np.zeros_like(self.current), np.zeros_like(self.current)
         self.place = {values: i for i, values in enumerate(self.table.values)}
 
 
@@ -127,7 +130,7 @@ def worst_slices(tables: Sequence[SliceTable], options: SearchOptions, *, tests:
         tested = []
         for t, own in enumerate(left):
             before, rest_before = (own.reference, whole_before - own.reference) if compared else (None, None)
-            result = _tested(own.current, whole - own.current, before, rest_before, options, total)
+            result = _tested(own, whole - own.current, before, rest_before, options, total)
             tested.append(result)
             if result.able.any():
                 at = int(np.argmax(np.where(result.able, result.statistic, -1.0)))
@@ -139,7 +142,7 @@ def worst_slices(tables: Sequence[SliceTable], options: SearchOptions, *, tests:
         if p > options.alpha:
             break
         table, at = left[best[1]], best[2]
-        one = _slice(table, at, tested[best[1]], total, p, compared)
+        one = _slice(table, at, tested[best[1]], total, p, compared=compared, bad=options.bad is not None)
         # One that grew better is taken out too, or all others would seem to grow worse beside it.
         if options.bad is None or tested[best[1]].moved[at, 0] > 0:
             found.append(one)
@@ -181,7 +184,7 @@ def _pooled(tables: Sequence[SliceTable], bad: int | None) -> list[SliceTable]:
 
 
 def _tested(
-    current: Floats,
+    own: _Left,
     rest: Floats,
     before: Floats | None,
     rest_before: Floats | None,
@@ -189,6 +192,7 @@ def _tested(
     total: float,
 ) -> _Tested:
     """Wald's test that a slice and the rest changed alike, for every group at once: (groups, bins) counts of both."""
+    current = own.current
     sides = [(current, 1.0), (rest, -1.0)]
     if before is not None and rest_before is not None:
         sides += [(before, -1.0), (rest_before, 1.0)]
@@ -205,8 +209,8 @@ def _tested(
     effect = np.abs(apart).sum(axis=1) / 2
     if np.count_nonzero(rows[0]) == 2:  # of two halves, the one that moved more itself, or the smaller one
         if before is not None:
-            own, other = shares[0] - shares[2], shares[1] - shares[3]
-            able &= np.abs(own).sum(axis=1) >= np.abs(other).sum(axis=1)
+            mine, other = shares[0] - shares[2], shares[1] - shares[3]
+            able &= np.abs(mine).sum(axis=1) >= np.abs(other).sum(axis=1)
         else:
             able &= rows[0] <= rows[1]
     able &= effect >= options.min_effect
@@ -218,16 +222,18 @@ def _tested(
             p = (side[at] + 0.5) / (n[at] + 0.5 * bins)[:, None]
             spread -= p[:, :, None] * p[:, None, :] / n[at][:, None, None]
             spread[:, np.arange(bins), np.arange(bins)] += p / n[at][:, None]
+        for noise, n in ((own.noise, rows[0]), (own.noise_before, rows[2] if before is not None else rows[0])):
+            spread[:, np.arange(bins), np.arange(bins)] += noise[at] / (n[at] ** 2)[:, None]
         d = apart[at][:, :-1]
         solved = np.linalg.solve(spread[:, :-1, :-1], d[:, :, None])[:, :, 0]
         statistic[at] = np.einsum("gb,gb->g", d, solved)
     return _Tested(statistic, effect, able, apart)
 
 
-def _slice(own: _Left, at: int, tested: _Tested, total: float, p: float, compared: bool) -> Slice:
+def _slice(own: _Left, at: int, tested: _Tested, total: float, p: float, *, compared: bool, bad: bool) -> Slice:
     current, reference = own.current[at], own.reference[at]
     share, effect = float(current.sum() / total), float(tested.effect[at])
-    moved = int(np.argmax(np.abs(tested.moved[at])))
+    moved = 0 if bad else int(np.argmax(np.abs(tested.moved[at])))
     after = float(current[moved] / current.sum())
     before = float(reference[moved] / reference.sum()) if compared else after - float(tested.moved[at][moved])
     return Slice(
@@ -239,7 +245,6 @@ def _slice(own: _Left, at: int, tested: _Tested, total: float, p: float, compare
         effect=effect,
         score=effect * share,
         p=p,
-        bin=moved,
         before=before,
         after=after,
     )
@@ -273,27 +278,30 @@ def _take_out(
             else:
                 share = float(np.prod([shares.get((b, both[b]), 0.0) for b in own.table.by if b not in gone]))
                 part, part_before = taken * share, taken_before * share
+                own.noise[i] += part * (1 - share)
+                own.noise_before[i] += part_before * (1 - share)
             own.current[i] = np.maximum(0.0, own.current[i] - part)
             if compared:
                 own.reference[i] = np.maximum(0.0, own.reference[i] - part_before)
 
 
 def _shares_within(gone: Mapping[str, Any], tables: Sequence[SliceTable]) -> dict[tuple[str, Any], float]:
-    """(column, value) -> its share of a slice's rows, from the pairs of its first column with the others, else of all."""
-    found: dict[tuple[str, Any], float] = {}
-    for t in tables:
-        if len(t.by) == 1 and t.by[0] not in gone:
-            total = t.current.sum()
-            found |= {
-                (t.by[0], v[0]): float(n / total) for v, n in zip(t.values, t.current.sum(axis=1).tolist(), strict=True)
-            }
-    for t in tables:
+    """(column, value) -> its share of a slice's rows, as if the columns of the slice said nothing together that each
+    does not say alone: P(v | a, b) = P(v | a) P(v | b) / P(v)."""
+    overall: dict[tuple[str, Any], float] = {}
+    for t in (t for t in tables if len(t.by) == 1 and t.by[0] not in gone):
+        rows = t.current.sum(axis=1)
+        overall |= {(t.by[0], v[0]): float(n) for v, n in zip(t.values, (rows / rows.sum()).tolist(), strict=True)}
+    found = dict(overall)
+    for t in (t for t in tables if len(t.by) == 2):
         inside = [b for b in t.by if b in gone]
-        if len(t.by) == 2 and len(inside) == 1:
-            mine, other = t.by.index(inside[0]), 1 - t.by.index(inside[0])
-            rows = [i for i, v in enumerate(t.values) if v[mine] == gone[inside[0]]]
-            counts = t.current.sum(axis=1)
-            total = float(counts[rows].sum())
-            if total and len(gone) == 1:
-                found |= {(t.by[other], t.values[i][other]): float(counts[i]) / total for i in rows}
-    return found
+        if len(inside) != 1:
+            continue
+        mine, other = t.by.index(inside[0]), 1 - t.by.index(inside[0])
+        rows = t.current.sum(axis=1)
+        of_slice = {t.values[i][other]: float(rows[i]) for i, v in enumerate(t.values) if v[mine] == gone[inside[0]]}
+        total = sum(of_slice.values())
+        for (column, value), share in overall.items():
+            if column == t.by[other] and total and share:
+                found[column, value] *= of_slice.get(value, 0.0) / total / share
+    return {key: min(1.0, share) for key, share in found.items()}

@@ -37,8 +37,9 @@ _TIDY_EVERY = 8
 class CountSpec:
     """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets.
     ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none.
-    ``weighting``: how often rows count, None: once. ``facts``: what to note of all columns
-    for checks of data quality, None: nothing. ``device``: what counts, as ``resolve`` names it."""
+    ``weighting``: how often rows count, None: once. ``device``: what counts, as ``resolve`` names it. ``facts``: what
+    to note of all columns for checks of data quality, None: nothing. ``made``: columns that are conditions of
+    segments."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -54,6 +55,7 @@ class CountSpec:
     weighting: Weighting | None = None
     device: str = "cpu"
     facts: FactsSpec | None = None
+    made: frozenset[str] = field(default_factory=frozenset)
 
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
@@ -149,7 +151,7 @@ class FileCounter:
             [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.sets],
         )
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
-        self.observer = Observer(spec.facts, file.schema) if spec.facts is not None else None
+        self.observer = Observer(spec.facts, file.schema, spec.made) if spec.facts is not None else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
         self.batches = read_ahead(self._prepared(file.batches(self.wanted())))

@@ -177,15 +177,17 @@ class LogFacts:
 
 
 class Observer:
-    """Takes the batches of a file and keeps their facts by window."""
+    """Takes the batches of a file and keeps their facts by window. ``made``: columns that the log does not store."""
 
-    def __init__(self, spec: FactsSpec, schema: pa.Schema) -> None:
+    def __init__(self, spec: FactsSpec, schema: pa.Schema, made: frozenset[str] = frozenset()) -> None:
         self.spec = spec
-        self.schema: Schema = tuple((field.name, type_name(field.type)) for field in schema)
+        self.stored = [field.name for field in schema if field.name not in made]
+        self.schema: Schema = tuple((name, type_name(schema.field(name).type)) for name in self.stored)
         self.facts = LogFacts()
 
     def add(self, batch: pa.RecordBatch, windows: npt.NDArray[np.int32], starts: Sequence[int]) -> None:
         """Takes one batch; ``windows``: (rows,) numbers into ``starts``."""
+        batch = batch.select([name for name in batch.schema.names if name in self.stored])
         self.facts.schemas[self.schema] = self.facts.schemas.get(self.schema, 0) + len(batch)
         for window in np.unique(windows).tolist():
             mine = windows == window
