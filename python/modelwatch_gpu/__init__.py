@@ -9,6 +9,7 @@ from modelwatch_gpu import early as _early  # noqa: F401  before all others: Ctr
 from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
+from modelwatch_gpu.checks.against import compare_with, rolling
 from modelwatch_gpu.checks.expectations import Expectations
 from modelwatch_gpu.checks.slicing import worst_slices
 from modelwatch_gpu.compare import compare
@@ -26,6 +27,7 @@ from modelwatch_gpu.log.derived import derived
 from modelwatch_gpu.log.predicates import Where
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.report import Report
+from modelwatch_gpu.report.drill import drill_down
 
 __version__: str = _build_info()["version"]
 
@@ -52,7 +54,10 @@ __all__ = [
     "Where",
     "__version__",
     "compare",
+    "compare_with",
     "derived",
+    "drill_down",
+    "rolling",
     "stats",
     "worst_slices",
 ]

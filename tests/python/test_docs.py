@@ -221,7 +221,7 @@ def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tm
     assert all(text in said for text in says), said
 
 
-PAGES = "cli derived measures quality service stats report privacy sources types"
+PAGES = "cli derived measures quality slices service stats report privacy sources types"
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *(f"docs/{p}.md" for p in PAGES.split(" "))])
