@@ -12,6 +12,7 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge_all
 from modelwatch_gpu.checks.expectations import Expectations, judge_expectations
 from modelwatch_gpu.checks.finding import SEVERITIES
+from modelwatch_gpu.checks.presets import check_preset, evidently_findings
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Derived, Roles
@@ -45,6 +46,7 @@ def compare(
     consecutive: bool = False,
     expectations: Expectations | str | os.PathLike[str] | bool | None = None,
     as_of: datetime | str | None = None,
+    preset: str | None = None,
     roles: Roles | None = None,
     derived: Sequence[Derived] = (),
     memory: int | str | None = None,
@@ -73,6 +75,8 @@ def compare(
         expectations: Of the data's quality, or their file (YAML); True: those inferred from the baseline. What does not
             hold is a finding. All columns of the log are read.
         as_of: The time, or ISO 8601 text, that ages of rows are counted to; None: ages are not judged.
+        preset: "evidently": instead of checks, the test that this package would choose for each column, with its
+            thresholds, of whole windows (docs/coming-from).
         roles: For a reference log that is fitted here.
         derived: Columns to compute in both logs, functions decorated with ``@derived``; a baseline that was fitted with
             some needs the same ones, and more are for segments.
@@ -87,7 +91,11 @@ def compare(
     """
     chosen = resolve(device)
     log = log.profile() if isinstance(log, LiveProfile) else log
-    used = tuple(DEFAULT_CHECKS if checks is None else checks)
+    if preset is not None:
+        check_preset(preset)
+        if checks is not None:
+            raise InputError("preset= has checks of its own; give either preset= or checks=.")
+    used = tuple(() if preset is not None else DEFAULT_CHECKS if checks is None else checks)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     quality = expectations is not None and expectations is not False
     base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress, quality=quality)
@@ -120,6 +128,9 @@ def compare(
     windows = _windows(profile, merged)
     judged = judge_all(used, results, columns=base.columns, windows_without_rows=_without_rows(windows, results))
     findings, notes = _with_skipped(judged.findings, base), [*_notes(base, profile, merged), *judged.notes]
+    if preset is not None:
+        theirs = evidently_findings(base, seen_windows(base, profile, merged, results))
+        findings = _worst_first(findings, theirs)
     if expected is not None:
         seen = seen_windows(base, profile, merged, results)
         answers = judge_expectations(expected, base, seen, as_of=_second_of(as_of, profile.timezone))
