@@ -230,6 +230,35 @@ def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
         assert (ROOT / name).parent.joinpath(target).exists(), target
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "coming-from").glob("*.md")), ids=lambda path: path.stem)
+def test_the_pages_for_newcomers_name_what_there_is(path: Path) -> None:
+    from modelwatch_gpu.checks.expectations import RULES
+    from modelwatch_gpu.stats.peers import PEERS
+
+    text = path.read_text(encoding="utf-8")
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        compile(code, str(path), "exec")
+    for name in re.findall(r"\bmw\.([\w.]+)", text):
+        found: Any = mw
+        for part in name.rstrip(".").split("."):
+            found = getattr(found, part, None) if part != "NAME" else mw
+            assert found is not None, name
+    peers = {peer for _, peer in PEERS}
+    assert set(re.findall(r'compat="(\w+)"', text)) <= peers
+    for measure, peer in re.findall(r'mw\.stats\.(\w+)\([^)`]*compat="(\w+)"', text):
+        assert (measure, peer) in PEERS
+    for check in re.findall(r'mw\.Check\("(\w+)"', text):
+        assert check in MEASURES
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
+        assert path.parent.joinpath(target).exists(), target
+    ours = [row[1] for row in rows(text) if len(row) == 2]
+    several = {"missing_columns", "new_columns", "column_order"}
+    for cell in ours:
+        for name in names(cell):
+            if "." not in name and name.islower() and "_" in name and name not in ("energy_distance", "js_distance"):
+                assert name in RULES or name in MEASURES or name in several or hasattr(mw.stats, name), name
+
+
 def test_the_picture_of_the_readme_is_small(tmp_path: Any) -> None:
     picture = (ROOT / "docs" / "images" / "report.png").read_bytes()
     assert picture.startswith(b"\x89PNG")

@@ -69,6 +69,29 @@ class Expectations:
             items += [Expectation(name, r.id, limits, r.severity) for r, limits in _inferred(COLUMN_RULES, seen, name)]
         return cls(tuple(items), baseline.fingerprint)
 
+    @classmethod
+    def from_sagemaker(
+        cls, *, statistics: str | os.PathLike[str] | None = None, constraints: str | os.PathLike[str] | None = None
+    ) -> Expectations:
+        """From the files of a SageMaker baseline job: see ``checks.foreign.sagemaker.read_sagemaker``."""
+        from modelwatch_gpu.checks.foreign.sagemaker import read_sagemaker
+
+        return read_sagemaker(statistics=statistics, constraints=constraints)
+
+    @classmethod
+    def from_tfdv(cls, path: str | os.PathLike[str]) -> Expectations:
+        """From a statistics file of TFDV, without TensorFlow: see ``checks.foreign.tfdv.read_tfdv``."""
+        from modelwatch_gpu.checks.foreign.tfdv import read_tfdv
+
+        return read_tfdv(path)
+
+    @classmethod
+    def from_whylogs(cls, profile: Any) -> Expectations:
+        """From a whylogs profile: see ``checks.foreign.whylogs.read_whylogs``."""
+        from modelwatch_gpu.checks.foreign.whylogs import read_whylogs
+
+        return read_whylogs(profile)
+
     def __len__(self) -> int:
         return len(self.items)
 

@@ -26,17 +26,35 @@ _ROWS, _FEW = 1_000, 5
 #: The share of drifting columns that makes a data set drift.
 _DRIFT_SHARE: Final = 0.5
 _P_LIMIT, _DISTANCE_LIMIT = 0.05, 0.1
+#: What a check of each of its tests is called here.
+_CHECKS: Final = {
+    "K-S p_value": "ks",
+    "chi-square p_value": "chi_square",
+    "Z-test p_value": "z",
+    "Wasserstein distance (normed)": "wasserstein",
+    "Jensen-Shannon distance": "js_distance",
+}
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """``test``: its name in Evidently. ``score``: its p-value or distance. ``drifted``: by the package's comparison."""
+    """``test``: its name in Evidently. ``score``: its p-value or distance. ``drifted``: by the package's comparison.
+    ``lower``, ``upper``: bounds of a distance where values lie between the baseline's knots."""
 
     test: str
     score: float
     threshold: float
     drifted: bool
     rows: int
+    lower: float | None = None
+    upper: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether the bounds of the score leave no doubt about the verdict."""
+        if self.lower is None or self.upper is None:
+            return True
+        return (self.lower >= self.threshold) == (self.upper >= self.threshold)
 
 
 def check_preset(name: str) -> None:
@@ -62,10 +80,8 @@ def evidently_findings(baseline: Baseline, windows: Iterable[Seen]) -> tuple[Fin
             found.append(_finding(seen, column.name, chosen))
         if verdicts:
             share = sum(c.drifted for c in verdicts.values()) / len(verdicts)
-            reason = (
-                f"{sum(c.drifted for c in verdicts.values())} of {len(verdicts)} columns drift; Evidently calls a data "
-            )
-            reason += f"set drifted from {_DRIFT_SHARE:g} of its columns on."
+            which = f"{sum(c.drifted for c in verdicts.values())} of {len(verdicts)} columns drift"
+            reason = f"{which}; Evidently calls a data set drifted from {_DRIFT_SHARE:g} of its columns on."
             severity = "alert" if share >= _DRIFT_SHARE else "ok"
             found.append(
                 Finding(seen.start, None, TABLE, "evidently:dataset_drift", severity, share, _DRIFT_SHARE, reason,
@@ -77,18 +93,34 @@ def evidently_findings(baseline: Baseline, windows: Iterable[Seen]) -> tuple[Fin
 
 def _finding(seen: Seen, column: str, chosen: Chosen | None) -> Finding:
     if chosen is None:
-        reason = (
-            "There are no values on one of the sides, or not counts of each value, so Evidently's test is not known."
-        )
+        reason = "One side has no values, or no count of each value, so Evidently's test is not known."
         return Finding(seen.start, None, column, "evidently", "not_enough_data", None, None, reason)
     what = "p" if chosen.threshold == _P_LIMIT else "distance"
     verdict = "drift" if chosen.drifted else "no drift"
     side = "up to" if what == "p" else "from"
     reason = f"{chosen.test}: {what} {chosen.score:.4g}, {verdict}; Evidently calls {side} {chosen.threshold:g} drift."
-    check = "evidently:" + chosen.test.split(" ")[0].lower().replace("-", "_")
+    check = f"evidently:{_CHECKS[chosen.test]}"
     severity = "alert" if chosen.drifted else "ok"
-    return Finding(seen.start, None, column, check, severity, chosen.score, chosen.threshold, reason,
-                   raw=chosen.score, n=chosen.rows)  # fmt: skip
+    if not chosen.known:
+        severity = "not_enough_data"
+        reason = (
+            f"{chosen.test}: between {chosen.lower:.4g} and {chosen.upper:.4g}, on both sides of {chosen.threshold:g}; "
+            "a profile of rows between the baseline's values cannot tell."
+        )
+    return Finding(
+        start=seen.start,
+        segment=None,
+        column=column,
+        check=check,
+        severity=severity,
+        value=chosen.score,
+        threshold=chosen.threshold,
+        reason=reason,
+        raw=chosen.score,
+        lower=chosen.lower,
+        upper=chosen.upper,
+        n=chosen.rows,
+    )
 
 
 def evidently_choice(normal: Seen, seen: Seen, column: str) -> Chosen | None:
@@ -116,9 +148,8 @@ def evidently_choice(normal: Seen, seen: Seen, column: str) -> Chosen | None:
         return _of_numbers(normal, seen, column, n, m)
     assert pair is not None
     if n > _ROWS:
-        return _distance(
-            "Jensen-Shannon distance", peers.js_distance_nats(bins.shares(pair[0]), bins.shares(pair[1])), m
-        )
+        distance = peers.js_distance_nats(bins.shares(pair[0]), bins.shares(pair[1]))
+        return _distance("Jensen-Shannon distance", distance, m)
     if len(pair[0]) > 2:
         statistic, freedom = peers.evidently_chi_square(*pair)
         return _p_value("chi-square p_value", chi_square_pvalue(statistic, freedom), m, strict=True)
@@ -134,15 +165,17 @@ def _of_numbers(normal: Seen, seen: Seen, column: str, n: int, m: int) -> Chosen
     w, spread = seen.value(column, "wasserstein"), normal.summary(column)
     if w is None or w.value is None or spread is None or spread.sd is None:
         return None
-    return _distance("Wasserstein distance (normed)", w.value / max(spread.sd, peers.EVIDENTLY_SD), m)
+    unit = max(spread.sd, peers.EVIDENTLY_SD)
+    bounds = [None if bound is None else bound / unit for bound in (w.lower, w.upper)]
+    return _distance("Wasserstein distance (normed)", w.value / unit, m, bounds[0], bounds[1])
 
 
 def _p_value(test: str, p: float, rows: int, *, strict: bool) -> Chosen:
     return Chosen(test, p, _P_LIMIT, p < _P_LIMIT if strict else p <= _P_LIMIT, rows)
 
 
-def _distance(test: str, distance: float, rows: int) -> Chosen:
-    return Chosen(test, distance, _DISTANCE_LIMIT, distance >= _DISTANCE_LIMIT, rows)
+def _distance(test: str, distance: float, rows: int, lower: float | None = None, upper: float | None = None) -> Chosen:
+    return Chosen(test, distance, _DISTANCE_LIMIT, distance >= _DISTANCE_LIMIT, rows, lower, upper)
 
 
 def _z_test(p: Any, q: Any) -> float:
