@@ -63,7 +63,7 @@ class Expectations:
         seen = seen_baseline(baseline)
         columns = [c.name for c in baseline.columns]
         columns = [n for n in baseline.roles if n in columns or n in seen.names]
-        columns = [n for n in columns if baseline.roles[n] not in ("ignore", "weight")]
+        columns = [n for n in columns if baseline.roles[n] not in ("ignore", "weight", "residual")]
         items = [Expectation(TABLE, r.id, limits, r.severity) for r, limits in _inferred(TABLE_RULES, seen, TABLE)]
         for name in columns:
             items += [Expectation(name, r.id, limits, r.severity) for r, limits in _inferred(COLUMN_RULES, seen, name)]

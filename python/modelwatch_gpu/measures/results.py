@@ -58,7 +58,8 @@ class Result:
     and comparable. ``histogram``: counts of the window over the baseline's bins or categories, None for segments.
     ``summary``: what the profile says without the baseline. ``compared_with``: ``BASELINE``, or ``CONSECUTIVE`` for the
     window before it that has rows. ``weighted``: whether rows have weights: then shares and the histogram
-    are of weights, and ``n`` of a measure is effective rows.
+    are of weights, and ``n`` of a measure is effective rows. ``reference``: the baseline's own numbers of what is held
+    against labels, by id.
     """
 
     start: int
@@ -75,6 +76,7 @@ class Result:
     by: tuple[str, ...] = ()
     compared_with: str = BASELINE
     weighted: bool = False
+    reference: Mapping[str, Value] = field(default_factory=dict)
 
 
 def segment_text(part: tuple[int, str]) -> str | None:
@@ -163,7 +165,8 @@ class Block:
     """One column in all groups of a set, compared with one thing; (groups,) arrays.
 
     ``numbers``: the fields of ``Summary`` by name, NaN where there is none; empty where the block does not tell them.
-    ``table``, ``first``: where the counts are, and the number of the first group there.
+    ``table``, ``first``: where the counts are, and the number of the first group there. ``reference``: the baseline's
+    own numbers of what is held against labels, by id.
     """
 
     place: Place
@@ -180,6 +183,7 @@ class Block:
     table: NumericTable | CategoryTable | None
     first: int
     weighted: bool = False
+    reference: Mapping[str, Value] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.place)
@@ -206,6 +210,7 @@ class Block:
             by=place.by,
             compared_with=self.compared_with,
             weighted=self.weighted,
+            reference=self.reference,
         )
 
     def _shift(self, at: int) -> Shift | None:

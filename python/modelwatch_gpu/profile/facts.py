@@ -49,6 +49,11 @@ class FactsSpec:
     label: str | None
     timestamp: str | None
 
+    @staticmethod
+    def made(roles: Mapping[str, str]) -> frozenset[str]:
+        """Columns that a baseline makes of answers and labels, which no log stores."""
+        return frozenset(name for name, role in roles.items() if role == "residual")
+
     @classmethod
     def of(cls, roles: Mapping[str, str]) -> FactsSpec:
         """From column -> role."""

@@ -26,11 +26,13 @@ from modelwatch_gpu.profile.sparse import narrow
 from modelwatch_gpu.profile.tables import Arrays
 
 #: The newest formats; all earlier ones are read. Profiles of format 1 had one segment column at most.
-FORMAT_VERSIONS: Final = {"baseline": 3, "profile": 4}
-#: What is written where rows have no weights and no column is derived, and what where rows have weights: versions that
-#: know neither can read it, and would misread the newest.
+FORMAT_VERSIONS: Final = {"baseline": 4, "profile": 5}
+#: What is written where rows have no weights, no column is derived and no answer is held against a label; what where
+#: rows have weights; and what where columns are derived: versions that know no more can read it, and would misread the
+#: newest.
 _PLAIN: Final = {"baseline": 1, "profile": 2}
 _WITH_WEIGHTS: Final = {"baseline": 2, "profile": 3}
+_WITH_DERIVED: Final = {"baseline": 3, "profile": 4}
 _MAGIC: Final = b"ARROW1\0\0"
 _HASH_KEY: Final = b'"sha256": "'
 _ZEROS: Final = b"0" * 64
@@ -55,8 +57,8 @@ def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str 
     """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one."""
     if library is None:
         library = str(_core.build_info()["version"])
-    needed = FORMAT_VERSIONS if "derived" in header else _WITH_WEIGHTS if "weight" in header else _PLAIN
-    version = needed[kind]
+    told = (("scoring", FORMAT_VERSIONS), ("derived", _WITH_DERIVED), ("weight", _WITH_WEIGHTS))
+    version = next((needed for what, needed in told if what in header), _PLAIN)[kind]
     full = {"sha256": _ZEROS.decode(), "format": version, "kind": kind, "library": library, **header}
     rows = [(b"header", b"json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
     for name in sorted(arrays):
