@@ -9,7 +9,10 @@ from modelwatch_gpu import early as _early  # noqa: F401  before all others: Ctr
 from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
+from modelwatch_gpu.checks.against import compare_with, rolling
+from modelwatch_gpu.checks.expectations import Expectations
 from modelwatch_gpu.checks.history import anomalies
+from modelwatch_gpu.checks.slicing import worst_slices
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.errors import (
     AlertError,
@@ -22,9 +25,11 @@ from modelwatch_gpu.errors import (
 )
 from modelwatch_gpu.log import Derived, Files, Labels, Query, Roles, join_labels
 from modelwatch_gpu.log.derived import derived
+from modelwatch_gpu.log.predicates import Where
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.ranked import ranking
 from modelwatch_gpu.report import Report
+from modelwatch_gpu.report.drill import drill_down
 from modelwatch_gpu.skew import SKEW_CHECKS, skew
 
 __version__: str = _build_info()["version"]
@@ -39,6 +44,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryWarning",
     "DeviceUnavailable",
+    "Expectations",
     "Files",
     "Finding",
     "InputError",
@@ -50,12 +56,17 @@ __all__ = [
     "Query",
     "Report",
     "Roles",
+    "Where",
     "__version__",
     "anomalies",
     "compare",
+    "compare_with",
     "derived",
+    "drill_down",
     "join_labels",
     "ranking",
+    "rolling",
     "skew",
     "stats",
+    "worst_slices",
 ]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, Sampling, VerdictOptions, judge_all
+from modelwatch_gpu.checks.expectations import Expectations, judge_expectations
+from modelwatch_gpu.checks.finding import SEVERITIES
+from modelwatch_gpu.checks.presets import check_preset, evidently_findings
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Derived, Log, Roles, joined, open_log
@@ -16,6 +20,7 @@ from modelwatch_gpu.log.joining import JoinedLabels
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.answer_tables import AnswerTables, answer_tables
 from modelwatch_gpu.measures.evaluate import Results, evaluate
+from modelwatch_gpu.measures.quality import seen_windows
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
@@ -46,6 +51,9 @@ def compare(
     correction: str | None = "bh",
     anytime: bool = False,
     hierarchy: bool = False,
+    expectations: Expectations | str | os.PathLike[str] | bool | None = None,
+    as_of: datetime | str | None = None,
+    preset: str | None = None,
     roles: Roles | None = None,
     derived: Sequence[Derived] = (),
     labels: Any = None,
@@ -80,6 +88,11 @@ def compare(
         anytime: Verdicts hold however often somebody looks at the growing log: evidence is collected from window to
             window as e-values, and the chance that a column without a change is ever off stays at 5%.
         hierarchy: Segments are tested only where their column is off in the same window.
+        expectations: Of the data's quality, or their file (YAML); True: those inferred from the baseline. What does not
+            hold is a finding. All columns of the log are read.
+        as_of: The time, or ISO 8601 text, that ages of rows are counted to; None: ages are not judged.
+        preset: "evidently": instead of checks, the test that this package would choose for each column, with its
+            thresholds, of whole windows (docs/coming-from).
         roles: For a reference log that is fitted here.
         derived: Columns to compute in both logs, functions decorated with ``@derived``; a baseline that was fitted with
             some needs the same ones, and more are for segments.
@@ -96,10 +109,16 @@ def compare(
     """
     chosen = resolve(device)  # a device that is not there is refused before anything is read
     log = log.profile() if isinstance(log, LiveProfile) else log
-    used = tuple(DEFAULT_CHECKS if checks is None else checks)
+    if preset is not None:
+        check_preset(preset)
+        if checks is not None:
+            raise InputError("preset= has checks of its own; give either preset= or checks=.")
+    used = tuple(() if preset is not None else DEFAULT_CHECKS if checks is None else checks)
     options = VerdictOptions.of(units, correction, anytime=anytime, hierarchy=hierarchy)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
-    base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress)
+    quality = expectations is not None and expectations is not False
+    base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress, quality=quality)
+    expected = _expectations_of(expectations, base)
     joining = None
     if labels is not None:
         log, joining = _with_labels(base, log, labels)
@@ -121,6 +140,7 @@ def compare(
             device=chosen,
             keep_parts=False,
             derived=derived,
+            quality=expected is not None,
             progress=progress,
         )
     else:
@@ -139,6 +159,21 @@ def compare(
         windows_without_rows=_without_rows(windows, results),
         sampling=sampling,
     )
+    findings = _with_skipped(judged.findings, base)
+    notes = [
+        *_notes(base, profile, merged),
+        *_label_notes(joining),
+        *(sampling.notes if sampling is not None else ()),
+        *judged.notes,
+    ]
+    if preset is not None:
+        theirs = evidently_findings(base, seen_windows(base, profile, merged, results))
+        findings = _worst_first(findings, theirs)
+    if expected is not None:
+        seen = seen_windows(base, profile, merged, results)
+        held = judge_expectations(expected, base, seen, as_of=_second_of(as_of, profile.timezone))
+        findings = _worst_first(findings, held.findings)
+        notes += [*expected.notes, *held.notes]
     return Report(
         baseline=base,
         device=chosen,
@@ -150,14 +185,9 @@ def compare(
         rows=profile.rows,
         windows=windows,
         results=results,
-        findings=_with_skipped(judged.findings, base),
+        findings=findings,
         checks=used,
-        notes=(
-            *_notes(base, profile, merged),
-            *_label_notes(joining),
-            *(sampling.notes if sampling is not None else ()),
-            *judged.notes,
-        ),
+        notes=tuple(notes),
         left_out=judged.left_out,
         weight=_weight(base, merged),
         answers=answers,
@@ -210,13 +240,40 @@ def _baseline_of(
     threads: int,
     device: str,
     progress: Progress | None,
+    *,
+    quality: bool = False,
 ) -> Baseline:
     if isinstance(baseline, Baseline):
         return baseline
     if isinstance(baseline, (str, os.PathLike)) and str(baseline).endswith(".mwb"):
         return Baseline.load(baseline)
-    options: dict[str, Any] = {"threads": threads, "device": device, "progress": progress}
+    options: dict[str, Any] = {"threads": threads, "device": device, "quality": quality, "progress": progress}
     return Baseline.fit(baseline, roles=roles, timezone=timezone, derived=derived, **options)
+
+
+def _expectations_of(given: Any, baseline: Baseline) -> Expectations | None:
+    """Expectations as given, from their file, or inferred."""
+    if given is None or given is False:
+        return None
+    if given is True:
+        return Expectations.infer(baseline)
+    return given if isinstance(given, Expectations) else Expectations.load(given)
+
+
+def _second_of(as_of: datetime | str | None, timezone: str) -> int | None:
+    """A time as epoch seconds; without a zone it is of the log's."""
+    if as_of is None:
+        return None
+    try:
+        when = as_of if isinstance(as_of, datetime) else datetime.fromisoformat(as_of)
+    except (TypeError, ValueError):
+        raise InputError(f"as_of is {as_of!r}; give a time in ISO 8601, such as '2024-05-01T06:00'.") from None
+    return int((when if when.tzinfo is not None else when.replace(tzinfo=zone_of(timezone))).timestamp())
+
+
+def _worst_first(findings: Sequence[Finding], more: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings of checks and of expectations together: by severity, each in the order it had."""
+    return tuple(sorted([*findings, *more], key=lambda f: SEVERITIES.index(f.severity)))
 
 
 def _check_profile(

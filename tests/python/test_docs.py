@@ -20,7 +20,7 @@ from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import REASONS
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("fit", "compare", "validate", "demo", "doctor", "version")
+COMMANDS = ("fit", "expectations", "compare", "validate", "demo", "doctor", "version")
 
 
 def page(name: str) -> str:
@@ -155,6 +155,15 @@ def test_the_page_of_the_command_has_every_environment_variable_of_the_sources()
     assert stated == used
 
 
+def test_the_page_of_data_quality_has_every_check_and_its_limits() -> None:
+    from modelwatch_gpu.checks.expectations import RULES
+
+    stated = {names(row[0])[0]: names(row[1]) for row in rows(page("docs/quality.md")) if names(row[0])}
+    assert stated == {rule.id: list(rule.fields) for rule in RULES.values()}
+    severities = {names(row[0])[0]: row[2] for row in rows(page("docs/quality.md")) if names(row[0])}
+    assert severities == {rule.id: rule.severity for rule in RULES.values()}
+
+
 def test_exit_codes_are_those_of_the_code() -> None:
     from modelwatch_gpu import cli
 
@@ -222,32 +231,42 @@ def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tm
     assert all(text in said for text in says), said
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "README.md",
-        "CONTRIBUTING.md",
-        *(
-            f"docs/{p}.md"
-            for p in (
-                "cli",
-                "derived",
-                "measures",
-                "service",
-                "stats",
-                "report",
-                "privacy",
-                "sources",
-                "types",
-                "verdicts",
-                "calibration",
-            )
-        ),
-    ],
-)
+PAGES = "cli derived measures quality slices service stats report privacy sources types verdicts calibration"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *(f"docs/{p}.md" for p in PAGES.split(" "))])
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page(name)):
         assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "coming-from").glob("*.md")), ids=lambda path: path.stem)
+def test_the_pages_for_newcomers_name_what_there_is(path: Path) -> None:
+    from modelwatch_gpu.checks.expectations import RULES
+    from modelwatch_gpu.stats.peers import PEERS
+
+    text = path.read_text(encoding="utf-8")
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        compile(code, str(path), "exec")
+    for name in re.findall(r"\bmw\.([\w.]+)", text):
+        found: Any = mw
+        for part in name.rstrip(".").split("."):
+            found = getattr(found, part, None) if part != "NAME" else mw
+            assert found is not None, name
+    peers = {peer for _, peer in PEERS}
+    assert set(re.findall(r'compat="(\w+)"', text)) <= peers
+    for measure, peer in re.findall(r'mw\.stats\.(\w+)\([^)`]*compat="(\w+)"', text):
+        assert (measure, peer) in PEERS
+    for check in re.findall(r'mw\.Check\("(\w+)"', text):
+        assert check in MEASURES
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
+        assert path.parent.joinpath(target).exists(), target
+    ours = [row[1] for row in rows(text) if len(row) == 2]
+    several = {"missing_columns", "new_columns", "column_order"}
+    for cell in ours:
+        for name in names(cell):
+            if "." not in name and name.islower() and "_" in name and name not in ("energy_distance", "js_distance"):
+                assert name in RULES or name in MEASURES or name in several or hasattr(mw.stats, name), name
 
 
 def test_the_picture_of_the_readme_is_small(tmp_path: Any) -> None:

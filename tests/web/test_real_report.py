@@ -103,3 +103,17 @@ def test_a_category_of_a_real_log_that_is_named_like_a_script_shows_as_text(open
     assert seen.page.title() == HOSTILE
     assert seen.page.locator("script").count() == 3
     assert seen.is_quiet(), seen.complaints
+
+
+def test_findings_about_the_table_and_about_ids_are_on_the_page(opened: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    normal = pa.table({"event_id": np.arange(400), "x": rng.normal(size=400), "kind": rng.choice(["a", "b"], 400)})
+    spoilt = pa.concat_tables([normal, normal.slice(0, 80)]).append_column("extra", pa.array([1] * 480))
+    report = mw.compare(mw.Baseline.fit(normal, quality=True), spoilt, expectations=True)
+    assert {":table"} <= {f.column for f in report.findings}
+    report.to_html(tmp_path / "report.html")
+    seen = opened(tmp_path / "report.html")
+    text = seen.page.evaluate("document.body.innerText")
+    assert "repeat an id" in text
+    assert "'extra', which the baseline does not know" in text
+    assert seen.is_quiet(), (seen.complaints, seen.requests)

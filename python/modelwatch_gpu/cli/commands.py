@@ -18,11 +18,13 @@ from modelwatch_gpu import doctor as doctor_report
 from modelwatch_gpu.checks.files import checks_from_file
 from modelwatch_gpu.cli.options import (
     Anytime,
+    AsOf,
     Checks,
     Correction,
     Corrections,
     DerivedColumns,
     Device,
+    ExpectationsFile,
     FailOn,
     Hierarchy,
     HtmlPath,
@@ -37,6 +39,7 @@ from modelwatch_gpu.cli.options import (
     column_option,
     crossings,
     derived_of,
+    expectations_of,
     late_labels,
     one_or_many,
     roles_of,
@@ -145,6 +148,9 @@ def fit(
     exact_up_to: Annotated[
         int, typer.Option(metavar="N", help="A numeric column with at most so many distinct values is kept exactly.")
     ] = 131_072,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Note what expectations of data quality need: reads all columns.")
+    ] = False,
     timezone: Zone = None,
     threads: Threads = 0,
     device: Device = "auto",
@@ -186,6 +192,7 @@ def fit(
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,
+            quality=quality,
             progress=stage("fitting the baseline", [(source, 2)]),
         )
     with undisturbed():
@@ -244,6 +251,8 @@ def compare(
     correction: Corrections = Correction.bh,
     anytime: Anytime = False,
     hierarchy: Hierarchy = False,
+    expectations: ExpectationsFile = None,
+    as_of: AsOf = None,
     derived: DerivedColumns = None,
     labels: Annotated[
         list[str] | None,
@@ -298,6 +307,8 @@ def compare(
             checks=rules,
             consecutive=consecutive,
             **sure,
+            expectations=expectations_of(expectations),
+            as_of=as_of,
             derived=computed,
             labels=late,
             memory=memory,

@@ -77,6 +77,22 @@ DerivedColumns = Annotated[
     ),
 ]
 
+ExpectationsFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Judge data quality too: a YAML file of expectations, or 'auto' for those inferred from the baseline.",
+    ),
+]
+AsOf = Annotated[
+    str | None, typer.Option(metavar="TIME", help="The time that ages of rows are counted to, in ISO 8601.")
+]
+
+
+def expectations_of(option: str | None) -> str | bool:
+    """What ``compare`` takes for the option."""
+    return option == "auto" or option or False
+
 
 Checks = Annotated[
     Path | None,

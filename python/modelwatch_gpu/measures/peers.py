@@ -21,7 +21,7 @@ Shares = tuple[Floats, Floats]
 #: Evidently bins numbers where the reference has more distinct values than this.
 _EVIDENTLY_DISTINCT = 20
 #: Evidently divides by at least this standard deviation.
-_EVIDENTLY_SD = 1e-3
+EVIDENTLY_SD = 1e-3
 #: NannyML is exact below this many reference rows, and from there on uses as many bins.
 NANNYML_ROWS = 10_000
 #: Deepchecks' smallest category and smallest share.
@@ -86,7 +86,7 @@ def evidently_hellinger_shares(a: Array, b: Array) -> Shares:
 
 def evidently_wasserstein(distance: float, reference: Array) -> float:
     """Wasserstein-1 over the reference's population standard deviation, which counts as at least 0.001."""
-    return distance / max(float(np.std(reference)), _EVIDENTLY_SD)
+    return distance / max(float(np.std(reference)), EVIDENTLY_SD)
 
 
 def evidently_chi_square(p: Array, q: Array) -> tuple[float, int]:

@@ -27,6 +27,7 @@ from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
+from modelwatch_gpu.profile.facts import FactsSpec
 from modelwatch_gpu.profile.fit import fit_columns, with_errors
 from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
@@ -87,6 +88,7 @@ class Baseline:
         exact_up_to: int = EXACT_UP_TO,
         threads: int = 0,
         device: str = "auto",
+        quality: bool = False,
         progress: Progress | None = None,
     ) -> Self:
         """Fits a baseline on a reference log.
@@ -110,6 +112,7 @@ class Baseline:
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
             device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all";
                 the same bytes come of it. One that is not there raises DeviceUnavailable.
+            quality: Note what checks of data quality need of all columns (``docs/quality.md``): reads all of them.
             progress: Called with the number of rows of every batch read.
 
         Raises:
@@ -159,6 +162,8 @@ class Baseline:
                 weighting=weighting,
                 scoring=scoring,
                 device=chosen,
+                facts=FactsSpec.of(assignment.roles) if quality else None,
+                made=FactsSpec.made(assignment.roles),
             )
             part = merge_parts(count_log(fitted.columns, source, spec, progress))
         return cls(

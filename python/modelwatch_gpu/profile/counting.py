@@ -24,6 +24,7 @@ from modelwatch_gpu.log.files import wider
 from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.facts import FactsSpec, Observer
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
 from modelwatch_gpu.profile.labelled import LabelledCounter
 from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_keys
@@ -44,7 +45,8 @@ class CountSpec:
     """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets.
     ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none.
     ``weighting``: how often rows count, None: once. ``scoring``: what sets that are crossed with the label count.
-    ``device``: what counts, as ``resolve`` names it."""
+    ``device``: what counts, as ``resolve`` names it. ``facts``: what to note of all columns for checks of data quality,
+    None: nothing. ``made``: columns that no log stores, such as conditions of segments."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -60,6 +62,8 @@ class CountSpec:
     weighting: Weighting | None = None
     scoring: Scoring | None = None
     device: str = "cpu"
+    facts: FactsSpec | None = None
+    made: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def plain_sets(self) -> tuple[SetSpec, ...]:
@@ -227,6 +231,7 @@ class FileCounter:
                 self.columns, self.readings, file.schema, spec.labelled_sets, spec.scoring, spec.device
             )
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
+        self.observer = Observer(spec.facts, file.schema, spec.made) if spec.facts is not None else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
         self.batches = read_ahead(self._prepared(file.batches(self.wanted())))
@@ -239,6 +244,7 @@ class FileCounter:
         extra += spec.ids if self.sampler is not None else ()
         extra += [spec.weighting.column] if spec.weighting is not None else []
         extra += [spec.scoring.label] if spec.scoring is not None else []
+        extra += self.file.schema.names if self.observer is not None else []
         present = [name for name in extra if name is not None and name in self.file.schema.names]
         wanted = list(dict.fromkeys([c.name for c in self.columns] + present))
         return wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
@@ -323,6 +329,8 @@ class FileCounter:
                 raise InputError(f"{self.file.name}: {error}") from error
         if self.sampler is not None:
             self.sampler.add(batch.rows)
+        if self.observer is not None:
+            self.observer.add(batch.rows, batch.groups[0], [int(key[0]) for key in self.windows.numbering.keys])
 
     def _weights(self, batch: pa.RecordBatch) -> UInt32 | None:
         """(rows,) how often each row of the next batch counts; None: once."""
@@ -402,6 +410,7 @@ class FileCounter:
             new=self.new,
             incomparable=self.incomparable,
             sample=self.sampler.finish() if self.sampler is not None else None,
+            facts=self.observer.finish() if self.observer is not None else None,
             weight_bits=None if self.spec.weighting is None else self.spec.weighting.bits,
             weights=weights,
         )

@@ -13,6 +13,7 @@ import numpy as np
 from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.facts import LogFacts
 from modelwatch_gpu.profile.sample import RowSample
 from modelwatch_gpu.profile.scoring import LABEL_CAP
 from modelwatch_gpu.profile.sound import by_prefix, check_range
@@ -81,7 +82,8 @@ class Part:
     compared with the baseline's; ``new``: columns the baseline does not know. ``sample``: rows with the smallest
     hashes, where they were asked for; it has no say in the fingerprint. ``weight_bits``: how weights are stored
     (decision 0007), None where every row counts once; ``weights``: then for each set the sums of its groups' weights,
-    while ``rows`` and ``group_rows`` stay rows.
+    while ``rows`` and ``group_rows`` stay rows. ``facts``: for checks of data quality, where they were asked
+    for; like the sample they have no say in the fingerprint.
     """
 
     rows: int
@@ -94,6 +96,7 @@ class Part:
     incomparable: dict[str, str] = field(default_factory=dict)
     origins: tuple[str, ...] = ()
     sample: RowSample | None = None
+    facts: LogFacts | None = None
     weight_bits: int | None = None
     weights: dict[str, WeightSums] = field(default_factory=dict)
 
@@ -114,7 +117,7 @@ class Part:
         return sum(t.entries for t in self.tables.values())
 
     def _own_fingerprint(self) -> str:
-        counted = {name: value for name, value in self.header().items() if name != "sample"}
+        counted = {name: value for name, value in self.header().items() if name not in ("sample", "facts")}
         digest = hashlib.sha256(json.dumps(counted, sort_keys=True).encode())
         for arrays in self._named_arrays():
             pieces: list[Any] = []
@@ -143,6 +146,7 @@ class Part:
             "incomparable": dict(sorted(self.incomparable.items())),
             "origins": list(self.origins),
             **({"sample": self.sample.cap} if self.sample is not None else {}),
+            **({"facts": self.facts.header()} if self.facts is not None else {}),
             **({"weight_bits": self.weight_bits} if self.weight_bits is not None else {}),
         }
 
@@ -150,7 +154,12 @@ class Part:
         """All arrays, named by set, column number in the header's table list, and field."""
         sampled = self.sample.arrays() if self.sample is not None else {}
         own = {name: array for arrays in self._named_arrays() for name, array in arrays.items()}
-        return {**own, **{f"sample/{name}": array for name, array in sampled.items()}}
+        facts = self.facts.arrays() if self.facts is not None else {}
+        return {
+            **own,
+            **{f"sample/{name}": array for name, array in sampled.items()},
+            **{f"facts/{name}": array for name, array in facts.items()},
+        }
 
     @classmethod
     def from_file(cls, header: Mapping[str, Any], arrays: Arrays, renamed: Mapping[str, str] | None = None) -> Part:
@@ -192,6 +201,7 @@ class Part:
             incomparable=dict(header["incomparable"]),
             origins=tuple(header["origins"]),
             sample=RowSample.from_arrays(header["sample"], by_table["sample"]) if "sample" in header else None,
+            facts=LogFacts.from_file(header["facts"], by_table.get("facts", {})) if "facts" in header else None,
             weight_bits=header.get("weight_bits"),
             weights=weights,
         )
@@ -330,6 +340,7 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
                 tables[key] = _merged_table(parts, key, maps, origin_maps, len(groups[name]), consume=consume)
     spans = [part.span for part in parts if part.span]
     samples = [part.sample for part in parts if part.sample is not None]
+    facts = [part.facts for part in parts if part.facts is not None]
     return Part(
         rows=sum(part.rows for part in parts),
         span=(min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None,
@@ -341,6 +352,8 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
         incomparable=dict(sorted({item for part in parts for item in part.incomparable.items()}, reverse=True)),
         origins=origins,
         sample=samples[0].merged(samples[1:]) if samples else None,
+        # Facts of some of the rows would be taken for facts of all.
+        facts=facts[0].merged(facts[1:]) if facts and len(facts) == len(parts) else None,
         weight_bits=bits,
         weights=weights,
     )

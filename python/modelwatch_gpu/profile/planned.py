@@ -21,21 +21,23 @@ from modelwatch_gpu.log import (
     zone_of,
 )
 from modelwatch_gpu.log.derived import checked
+from modelwatch_gpu.log.predicates import Where, with_predicates
 from modelwatch_gpu.profile import planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec
+from modelwatch_gpu.profile.facts import FactsSpec
 from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import SetSpec
 from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.scoring import with_made_columns
-from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
+from modelwatch_gpu.profile.segmentation import Names, Segments, conditions_of, segmentation, segmentations_of, set_name
 
 
 @dataclass(frozen=True)
 class Planned:
     """How a log is counted. ``source``: the log, None where its rows come later, batch by batch. ``window``, ``block``,
     ``timezone``, ``segments``, ``notes``: as a profile states them. ``bytes``: what the counters take at most.
-    ``derived``: the columns that are computed while the log is read."""
+    ``derived``: the columns that are computed while the log is read; ``conditions``: those of true and false."""
 
     spec: CountSpec
     source: Log | None
@@ -46,10 +48,12 @@ class Planned:
     bytes: int
     notes: tuple[str, ...]
     derived: tuple[Derived, ...]
+    conditions: tuple[Where, ...] = ()
 
     def also_derived(self, baseline: Baseline) -> tuple[Definition, ...]:
         """The derived columns that the baseline does not know, which segments can be cut by."""
-        return tuple(sorted({one.definition for one in self.derived} - {*baseline.derived}, key=lambda one: one.name))
+        computed = {one.definition for one in self.derived} | {one.definition for one in self.conditions}
+        return tuple(sorted(computed - {*baseline.derived}, key=lambda one: one.name))
 
 
 def planned(
@@ -67,6 +71,7 @@ def planned(
     sample: int,
     derived: Sequence[Derived],
     device: str,
+    quality: bool = False,
 ) -> Planned:
     """Decides how ``log`` is counted against a baseline; the options are those of ``Profile.count``.
 
@@ -88,6 +93,8 @@ def planned(
     counted_by = resolve(device) if stored is None else device_for(device, stored, baseline.by_name, threads=threads)
     source = with_derived(stored, computed, known=known_before, device=counted_by) if stored is not None else None
     source = with_made_columns(source, baseline.scoring) if source is not None else None
+    conditions = conditions_of(segments)
+    source = with_predicates(source, conditions) if source is not None else None
     timestamp = _timestamp(baseline, source, parsed)
     block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
     blocks = timestamp is not None and not isinstance(parsed, RowWindow)
@@ -126,10 +133,12 @@ def planned(
         threads=threads,
         sample=sample,
         ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
-        ignored=frozenset(baseline.roles),
+        ignored=frozenset([*baseline.roles, *(one.name for one in conditions)]),
         weighting=baseline.weighting,
         device=counted_by,
         scoring=baseline.scoring,
+        facts=FactsSpec.of(baseline.roles) if quality else None,
+        made=FactsSpec.made(baseline.roles) | {one.name for one in conditions},
     )
     return Planned(
         spec=spec,
@@ -141,6 +150,7 @@ def planned(
         bytes=chosen.bytes,
         notes=tuple(sorted(chosen.notes)),
         derived=computed,
+        conditions=conditions,
     )
 
 

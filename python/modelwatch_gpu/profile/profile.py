@@ -70,6 +70,7 @@ class Profile:
         keep_parts: bool = True,
         sample: int = 0,
         derived: Sequence[Derived] = (),
+        quality: bool = False,
         progress: Progress | None = None,
     ) -> Self:
         """Counts a log against a baseline, in one pass.
@@ -96,6 +97,7 @@ class Profile:
                 columns, or of the whole row where no column has that role. They are personal data if the log is.
             derived: Columns to compute, functions decorated with ``@derived``: those of the baseline, and others to cut
                 segments by.
+            quality: Note what checks of data quality need of all columns (``docs/quality.md``): reads all of them.
             progress: Called with the number of rows of every batch read.
 
         Raises:
@@ -118,6 +120,7 @@ class Profile:
             sample=sample,
             derived=derived,
             device=device,
+            quality=quality,
         )
         assert plan.source is not None
         parts = count_log(baseline.columns, plan.source, plan.spec, progress)

@@ -11,6 +11,7 @@ import numpy as np
 
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import UInt64
+from modelwatch_gpu.log.predicates import Where
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
 from modelwatch_gpu.profile.tables import NumericTable
@@ -22,15 +23,16 @@ CUT_AT: Final = (1 / 4, 2 / 4, 3 / 4)
 
 Names = tuple[str, ...]
 #: One column, several segmentations of one column each, or crossings of two or three among them.
-Segments = str | Sequence[str | Sequence[str]]
+Segments = str | Where | Sequence[str | Where | Sequence[str | Where]]
 
 
 def segmentations_of(segments: Segments) -> tuple[Names, ...]:
     """Every segmentation as the names of its columns; raises InputError for one that makes no sense."""
-    listed: Iterable[Any] = (segments,) if isinstance(segments, str) else segments
+    listed: Iterable[Any] = (segments,) if isinstance(segments, str | Where) else segments
     found: list[Names] = []
     for item in listed:
-        names = (item,) if isinstance(item, str) else tuple(item) if isinstance(item, list | tuple) else ()
+        names = (item,) if isinstance(item, str | Where) else tuple(item) if isinstance(item, list | tuple) else ()
+        names = tuple(name.name if isinstance(name, Where) else name for name in names)
         if not names or not all(isinstance(name, str) and name for name in names):
             raise InputError(f"A segmentation is a column name or a list of up to {MOST_COLUMNS}, not {item!r}.")
         if len(names) > MOST_COLUMNS:
@@ -45,6 +47,19 @@ def segmentations_of(segments: Segments) -> tuple[Names, ...]:
                 raise InputError(f"The segmentation {', '.join(names)} is given twice; give it once.")
         found.append(names)
     return tuple(found)
+
+
+def conditions_of(segments: Segments) -> tuple[Where, ...]:
+    """The conditions among the columns of segmentations."""
+    listed: Iterable[Any] = (segments,) if isinstance(segments, str | Where) else segments
+    every = [one for item in listed for one in (item if isinstance(item, list | tuple) else (item,))]
+    found: dict[str, Where] = {}
+    for one in every:
+        if isinstance(one, Where):
+            if one.name in found and str(found[one.name].expression) != str(one.expression):
+                raise InputError(f"Two conditions are called '{one.name}'; give one another name.")
+            found[one.name] = one
+    return tuple(found.values())
 
 
 def set_name(columns: Names) -> str:

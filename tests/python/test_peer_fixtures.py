@@ -1,0 +1,97 @@
+"""Numbers that other packages gave themselves (tests/data/peers, with the scripts that made them)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tolerances import PEER
+
+import modelwatch_gpu as mw
+from modelwatch_gpu.stats.peers import PEERS
+
+FIXTURES = Path(__file__).parents[1] / "data" / "peers"
+sys.path.insert(0, str(FIXTURES))
+from peer_cases import numbers, texts  # noqa: E402
+
+CASES = {"numbers": numbers(), "texts": texts()}
+
+
+def recorded(peer: str) -> list[tuple[str, str, str, float]]:
+    content = json.loads((FIXTURES / f"{peer}.json").read_text())
+    return [
+        (group, case, measure, value)
+        for group in ("numbers", "texts")
+        for case, own in content[group].items()
+        for measure, value in own.items()
+        if measure != "preset" and (measure, peer) in PEERS
+    ]
+
+
+@pytest.mark.parametrize("peer", ["evidently", "nannyml"])
+def test_compat_gives_what_the_package_gave(peer: str) -> None:
+    rows = recorded(peer)
+    assert len(rows) >= 55
+    wrong = []
+    for group, case, measure, value in rows:
+        a, b = CASES[group][case]
+        if group == "texts":
+            a, b = pa.array(a, pa.string()), pa.array(b, pa.string())
+        ours = getattr(mw.stats, measure)(a, b, compat=peer)
+        if not np.isclose(ours, value, rtol=PEER, atol=1e-12):
+            wrong.append((group, case, measure, value, ours))
+    assert wrong == []
+
+
+def preset_of(group: str, case: str) -> tuple[dict[str, Any], mw.Finding]:
+    a, b = CASES[group][case]
+    kind = pa.float64() if group == "numbers" else pa.string()
+    tables = [pa.table({"x": pa.array(side, kind)}) for side in (a, b)]
+    roles = mw.Roles(numeric=["x"]) if group == "numbers" else mw.Roles()
+    report = mw.compare(*tables, roles=roles, preset="evidently")
+    (finding,) = [f for f in report.findings if f.column == "x"]
+    return json.loads((FIXTURES / "evidently.json").read_text())[group][case]["preset"], finding
+
+
+@pytest.mark.parametrize(("group", "case"), [(g, c) for g, cases in CASES.items() for c in cases])
+def test_the_preset_chooses_and_judges_as_evidently_does(group: str, case: str) -> None:
+    theirs, finding = preset_of(group, case)
+    assert finding.reason.startswith(theirs["method"]), finding.reason
+    assert finding.threshold == theirs["threshold"]
+    if finding.lower is None or finding.lower == finding.upper:
+        assert finding.value == pytest.approx(theirs["score"], rel=PEER, abs=1e-12)
+    else:  # the log has values between those of the baseline
+        assert finding.upper is not None
+        assert finding.lower <= theirs["score"] * (1 + PEER)
+        assert theirs["score"] <= finding.upper * (1 + PEER)
+        assert finding.value == pytest.approx(theirs["score"], rel=0.02)
+    assert (finding.severity == "alert") == theirs["drifted"]
+
+
+def test_a_preset_judges_the_table_too_and_nothing_else() -> None:
+    a, b = CASES["numbers"]["large"]
+    c, d = CASES["numbers"]["calm"]
+    rows = min(len(a), len(b), len(c), len(d))
+    sides = [pa.table({"x": x[:rows], "y": y[:rows]}) for x, y in ((a, c), (b, d))]
+    report = mw.compare(*sides, preset="evidently")
+    assert {f.check for f in report.findings} == {"evidently:wasserstein", "evidently:dataset_drift"}
+    (table,) = [f for f in report.findings if f.column == ":table"]
+    assert (table.value, table.severity) == (0.5, "alert")
+    assert json.loads(report.to_json())["findings"][0]["check"].startswith("evidently:")
+
+
+def test_columns_that_evidently_could_not_judge_have_a_reason() -> None:
+    log = pa.table({"x": pa.array([None] * 50, pa.float64()), "y": [float(i) for i in range(50)]})
+    normal = pa.table({"x": [float(i) for i in range(50)], "y": [float(i) for i in range(50)]})
+    report = mw.compare(normal, log, preset="evidently")
+    (finding,) = [f for f in report.findings if f.column == "x"]
+    assert finding.severity == "not_enough_data"
+    with pytest.raises(mw.InputError, match="There is no preset 'nannyml'"):
+        mw.compare(normal, log, preset="nannyml")
+    with pytest.raises(mw.InputError, match="preset= has checks of its own"):
+        mw.compare(normal, log, preset="evidently", checks=[])
