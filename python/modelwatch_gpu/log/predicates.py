@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.acero as acero
 import pyarrow.compute as pc
 
 from ..errors import InputError
@@ -89,6 +88,8 @@ class PredicateLogFile(LogFile):
 
 def _evaluated(condition: Where, batches: list[pa.RecordBatch], where: str) -> pa.Array:
     """The condition of every row."""
+    import pyarrow.acero as acero  # which imports pandas where there is one
+
     try:
         source = acero.Declaration("table_source", acero.TableSourceNodeOptions(pa.Table.from_batches(batches)))
         project = acero.Declaration(
