@@ -74,3 +74,10 @@ ORACLE: Final = 1e-12
 #: coordinates has d roundings of its type (2^-24, 2^-53), and exp turns them into as many times its argument, up to 15
 #: in the tests: 15 * 257 * 2^-24 = 2.3e-4 at most. All terms are positive, so sums lose nothing more.
 PAIR_SUMS: Final = {"float32": 3e-4, "float64": 1e-12}
+
+#: Sums of vectors per row, in units of the vectors' spread: products of matrices in float32 (2^-24 a term, a few units
+#: of spread each) over at most a few thousand rows, then rounding to 2^-30.
+EMBEDDING_SUMS: Final = 3e-6
+
+#: The same sums per row when rows come in other batches: the products add in another order.
+EMBEDDING_PARTITION: Final = 1e-5

@@ -106,7 +106,7 @@ def compare(
     merged = profile.merged()
     results = evaluate(base, profile, merged, consecutive=consecutive) if merged else Results()
     windows = _windows(profile, merged)
-    judged = judge_all(used, results, columns=base.columns, windows_without_rows=_without_rows(windows, results))
+    judged = judge_all(used, results, columns=base.reported, windows_without_rows=_without_rows(windows, results))
     return Report(
         baseline=base,
         device=chosen,

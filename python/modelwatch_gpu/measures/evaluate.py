@@ -13,6 +13,7 @@ import numpy.typing as npt
 from modelwatch_gpu.measures import categorical, numeric, refined
 from modelwatch_gpu.measures.cells import chunks_of
 from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, category_effects, numeric_effects
+from modelwatch_gpu.measures.embedding import embedding_block
 from modelwatch_gpu.measures.flat import CategoryRows, NumericRows, Rows, rows_of
 from modelwatch_gpu.measures.results import (
     BASELINE,
@@ -88,11 +89,19 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
         rows = merged.group_rows.get(spec.name, np.zeros(len(groups), dtype=np.uint64))
         place = Place.of(by, groups[first:], rows[first:])
         weights = GroupWeights.of(rows, merged.weights[spec.name]) if spec.name in merged.weights else None
+        projected: dict[str, Block] = {}
         for column in baseline.columns:
             run = _Run(column, spec.grid, merged, merged.tables.get((spec.name, column.name)), first, weights)
-            blocks.append(run.against_baseline(place, reference[(column.name, spec.grid)]))
+            block = run.against_baseline(place, reference[(column.name, spec.grid)])
+            if column.role == "embedding":  # a projection, which its embedding stands for
+                projected[column.name] = block
+                continue
+            blocks.append(block)
             if consecutive and not by and len(place) > 1:
                 later.append(run.against_earlier(place))
+        for vectors in baseline.embeddings:
+            sums = merged.embeddings.get((spec.name, vectors.name))
+            blocks.append(embedding_block(baseline, vectors, merged, sums, place, first, spec.grid, projected))
     return Results([*blocks, *later])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -27,7 +27,8 @@ from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
-from modelwatch_gpu.profile.fit import fit_columns
+from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn, fit_embeddings, with_projections
+from modelwatch_gpu.profile.fit import fit_columns, named
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_baseline
 from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
@@ -49,7 +50,8 @@ class Baseline:
     sentences about what was decided without being told. ``skipped``: column -> type of the columns that are not
     compared because of their type, though nobody said so. ``weighting``: how weights of rows are stored, here and in
     every profile counted against this baseline; None where every row counts once. ``derived``: the columns that are
-    computed from others, which a log is compared with only where the same functions are given.
+    computed from others, which a log is compared with only where the same functions are given. ``embeddings``: columns
+    of vectors; their projections are among ``columns``, with the role embedding.
     """
 
     columns: tuple[Column, ...]
@@ -61,6 +63,7 @@ class Baseline:
     skipped: dict[str, str] = field(default_factory=dict)
     weighting: Weighting | None = None
     derived: tuple[Definition, ...] = ()
+    embeddings: tuple[EmbeddingColumn, ...] = ()
 
     @classmethod
     def fit(
@@ -71,6 +74,7 @@ class Baseline:
         timezone: str | None = None,
         edges: Mapping[str, Sequence[Any]] | None = None,
         derived: Sequence[Derived] = (),
+        normalize: Sequence[str] = (),
         exact_up_to: int = EXACT_UP_TO,
         threads: int = 0,
         device: str = "auto",
@@ -88,6 +92,7 @@ class Baseline:
                 column named here is numeric.
             derived: Columns to compute, functions decorated with ``@derived``, in the order in which they may read one
                 another. They have roles like stored ones.
+            normalize: Embedding columns whose vectors are scaled to length 1, here and in every log compared.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
             device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the same bytes come of it. One that is not
@@ -113,9 +118,15 @@ class Baseline:
             zone = timezone_of(timezone, source.schema, assignment)
             weighted = next(iter(assignment.columns("weight")), None)
             weighting = Weighting.of(source, weighted) if weighted is not None else None
+            own_notes: list[str] = []
+            vectors: list[EmbeddingColumn] = []
+            if weighting is None:
+                vectors = fit_embeddings(source, assignment, named(normalize), own_notes)
+            elif assignment.columns("embedding"):
+                own_notes.append("Embeddings of weighted rows are not compared.")
             fitted = fit_columns(
-                source,
-                assignment,
+                with_projections(source, vectors),
+                with_roles(assignment, vectors),
                 roles,
                 edges=edges,
                 exact_up_to=exact_up_to,
@@ -134,6 +145,8 @@ class Baseline:
                 ignored=frozenset(assignment.roles),
                 weighting=weighting,
                 device=chosen,
+                embeddings=tuple(vectors),
+                roles=assignment.roles,
             )
             part = merge_parts(count_log(fitted.columns, source, spec, progress))
         return cls(
@@ -142,10 +155,11 @@ class Baseline:
             part=part,
             timezone=zone,
             exact_up_to=exact_up_to,
-            notes=(*assignment.notes, *fitted.notes),
+            notes=(*assignment.notes, *own_notes, *fitted.notes),
             skipped=fitted.skipped,
             weighting=weighting,
             derived=definitions,
+            embeddings=tuple(vectors),
         )
 
     @property
@@ -159,9 +173,14 @@ class Baseline:
         return next((name for name, role in self.roles.items() if role == "timestamp"), None)
 
     @cached_property
-    def by_name(self) -> dict[str, Column]:
-        """Columns by name."""
-        return {c.name: c for c in self.columns}
+    def by_name(self) -> dict[str, AnyColumn]:
+        """Columns by name, embeddings too."""
+        return {c.name: c for c in (*self.columns, *self.embeddings)}
+
+    @cached_property
+    def reported(self) -> tuple[AnyColumn, ...]:
+        """The columns that reports name: an embedding stands for its projections."""
+        return (*(c for c in self.columns if c.role != "embedding"), *self.embeddings)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -198,10 +217,13 @@ class Baseline:
             **({"skipped": self.skipped} if self.skipped else {}),
             **weight_header(self.weighting),
             **derived_header(self.derived),
+            **({"embeddings": [c.header() for c in self.embeddings]} if self.embeddings else {}),
         }
         arrays: Arrays = {f"part/{name}": a for name, a in self.part.arrays().items()}
         for i, column in enumerate(self.columns):
             arrays.update({f"column/{i}/{name}": a for name, a in _column_arrays(column).items()})
+        for i, vectors in enumerate(self.embeddings):
+            arrays.update({f"embedding/{i}/{name}": a for name, a in vectors.arrays().items()})
         return header, arrays
 
     @classmethod
@@ -211,7 +233,16 @@ class Baseline:
         by_column = by_prefix(own_arrays.get("column", {}))
         columns = [_column_from(own, by_column.get(str(i), {})) for i, own in enumerate(header["columns"])]
         part = Part.from_file(header["part"], own_arrays.get("part", {}))
-        check_part(part, columns, _OWN_SETS)
+        by_embedding = by_prefix(own_arrays.get("embedding", {}))
+        embeddings = tuple(
+            EmbeddingColumn.from_file(own, by_embedding.get(str(i), {}))
+            for i, own in enumerate(header.get("embeddings", []))
+        )
+        check_part(part, columns, _OWN_SETS, embeddings)
+        if set(part.embeddings) != {("window", c.name) for c in embeddings}:
+            raise ValueError("an embedding has no sums, or sums have no embedding")
+        if not {name for c in embeddings for name in c.projections} <= {c.name for c in columns}:
+            raise ValueError("a projection of an embedding is not counted")
         for column in columns:
             own_counts = part.tables[("window", column.name)]
             ranked = not isinstance(own_counts, NumericTable) or own_counts.range_of(0) is not None
@@ -227,10 +258,17 @@ class Baseline:
             skipped={str(name): str(kind) for name, kind in header.get("skipped", {}).items()},
             weighting=weighting_from(header),
             derived=derived_from(header),
+            embeddings=embeddings,
         )
 
     def __repr__(self) -> str:
         return f"Baseline({self.rows:,} rows, {len(self.columns)} columns, {self.fingerprint[:12]})"
+
+
+def with_roles(assignment: RoleAssignment, embeddings: Sequence[EmbeddingColumn]) -> RoleAssignment:
+    """The roles with those of projections, which fits count as numbers."""
+    own = {name: "embedding" for c in embeddings for name in c.projections}
+    return replace(assignment, roles={**assignment.roles, **own})
 
 
 def derived_header(derived: Sequence[Definition]) -> dict[str, Any]:

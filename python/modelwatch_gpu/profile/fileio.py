@@ -26,7 +26,9 @@ from modelwatch_gpu.profile.sparse import narrow
 from modelwatch_gpu.profile.tables import Arrays
 
 #: The newest formats; all earlier ones are read. Profiles of format 1 had one segment column at most.
-FORMAT_VERSIONS: Final = {"baseline": 3, "profile": 4}
+FORMAT_VERSIONS: Final = {"baseline": 4, "profile": 5}
+#: What is written where columns are derived and none is an embedding.
+_WITH_DERIVED: Final = {"baseline": 3, "profile": 4}
 #: What is written where rows have no weights and no column is derived, and what where rows have weights: versions that
 #: know neither can read it, and would misread the newest.
 _PLAIN: Final = {"baseline": 1, "profile": 2}
@@ -55,7 +57,9 @@ def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str 
     """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one."""
     if library is None:
         library = str(_core.build_info()["version"])
-    needed = FORMAT_VERSIONS if "derived" in header else _WITH_WEIGHTS if "weight" in header else _PLAIN
+    needed = _WITH_DERIVED if "derived" in header else _WITH_WEIGHTS if "weight" in header else _PLAIN
+    if any(name.startswith(("embedding/", "part/embedding/")) or "/embedding/" in name for name in arrays):
+        needed = FORMAT_VERSIONS
     version = needed[kind]
     full = {"sha256": _ZEROS.decode(), "format": version, "kind": kind, "library": library, **header}
     rows = [(b"header", b"json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]

@@ -120,6 +120,8 @@ def planned(
         ignored=frozenset(baseline.roles),
         weighting=baseline.weighting,
         device=device,
+        embeddings=baseline.embeddings,
+        roles=baseline.roles,
     )
     return Planned(
         spec=spec,

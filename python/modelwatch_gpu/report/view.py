@@ -13,7 +13,8 @@ from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.measures.evaluate import baseline_histogram
 from modelwatch_gpu.measures.numeric import bin_labels
 from modelwatch_gpu.measures.results import BASELINE, Result
-from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, Column, NumericColumn
+from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, NumericColumn
+from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
 from modelwatch_gpu.report.report import Report
 from modelwatch_gpu.report.rows import finding_row, head_of
 
@@ -25,10 +26,15 @@ SMALLEST_SHARE: Final = 0.005
 SHOWN_FINDINGS: Final = 5_000
 
 _FINDING_FIELDS: Final = ("segment", "column", "check", "severity", "value", "threshold", "reason")
-_VERDICTS: Final = ("ks", "js_distance")
+_VERDICTS: Final = ("ks", "js_distance", "embedding_drift")
 _TRENDS: Final = {
     "numeric": ("ks", *SHOWN_BESIDE, "missing", "mean_shift", "out_of_range"),
     "categorical": ("js_distance", "psi", "missing", "unseen"),
+    "embedding": (
+        "embedding_drift",
+        *("domain_auc", "centroid_distance", "frechet", "rff_mmd", "direction_ks", "novelty", "norm_shift"),
+        *("effective_rank", "missing", "malformed"),
+    ),
 }
 
 
@@ -67,7 +73,7 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "windows": head["windows"],
         "columns": [
             _column_view(report, c, results.get(c.name, {}), verdicts, main.get(c.name))
-            for c in report.baseline.columns
+            for c in report.baseline.reported
         ],
         "findings": [
             {**{name: row[name] for name in _FINDING_FIELDS}, "window": at.get(f.start)}
@@ -84,7 +90,7 @@ def type_text(kind: str) -> str:
 
 def _column_view(
     report: Report,
-    column: Column,
+    column: AnyColumn,
     results: dict[int, Result],
     verdicts: dict[tuple[str, int], Finding],
     check: str | None,
@@ -123,7 +129,7 @@ def _thresholds(report: Report) -> list[tuple[str, float | None, float | None, s
     """(check, warn, alert, column) of every check that was applied."""
     return [
         (c.measure, c.warn, c.alert, column.name)
-        for column in report.baseline.columns
+        for column in report.baseline.reported
         for c in report.checks
         if c.applies_to(column) and c.against == "baseline"
     ]
@@ -149,8 +155,10 @@ def _measure(result: Result | None, name: str) -> float | None:
 
 
 def _distribution(
-    report: Report, column: Column, results: dict[int, Result], starts: list[int]
+    report: Report, column: AnyColumn, results: dict[int, Result], starts: list[int]
 ) -> dict[str, Any] | None:
+    if isinstance(column, EmbeddingColumn):
+        return None
     base = baseline_histogram(report.baseline, column)
     if int(base.sum()) == 0:
         return None

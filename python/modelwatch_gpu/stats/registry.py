@@ -122,4 +122,25 @@ STATS: Final[dict[str, StatInfo]] = {
 }
 
 #: Measures of reports that have no function here, and why.
-REPORT_ONLY: Final[dict[str, str]] = {}
+REPORT_ONLY: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        (
+            "centroid_distance",
+            "centroid_z",
+            "cosine_distance",
+            "frechet",
+            "effective_rank",
+            "rff_mmd",
+            "rff_mmd_pvalue",
+        ),
+        "It is of the sums that a profile keeps of vectors.",
+    ),
+    **dict.fromkeys(
+        ("direction_ks", "sliced_wasserstein", "drifted_share", "norm_shift"),
+        "It is of a baseline's frozen directions.",
+    ),
+    **dict.fromkeys(
+        ("embedding_drift", "domain_auc", "novelty", "density"), "It is of the rows that a window's sample keeps."
+    ),
+    "malformed": "An array has no vectors of another length.",
+}
