@@ -81,3 +81,10 @@ EMBEDDING_SUMS: Final = 3e-6
 
 #: The same sums per row when rows come in other batches: the products add in another order.
 EMBEDDING_PARTITION: Final = 1e-5
+
+#: Averages of kernels and distances over pairs of float64 vectors against other packages: squared distances by products
+#: of matrices lose some 1e-14 of the squared lengths.
+VECTORS_FLOAT64: Final = 1e-12
+
+#: The same of float32 vectors: 2^-24 of squared lengths of some tens, in a kernel of slope below 1.
+VECTORS_FLOAT32: Final = 1e-5

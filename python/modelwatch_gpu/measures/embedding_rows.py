@@ -13,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from modelwatch_gpu.profile.embeddings import median_bandwidth as median_bandwidth
+
 Matrix = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -110,7 +112,7 @@ def gaussian(bandwidth: float) -> Callable[[Matrix], Matrix]:
     """exp(-d^2 / 2 sigma^2) of squared distances."""
 
     def kernel(squared: Matrix) -> Matrix:
-        scaled = squared * np.asarray(-0.5 / bandwidth**2, dtype=squared.dtype)
+        scaled: Matrix = squared * np.asarray(-0.5 / bandwidth**2, dtype=squared.dtype)
         np.exp(scaled, out=scaled)
         return scaled
 

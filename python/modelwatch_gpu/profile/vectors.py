@@ -106,7 +106,8 @@ def _numbers(array: pa.Array) -> Matrix:
     """Elements as float32, or float64 where they are; null is NaN."""
     if array.type == pa.uint16():
         wide = array.fill_null(0x7FC0) if array.null_count else array
-        return (wide.to_numpy(zero_copy_only=False).astype(np.uint32) << 16).view(np.float32)
+        halves: Matrix = wide.to_numpy(zero_copy_only=False).astype(np.uint32) << 16
+        return halves.view(np.float32)
     values: Matrix = array.to_numpy(zero_copy_only=False)
     return values if values.dtype == np.float64 else np.ascontiguousarray(values, dtype=np.float32)
 

@@ -9,7 +9,8 @@ from typing import Final
 @dataclass(frozen=True)
 class StatInfo:
     """``takes``: "pair" (reference, current), "column" (values), "labelled" (labels, and scores or predictions),
-    "ranked" (the same with queries=), "grouped" (with groups=) or "counts" (successes, trials).
+    "ranked" (the same with queries=), "grouped" (with groups=), "vectors" (reference, current: one vector a row) or
+    "counts" (successes, trials).
     ``measure``: the id of the report's measure that is the same number, None where reports have none. ``compat``:
     whether it gives peers' numbers too."""
 
@@ -114,6 +115,20 @@ STATS: Final[dict[str, StatInfo]] = {
                 "equalized_odds_ratio",
                 "equal_opportunity_difference",
                 "equal_opportunity_ratio",
+            )
+        ),
+        *(
+            _info(name, "vectors", reported=False)
+            for name in (
+                "mmd",
+                "frechet_distance",
+                "sliced_wasserstein",
+                "domain_classifier",
+                "knn_novelty",
+                "prdc",
+                "cosine_centroid",
+                "cka",
+                "neighbour_overlap",
             )
         ),
         _info("proportion_interval", "counts", reported=False),
