@@ -10,6 +10,7 @@ from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
 from modelwatch_gpu.compare import compare
+from modelwatch_gpu.embed import embed
 from modelwatch_gpu.errors import (
     AlertError,
     DeviceError,
@@ -48,5 +49,6 @@ __all__ = [
     "__version__",
     "compare",
     "derived",
+    "embed",
     "stats",
 ]
