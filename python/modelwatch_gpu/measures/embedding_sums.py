@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 #: Times that blocks are dealt out anew for a p-value.
 DEALS: Final = 499
 _DEAL_KEY: Final = 21
+#: Rows that hashed groups should have on average, and how many groups there are at least.
+_FULL_GROUP, _FEWEST_GROUPS = 8, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +156,8 @@ def feature_mmd(base: EmbeddingTable, base_group: int, table: EmbeddingTable, gr
     the groups are equally large, and as averages of many rows else). Bandwidths are combined by the smallest of their
     p-values, whose distribution the same deals give (Westfall and Young 1993).
     """
-    sums = [t.features[g] * 2.0**-UNIT_BITS for t, g in ((base, base_group), (table, group))]
-    rows = [t.dealt[g].astype(np.float64) for t, g in ((base, base_group), (table, group))]
+    sides = [_joined(t.features[g] * 2.0**-UNIT_BITS, t.dealt[g]) for t, g in ((base, base_group), (table, group))]
+    sums, rows = [side[0] for side in sides], [side[1] for side in sides]
     n, m = (float(r.sum()) for r in rows)
     squared = np.empty(len(BANDWIDTHS))
     weights = np.concatenate([np.sqrt(rows[0]) / n, -np.sqrt(rows[1]) / m])
@@ -173,6 +175,15 @@ def feature_mmd(base: EmbeddingTable, base_group: int, table: EmbeddingTable, gr
         gram = rest @ rest.T
         found[:, at] = np.einsum("pi,ij,pj->p", deals, gram, deals, optimize=True)
     return FeatureMmd(squared, smallest_pvalue(found))
+
+
+def _joined(sums: Floats, rows: npt.NDArray[np.uint64]) -> tuple[Floats, Floats]:
+    """Sums and rows of hashed groups, joined by twos while they have few rows: groups of three rows differ in size by
+    half, and sums of a few rows are not alike. At least ``_FEWEST_GROUPS`` stay."""
+    counts = rows.astype(np.float64)
+    while counts.mean() < _FULL_GROUP and len(counts) > _FEWEST_GROUPS:
+        sums, counts = sums[::2] + sums[1::2], counts[::2] + counts[1::2]
+    return sums, counts
 
 
 def dealt_weights(weights: Floats, deals: int) -> Floats:

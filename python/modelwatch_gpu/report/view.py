@@ -12,7 +12,7 @@ from modelwatch_gpu.checks.check import SHOWN_BESIDE
 from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.measures.evaluate import baseline_histogram
 from modelwatch_gpu.measures.numeric import bin_labels
-from modelwatch_gpu.measures.results import BASELINE, Result
+from modelwatch_gpu.measures.results import BASELINE, Result, WindowVectors
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, NumericColumn
 from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
 from modelwatch_gpu.report.report import Report
@@ -158,7 +158,7 @@ def _distribution(
     report: Report, column: AnyColumn, results: dict[int, Result], starts: list[int]
 ) -> dict[str, Any] | None:
     if isinstance(column, EmbeddingColumn):
-        return None
+        return _clouds(report, column, starts)
     base = baseline_histogram(report.baseline, column)
     if int(base.sum()) == 0:
         return None
@@ -179,6 +179,38 @@ def _distribution(
         "baseline": _shares(shown(full)),
         "windows": [_shares(shown(h)) if h is not None and len(h) == len(full) else None for h in found],
     }
+
+
+def _clouds(report: Report, column: EmbeddingColumn, starts: list[int]) -> dict[str, Any] | None:
+    """Both samples along the baseline's first two principal axes, and the rows that moved most, for every window."""
+    found = {
+        int(block.place.starts[at]): own
+        for block in report.results.blocks
+        if block.column.name == column.name
+        for at, own in block.vectors.items()
+    }
+    if not found:
+        return None
+    first = next(iter(found.values()))
+    return {
+        "kind": "cloud",
+        "baseline": _points(first.baseline_points),
+        "windows": [_cloud(found[s]) if s in found else None for s in starts],
+    }
+
+
+def _cloud(own: WindowVectors) -> dict[str, Any]:
+    labels = [" · ".join(f"{name}: {value}" for name, value in e.labels.items()) for e in own.exemplars]
+    distances = [float(f"{e.distance:.4g}") for e in own.exemplars]
+    return {
+        "points": _points(own.points),
+        "exemplars": [[label or "-", d] for label, d in zip(labels, distances, strict=True)],
+    }
+
+
+def _points(points: npt.NDArray[np.float64]) -> list[list[float]]:
+    """(rows, 2) as short numbers; vectors of one element lie on a line."""
+    return [[float(f"{x:.4g}") for x in (*row, 0.0)[:2]] for row in points.tolist()]
 
 
 def _shown_categories(
