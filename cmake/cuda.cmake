@@ -1,6 +1,7 @@
 # The CUDA backend: the library `modelwatch_cuda` and the Python module `_cuda`.
 #
-# MODELWATCH_CUDA = AUTO  where nvcc is found (PATH, CUDACXX, CUDA_PATH, CUDA_HOME, /usr/local/cuda)
+# MODELWATCH_CUDA = AUTO  where nvcc is found (CUDACXX, CUDA_PATH, CUDA_HOME, PATH, PyPI's in the environment of the
+#                         build, /usr/local/cuda)
 #                   ON    or fail
 #                   OFF   never
 # Sets MODELWATCH_HAS_CUDA.
@@ -10,10 +11,27 @@ if(MODELWATCH_CUDA STREQUAL "OFF")
   return()
 endif()
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
-  find_program(MODELWATCH_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
+  # scikit-build-core puts the environment's packages there.
+  list(TRANSFORM CMAKE_PREFIX_PATH APPEND /nvidia/cu13 OUTPUT_VARIABLE from_pypi)
+  find_program(MODELWATCH_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS ${from_pypi} /usr/local/cuda PATH_SUFFIXES bin)
   if(MODELWATCH_NVCC)
     set(CMAKE_CUDA_COMPILER ${MODELWATCH_NVCC})
   endif()
+endif()
+# PyPI's toolkit has its libraries in lib, where its nvcc does not look, and the shared runtime, which CMake asks for, only
+# with a version in its name.
+set(nvcc "${CMAKE_CUDA_COMPILER}")
+if(NOT nvcc)
+  set(nvcc "$ENV{CUDACXX}")
+endif()
+file(REAL_PATH "${nvcc}" nvcc)
+cmake_path(GET nvcc PARENT_PATH toolkit)
+cmake_path(GET toolkit PARENT_PATH toolkit)
+file(GLOB shared_runtime ${toolkit}/lib/libcudart.so.1?)
+if(shared_runtime AND NOT EXISTS ${toolkit}/lib64 AND NOT EXISTS ${toolkit}/lib/libcudart.so)
+  set(ENV{LIBRARY_PATH} "${toolkit}/lib:$ENV{LIBRARY_PATH}")
+  set(CUDAToolkit_ROOT ${toolkit})
+  set(CUDA_CUDART ${shared_runtime} CACHE FILEPATH "The shared CUDA runtime")
 endif()
 # Turing and later, which is what CUDA 13 knows; the last one as PTX too, for what comes after it.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
@@ -32,6 +50,7 @@ enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
+set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
 # nvcc 13 makes C++20 of host and device code from this version on.
 if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.4)
   if(MODELWATCH_CUDA STREQUAL "ON")

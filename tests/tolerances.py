@@ -75,6 +75,13 @@ ORACLE: Final = 1e-12
 #: in the tests: 15 * 257 * 2^-24 = 2.3e-4 at most. All terms are positive, so sums lose nothing more.
 PAIR_SUMS: Final = {"float32": 3e-4, "float64": 1e-12}
 
+#: Student's t against SciPy, relative: a continued fraction with a factor from log-gamma, which at 10^5 degrees of
+#: freedom subtracts numbers of 10^6.
+STUDENT_T: Final = 1e-8
+
+#: A standard error from 400 replicates against the exact one, relative: it is itself good to 1 / sqrt(2 x 400) = 3.5%,
+#: and this is three times that.
+BOOTSTRAP_ERROR: Final = 0.11
 #: Sums of vectors per row, in units of the vectors' spread: products of matrices in float32 (2^-24 a term, a few units
 #: of spread each) over at most a few thousand rows, then rounding to 2^-30.
 EMBEDDING_SUMS: Final = 3e-6

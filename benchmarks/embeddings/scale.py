@@ -76,7 +76,6 @@ def main() -> None:
     found["count_in_200_segments_seconds"], _ = timed(
         lambda: mw.Profile.count(baseline, table, segments=["segment"], keep_parts=False)
     )
-    del table, profile
     if given.mmd:
         rng = np.random.default_rng(3)
         x, y = (rng.standard_normal((given.mmd, given.dimension), dtype=np.float32) for _ in range(2))

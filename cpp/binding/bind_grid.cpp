@@ -184,6 +184,19 @@ void bind_grid(py::module_& m) {
         return py::make_tuple(to_numpy(std::move(out.of_row)), to_numpy(std::move(out.rows)));
       },
       py::arg("values"), py::arg("boundaries"));
+  m.def(
+      "cross_groups",
+      [](py::array_t<std::int32_t, py::array::c_style> const& a, std::int64_t groups, py::array_t<std::int32_t, py::array::c_style> const& b,
+         std::int64_t many) {
+        if (a.ndim() != 1 || b.ndim() != 1 || a.size() != b.size()) throw InvalidInput("every row needs both numbers.");
+        Crossed out;
+        {
+          py::gil_scoped_release const release;
+          out = cross_groups(a.data(), groups, b.data(), many, a.size());
+        }
+        return py::make_tuple(to_numpy(std::move(out.pairs)), to_numpy(std::move(out.of_row)), to_numpy(std::move(out.rows)));
+      },
+      py::arg("a"), py::arg("groups"), py::arg("b"), py::arg("many"));
   bind_reference(m);
 }
 

@@ -128,4 +128,25 @@ Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const
   return out;
 }
 
+Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t const* b, std::int64_t many, std::int64_t rows) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 22;
+  if (groups < 0 || many < 0 || (many > 0 && groups > kMost / many)) throw InvalidInput("there are too many groups.");
+  std::vector<std::int64_t> count(static_cast<std::size_t>(groups * many), 0);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    if (a[i] < 0 || a[i] >= groups || b[i] < 0 || b[i] >= many) throw InvalidInput("a row has a group that is not there.");
+    ++count[static_cast<std::size_t>(a[i] * many + b[i])];
+  }
+  Crossed out;
+  std::vector<std::int32_t> place(count.size(), 0);
+  for (std::size_t pair = 0; pair < count.size(); ++pair) {
+    if (count[pair] == 0) continue;
+    place[pair] = static_cast<std::int32_t>(out.pairs.size());
+    out.pairs.push_back(static_cast<std::int64_t>(pair));
+    out.rows.push_back(count[pair]);
+  }
+  out.of_row.resize(static_cast<std::size_t>(rows));
+  for (std::int64_t i = 0; i < rows; ++i) out.of_row[static_cast<std::size_t>(i)] = place[static_cast<std::size_t>(a[i] * many + b[i])];
+  return out;
+}
+
 }  // namespace modelwatch

@@ -70,4 +70,14 @@ void check_intervals(NumericView const& values, std::vector<std::int64_t> const&
 /// Which of the intervals between neighbouring boundaries does each row lie in?  They hold their lower end.
 Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries);
 
+/// Groups that are two numbers, a and b: `pairs` has those that any row is of, a * many + b, in order; `of_row` which of
+/// them each row is of; `rows` how many rows each has.
+struct Crossed {
+  std::vector<std::int64_t> pairs;
+  std::vector<std::int32_t> of_row;
+  std::vector<std::int64_t> rows;
+};
+/// a, b: (rows,) numbers, those of b below `many`, those of a below `groups`.  Throws InvalidInput for others.
+Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t const* b, std::int64_t many, std::int64_t rows);
+
 }  // namespace modelwatch

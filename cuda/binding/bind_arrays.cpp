@@ -46,22 +46,10 @@ DeviceMemory column(Backend const& self, py::object const& owner, std::uintptr_t
   return out;
 }
 
-/// The numbers of one Arrow array on this device.  Its producer's event is waited for by what the session does next.
+/// The numbers of one Arrow array on this device.
 DeviceMemory arrow_column(Backend const& self, py::object const& schema_capsule, py::object const& array_capsule) {
-  auto* const schema = static_cast<ArrowSchema*>(PyCapsule_GetPointer(schema_capsule.ptr(), "arrow_schema"));
-  if (schema == nullptr) throw py::error_already_set();
-  auto* const array = static_cast<ArrowDeviceArray*>(PyCapsule_GetPointer(array_capsule.ptr(), "arrow_device_array"));
-  if (array == nullptr) throw py::error_already_set();
-  if (schema->release == nullptr || array->array.release == nullptr) throw InvalidInput("the Arrow array was already consumed.");
-  if (array->device_id != self.device) throw InvalidInput("an Arrow array lies on another device than the one that is to read it.");
-  // For CUDA it points to the event, which is the producer's, and there until the array is released.
-  void* const event = array->sync_event != nullptr ? *static_cast<void**>(array->sync_event) : nullptr;
-  DeviceMemory out{{}, self.device, py::none(), std::make_shared<ArrowOwner const>(schema, &array->array), nullptr, nullptr};
+  DeviceMemory out{{}, self.device, py::none(), take_arrow(self, schema_capsule, array_capsule), nullptr, nullptr};
   out.view = numeric_view(single_column(*out.arrow));
-  if (event != nullptr) with_session(self, [&](Session& session) {
-      order_after_event(session, event);
-      return 0;
-    });
   return out;
 }
 
@@ -119,6 +107,23 @@ Storage wanted(std::string const& name) {
 }
 
 }  // namespace
+
+std::shared_ptr<ArrowOwner const> take_arrow(Backend const& self, py::object const& schema_capsule, py::object const& array_capsule) {
+  auto* const schema = static_cast<ArrowSchema*>(PyCapsule_GetPointer(schema_capsule.ptr(), "arrow_schema"));
+  if (schema == nullptr) throw py::error_already_set();
+  auto* const array = static_cast<ArrowDeviceArray*>(PyCapsule_GetPointer(array_capsule.ptr(), "arrow_device_array"));
+  if (array == nullptr) throw py::error_already_set();
+  if (schema->release == nullptr || array->array.release == nullptr) throw InvalidInput("the Arrow array was already consumed.");
+  if (array->device_id != self.device) throw InvalidInput("an Arrow array lies on another device than the one that is to read it.");
+  // For CUDA it points to the event, which is the producer's, and there until the array is released.
+  void* const event = array->sync_event != nullptr ? *static_cast<void**>(array->sync_event) : nullptr;
+  auto out = std::make_shared<ArrowOwner const>(schema, &array->array);
+  if (event != nullptr) with_session(self, [&](Session& session) {
+      order_after_event(session, event);
+      return 0;
+    });
+  return out;
+}
 
 void bind_arrays(py::module_& m, py::class_<Backend>& backend) {
   m.def("device_of", [](std::uintptr_t memory) { return device_of(reinterpret_cast<void const*>(memory)); });

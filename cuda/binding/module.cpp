@@ -66,4 +66,5 @@ PYBIND11_MODULE(_cuda, m) {
   cuda::binding::bind_fit(m, backend);
   cuda::binding::bind_rows(backend);
   cuda::binding::bind_pairs(backend);
+  cuda::binding::bind_text(m, backend);
 }

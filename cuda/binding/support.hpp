@@ -77,5 +77,10 @@ void bind_bins(py::class_<Backend>& backend);
 void bind_fit(py::module_& m, py::class_<Backend>& backend);
 void bind_rows(py::class_<Backend>& backend);
 void bind_pairs(py::class_<Backend>& backend);
+void bind_text(py::module_& m, py::class_<Backend>& backend);
+
+/// An Arrow array that lies on this device, taken over from its producer, whose event is waited for by what the session
+/// does next.
+std::shared_ptr<ArrowOwner const> take_arrow(Backend const& self, py::object const& schema_capsule, py::object const& array_capsule);
 
 }  // namespace modelwatch::cuda::binding

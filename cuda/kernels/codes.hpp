@@ -46,4 +46,10 @@ struct TextRows {
 inline constexpr std::uint32_t kAbsentPlace = 0xffffffffu;
 void launch_look_up(TextRows const& text, TextTable const& table, std::uint32_t* places, std::uint32_t* absent, int multiprocessors, cudaStream_t stream);
 
+/// The sizes of the values of some rows, in bytes.
+void launch_text_sizes(TextRows const& text, std::uint32_t const* rows, std::uint32_t count, std::uint64_t* sizes, cudaStream_t stream);
+/// The values of some rows one behind the other, each up to its end.
+void launch_gather_text(TextRows const& text, std::uint32_t const* rows, std::uint32_t count, std::uint64_t const* ends, std::uint8_t* out,
+                        cudaStream_t stream);
+
 }  // namespace modelwatch::cuda

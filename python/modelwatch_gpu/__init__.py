@@ -9,6 +9,7 @@ from modelwatch_gpu import early as _early  # noqa: F401  before all others: Ctr
 from modelwatch_gpu import stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
+from modelwatch_gpu.checks.history import anomalies
 from modelwatch_gpu.compare import compare
 from modelwatch_gpu.embed import embed
 from modelwatch_gpu.errors import (
@@ -20,15 +21,18 @@ from modelwatch_gpu.errors import (
     ModelwatchError,
     OutputError,
 )
-from modelwatch_gpu.log import Derived, Files, Query, Roles
+from modelwatch_gpu.log import Derived, Files, Labels, Query, Roles, join_labels
 from modelwatch_gpu.log.derived import derived
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
+from modelwatch_gpu.ranked import ranking
 from modelwatch_gpu.report import Report
+from modelwatch_gpu.skew import SKEW_CHECKS, skew
 
 __version__: str = _build_info()["version"]
 
 __all__ = [
     "DEFAULT_CHECKS",
+    "SKEW_CHECKS",
     "AlertError",
     "Baseline",
     "Check",
@@ -39,6 +43,7 @@ __all__ = [
     "Files",
     "Finding",
     "InputError",
+    "Labels",
     "LiveProfile",
     "ModelwatchError",
     "OutputError",
@@ -47,8 +52,12 @@ __all__ = [
     "Report",
     "Roles",
     "__version__",
+    "anomalies",
     "compare",
     "derived",
     "embed",
+    "join_labels",
+    "ranking",
+    "skew",
     "stats",
 ]

@@ -187,3 +187,20 @@ def present_values(array: pa.Array | DeviceColumn) -> np.ndarray[Any, Any]:
         values = values[~missing] if missing.any() else values
     domain = domain_of(array.type)
     return values.astype(domain, copy=False) if domain else values
+
+
+def differences(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """a - b in float64, of whole numbers exact before one rounding."""
+    if a.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            out: np.ndarray[Any, np.dtype[np.float64]] = a.astype(np.float64) - b.astype(np.float64)
+            return out
+    larger = a >= b
+    high, low = (_as_uint64(np.where(larger, *sides)) for sides in ((a, b), (b, a)))
+    size = (high - low).astype(np.float64)  # exact: two's complement
+    signed: np.ndarray[Any, np.dtype[np.float64]] = np.where(larger, size, -size)
+    return signed
+
+
+def _as_uint64(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return values.astype(np.uint64) if values.dtype.kind == "u" else values.astype(np.int64).view(np.uint64)

@@ -8,18 +8,21 @@ from itertools import pairwise
 from typing import Any
 
 from modelwatch_gpu import _core
-from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, judge_all
+from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, Sampling, VerdictOptions, judge_all
 from modelwatch_gpu.device import isa, resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Derived, Roles
+from modelwatch_gpu.log import Derived, Log, Roles, joined, open_log
+from modelwatch_gpu.log.joining import JoinedLabels
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
+from modelwatch_gpu.measures.answer_tables import AnswerTables, answer_tables
 from modelwatch_gpu.measures.evaluate import Results, evaluate
 from modelwatch_gpu.profile import Baseline, LiveProfile, Profile
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
+from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.segmentation import Segments, segmentations_of
 from modelwatch_gpu.profile.weights import MEAN_BITS, WeightSums
-from modelwatch_gpu.report.report import Report, WeightInfo, WindowInfo
+from modelwatch_gpu.report.report import LabelInfo, Report, WeightInfo, WindowInfo
 
 #: Windows without rows between two that have some are listed while there are at most so many windows.
 _MOST_LISTED = 10_000
@@ -39,8 +42,13 @@ def compare(
     max_groups: int | None = None,
     checks: Sequence[Check] | None = None,
     consecutive: bool = False,
+    units: str | None = "1d",
+    correction: str | None = "bh",
+    anytime: bool = False,
+    hierarchy: bool = False,
     roles: Roles | None = None,
     derived: Sequence[Derived] = (),
+    labels: Any = None,
     memory: int | str | None = None,
     threads: int = 0,
     device: str = "auto",
@@ -64,25 +72,41 @@ def compare(
             memory allows, at most 10,000.
         checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7).
         consecutive: Also compare every window with the window before it that has rows; segments are not.
+        units: What intervals of effects draw again on both sides: whole days ("1d") or several ("1w"); "rows" takes
+            rows as independent, as is done where no column says when; None makes no intervals and judges numbers as
+            they are.
+        correction: For many tests at once, over columns, segments and windows: "bh" (Benjamini and Hochberg), "e-bh"
+            (whatever the dependence), or None.
+        anytime: Verdicts hold however often somebody looks at the growing log: evidence is collected from window to
+            window as e-values, and the chance that a column without a change is ever off stays at 5%.
+        hierarchy: Segments are tested only where their column is off in the same window.
         roles: For a reference log that is fitted here.
         derived: Columns to compute in both logs, functions decorated with ``@derived``; a baseline that was fitted with
             some needs the same ones, and more are for segments.
+        labels: Labels that came late, put beside the rows of the log by its id columns: ``Labels``, or label files
+            with these columns and the label's. The report says how many found their row.
         memory: Bytes (or "512MB") the counters may take.
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-        device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the report says which did. One that is not
-            there raises DeviceUnavailable.
+        device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all"; the
+            report says which did. One that is not there raises DeviceUnavailable.
         progress: Called with the number of rows of every batch read.
 
     Raises:
         InputError: Something cannot be read, or does not fit together; the text says what to do.
     """
-    chosen = resolve(device)
+    chosen = resolve(device)  # a device that is not there is refused before anything is read
     log = log.profile() if isinstance(log, LiveProfile) else log
     used = tuple(DEFAULT_CHECKS if checks is None else checks)
+    options = VerdictOptions.of(units, correction, anytime=anytime, hierarchy=hierarchy)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress)
+    joining = None
+    if labels is not None:
+        log, joining = _with_labels(base, log, labels)
     profile = log if isinstance(log, Profile) else None
     if profile is None:
+        log = open_log(log)
+        chosen = device_for(device, log, base.by_name, threads=threads)
         profile = Profile.count(
             base,
             log,
@@ -94,7 +118,7 @@ def compare(
             max_groups=max_groups,
             memory=memory,
             threads=threads,
-            device=device,
+            device=chosen,
             keep_parts=False,
             derived=derived,
             progress=progress,
@@ -105,8 +129,16 @@ def compare(
             raise InputError("A profile has been counted already: promote= and max_groups= are options of counting.")
     merged = profile.merged()
     results = evaluate(base, profile, merged, consecutive=consecutive) if merged else Results()
+    answers = answer_tables(base, profile, merged) if merged else AnswerTables()
     windows = _windows(profile, merged)
-    judged = judge_all(used, results, columns=base.reported, windows_without_rows=_without_rows(windows, results))
+    sampling = Sampling.of(base, merged, profile, options) if merged is not None else None
+    judged = judge_all(
+        used,
+        results,
+        columns=base.reported,
+        windows_without_rows=_without_rows(windows, results),
+        sampling=sampling,
+    )
     return Report(
         baseline=base,
         device=chosen,
@@ -120,10 +152,54 @@ def compare(
         results=results,
         findings=_with_skipped(judged.findings, base),
         checks=used,
-        notes=(*_notes(base, profile, merged), *judged.notes),
+        notes=(
+            *_notes(base, profile, merged),
+            *_label_notes(joining),
+            *(sampling.notes if sampling is not None else ()),
+            *judged.notes,
+        ),
         left_out=judged.left_out,
         weight=_weight(base, merged),
+        answers=answers,
+        labels=None if joining is None else LabelInfo.of(joining),
     )
+
+
+def _with_labels(baseline: Baseline, log: Any, labels: Any) -> tuple[Log, JoinedLabels]:
+    """The log with its late labels; raises InputError where the baseline does not know by what to find their rows."""
+    if isinstance(log, Profile):
+        raise InputError("A profile has been counted already: labels= is an option of counting; give the log itself.")
+    ids, label = baseline.ids, baseline.label
+    if not ids or label is None:
+        what = "label" if ids else "id"
+        raise InputError(
+            f"Labels find their rows by id, and the baseline has no column with the role {what}; give one when you fit "
+            f"it, such as by Roles({what}='...')."
+        )
+    return joined(log, labels, id=ids, label=label)
+
+
+def _label_notes(joining: JoinedLabels | None) -> list[str]:
+    """What came of late labels, in sentences."""
+    if joining is None:
+        return []
+    info = LabelInfo.of(joining)
+    notes = [
+        f"Of {info.ids:,} ids with a late label, {info.ids - info.orphans:,} have a row in the log: {info.joined:,} "
+        f"rows got one, and {info.labelled:,} of {info.rows:,} rows are labelled."
+    ]
+    if info.orphans:
+        notes.append(f"{info.orphans:,} late labels are of ids that no row of the log has.")
+    if info.conflicting:
+        notes.append(
+            f"{info.conflicting:,} ids have late labels that contradict each other and none that is later, so these "
+            "are left out."
+        )
+    if info.replaced:
+        notes.append(f"{info.replaced:,} rows had another label of their own; the late one holds.")
+    if info.shared:
+        notes.append(f"{info.shared:,} late labels are of ids that several rows share; all of these got the label.")
+    return notes
 
 
 def _baseline_of(
@@ -296,10 +372,10 @@ def _notes(baseline: Baseline, profile: Profile, merged: Part | None) -> tuple[s
         return tuple(notes)
     if merged.new:
         notes.append(f"In the log but not in the baseline: {', '.join(merged.new)}.")
+    types = {c.name: c.type for c in (*baseline.columns, *baseline.embeddings)}
     for column, kind in merged.incomparable.items():
         notes.append(
-            f"Column '{column}' is {kind} in the log and {baseline.by_name[column].type} in the baseline, "
-            "which cannot be compared."
+            f"Column '{column}' is {kind} in the log and {types[column]} in the baseline, which cannot be compared."
         )
     untimed = dict(zip(merged.groups.get("window", []), merged.group_rows.get("window", []), strict=True)).get(
         (UNTIMED,)

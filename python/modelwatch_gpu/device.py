@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
+from modelwatch_gpu.several import SeveralDevices
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -34,6 +36,12 @@ class Engine(Protocol):
     sup_distance: Any
 
 
+#: What CUDA's runtime loads.
+DRIVER: Final = "libcuda.so.1"
+#: CUDA device -> the process that asked for its engine first.
+_USED_BY: dict[str, int] = {}
+
+
 @cache
 def cuda_module() -> ModuleType | None:
     """The CUDA backend's module, None where this installation was built without it."""
@@ -43,19 +51,31 @@ def cuda_module() -> ModuleType | None:
         return None
 
 
+@cache
+def driver() -> ctypes.CDLL | None:
+    """The NVIDIA driver's library, None where there is none."""
+    try:
+        return ctypes.CDLL(DRIVER)
+    except OSError:
+        return None
+
+
 def cuda_reason() -> str:
     """Why there is no CUDA device: one sentence; empty where there is one."""
     module = cuda_module()
     if module is None:
         return "this installation of modelwatch-gpu was built without the CUDA backend."
-    return str(module.unavailable_reason())
+    reason = str(module.unavailable_reason())
+    # CUDA says of a machine without a driver that its version is insufficient.
+    return reason and (reason if driver() is not None else f"there is no NVIDIA driver: {DRIVER} cannot be loaded.")
 
 
 def resolve(device: str = "auto") -> str:
-    """The device that will answer: "cpu" or "cuda:N".
+    """What will answer: "cpu", "cuda:N", or several devices as "cuda:N,M".
 
     Args:
-        device: "auto" (MODELWATCH_DEVICE, else the CPU for data of the host), "cpu", "cuda" (the first) or "cuda:N".
+        device: "auto" (MODELWATCH_DEVICE, else the CPU; for rows of the host see ``device_cost``), "cpu", "cuda" (the
+            first), "cuda:N", several such as "cuda:0,2", or "cuda:all".
 
     Raises:
         DeviceUnavailable: "cuda" is asked for; the text says why it is not there. Nothing falls back in silence.
@@ -65,31 +85,60 @@ def resolve(device: str = "auto") -> str:
         device = os.environ.get("MODELWATCH_DEVICE") or "cpu"
     if device in ("auto", "cpu"):
         return "cpu"
-    if device != "cuda" and not (device.startswith("cuda:") and device[5:].isdecimal()):
-        raise InputError(f"device='{device}' is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:N'.")
+    if (wanted := _numbers(device)) is None:
+        raise InputError(
+            f"device='{device}' is unknown; use 'auto', 'cpu', 'cuda', 'cuda:N', several such as 'cuda:0,1', or "
+            "'cuda:all'."
+        )
     if reason := cuda_reason():
         raise DeviceUnavailable(f"device='{device}' is not available: {reason} Use device='cpu' or 'auto'.")
     module = cuda_module()
     assert module is not None
-    index = int(device[5:]) if ":" in device else 0
-    if index >= (count := module.device_count()):
+    count = module.device_count()
+    chosen = wanted or list(range(count))
+    if max(chosen) >= count:
         raise DeviceUnavailable(f"device='{device}' is not available: CUDA found {count}, numbered from 0.")
-    return f"cuda:{index}"
+    return f"cuda:{','.join(map(str, chosen))}"
+
+
+def _numbers(device: str) -> list[int] | None:
+    """The numbers of the devices that a name means; empty: all of them. None where it is no name of devices."""
+    if device in ("cuda", "cuda:all"):
+        return [0] if device == "cuda" else []
+    named = device.removeprefix("cuda:").split(",")
+    if not device.startswith("cuda:") or not all(one.isascii() and one.isdecimal() for one in named):
+        return None
+    numbers = sorted(int(one) for one in named)
+    return numbers if len(set(numbers)) == len(numbers) else None
+
+
+def devices_of(device: str) -> list[str]:
+    """The single devices of one that ``resolve`` named: "cuda:0" and "cuda:2" of "cuda:0,2"."""
+    return [device] if device == "cpu" else [f"cuda:{one}" for one in device.removeprefix("cuda:").split(",")]
 
 
 def engine(device: str) -> Engine:
-    """The engine of a device that ``resolve`` named."""
-    if device == "cpu":
-        return _core
-    return _engine_of(int(device[5:]))
+    """The engine of a device that ``resolve`` named; of several, one that deals columns out among them."""
+    return _core if device == "cpu" else _engine_of(device)
 
 
 @cache
-def _engine_of(index: int) -> Engine:
+def _engine_of(device: str) -> Engine:
+    names = devices_of(device)
+    if len(names) > 1:
+        several: Any = SeveralDevices([engine(one) for one in names])
+        together: Engine = several
+        return together
     module = cuda_module()
     assert module is not None
-    backend: Engine = module.Backend(index)
+    backend: Engine = module.Backend(int(device.removeprefix("cuda:")))
+    _USED_BY[device] = os.getpid()
     return backend
+
+
+def is_forked() -> bool:
+    """Whether CUDA is another process's, of which this one is a fork: it cannot be used here."""
+    return any(pid != os.getpid() for pid in _USED_BY.values())
 
 
 def isa() -> str:

@@ -3,7 +3,8 @@
 Three protocols: Arrow's ``__arrow_c_device_array__`` (cuDF), DLPack (CuPy, torch, JAX) and
 ``__cuda_array_interface__`` (Numba and all of these). The producer's stream or event is waited for on the device; the
 host waits for nothing. A column whose rows do not lie side by side is gathered on the device when it is asked for,
-float16 and bfloat16 are widened to float32 there, and a mask becomes a bitmap; everything else is read in place.
+float16 and bfloat16 are widened to float32 there, and a mask becomes a bitmap; everything else is read in place, text
+and codes of dictionaries too (``device_text``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import keys
-from modelwatch_gpu.device import cuda_module, cuda_reason, engine, resolve
+from modelwatch_gpu.device import cuda_module, cuda_reason, devices_of, engine, resolve
+from modelwatch_gpu.device_cost import Costs, Work, choose
+from modelwatch_gpu.device_text import DeviceText
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
 
 _CUDA: Final = (2, 13)  # DLPack's and Arrow's numbers for memory of a CUDA device, plain and managed
@@ -130,7 +133,7 @@ class DeviceColumns(Sequence[DeviceColumn]):
 
 def location(values: Any) -> str | None:
     """ "cuda:N" for what lies on a CUDA device, None for what lies on the host; nothing is read or copied."""
-    if isinstance(values, DeviceColumn):
+    if isinstance(values, (DeviceColumn, DeviceText)):
         return values.device
     if _is_of_host(values):
         return None
@@ -157,17 +160,45 @@ def resolve_for(device: str, *values: Any) -> str:
     """
     places = sorted({place for value in values if (place := location(value)) is not None})
     if not places:
-        return resolve(device)
+        return _single(device, *values)
     if len(places) > 1:
         raise InputError(f"the arrays lie on {' and '.join(places)}; bring them to one device.")
     (place,) = places
-    chosen = place if device == "auto" else resolve(device)
+    chosen = place if device == "auto" else _single(device)
     if chosen != place:
         raise InputError(
             f"an array lies on {place}, and device='{device}' would copy it from there; copy it yourself, or use "
             f"device='auto' or '{place}'."
         )
     return resolve(place)
+
+
+def _single(device: str, *values: Any) -> str:
+    """As ``device.resolve``, for what one device computes: the first of those that MODELWATCH_DEVICE names. "auto" goes
+    by the model of what these arrays of the host would take.
+
+    Raises:
+        InputError: Several devices are asked for.
+    """
+    costs = Costs.known()
+    sizes = [_numbers_and_bytes(value) for value in values]
+    known = [size for size in sizes if size is not None]
+    work = None
+    if known and len(known) == len(sizes):
+        work = Work.of_values(sum(n for n, _ in known), sum(size for _, size in known), costs)
+    first, *others = devices_of(choose(device, work, costs))
+    if others and device != "auto":
+        raise InputError(f"device='{device}' is several devices, and arrays are counted by one; name it, as '{first}'.")
+    return first
+
+
+def _numbers_and_bytes(values: Any) -> tuple[int, int] | None:
+    """How many numbers an array of the host has, and their bytes; None for all else, which a device would not count."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+        return values.size, values.nbytes
+    if isinstance(values, (pa.Array, pa.ChunkedArray)) and keys.domain_of(values.type) is not None:
+        return len(values), values.nbytes
+    return None
 
 
 def resolve_host(device: str, *values: Any) -> str:
@@ -187,14 +218,14 @@ def resolve_host(device: str, *values: Any) -> str:
     return "cpu"
 
 
-def columns_on_device(values: Any, name: str) -> tuple[Sequence[DeviceColumn], bool] | None:
+def columns_on_device(values: Any, name: str) -> tuple[Sequence[DeviceColumn | DeviceText], bool] | None:
     """Columns of an array that lies on a device: (columns, whether there were two dimensions). None for the host's.
 
     Raises:
         DeviceUnavailable: This installation cannot use the device; the text says why.
         InputError: The array's type or shape is none of ours.
     """
-    if isinstance(values, DeviceColumn):
+    if isinstance(values, (DeviceColumn, DeviceText)):
         return [values], False
     if _is_of_host(values):
         return None
@@ -340,7 +371,7 @@ def _in_c_order(shape: tuple[int, ...], width: int) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def _from_arrow(values: Any, name: str) -> DeviceColumn | None:
+def _from_arrow(values: Any, name: str) -> DeviceColumn | DeviceText | None:
     """None where the array lies on the host after all."""
     module = cuda_module()
     if module is None:  # nobody can tell where it lies; the host's protocol answers, or says that it cannot
@@ -351,10 +382,23 @@ def _from_arrow(values: Any, name: str) -> DeviceColumn | None:
         return None
     _checked(name)
     found = pa.DataType._import_from_c_capsule(schema)
+    where = f"cuda:{device}"
+    backend: Any = engine(where)
+    if _is_text(found):
+        return DeviceText(found, where, backend.arrow_text(found.__arrow_c_schema__(), array))
+    if pa.types.is_dictionary(found) and _is_text(found.value_type):
+        codes, values = backend.arrow_dictionary(found.__arrow_c_schema__(), array)
+        return DeviceText(found, where, values, DeviceColumn(found.index_type, where, codes))
     if pa.types.is_nested(found) or pa.types.is_decimal(found) or not _is_number(found):
-        raise InputError(f"{name} has type {found} on a device; numbers, dates and times are read there.")
-    backend: Any = engine(f"cuda:{device}")
-    return DeviceColumn(found, f"cuda:{device}", backend.arrow_column(found.__arrow_c_schema__(), array))
+        raise InputError(
+            f"{name} has type {found} on a device; numbers, dates, times, text and dictionaries of text are read there."
+        )
+    return DeviceColumn(found, where, backend.arrow_column(found.__arrow_c_schema__(), array))
+
+
+def _is_text(found: pa.DataType) -> bool:
+    t = pa.types
+    return bool(t.is_string(found) or t.is_large_string(found) or t.is_binary(found) or t.is_large_binary(found))
 
 
 def _is_number(found: pa.DataType) -> bool:

@@ -11,28 +11,27 @@ from importlib.resources import files
 import numpy as np
 import pyarrow as pa
 
-from modelwatch_gpu import _core, keys
-from modelwatch_gpu.device import cuda_module, cuda_reason, engine, resolve
+from modelwatch_gpu import _core, device_cost, keys
+from modelwatch_gpu.device import DRIVER, cuda_module, cuda_reason, devices_of, driver, engine, resolve
 from modelwatch_gpu.profile.planner import memory_of
 
 
 def driver_report() -> str:
     """The NVIDIA driver and its devices, or why there are none. Asks libcuda alone; nothing is initialised twice."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return "no driver: libcuda.so.1 is not installed"
-    status = driver.cuInit(0)
+    library = driver()
+    if library is None:
+        return f"no driver: {DRIVER} cannot be loaded"
+    status = library.cuInit(0)
     if status != 0:
         return f"driver present, but cuInit answers error {status}"
     version, count = ctypes.c_int(0), ctypes.c_int(0)
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    driver.cuDeviceGetCount(ctypes.byref(count))
+    library.cuDriverGetVersion(ctypes.byref(version))
+    library.cuDeviceGetCount(ctypes.byref(count))
     names = []
     for i in range(count.value):
         device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
-        driver.cuDeviceGet(ctypes.byref(device), i)
-        driver.cuDeviceGetName(name, 128, device)
+        library.cuDeviceGet(ctypes.byref(device), i)
+        library.cuDeviceGetName(name, 128, device)
         names.append(name.value.decode(errors="replace"))
     supported = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
     return f"driver for {supported}, {count.value} devices: {', '.join(names) or 'none'}"
@@ -73,15 +72,19 @@ def lines() -> list[tuple[str, str]]:
         ("memory for counters", f"{memory_of(None) / 2**20:,.0f} MiB ({memory_from})"),
         ("bundled flights log", _bundled_log()),
         ("device", f"{resolve()} ({'MODELWATCH_DEVICE' if os.environ.get('MODELWATCH_DEVICE') else 'auto'})"),
+        *(("auto on host data", line) for line in device_cost.lines()),
         ("CUDA backend", cuda_report()),
         ("NVIDIA driver", driver_report()),
     ]
 
 
 def selftest(device: str = "cpu") -> list[tuple[str, bool]]:
-    """Compares a device's engine with the plain reference on hard values: (what, whether they agree).
+    """Compares an engine with the plain reference on hard values: (what, whether they agree), for each device.
 
     device: As ``resolve`` names it."""
+    single = devices_of(device)
+    if len(single) > 1:
+        return [(f"{what} ({one})", agrees) for one in single for what, agrees in selftest(one)]
     counting = engine(device)
     rng = np.random.default_rng(7)
     hard = [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, -5e-324, 1.7e308]

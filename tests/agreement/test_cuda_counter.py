@@ -226,6 +226,33 @@ def test_counters_are_drained_when_they_may_not_grow(bytes_: int) -> None:
     assert_counters_agree(cpu, gpu, columns, SETS)
 
 
+@pytest.mark.parametrize("tiles", [1, 2])
+def test_a_block_counts_one_run_of_tiles_after_the_other(tiles: int) -> None:
+    """Groups that change where a tile ends: what was counted of one run is no part of the next."""
+    columns = [numeric_plan("float64", 40, 5), numeric_plan("int64", 40, 6)]
+    cpu, gpu = both(columns, SETS)
+    rows = 40 * 1024 + 77
+    batch = pa.RecordBatch.from_arrays([masked("float64", rows, 1), masked("int64", rows, 2)], names=["x", "n"])
+    run = (np.arange(rows) // (tiles * 1024)).astype(np.int32)
+    groups: list[npt.NDArray[np.int32] | None] = [np.where(run % 5 == 4, -1, run % 3).astype(np.int32), run % 2, None]
+    for counter in (cpu, gpu):
+        counter.add(batch, groups)
+    assert_counters_agree(cpu, gpu, columns, SETS)
+
+
+def test_chunks_one_after_the_other_do_not_meet_in_memory() -> None:
+    """More chunks than there are buffers, twice over, each with other values."""
+    columns = [numeric_plan("float64", 40, 5), category_plan([b"1", b"2"])]
+    cpu, gpu = both(columns, SETS)
+    gpu.set_limits(bytes=1 << 30, rows=1024)
+    rows = 9 * 1024 + 5
+    text = pa.array((np.arange(rows) // 1024).astype(str)).dictionary_encode()
+    batch = pa.RecordBatch.from_arrays([masked("float64", rows, 1), text], names=["x", "c"])
+    for counter in (cpu, gpu):
+        counter.add(batch, group_arrays("mixed", rows, 1, len(SETS)))
+    assert_counters_agree(cpu, gpu, columns, SETS)
+
+
 def test_a_refused_batch_leaves_the_counts_as_they_were() -> None:
     columns = [numeric_plan("float32", 10, 5)]
     cpu, gpu = both(columns, SETS[:1])

@@ -77,6 +77,13 @@ def test_one_column(cuda: Any, operation: str, domain: str) -> None:
         same(ONE_COLUMN[operation](cuda, array), ONE_COLUMN[operation](_core, array))
 
 
+@pytest.mark.parametrize("operation", ONE_COLUMN)
+def test_chunks_one_after_the_other_do_not_meet_in_memory(cuda: Any, operation: str) -> None:
+    cuda.chunk_rows = 1024
+    array = pa.array(seeded("float64", 9 * 1024 + 5, 3))  # more chunks than there are buffers, twice over
+    same(ONE_COLUMN[operation](cuda, array), ONE_COLUMN[operation](_core, array))
+
+
 @pytest.mark.parametrize("stored", STORED, ids=str)
 @pytest.mark.parametrize("operation", ONE_COLUMN)
 def test_one_column_of_narrow_integers(cuda: Any, operation: str, stored: pa.DataType) -> None:

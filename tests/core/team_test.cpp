@@ -37,6 +37,9 @@ void check_load(Random& random) {
         with_threads(size, [&](ThreadTeam const& team) { load_values(team, column, 0, rows, together); });
         CHECK_ABOUT(std::equal(alone, alone + rows, together), std::to_string(rows) + " rows, " + std::to_string(size) + " threads");
         CHECK(std::all_of(together + rows, together + kTileRows, [](Value x) { return x == Value{}; }));
+        alignas(16) Value as_stored[kTileRows] = {};
+        with_threads(size, [&](ThreadTeam const& team) { load_as(team, begin, rows, as_stored); });
+        CHECK(std::equal(alone, alone + kTileRows, as_stored));
       }
     }
 }

@@ -226,12 +226,27 @@ class _ArrowArray(ctypes.Structure):
     )
 
 
+def _copies(array: pa.Array, stream: Stream | None) -> list[Memory | None]:
+    return [None if b is None else Memory(b.to_pybytes(), stream) for b in array.buffers()]
+
+
+def _described(array: pa.Array, copies: list[Memory | None], release: Any) -> tuple[_ArrowArray, Any]:
+    """Arrow's structure of an array, and its pointers, which must live as long."""
+    buffers = (ctypes.c_void_p * len(copies))(*(None if b is None else b.address for b in copies))
+    made = _ArrowArray()
+    made.length, made.null_count, made.offset, made.n_buffers = len(array), -1, array.offset, len(buffers)
+    made.buffers, made.release = buffers, release
+    return made, buffers
+
+
 class Arrow:
     """``__arrow_c_device_array__`` of an Arrow array's copy on the device: what lies there, a slice included."""
 
     def __init__(self, array: pa.Array, *, stream: Stream | None = None, kind: int = 2) -> None:
         self._array, self._kind = array, kind
-        self._buffers = [None if b is None else Memory(b.to_pybytes(), stream) for b in array.buffers()]
+        self._buffers = _copies(array, stream)
+        dictionary = array.dictionary if pa.types.is_dictionary(array.type) else None
+        self._dictionary = None if dictionary is None else (dictionary, _copies(dictionary, stream))
         self._event = ctypes.c_void_p()
         if stream is not None:
             call("cudaEventCreateWithFlags", ctypes.byref(self._event), 2)
@@ -240,26 +255,17 @@ class Arrow:
 
     def __arrow_c_device_array__(self, requested_schema: Any = None, **options: Any) -> tuple[Any, Any]:
         array = self._array
-        buffers = (ctypes.c_void_p * len(self._buffers))(*(None if b is None else b.address for b in self._buffers))
         release = _DELETER(self._let_go)
-        made = _ArrowArray(
-            len(array),
-            -1,
-            array.offset,
-            len(buffers),
-            0,
-            buffers,
-            None,
-            None,
-            release,
-            None,
-            0,
-            self._kind,
-            ctypes.addressof(self._event) if self._event.value else None,
-        )
+        made, buffers = _described(array, self._buffers, release)
+        made.device_type = self._kind
+        made.sync_event = ctypes.addressof(self._event) if self._event.value else None
+        values = None
+        if self._dictionary is not None:
+            values = _described(*self._dictionary, release)
+            made.dictionary = ctypes.addressof(values[0])
         # A consumer moves the structure, so its number is what it is known by.
         made.private_data = len(_CALLBACKS) + 1
-        _HANDED_OUT[-made.private_data] = (self, buffers, made)
+        _HANDED_OUT[-made.private_data] = (self, buffers, values, made)
         _CALLBACKS.append(release)
         return array.type.__arrow_c_schema__(), _capsule(ctypes.addressof(made), b"arrow_device_array")
 

@@ -218,7 +218,7 @@ def test_help_names_the_exit_codes(command: list[str], call: Any) -> None:
     done = call(*command, "--help")
     assert done.returncode == 0
     text = " ".join(done.stdout.split())
-    assert "Exit codes: 0 done; 1 alerts (compare only, see --fail-on); 2 bad input" in text
+    assert "Exit codes: 0 done; 1 alerts (compare and validate, see --fail-on); 2 bad input" in text
     assert "3 interrupted or broken." in text
 
 
@@ -280,7 +280,7 @@ def test_fit_refuses_an_option_in_one_line(options: list[str], says: str, call: 
         (["--memory", "1KB"], "raise memory="),
         (["--checks", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["--checks", "bad.toml"], "There is no measure 'kss'; did you mean 'ks'?"),
-        (["--checks", "text.parquet"], "not a TOML or JSON file of checks"),
+        (["--checks", "text.parquet"], "not a TOML, JSON or YAML file of checks"),
     ],
 )
 def test_compare_refuses_an_option_in_one_line(

@@ -152,7 +152,7 @@ def test_a_check_against_the_window_before_is_judged_on_that_comparison(baseline
         mw.Check("out_of_range", "x", warn=0.1, against="consecutive"),
         mw.Check("unseen", "side", warn=0.1, against="consecutive"),
     ]
-    report = mw.compare(baseline, steps(), window="1d", consecutive=True, checks=checks)
+    report = mw.compare(baseline, steps(), window="1d", consecutive=True, checks=checks, units=None)
     warned = {f.check: f for f in report.findings if f.severity == "warning"}
     assert set(warned) == {"ks", "mean_shift", "out_of_range"}
     assert {f.compared_with for f in report.findings} == {CONSECUTIVE}

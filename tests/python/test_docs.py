@@ -12,14 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from scored_makers import ROLES, scored_log
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.checks import DEFAULT_CHECKS
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import REASONS
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("fit", "compare", "demo", "doctor", "version")
+COMMANDS = ("fit", "compare", "validate", "demo", "doctor", "version")
 
 
 def page(name: str) -> str:
@@ -56,7 +57,9 @@ def test_every_measure_has_its_row_and_every_row_its_measure() -> None:
     text = page("docs/measures.md").split("### What a check judges")
     defined = [row for part in (text[0], text[1].split("\n## ", 1)[1]) for row in rows(part) if names(row[0])]
     ids = [names(row[0])[0] for row in defined]
-    assert sorted(ids) == sorted(MEASURES)
+    assert sorted(ids) == sorted(name for name, info in MEASURES.items() if info.of is None)
+    changes = {names(row[0])[0]: names(row[3]) for row in defined if MEASURES[names(row[0])[0]].change}
+    assert changes == {name: [info.change] for name, info in MEASURES.items() if info.change}
     for row in defined:
         assert all(len(cell) > 2 for cell in row[1:3]), row
 
@@ -86,12 +89,19 @@ def fields(text: str, after: str) -> set[str]:
 
 def test_the_page_of_the_report_has_the_keys_of_real_json(report: mw.Report) -> None:
     text, found = page("docs/report.md"), json.loads(report.to_json())
+    log = scored_log(400, 1)
+    labels = mw.Labels().add(log.select(["id", "label"]), id="id")
+    scored = mw.compare(mw.Baseline.fit(log, roles=ROLES), log, segments=["side"], labels=labels).to_dict()
     assert fields(text, "## JSON") == set(found)
     assert fields(text, "\n`baseline`:") == set(found["baseline"])
+    for name in ("calibration", "confusion", "fairness"):
+        assert fields(text, f"\n`{name}[]`") == {key for row in scored[name] for key in row}, name
+    for name in ("performance", "labels"):
+        assert fields(text, f"\n`{name}`") == set(scored[name]), name
     for name in ("windows", "profile", "findings"):
         keys = {key for row in found[name] for key in row}
         assert fields(text, f"\n`{name}[]`") == keys, name
-    assert fields(text, "\n`measures[]`") == {key for row in found["measures"] for key in row} | {"reason"}
+    assert fields(text, "\n`measures[]`") == {key for row in scored["measures"] for key in row} | {"reason"}
 
 
 def test_the_page_of_the_report_has_the_columns_and_types_of_real_tables(report: mw.Report) -> None:
@@ -100,7 +110,7 @@ def test_the_page_of_the_report_has_the_columns_and_types_of_real_tables(report:
         groups = re.findall(r"((?:`\w+`(?:, )?)+) \((\w+)", stated[name])
         said = {column: kind for group, kind in groups for column in names(group)}
         if name == "drift":
-            for measure in MEASURES:
+            for measure in DRIFT:
                 if measure != "row_count":
                     said |= {f"{measure}{end}": "double" for end in ("", "_lower", "_upper")}
         if name == "profile":
@@ -154,13 +164,13 @@ def test_exit_codes_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("option", ["checks", "roles"])
 def test_the_files_that_the_page_shows_are_read(option: str, tmp_path: Path) -> None:
-    from modelwatch_gpu.checks.check import checks_from_file
+    from modelwatch_gpu.checks.files import checks_from_file
 
     blocks = re.findall(r"```toml\n(.*?)```", page("docs/cli.md"), re.DOTALL)
     path = tmp_path / "file.toml"
     path.write_text(next(b for b in blocks if ("[[checks]]" in b) == (option == "checks")))
     if option == "checks":
-        assert [c.measure for c in checks_from_file(path)] == ["psi"]
+        assert [c.measure for c in checks_from_file(path)] == ["psi", "ks"]
     else:
         assert mw.Roles.from_file(path).timestamp == "ts"
 
@@ -219,7 +229,19 @@ def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tm
         "CONTRIBUTING.md",
         *(
             f"docs/{p}.md"
-            for p in ("cli", "derived", "measures", "service", "stats", "report", "privacy", "sources", "types")
+            for p in (
+                "cli",
+                "derived",
+                "measures",
+                "service",
+                "stats",
+                "report",
+                "privacy",
+                "sources",
+                "types",
+                "verdicts",
+                "calibration",
+            )
         ),
     ],
 )

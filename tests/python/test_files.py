@@ -173,8 +173,8 @@ def test_a_newer_format_is_refused_by_name_and_the_own_one_is_read(small: bytes,
     path = tmp_path / "newer.mwb"
     path.write_bytes(resealed(small, lambda header, arrays: None))
     assert mw.Baseline.load(path).to_bytes() == small
-    path.write_bytes(resealed(small, lambda header, arrays: header.update(format=5, library="9.9.9")))
-    with pytest.raises(mw.InputError, match=r"newer\.mwb: written in format 5 by modelwatch 9\.9\.9.*upgrade"):
+    path.write_bytes(resealed(small, lambda header, arrays: header.update(format=6, library="9.9.9")))
+    with pytest.raises(mw.InputError, match=r"newer\.mwb: written in format 6 by modelwatch 9\.9\.9.*upgrade"):
         mw.Baseline.load(path)
     for wrong in ("1", None, 1.5, [1], -3, True):
         path.write_bytes(resealed(small, lambda header, arrays, wrong=wrong: header.update(format=wrong)))
@@ -203,16 +203,48 @@ def hostile_changes(raw: bytes, kind: str) -> list[tuple[str, Callable[[dict[str
     return out
 
 
+PLAIN = {"x": [1.5, 2.5, None, -8.0], "t": ["a", "b", "a", "c"]}
+#: Logs whose files are of every shape: without labels, with labels of two classes, with labels that are numbers.
+SHAPES = {
+    "plain": (PLAIN, {"x": [1.5, 2.0, 9.0, -9.0], "t": ["a", "new", None, "c"]}),
+    "scored": (
+        {"score": [0.1, 0.9, 0.6, None], "prediction": [0, 1, 1, 0], "label": [0, 1, None, 1]},
+        {"score": [0.15, 0.85, 0.4, 0.9], "prediction": [0, 1, 0, 7], "label": [1, 1, 0, None]},
+    ),
+    "numbers": (
+        {"prediction": [0.1, 0.9, 0.6, 3.0], "label": [0.5, 1.0, None, 2.5]},
+        {"prediction": [0.1, 0.8, 9.6, 3.0], "label": [0.4, 1.0, None, 2.0]},
+    ),
+}
+
+
+def odd_scoring(raw: bytes, kind: str) -> list[tuple[str, Callable[[dict[str, Any], Arrays], None]]]:
+    """One change for every field of what a baseline says of labels."""
+    own = fileio.from_bytes(raw, kind, "made here")[0].get("scoring")
+    if not isinstance(own, dict):
+        return []
+    out: list[tuple[str, Callable[[dict[str, Any], Arrays], None]]] = []
+    for name in [*own, "costs"]:
+        out.append((f"scoring without {name}", lambda h, a, n=name: h["scoring"].pop(n, None)))
+        for odd in (None, 7, 1.5, "x", "label", ["x"], [[1]], [1.0] * 4, {"a": 1}):
+            out.append((f"scoring {name}={odd}", lambda h, a, n=name, o=odd: h["scoring"].update({n: o})))
+    for task in ("binary", "classes", "numbers"):
+        out.append((f"scoring task={task}", lambda h, a, t=task: h["scoring"].update(task=t)))
+    return out
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
 @pytest.mark.parametrize("kind", ["baseline", "profile"])
 def test_a_well_sealed_file_with_hostile_content_is_refused_or_compared_but_never_breaks(
-    kind: str, tmp_path: Path
+    kind: str, shape: str, tmp_path: Path
 ) -> None:
-    table = pa.table({"x": [1.5, 2.5, None, -8.0], "t": ["a", "b", "a", "c"]})
+    table, other = (pa.table(columns) for columns in SHAPES[shape])
     baseline = mw.Baseline.fit(table)
-    profile = mw.Profile.count(baseline, pa.table({"x": [1.5, 2.0, 9.0, -9.0], "t": ["a", "new", None, "c"]}))
+    assert (baseline.scoring is not None) == (shape != "plain")
+    profile = mw.Profile.count(baseline, other)
     raw = baseline.to_bytes() if kind == "baseline" else profile.to_bytes()
     broken = []
-    for name, change in hostile_changes(raw, kind):
+    for name, change in [*hostile_changes(raw, kind), *odd_scoring(raw, kind)]:
         path = tmp_path / ("h.mwb" if kind == "baseline" else "h.mwp")
         path.write_bytes(resealed(raw, change, kind=kind))
         try:

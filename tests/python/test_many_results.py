@@ -130,7 +130,7 @@ def test_a_result_costs_a_kilobyte_and_not_five(baseline: mw.Baseline, profile: 
 
 
 def test_findings_of_arrays_are_those_of_one_result_after_the_other(baseline: mw.Baseline, few: mw.Profile) -> None:
-    report, one_by_one = mw.compare(baseline, few, checks=CHECKS), []
+    report, one_by_one = mw.compare(baseline, few, checks=CHECKS, units=None), []
     for result in report.results:
         one_by_one += [presence(result)]
         one_by_one += [judge(check, result) for check in CHECKS if check.applies_to(result.column)]

@@ -21,7 +21,7 @@ from modelwatch_gpu.checks import finding
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding, judge
 from modelwatch_gpu.measures.evaluate import Effect, Result, Shift, Summary
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.profile.columns import NumericColumn
 from modelwatch_gpu.report.table import ReportTable, changes, headline, printable, since_labels
@@ -31,7 +31,8 @@ HOSTILE = "<script>alert(1)</script>"
 TOP_KEYS = {
     "embeddings",
     *("schema_version", "library", "device", "isa", "baseline", "timezone", "window", "segments", "rows", "ok"),
-    *("weight", "windows", "profile", "measures", "findings", "notes"),
+    *("weight", "labels", "performance", "windows", "profile", "measures"),
+    *("calibration", "confusion", "fairness", "findings", "notes", "next_steps"),
 }
 
 
@@ -63,7 +64,7 @@ def report(baseline: mw.Baseline) -> mw.Report:
         [log([4, 5], seed=4), log([6, 7], shift=0.5, seed=5), log([9], shift=2.0, hostile=0.3, seed=6)],
         promote_options="default",
     )
-    return mw.compare(baseline, production, window="1d", segments=["side"])
+    return mw.compare(baseline, production, window="1d", segments=["side"], units="rows")
 
 
 def shown(report: mw.Report, width: int) -> str:
@@ -95,7 +96,7 @@ def test_json_is_strict_and_has_the_keys_of_its_page(report: mw.Report, tmp_path
     assert [w["rows"] for w in found["windows"]] == [400, 400, 400, 400, 0, 400]
     for row in found["measures"]:
         wanted = {"window", "segment", "column", "compared_with", "measure", "value", "lower", "upper", "n"}
-        assert wanted <= set(row) <= wanted | {"reason"}
+        assert wanted <= set(row) <= wanted | {"reason", "baseline"}
         assert row["measure"] in MEASURES
         assert (row["value"] is None) == ("reason" in row)
     for row in found["findings"]:
@@ -125,7 +126,7 @@ def test_arrow_schemas_are_the_same_for_every_report(report: mw.Report) -> None:
         assert one.schema == two.schema == three.schema
     drift = report.to_arrow().drift
     place = ["window", "segment_key", "segment_value", "column", "compared_with"]
-    measures = [f"{m}{end}" for m in MEASURES if m != "row_count" for end in ("", "_lower", "_upper")]
+    measures = [f"{m}{end}" for m in DRIFT if m != "row_count" for end in ("", "_lower", "_upper")]
     assert drift.column_names == place + measures
     assert set(drift["compared_with"].to_pylist()) == {"BASELINE"}
 
@@ -159,7 +160,8 @@ def test_ok_and_raise_on_alert_agree_with_the_findings(report: mw.Report, baseli
 
 
 def test_a_warning_is_raised_only_where_asked_for(baseline: mw.Baseline) -> None:
-    warned = mw.compare(baseline, log([4], shift=0.5), checks=[Check("ks", "x", warn=0.05, alert=0.9)])
+    checks = [Check("ks", "x", warn=0.05, alert=0.9)]
+    warned = mw.compare(baseline, log([4], shift=0.5), checks=checks, units="rows")
     assert warned.ok
     warned.raise_on_alert()
     with pytest.raises(mw.AlertError, match="the worst is x"):

@@ -50,7 +50,7 @@ def test_the_demo_opens_without_a_complaint_a_request_or_a_sideways_scroll(
     seen = opened(demo_page, width)
     verdict = seen.verdict()
     assert re.search(r"\d+ of 24 columns changed; \d+ need attention in the latest month, Dec 2013\.", verdict)
-    assert "have been off since Apr 2013." in verdict
+    assert "tailnum has been off since Apr 2013." in verdict
     assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert seen.is_quiet(), (seen.complaints, seen.requests)
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-import json
-import os
-import tomllib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, Final
 
 from modelwatch_gpu.errors import InputError
@@ -20,6 +17,9 @@ MIN_ROWS: Final = 30
 
 #: What a measure can be held against.
 AGAINST: Final = ("baseline", "consecutive")
+#: How thresholds can be learned, and which of the learned windows count.
+LEARN: Final = ("conformal", "sd")
+SEASONS: Final = ("weekday", "month")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,12 @@ class Check:
     ``kinds``: only columns of these kinds (empty: all that have the measure). Divergences are judged by their
     floor-corrected effect, intervals by their lower bound. ``against``: "baseline", or "consecutive" for windows
     against the window before them that has rows, which ``compare(..., consecutive=True)`` measures.
+
+    ``relative``: thresholds are of how much the measure grew over what it is in the baseline, as a share: 0.5 is half
+    as much again. ``learn``: thresholds are learned from the baseline, cut into windows as the log is, each held
+    against the others. "conformal": ``warn`` and ``alert`` are the shares of such windows that may lie beyond (0.05 is
+    one in twenty); "sd": they are standard deviations above the mean. ``season``: only windows that begin on the same
+    day of the week ("weekday") or in the same month ("month") are learned from.
     """
 
     measure: str
@@ -40,6 +46,9 @@ class Check:
     kinds: Sequence[str] = field(default=(), kw_only=True)
     min_rows: int = field(default=MIN_ROWS, kw_only=True)
     against: str = field(default="baseline", kw_only=True)
+    relative: bool = field(default=False, kw_only=True)
+    learn: str | None = field(default=None, kw_only=True)
+    season: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
@@ -52,12 +61,39 @@ class Check:
             raise InputError(
                 f"The check of {self.measure} is against '{self.against}'; it can be against {' or '.join(AGAINST)}."
             )
+        for name, limit in (("warn", self.warn), ("alert", self.alert)):
+            if limit is not None and not (isinstance(limit, (int, float)) and math.isfinite(limit)):
+                raise InputError(f"The check of {self.measure} has {name}={limit!r}, which is not a number.")
         if self.warn is None and self.alert is None:
             raise InputError(f"The check of {self.measure} has no threshold; give warn=, alert= or both.")
-        if self.warn is not None and self.alert is not None and self.warn > self.alert:
+        self._check_learning()
+        if self.warn is not None and self.alert is not None:
+            shares = self.learn == "conformal"
+            if (self.warn < self.alert) if shares else (self.warn > self.alert):
+                raise InputError(
+                    f"The check of {self.measure} warns at {self.warn} but alerts at {self.alert}; alert must not be "
+                    f"{'higher' if shares else 'lower'}."
+                )
+
+    def _check_learning(self) -> None:
+        """Raises InputError where relative, learned and seasonal thresholds do not fit together."""
+        what = f"The check of {self.measure}"
+        if self.learn is not None and self.learn not in LEARN:
+            raise InputError(f"{what} learns by '{self.learn}'; it can learn by {' or '.join(LEARN)}.")
+        if self.season is not None and self.season not in SEASONS:
+            raise InputError(f"{what} has the season '{self.season}'; it can be {' or '.join(SEASONS)}.")
+        if self.season is not None and self.learn is None:
+            raise InputError(f"{what} has a season, which is for learned thresholds; give learn='conformal' or 'sd'.")
+        if self.learn is not None and (self.relative or self.against != "baseline"):
             raise InputError(
-                f"The check of {self.measure} warns at {self.warn} but alerts at {self.alert}; alert must not be lower."
+                f"{what} learns its thresholds from the baseline; they are neither relative nor consecutive."
             )
+        if self.relative and self.against != "baseline":
+            raise InputError(f"{what} is relative to the baseline, so it cannot be against the window before.")
+        if self.learn == "conformal":
+            for share in (self.warn, self.alert):
+                if share is not None and not 0 < share < 1:
+                    raise InputError(f"{what} learns a share of windows, which lies between 0 and 1, not {share}.")
 
     @property
     def first_threshold(self) -> float:
@@ -73,6 +109,7 @@ class Check:
         return (
             column.kind in kinds
             and column.kind in MEASURES[self.measure].kinds
+            and column.role in (MEASURES[self.measure].roles or (column.role,))
             and (not self.roles or column.role in self.roles)
             and any(fnmatch.fnmatchcase(column.name, p) for p in patterns)
         )
@@ -86,21 +123,6 @@ class Check:
             what = f"has the unknown field '{sorted(unknown)[0]}'" if unknown else "has no 'measure'"
             raise InputError(f"A check {what}; it takes {', '.join(known)}.")
         return cls(**dict(values))
-
-
-def checks_from_file(path: str | os.PathLike[str]) -> list[Check]:
-    """Checks from a TOML file with ``[[checks]]`` tables, or a JSON file with a list or an object with ``checks``."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        content = tomllib.loads(text) if str(path).endswith(".toml") else json.loads(text)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not a TOML or JSON file of checks ({str(error).splitlines()[0]}).") from error
-    rows = content.get("checks") if isinstance(content, dict) else content
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{path}: expected a list of checks, each with a measure and thresholds.")
-    return [Check.from_dict(row) for row in rows]
 
 
 _JUDGED: Final = ("feature", "prediction", "score", "label", "latency", "error")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu.checks.check import Check
-from modelwatch_gpu.checks.sentences import measure_name, sentence
+from modelwatch_gpu.checks.intervals import METHODS, Intervals
+from modelwatch_gpu.checks.sentences import measure_name, open_sentence, own_sentence, sentence, sureness
 from modelwatch_gpu.measures.effects import Effect, Effects
 from modelwatch_gpu.measures.results import BASELINE, Result, Segment
 from modelwatch_gpu.measures.value import HAS_NUMBER, REASON_CODES, REASONS, Floats, Value, Values
@@ -30,7 +32,14 @@ class Finding:
     """``value`` is what was judged: the effect of a divergence, the lower bound of an interval. ``raw``: the measure
     itself. ``threshold``: the one that decided (the warning threshold where all is well). ``noise_floor``: what two
     samples of one distribution show on average. ``start``: of the window, epoch seconds. ``segment``: (kind, text) of
-    each of the columns ``by``, None for all rows. ``compared_with``: "BASELINE" or "CONSECUTIVE"."""
+    each of the columns ``by``, None for all rows. ``compared_with``: "BASELINE" or "CONSECUTIVE".
+
+    ``interval_lower``, ``interval_upper``: what the effect can be with 95% confidence, where it came near a threshold;
+    ``units``: how many were drawn again for it, ``interval_by``: of what, see ``intervals.METHODS``. ``p_value``: how
+    likely an effect this far above the threshold that decided is, were the true one just at it; ``p_adjusted``: the
+    same after the correction for many tests, ``e_value``: where that is by e-values. ``p_no_change``: how likely an
+    effect this large is, were there no change at all.
+    """
 
     start: int
     segment: Segment | None
@@ -47,6 +56,14 @@ class Finding:
     n: int = 0
     by: tuple[str, ...] = ()
     compared_with: str = BASELINE
+    interval_lower: float | None = None
+    interval_upper: float | None = None
+    interval_by: str | None = None
+    units: int | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    p_no_change: float | None = None
+    e_value: float | None = None
 
     @property
     def excess(self) -> float:
@@ -56,15 +73,29 @@ class Finding:
         return self.value / self.threshold
 
 
+#: Why a verdict is open though there is a number: chance alone may have done it, the interval reaches below the
+#: threshold, days are too few to know how far they differ, too many tests were made for one to tell so much, the column
+#: of a segment is not off.
+CLEAR, BY_CHANCE, TOO_WIDE, FEW_UNITS, MANY_TESTS, NOT_TESTED = range(6)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Verdicts:
     """What a check says of many groups: (groups,) arrays. ``severity``: indices of ``SEVERITIES``. ``judged``: NaN
-    where nothing could be. ``threshold``: the one that decided. ``by_chance``: whether chance may have done it."""
+    where nothing could be. ``threshold``: the one that decided. ``why``: why it is no worse, see ``CLEAR``. ``ends``:
+    of the intervals. ``p_value``, ``adjusted``, ``e_value``: see ``Finding``. ``reasons``: what was judged instead of
+    the measure itself, with the reasons for having no number."""
 
     severity: npt.NDArray[np.uint8]
     judged: Floats
     threshold: Floats
-    by_chance: npt.NDArray[np.bool_]
+    why: npt.NDArray[np.uint8]
+    intervals: Intervals | None = None
+    ends: tuple[Floats, Floats] | None = None
+    p_value: Floats | None = None
+    adjusted: Floats | None = None
+    e_value: Floats | None = None
+    reasons: Values | None = None
 
     @property
     def excess(self) -> Floats:
@@ -75,13 +106,19 @@ class Verdicts:
         return np.where(np.isnan(self.judged) | (self.threshold == 0), without, ratio)
 
 
-def decide(check: Check, values: Values | None, effects: Effects | None, groups: int) -> Verdicts:
-    """Holds a measure of many groups against a check's thresholds; ``values`` is None where none has the measure."""
+def decide(
+    check: Check, values: Values | None, effects: Effects | None, groups: int, intervals: Intervals | None = None
+) -> Verdicts:
+    """Holds a measure of many groups against a check's thresholds; ``values`` is None where none has the measure.
+
+    With ``intervals`` a threshold is passed where the lower end is above it.
+    """
     first = check.first_threshold
     severity = np.full(groups, NOT_ENOUGH_DATA, dtype=np.uint8)
     threshold, nothing = np.full(groups, first), np.full(groups, np.nan)
+    why = np.full(groups, CLEAR, dtype=np.uint8)
     if values is None:
-        return Verdicts(severity, nothing, threshold, np.zeros(groups, dtype=bool))
+        return Verdicts(severity, nothing, threshold, why)
     has_effect = np.zeros(groups, dtype=bool) if effects is None else ~np.isnan(effects.value)
     judged = _size_of(check.measure, values)
     certain = judged
@@ -90,15 +127,23 @@ def decide(check: Check, values: Values | None, effects: Effects | None, groups:
         # Where chance alone comes near the threshold, only what chance cannot explain is evidence.
         near = has_effect & (effects.chance > first * CHANCE_SHARE)
         certain = np.where(near, np.minimum(judged, effects.lower), judged)
+        why[certain < judged] = BY_CHANCE
+    ends = None
+    if intervals is not None:
+        ends = intervals.ends()
+        known = intervals.known
+        wide, few = known & (ends[0] < certain) & (judged > first), ~known & (judged > first)
+        certain = np.where(known, np.minimum(certain, ends[0]), np.where(few, -np.inf, certain))
+        why[wide], why[few] = TOO_WIDE, FEW_UNITS
     enough = (values.reason == HAS_NUMBER) & ~np.isnan(values.value) & (values.n >= check.min_rows)
     severity[enough] = OK
     for level, limit in ((WARNING, check.warn), (ALERT, check.alert)):
         if limit is not None:
             beyond = enough & (certain > limit)
             severity[beyond], threshold[beyond] = level, limit
-    by_chance = (severity == OK) & (certain < judged)
-    severity[by_chance] = NOT_ENOUGH_DATA
-    return Verdicts(severity, np.where(enough, judged, np.nan), threshold, by_chance)
+    severity[(severity == OK) & (why != CLEAR)] = NOT_ENOUGH_DATA
+    why[severity < NOT_ENOUGH_DATA] = CLEAR
+    return Verdicts(severity, np.where(enough, judged, np.nan), threshold, why, intervals, ends)
 
 
 def _size_of(measure: str, values: Values) -> Floats:
@@ -129,7 +174,7 @@ def _one(value: Value | None) -> Values | None:
 def _one_effect(effect: Effect | None) -> Effects | None:
     if effect is None:
         return None
-    numbers = (effect.value, effect.raw, effect.noise_floor, effect.chance, effect.lower)
+    numbers = (effect.value, effect.raw, effect.noise_floor, effect.chance, effect.lower, math.nan, math.nan)
     return Effects(*(np.array([number]) for number in numbers))
 
 
@@ -138,21 +183,19 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
     value, effect = result.values.get(check.measure), result.effects.get(check.measure)
     severity, threshold = SEVERITIES[int(verdicts.severity[at])], float(verdicts.threshold[at])
     judged: float | None = float(verdicts.judged[at])
+    instead = None if verdicts.reasons is None else verdicts.reasons[at]
     if value is None or value.value is None:
         judged, reason = None, _reason(value, result)
+    elif instead is not None and instead.reason is not None and value.n >= check.min_rows:
+        judged, reason = None, REASONS[instead.reason]
     elif value.n < check.min_rows:
         rows = f"{value.n} {'row has' if value.n == 1 else 'rows have'} a value"
         if result.weighted:
             rows = f"{value.n} effective {'row' if value.n == 1 else 'rows'} by the weights have a value"
         judged, reason = None, f"Only {rows}; a verdict needs {check.min_rows}."
-    elif verdicts.by_chance[at]:
-        assert effect is not None
-        name = measure_name(check.measure, result.compared_with)
-        chance = f"chance alone can add {effect.chance:.2g} to samples this small"
-        reason = f"{name} {judged:.3g}, but {chance}."
     else:
         assert judged is not None
-        reason = sentence(check, judged, severity, threshold, result)
+        reason = _reason_of(check, judged, severity, threshold, result, verdicts, at)
     return Finding(
         start=result.start,
         segment=result.segment,
@@ -160,7 +203,7 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
         check=check.measure,
         severity=severity,
         value=judged,
-        threshold=threshold,
+        threshold=None if math.isnan(threshold) else threshold,
         reason=reason,
         raw=value.value if value else None,
         lower=value.lower if value else None,
@@ -169,7 +212,49 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
         n=value.n if value else 0,
         by=result.by,
         compared_with=result.compared_with,
+        **_certainty(verdicts, at),
     )
+
+
+def _certainty(verdicts: Verdicts, at: int) -> dict[str, Any]:
+    """The fields of a finding that say how sure it is."""
+
+    def number(array: Floats | None) -> float | None:
+        return None if array is None or array[at] != array[at] else float(array[at])
+
+    intervals, ends = verdicts.intervals, verdicts.ends
+    if intervals is None or ends is None:
+        return {}
+    known = bool(intervals.known[at])
+    return {
+        "interval_lower": number(ends[0]) if known else None,
+        "interval_upper": number(ends[1]) if known else None,
+        "interval_by": METHODS[int(intervals.method[at])] if known else None,
+        "units": int(intervals.units[at]) if intervals.by_units else None,
+        "p_value": number(verdicts.p_value),
+        "p_adjusted": number(verdicts.adjusted),
+        "p_no_change": number(intervals.change),
+        "e_value": number(verdicts.e_value),
+    }
+
+
+def _reason_of(
+    check: Check, judged: float, severity: str, threshold: float, result: Result, verdicts: Verdicts, at: int
+) -> str:
+    """Why a number is worth its severity, and how sure that is."""
+    why, name = int(verdicts.why[at]), measure_name(check.measure, result.compared_with)
+    effect = result.effects.get(check.measure)
+    if why == BY_CHANCE and effect is not None:
+        return f"{name} {judged:.3g}, but chance alone can add {effect.chance:.2g} to samples this small."
+    how = _certainty(verdicts, at)
+    if why == NOT_TESTED:
+        return f"{name} {judged:.3g} here, but the column is not off in this window, so segments were not tested."
+    if verdicts.reasons is not None and why == CLEAR:
+        return own_sentence(check, judged, severity, threshold, result, how)
+    if why == CLEAR:
+        said = sentence(check, judged, severity, threshold, result)
+        return said if severity == "ok" else f"{said[:-1]}{sureness(check, how)}."
+    return open_sentence(check, judged, threshold, result, how, few=why == FEW_UNITS, many=why == MANY_TESTS)
 
 
 def _reason(value: Value | None, result: Result) -> str:

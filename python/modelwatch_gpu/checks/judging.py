@@ -12,6 +12,7 @@ import numpy.typing as npt
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import (
     ALERT,
+    CLEAR,
     NOT_ENOUGH_DATA,
     OK,
     SEVERITIES,
@@ -22,6 +23,10 @@ from modelwatch_gpu.checks.finding import (
     finding_of,
     presence,
 )
+from modelwatch_gpu.checks.intervals import Intervals
+from modelwatch_gpu.checks.learned import learned, relative
+from modelwatch_gpu.checks.many import Applied, corrected
+from modelwatch_gpu.checks.sampling import Sampling, VerdictOptions
 from modelwatch_gpu.measures.results import BASELINE, CONSECUTIVE, Block, Results
 from modelwatch_gpu.measures.value import REASONS
 from modelwatch_gpu.profile.embeddings import AnyColumn
@@ -69,7 +74,12 @@ class _Candidates:
 
 
 def judge_all(
-    checks: Sequence[Check], results: Results, *, columns: Sequence[AnyColumn], windows_without_rows: Sequence[int] = ()
+    checks: Sequence[Check],
+    results: Results,
+    *,
+    columns: Sequence[AnyColumn],
+    windows_without_rows: Sequence[int] = (),
+    sampling: Sampling | None = None,
 ) -> Judged:
     """Every check on every result, worst first, and not enough data for windows without rows.
 
@@ -78,13 +88,21 @@ def judge_all(
         results: What to judge it on.
         columns: Of the baseline.
         windows_without_rows: Starts of windows that are reported though no row falls into them.
+        sampling: What intervals, learned and relative thresholds come from; without it numbers are taken as they are.
     """
     sources: list[tuple[Block, Check | None, Verdicts]] = []
+    known: Sequence[Mapping[str, Intervals]] = [{}] * len(results.blocks)
+    if sampling is not None:
+        known = sampling.intervals(results, [c for c in checks if c.learn is None])
+    verdicts_of = corrected(
+        [_verdicts(checks, block, own, sampling) for block, own in zip(results.blocks, known, strict=True)],
+        VerdictOptions(None, False, None) if sampling is None else sampling.options,
+    )
     candidates: list[_Candidates] = []
     places: dict[int, int] = {}
-    for block in results.blocks:
+    for block, found_there in zip(results.blocks, verdicts_of, strict=True):
         place = places.setdefault(id(block.place), len(places))
-        for check, verdicts, at in _verdicts(checks, block):
+        for check, verdicts, at, *_ in found_there:
             if len(at):
                 name = check.measure if check is not None else "present"
                 candidates.append(_candidates(block, name, verdicts, at, place, len(sources)))
@@ -112,19 +130,30 @@ def judge_all(
     return Judged(tuple(findings), left_out)
 
 
-def _verdicts(checks: Sequence[Check], block: Block) -> list[tuple[Check | None, Verdicts, npt.NDArray[np.int64]]]:
-    """(check, verdicts of all groups, groups that are judged); no check where it is about the column's presence."""
+def _verdicts(
+    checks: Sequence[Check], block: Block, intervals: Mapping[str, Intervals], sampling: Sampling | None
+) -> list[Applied]:
+    """The checks of one block; no check where it is about the column's presence."""
     groups, rows, present = len(block), block.place.rows, block.present
-    found: list[tuple[Check | None, Verdicts, npt.NDArray[np.int64]]] = []
+    found: list[Applied] = []
     if block.compared_with == BASELINE:
         missing = np.flatnonzero((present < 1.0) & (rows > 0))
         severity = np.where(present == 0, ALERT, WARNING).astype(np.uint8)
-        found.append((None, Verdicts(severity, present, np.ones(groups), np.zeros(groups, dtype=bool)), missing))
+        clear = np.full(groups, CLEAR, dtype=np.uint8)
+        found.append(Applied(None, Verdicts(severity, present, np.ones(groups), clear), missing, block))
     there = np.flatnonzero((present > 0) | (rows == 0))
     for check in checks:
-        if check.applies_to(block.column) and _AGAINST[check.against] == block.compared_with:
-            verdicts = decide(check, block.values.get(check.measure), block.effects.get(check.measure), groups)
-            found.append((check, verdicts, there))
+        if not check.applies_to(block.column) or _AGAINST[check.against] != block.compared_with:
+            continue
+        values, effects = block.values.get(check.measure), block.effects.get(check.measure)
+        own = intervals.get(check.measure)
+        if sampling is not None and check.learn is not None:
+            verdicts = learned(check, block, sampling)
+        elif sampling is not None and check.relative and values is not None:
+            verdicts = relative(check, values, own, sampling.relative_to(block, check.measure))
+        else:
+            verdicts = decide(check, values, effects, groups, own)
+        found.append(Applied(check, verdicts, there, block))
     return found
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from modelwatch_gpu.checks.check import Check
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.checks.intervals import LEAST_UNITS
+from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.results import CONSECUTIVE, Result
 
 #: Short for a sentence; the others go by their title.
@@ -16,6 +18,7 @@ _SHORT_NAMES: Final = {
     "js_distance": "JS distance",
     "js_divergence": "JS divergence",
     "wasserstein_sd": "Wasserstein-1 distance in baseline sd",
+    "chi_square": "Cramer's V of chi-square",
 }
 #: Names of measures whose unit is the other side's, where that is the window before.
 _EARLIER_NAMES: Final = {
@@ -53,12 +56,75 @@ def sentence(check: Check, judged: float, severity: str, threshold: float | None
     effect = result.effects.get(check.measure)
     if effect is not None and measured is not None and f"{measured:.2g}" != f"{effect.value:.2g}":
         text = f"{text} beyond chance ({measured:.3g} as measured)"
-    moved = _movement(result)
+    moved = _movement(result) if check.measure in DRIFT else ""
     if severity == "ok":
         kind = "warning" if check.warn is not None else "alert"
         return f"{name} {text} is within the {kind} threshold {limit}" + (f"; {moved}." if moved else ".")
     number = f"{name} {text}, {severity} above {limit}."
     return f"{moved[0].upper()}{moved[1:]}; {number}" if moved else number
+
+
+def sureness(check: Check, how: Mapping[str, Any]) -> str:
+    """The interval of an effect, as the end of a sentence; nothing where none is known."""
+    if how.get("interval_lower") is None or how.get("interval_upper") is None:
+        return ""
+    low, high = _number(check, how["interval_lower"]), _number(check, how["interval_upper"])
+    return f"; {low} to {high} with 95% confidence, {_by(how)}"
+
+
+def open_sentence(
+    check: Check, judged: float, threshold: float, result: Result, how: Mapping[str, Any], *, few: bool, many: bool
+) -> str:
+    """Why a number beyond a threshold is no verdict: the interval is too wide, or there is none."""
+    name, kind = measure_name(check.measure, result.compared_with), "warning" if check.warn is not None else "alert"
+    said = f"{name} {_number(check, judged)} is above the {kind} threshold {_number(check, threshold)}"
+    if few:
+        units = how.get("units") or 0
+        return (
+            f"{said}, but how far days differ is not known from {units} of them: it takes {LEAST_UNITS} "
+            "in the baseline."
+        )
+    if many:
+        many_p = f"adjusted p {how['p_adjusted']:.2g}"
+        return f"{said}, but among so many tests that is no evidence ({many_p}){sureness(check, how)}."
+    return f"{said}, but not surely{sureness(check, how).replace(';', ':', 1)}."
+
+
+def own_sentence(
+    check: Check, judged: float, severity: str, threshold: float, result: Result, how: Mapping[str, Any]
+) -> str:
+    """Why, for thresholds that the baseline sets: relative to a measure in it, or learned from its windows."""
+    name = measure_name(check.measure, result.compared_with)
+    verdict = "within the threshold" if severity == "ok" else f"{severity} above"
+    if check.relative:
+        grown = f"{abs(judged):.1%} {'more' if judged >= 0 else 'less'} than in the baseline"
+        wide = "" if severity == "ok" or how.get("interval_lower") is None else _relative_interval(how)
+        return f"{name} is {grown}; {verdict} {threshold:+.0%}{wide}."
+    season = {None: "", "weekday": " of the same day of the week", "month": " of the same month"}[check.season]
+    return f"{name} {judged:.3g}, {verdict} {threshold:.3g}, which the baseline's own windows{season} set."
+
+
+def _relative_interval(how: Mapping[str, Any]) -> str:
+    low, high = how["interval_lower"], how["interval_upper"]
+    return f"; {low:+.0%} to {high:+.0%} with 95% confidence, {_by(how)}"
+
+
+def _by(how: Mapping[str, Any]) -> str:
+    """What an interval comes from."""
+    units = how.get("units")
+    days = "1 day" if units == 1 else f"{units:,} days" if units is not None else ""
+    if how["interval_by"] == "units":
+        return f"by {days}"
+    if how["interval_by"] == "baseline_units":
+        return f"as {days} of the baseline differ{'s' if units == 1 else ''}"
+    return "with rows taken as independent"
+
+
+def _number(check: Check, value: float) -> str:
+    """An effect as a sentence has it: shares in percent."""
+    if check.measure in _SHARE_SENTENCES:
+        return f"{100 * value:+.1f} points" if check.measure == "missing_change" else _percent(value)
+    return f"{value:.3g}"
 
 
 def _share_sentence(check: Check, judged: float, severity: str, threshold: float, result: Result) -> str:

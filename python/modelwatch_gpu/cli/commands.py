@@ -15,21 +15,29 @@ from typer.core import TyperGroup
 from modelwatch_gpu import __version__, early
 from modelwatch_gpu import demo as demo_run
 from modelwatch_gpu import doctor as doctor_report
-from modelwatch_gpu.checks.check import checks_from_file
+from modelwatch_gpu.checks.files import checks_from_file
 from modelwatch_gpu.cli.options import (
+    Anytime,
+    Checks,
+    Correction,
+    Corrections,
     DerivedColumns,
     Device,
     FailOn,
+    Hierarchy,
     HtmlPath,
     JsonPath,
     LogPaths,
     Memory,
     Quiet,
     Threads,
+    Units,
     Zone,
+    certainty_of,
     column_option,
     crossings,
     derived_of,
+    late_labels,
     one_or_many,
     roles_of,
 )
@@ -53,6 +61,7 @@ from modelwatch_gpu.errors import DeviceUnavailable, InputError, OutputError
 from modelwatch_gpu.log import open_log
 from modelwatch_gpu.profile import Baseline
 from modelwatch_gpu.profile.edges import edges_from_file
+from modelwatch_gpu.report import Report
 from modelwatch_gpu.report.table import ReportTable, printable
 
 
@@ -121,6 +130,12 @@ def fit(
     id: Annotated[str | None, column_option("Column that names a row.")] = None,
     weight: Annotated[str | None, column_option("Column that says how much a row counts.")] = None,
     ignore: Annotated[list[str] | None, column_option("Column to leave out; may be given several times.")] = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="X", help="A row with a score from it on is predicted positive.")
+    ] = 0.5,
+    positive: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="The positive class of a label with two values.")
+    ] = None,
     roles: Annotated[Path | None, typer.Option(metavar="FILE", help="Roles from a TOML or JSON file.")] = None,
     edges: Annotated[
         Path | None,
@@ -166,6 +181,8 @@ def fit(
             timezone=timezone,
             edges=cuts,
             derived=computed,
+            threshold=threshold,
+            positive=positive,
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,
@@ -219,14 +236,25 @@ def compare(
         int | None,
         typer.Option(metavar="N", help="Segments of each --by kept apart. Default: what memory allows, at most 10000."),
     ] = None,
-    checks: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Checks from a TOML or JSON file, instead of the default ones."),
-    ] = None,
+    checks: Checks = None,
     consecutive: Annotated[
         bool, typer.Option("--consecutive", help="Also compare every window with the one before it that has rows.")
     ] = False,
+    units: Units = "1d",
+    correction: Corrections = Correction.bh,
+    anytime: Anytime = False,
+    hierarchy: Hierarchy = False,
     derived: DerivedColumns = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILES",
+            help="Label files that came late, with the id and label columns of the log. May be given several times.",
+        ),
+    ] = None,
+    labelled_at: Annotated[
+        str | None, column_option("Column of --labels that says when a label was given; the latest one holds.")
+    ] = None,
     html: HtmlPath = None,
     json: JsonPath = None,
     fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")] = FailOn.alert,
@@ -247,14 +275,19 @@ def compare(
     check_settings()
     check_outputs(html, json)
     rules = checks_from_file(checks) if checks is not None else None
+    sure = certainty_of(units, correction, anytime=anytime, hierarchy=hierarchy)
     computed = derived_of(derived)
     fitted = baseline.endswith(".mwb")
     with stages(quiet) as stage:
         reference = None if fitted else open_log(baseline, name="reference")
         source = open_log(one_or_many(log))
         reads = [(source, 1)] if reference is None else [(reference, 2), (source, 1)]
+        own: Any = baseline if reference is None else reference
+        late = None
+        if labels or labelled_at:
+            own, late = late_labels(own, labels, labelled_at, computed, threads, device)
         report = compare_logs(
-            baseline if reference is None else reference,
+            own,
             source,
             window=window,
             timezone=timezone,
@@ -264,7 +297,9 @@ def compare(
             max_groups=max_groups,
             checks=rules,
             consecutive=consecutive,
+            **sure,
             derived=computed,
+            labels=late,
             memory=memory,
             threads=threads,
             device=device,
@@ -279,9 +314,84 @@ def compare(
             hint = "--html FILE writes the whole report as a page."
             whole = report.window is None and "timestamp" in report.baseline.roles.values()
             typer.echo(f"--window 1mo judges every month on its own; {hint}" if whole else hint)
+    _exit_on_findings(report, fail_on)
+
+
+def _exit_on_findings(report: Report, fail_on: FailOn) -> None:
+    """Ends with 1 where there is a finding that the exit code is to tell."""
     bad = {"alert"} if fail_on is FailOn.alert else {"alert", "warning"} if fail_on is FailOn.warning else set()
     if any(f.severity in bad for f in report.findings):
         raise typer.Exit(ALERTS)
+
+
+@app.command(epilog=EXIT_CODES, no_args_is_help=True)
+def validate(
+    candidate: LogPaths,
+    against: Annotated[
+        str, typer.Option("--against", metavar="BASELINE", help="A baseline (.mwb), or a reference log to fit one on.")
+    ],
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMNS", help="Column whose values are also judged apart. May be given several times."),
+    ] = None,
+    checks: Checks = None,
+    units: Units = "1d",
+    correction: Corrections = Correction.bh,
+    derived: DerivedColumns = None,
+    html: HtmlPath = None,
+    json: JsonPath = None,
+    fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")] = FailOn.alert,
+    memory: Memory = None,
+    threads: Threads = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Judge a candidate before it is deployed: its scored log, as a whole, against a baseline.
+
+    A gate for pipelines: exits with 1 where it does not pass. The same engine and checks as compare, on one window.
+
+    \b
+    Example:
+      modelwatch validate candidate.parquet --against baseline.mwb --checks gate.yaml
+    """
+    check_settings()
+    check_outputs(html, json)
+    rules = checks_from_file(checks) if checks is not None else None
+    sure = certainty_of(units, correction, anytime=False, hierarchy=False)
+    computed = derived_of(derived)
+    fitted = against.endswith(".mwb")
+    with stages(quiet) as stage:
+        reference = None if fitted else open_log(against, name="reference")
+        source = open_log(one_or_many(candidate), name="candidate")
+        reads = [(source, 1)] if reference is None else [(reference, 2), (source, 1)]
+        report = compare_logs(
+            against if reference is None else reference,
+            source,
+            segments=crossings(by),
+            checks=rules,
+            **sure,
+            derived=computed,
+            memory=memory,
+            threads=threads,
+            device=device,
+            progress=stage("judging the candidate", reads),
+        )
+    write(report, html, json)
+    if not quiet and str(json) != "-":
+        Output().print(ReportTable(report))
+        counts = report.counts
+        bad = counts["alert"] + (counts["warning"] if fail_on is FailOn.warning else 0)
+        stop = bad and fail_on is not FailOn.never
+        typer.echo(f"{'The candidate does not pass' if stop else 'The candidate passes'}: {_found(counts)}.")
+        if written:
+            typer.echo(f"Wrote {' and '.join(written)}.")
+    _exit_on_findings(report, fail_on)
+
+
+def _found(counts: dict[str, int]) -> str:
+    """How many alerts and warnings, in words."""
+    named = ((counts["alert"], "alert"), (counts["warning"], "warning"))
+    return " and ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in named)
 
 
 @app.command(epilog=EXIT_CODES)

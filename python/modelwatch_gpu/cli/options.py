@@ -14,7 +14,16 @@ from typing import Annotated, Any
 import typer
 
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Derived, Roles
+from modelwatch_gpu.log import Derived, Labels, Roles
+from modelwatch_gpu.profile import Baseline
+
+
+class Correction(enum.StrEnum):
+    """How many tests at once are held to one rate of false verdicts."""
+
+    bh = "bh"
+    e_bh = "e-bh"
+    none = "none"
 
 
 class FailOn(enum.StrEnum):
@@ -29,7 +38,11 @@ Threads = Annotated[
     int, typer.Option(min=0, metavar="N", help="Threads; 0: MODELWATCH_THREADS, or all CPUs of the process.")
 ]
 Device = Annotated[
-    str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N; auto: MODELWATCH_DEVICE, or the CPU.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N, cuda:0,1 or cuda:all; auto: MODELWATCH_DEVICE, else whichever is done first.",
+    ),
 ]
 Memory = Annotated[
     str | None,
@@ -63,6 +76,39 @@ DerivedColumns = Annotated[
         "May be given several times.",
     ),
 ]
+
+
+Checks = Annotated[
+    Path | None,
+    typer.Option(
+        "--checks", metavar="FILE", help="Checks from a TOML, JSON or YAML file, instead of the default ones."
+    ),
+]
+Units = Annotated[
+    str,
+    typer.Option(
+        "--units",
+        metavar="LENGTH",
+        help="What intervals draw again: 1d, 1w; rows: rows are independent; none: no intervals. Default: 1d.",
+    ),
+]
+Corrections = Annotated[Correction, typer.Option("--correction", help="For many tests at once.")]
+Anytime = Annotated[
+    bool, typer.Option("--anytime", help="Verdicts hold however often somebody looks at the growing log.")
+]
+Hierarchy = Annotated[
+    bool, typer.Option("--hierarchy", help="Test segments only where their column is off in the same window.")
+]
+
+
+def certainty_of(units: str, correction: Correction, *, anytime: bool, hierarchy: bool) -> dict[str, Any]:
+    """The options of ``compare`` that say how sure a verdict has to be."""
+    return {
+        "units": None if units == "none" else units,
+        "correction": None if correction is Correction.none else correction.value,
+        "anytime": anytime,
+        "hierarchy": hierarchy,
+    }
 
 
 def column_option(text: str) -> Any:
@@ -129,3 +175,20 @@ def _imported(place: str) -> ModuleType:
         raise InputError(f"{place}: cannot be imported ({type(error).__name__}: {said}).") from None
     finally:
         sys.path.remove(folder)
+
+
+def late_labels(
+    baseline: Any, files: list[str] | None, at: str | None, derived: list[Derived], threads: int, device: str
+) -> tuple[Baseline, Labels]:
+    """The baseline, fitted where it is a reference log, and the labels of files by its id and label columns."""
+    if not files:
+        raise InputError("--labelled-at is of --labels, which is not given; give the label files.")
+    known = baseline
+    if isinstance(baseline, str):
+        known = Baseline.load(baseline)
+    elif not isinstance(baseline, Baseline):
+        known = Baseline.fit(baseline, derived=derived, threads=threads, device=device)
+    ids, label = known.ids, known.label
+    if not ids or label is None:
+        raise InputError("--labels needs a baseline with an id and a label; give --id and --label when you fit it.")
+    return known, Labels().add(one_or_many(files), id=ids, label=label, at=at)

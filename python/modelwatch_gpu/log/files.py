@@ -78,6 +78,18 @@ class LogFile(ABC):
     def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]: ...
 
 
+class ComputedLogFile(LogFile):
+    """A file some of whose columns are made while it is read."""
+
+    @abstractmethod
+    def read_for(self, columns: Sequence[str]) -> list[str]:
+        """The columns of the stored file that these are, or are made of, in the order of their first use."""
+
+    @abstractmethod
+    def select(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        """These columns, in this order, of a valid batch that has all of ``read_for(columns)``."""
+
+
 @dataclass(frozen=True)
 class Log:
     """The table of production events, as one or more files.

@@ -15,10 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import InputError
+from ..device import devices_of
+from ..errors import DeviceError, InputError
 from ..plain import plain_array, plain_type
 from .derived import Derived
-from .files import Log, LogFile
+from .files import ComputedLogFile, Log, LogFile
+from .formulas_cuda import OnDevice, on_device
 
 Mask = npt.NDArray[np.bool_]
 
@@ -31,11 +33,12 @@ _ARROW: Final = {
 _NAMES: Final = {str(kind): name for name, kind in _ARROW.items()}
 
 
-def with_derived(log: Log, columns: Sequence[Derived], *, known: Sequence[str] = ()) -> Log:
+def with_derived(log: Log, columns: Sequence[Derived], *, known: Sequence[str] = (), device: str = "cpu") -> Log:
     """The log with derived columns after its own; they are compiled here and computed while the log is read.
 
     known: names of derived columns that a baseline has. A file that cannot give such a column lacks it, or has it with
-    a type that compares with nothing, as it is with any other column of a baseline. Raises InputError where a file
+    a type that compares with nothing, as it is with any other column of a baseline. device: as ``device.resolve`` names
+    it; the first of several computes what it can with the same bits. Raises InputError where a file
     cannot give another one, for a derived column with the name of a stored one, and where Numba refuses the function or
     is not installed.
     """
@@ -47,25 +50,27 @@ def with_derived(log: Log, columns: Sequence[Derived], *, known: Sequence[str] =
         missing = [name for name in column.inputs if name not in (*log.schema.names, *(c.name for c in columns))]
         if missing:
             raise InputError(_needs(column, missing[0], log.schema.names, "the log"))
-    return Log.of([DerivedLogFile(file, columns, frozenset(known)) for file in log.files])
+    return Log.of([DerivedLogFile(file, columns, frozenset(known), devices_of(device)[0]) for file in log.files])
 
 
 @dataclass(frozen=True)
 class _Formula:
     """One derived column of one file. ``kinds``: the dtype in which each input is read; ``kind``: the column's type.
-    ``made``: what was compiled, None where the inputs are of types that cannot be computed with."""
+    ``made``: what was compiled, None where the inputs are of types that cannot be computed with. ``there``: the same
+    for a device, None where the host computes it."""
 
     column: Derived
     kinds: tuple[str, ...]
     kind: pa.DataType
     made: _Made | None
+    there: OnDevice | None = None
 
 
-class DerivedLogFile(LogFile):
+class DerivedLogFile(ComputedLogFile):
     """A file with derived columns after those that it has."""
 
-    def __init__(self, file: LogFile, columns: Sequence[Derived], known: frozenset[str]) -> None:
-        self._file = file
+    def __init__(self, file: LogFile, columns: Sequence[Derived], known: frozenset[str], device: str = "cpu") -> None:
+        self._file, self._device = file, device
         self._formulas: dict[str, _Formula] = {}
         schema = file.schema
         for column in columns:
@@ -96,7 +101,8 @@ class DerivedLogFile(LogFile):
         made = column.compiled.get(tuple(kinds))
         if made is None:
             made = column.compiled[tuple(kinds)] = _compiled(column, tuple(kinds))
-        return _Formula(column, tuple(kinds), _ARROW[made.dtype], made)
+        there = _there(column, tuple(kinds), made, self._device) if self._device != "cpu" else None
+        return _Formula(column, tuple(kinds), _ARROW[made.dtype], made, there)
 
     def time_range(self, column: str) -> tuple[int, int] | None:
         """As ``LogFile.time_range``; a derived column has no time."""
@@ -217,7 +223,9 @@ def _computed(formula: _Formula, inputs: Sequence[pa.Array], rows: int, where: s
             valid = there if valid is None else valid & there
     out = np.zeros(rows, dtype=made.dtype)
     try:
-        found = made.run(out, valid, arrays)
+        found = (formula.there or made).run(out, valid, arrays)
+    except DeviceError:
+        raise
     except Exception as error:  # whatever the user's function raises
         said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".: ")
         raise InputError(f"{where}: the function of the derived column '{column.name}' raised {said}.") from None
@@ -283,7 +291,7 @@ def _compiled(column: Derived, kinds: tuple[str, ...]) -> _Made:
     """Compiles the function of a derived column for inputs of these dtypes."""
     numba = _numba()
     signature = tuple(numba.from_dtype(np.dtype(kind)) for kind in kinds)
-    row = _jitted(numba, column.function, {})
+    row = _jitted(numba.njit(error_model="numpy", nogil=True), column.function, {})
     takes = ", ".join(f"{name}: {kind}" for name, kind in zip(column.inputs, kinds, strict=True))
     try:
         row.compile(signature)
@@ -311,20 +319,31 @@ def _compiled(column: Derived, kinds: tuple[str, ...]) -> _Made:
     return _Made(numba, row, len(kinds), column.gives or own, optional=optional)
 
 
-def _jitted(numba: Any, function: types.FunctionType, made: dict[int, Any]) -> Any:
-    """The function for Numba, with the functions it calls for Numba too. ``made``: by identity, those done already."""
+def _there(column: Derived, kinds: tuple[str, ...], made: _Made, device: str) -> OnDevice | None:
+    """What computes a derived column on a device; None where the host does."""
+    key = (device, *kinds)
+    if key not in column.compiled:
+        jitted = lambda decorate, function: _jitted(decorate, function, {})  # noqa: E731
+        column.compiled[key] = on_device(column, kinds, made.dtype, device, jitted, optional=made.optional)
+    found: OnDevice | None = column.compiled[key]
+    return found
+
+
+def _jitted(decorate: Callable[[Any], Any], function: types.FunctionType, made: dict[int, Any]) -> Any:
+    """The function for Numba, with the functions it calls for Numba too: decorated. ``made``: by identity, those done
+    already."""
     if id(function) in made:
         return made[id(function)]
     around = inspect.getclosurevars(function)
 
     def compilable(value: Any) -> Any:
         value = value.function if isinstance(value, Derived) else value
-        return _jitted(numba, value, made) if isinstance(value, types.FunctionType) else value
+        return _jitted(decorate, value, made) if isinstance(value, types.FunctionType) else value
 
     space = dict(function.__globals__)
     cells = tuple(types.CellType() for _ in function.__closure__ or ())
     copy = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells)
-    made[id(function)] = row = numba.njit(error_model="numpy", nogil=True)(copy)
+    made[id(function)] = row = decorate(copy)
     space.update({name: compilable(value) for name, value in around.globals.items()})
     for cell, name in zip(cells, function.__code__.co_freevars, strict=True):
         if name in around.nonlocals:

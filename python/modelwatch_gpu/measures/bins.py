@@ -161,19 +161,19 @@ def _js_distance(h: Histograms) -> Floats:
     return np.sqrt(js_divergence_of(h))
 
 
-def _hellinger(h: Histograms) -> Floats:
+def hellinger_of(h: Histograms) -> Floats:
     return np.minimum(1.0, np.sqrt(h.summed(_hellinger_terms) / 2))
 
 
-def _tv(h: Histograms) -> Floats:
+def tv_of(h: Histograms) -> Floats:
     return np.minimum(1.0, h.summed(change) / 2)
 
 
-def _l_infinity(h: Histograms) -> Floats:
+def l_infinity_of(h: Histograms) -> Floats:
     return h.largest(change)
 
 
-def _chi_square(h: Histograms) -> Floats:
+def chi_square_of(h: Histograms) -> Floats:
     def term(b: Any, c: Any, n: Floats, m: Floats) -> Floats:
         both = b.astype(np.float64) + c
         left, right = n * both / (n + m), m * both / (n + m)
@@ -202,10 +202,10 @@ _GROUPED: Final[dict[str, Callable[[Histograms], Floats]]] = {
     "js_distance": _js_distance,
     "js_divergence": js_divergence_of,
     "kl": _kl,
-    "hellinger": _hellinger,
-    "tv": _tv,
-    "chi_square": _chi_square,
-    "l_infinity": _l_infinity,
+    "hellinger": hellinger_of,
+    "tv": tv_of,
+    "chi_square": chi_square_of,
+    "l_infinity": l_infinity_of,
 }
 
 
@@ -249,22 +249,22 @@ def js_distance(baseline: Counts, current: Counts) -> float:
 
 def hellinger(baseline: Counts, current: Counts) -> float:
     """Hellinger distance sqrt(SUM (sqrt p - sqrt q)^2 / 2), 0 to 1."""
-    return _one(_hellinger, baseline, current)
+    return _one(hellinger_of, baseline, current)
 
 
 def tv(baseline: Counts, current: Counts) -> float:
     """Total variation distance SUM |p - q| / 2, 0 to 1."""
-    return _one(_tv, baseline, current)
+    return _one(tv_of, baseline, current)
 
 
 def l_infinity(baseline: Counts, current: Counts) -> float:
     """Largest difference of a share, max |p - q|, 0 to 1."""
-    return _one(_l_infinity, baseline, current)
+    return _one(l_infinity_of, baseline, current)
 
 
 def chi_square(baseline: Counts, current: Counts) -> float:
     """Pearson's chi-square of the 2 x bins table, without continuity correction; bins empty on both sides left out."""
-    return _one(_chi_square, baseline, current)
+    return _one(chi_square_of, baseline, current)
 
 
 def shares(counts: Counts) -> Floats:
@@ -342,6 +342,18 @@ def chance_excess(bins: Any) -> Any:
     k = np.maximum(1, np.asarray(bins, dtype=np.float64) - 1)
     found = (1 - 2 / (9 * k) + 2.3263478740408408 * np.sqrt(2 / (9 * k))) ** 3 - 1
     return found if found.ndim else float(found)
+
+
+def cramers_v(chi_square: Any, bins: Any, rows: Any) -> Any:
+    """Cramer's V of a 2 x bins table from its chi-square, less what chance adds (Bergsma 2013): 0 to 1.
+
+    sqrt(max(0, chi2 / N - (B - 1) / (N - 1)) / min(B' - 1, r' - 1)) with B' = B - (B - 1)^2 / (N - 1) and r' = 2 -
+    1 / (N - 1).
+    """
+    freedom = bins - 1
+    beyond = np.maximum(0.0, chi_square / rows - freedom / (rows - 1))
+    smaller = np.minimum(freedom - freedom * freedom / (rows - 1), 1 - 1 / (rows - 1))
+    return np.where(smaller > 0, np.minimum(1.0, np.sqrt(beyond / np.where(smaller > 0, smaller, 1.0))), 0.0)
 
 
 #: Measures of two histograms, by id.

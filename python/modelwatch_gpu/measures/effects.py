@@ -34,13 +34,16 @@ class Effect:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Effects:
-    """The effects of one measure in many groups: (groups,) arrays, NaN where there is none."""
+    """The effects of one measure in many groups: (groups,) arrays, NaN where there is none. ``baseline_rows``,
+    ``rows``: as how many independent rows either side counts."""
 
     value: Floats
     raw: Floats
     noise_floor: Floats
     chance: Floats
     lower: Floats
+    baseline_rows: Floats
+    rows: Floats
 
     def there(self, at: int) -> bool:
         """Whether group ``at`` has this effect."""
@@ -113,7 +116,8 @@ def numeric_effects(
     with np.errstate(divide="ignore", invalid="ignore"):
         chance, noise = rank.ks_chance(n, m), rank.ks_noise(n, m)
     distance = ks.value
-    effects["ks"] = Effects(distance, distance, noise, chance, np.maximum(0.0, distance - chance)).only(some)
+    sides = n.astype(np.float64), m.astype(np.float64)
+    effects["ks"] = Effects(distance, distance, noise, chance, np.maximum(0.0, distance - chance), *sides).only(some)
     pivot = pivot_of(column)
     means = np.broadcast_to(baseline.moments.mean, current.groups) + pivot, current.moments.mean + pivot
     known = some & (baseline.moments.count > 0) & (current.moments.count > 0)
@@ -122,24 +126,38 @@ def numeric_effects(
 
 
 def bin_effects(h: bins.Histograms, some: npt.NDArray[np.bool_]) -> dict[str, Effects]:
-    """Jensen-Shannon and PSI without what noise adds on average, rare values pooled. ``some``: where both sides have
-    rows."""
+    """Jensen-Shannon, PSI and, as Cramer's V, chi-square without what noise adds on average, rare values pooled.
+    ``some``: where both sides have rows."""
     with np.errstate(divide="ignore", invalid="ignore"):
         h = bins.pooled(h)
         used = bins.used_bins(h)
         js, psi = bins.js_divergence_of(h), bins.psi_of(h)
         excess = bins.chance_excess(used)
-        divergence = _freed(js, bins.js_floor(used, *h.independent), excess)
-        index = _freed(psi, bins.psi_floor(used, *h.independent), excess)
-        distance = Effects(*(np.sqrt(getattr(divergence, f.name)) for f in fields(Effects)))
-    found = {"js_divergence": divergence, "js_distance": distance, "psi": index}
+        sides = h.independent[0].astype(np.float64), h.independent[1].astype(np.float64)
+        divergence = _freed(js, bins.js_floor(used, *sides), excess, sides)
+        index = _freed(psi, bins.psi_floor(used, *sides), excess, sides)
+        d = divergence
+        roots = [np.sqrt(number) for number in (d.value, d.raw, d.noise_floor, d.chance, d.lower)]
+        distance = Effects(roots[0], roots[1], roots[2], roots[3], roots[4], *sides)
+        found = {"js_divergence": divergence, "js_distance": distance, "psi": index}
+        if h.per_count is None:
+            found["chi_square"] = _association(bins.chi_square_of(h), used.astype(np.float64), excess, sides)
     return {name: effects.only(some) for name, effects in found.items()}
 
 
-def _freed(raw: Floats, floor: Floats, excess: Floats) -> Effects:
+def _association(raw: Floats, used: Floats, excess: Floats, sides: tuple[Floats, Floats]) -> Effects:
+    """Chi-square as Cramer's V, which does not grow with the number of rows."""
+    rows, freedom = sides[0] + sides[1], used - 1
+    value, chance, lower = (
+        bins.cramers_v(x, used, rows) for x in (raw, freedom * (1 + excess), raw - freedom * excess)
+    )
+    return Effects(value, raw, freedom, chance, lower, *sides)
+
+
+def _freed(raw: Floats, floor: Floats, excess: Floats, sides: tuple[Floats, Floats]) -> Effects:
     """A divergence that is like chi-square under chance: ``floor`` on average, ``floor * excess`` beyond it in 1%."""
     value = np.maximum(0.0, raw - floor)
-    return Effects(value, raw, floor, floor * excess, np.maximum(0.0, value - floor * excess))
+    return Effects(value, raw, floor, floor * excess, np.maximum(0.0, value - floor * excess), *sides)
 
 
 def category_effects(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu.measures import categorical, numeric, refined
+from modelwatch_gpu.measures.against_labels import AgainstLabels
 from modelwatch_gpu.measures.cells import chunks_of
 from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, category_effects, numeric_effects
 from modelwatch_gpu.measures.embedding import embedding_block
@@ -65,6 +66,8 @@ def baseline_histogram(baseline: Baseline, column: Column) -> npt.NDArray[np.uin
 
 def segment_columns(spec: SetSpec) -> tuple[str, ...] | None:
     """The columns a set cuts windows by; () for windows themselves, None for sets that are not reported."""
+    if spec.labelled:
+        return None
     return spec.columns if spec.columns or spec.name == "window" else None
 
 
@@ -80,6 +83,7 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
     }
     blocks: list[Block] = []
     later: list[Block] = []
+    labels = AgainstLabels.of(baseline)
     for spec in profile.sets:
         by = segment_columns(spec)
         if by is None:
@@ -89,6 +93,7 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
         rows = merged.group_rows.get(spec.name, np.zeros(len(groups), dtype=np.uint64))
         place = Place.of(by, groups[first:], rows[first:])
         weights = GroupWeights.of(rows, merged.weights[spec.name]) if spec.name in merged.weights else None
+        own, earlier = [], []
         projected: dict[str, Block] = {}
         for column in baseline.columns:
             run = _Run(column, spec.grid, merged, merged.tables.get((spec.name, column.name)), first, weights)
@@ -96,13 +101,29 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
             if column.role == "embedding":  # a projection, which its embedding stands for
                 projected[column.name] = block
                 continue
-            blocks.append(block)
+            own.append(block)
             if consecutive and not by and len(place) > 1:
-                later.append(run.against_earlier(place))
+                earlier.append(run.against_earlier(place))
+        if labels is not None:
+            own = labels.added(own, spec.grid, merged, spec.name, first)
+            earlier = labels.added(earlier, spec.grid, merged, spec.name, first) if earlier else earlier
         for vectors in baseline.embeddings:
             sums = merged.embeddings.get((spec.name, vectors.name))
-            blocks.append(embedding_block(baseline, vectors, merged, sums, place, first, spec.grid, projected))
+            own.append(embedding_block(baseline, vectors, merged, sums, place, first, spec.grid, projected))
+        blocks += own
+        later += earlier
     return Results([*blocks, *later])
+
+
+def evaluate_part(baseline: Baseline, part: Part) -> Results:
+    """A part of one window on the fine grid against the baseline: the baseline's own part says what it is itself."""
+    place = Place.of((), part.groups["window"], part.group_rows["window"])
+    weights = GroupWeights.of(part.group_rows["window"], part.weights["window"]) if "window" in part.weights else None
+    blocks = []
+    for column in baseline.columns:
+        run = _Run(column, "fine", part, part.tables.get(("window", column.name)), 0, weights)
+        blocks.append(run.against_baseline(place, dict(_on_grids(baseline, column, ("fine",)))["fine"]))
+    return Results(blocks)
 
 
 def _on_grids(baseline: Baseline, column: Column, grids: Collection[str]) -> Iterator[tuple[str, Groups]]:

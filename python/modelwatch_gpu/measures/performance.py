@@ -12,32 +12,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu.measures.value import Value
+from modelwatch_gpu.measures.value import PERFORMANCE_REASONS, Value
+
+#: Why a performance measure may have no number, as a sentence.
+REASONS: Final = PERFORMANCE_REASONS
 
 Mass = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
 
 #: Below this product of class sizes, rank sums are exact in int64.
 INT64_SAFE = 1 << 61
-
-#: Why a performance measure may have no number, as a sentence.
-REASONS: Final = {
-    "no_rows": "No row has both a label and a prediction.",
-    "one_class": "All labels are of one class, so there is nothing to tell apart.",
-    "no_positives": "No label is positive.",
-    "no_negatives": "No label is negative.",
-    "no_predicted_positives": "No row is predicted positive.",
-    "no_predicted_negatives": "No row is predicted negative.",
-    "neither_positive": "No label is positive and no row is predicted positive.",
-    "one_sided": "All labels, or all predictions, are of one class, so nothing can correlate.",
-    "chance_agrees": "All labels and predictions are of one class, so chance alone agrees on every row.",
-    "absent_class": "A class has no label, or every label, so there is nothing to tell it from.",
-    "constant_labels": "The labels are constant, so there is no variance to explain.",
-    "one_row": "One row has no variance.",
-    "no_queries": "No query is left.",
-    "one_group": "Fewer than two groups have the rate, so there is nothing to compare.",
-    "no_rate": "The highest rate is 0, so there is no ratio.",
-}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""P-values of the Kolmogorov-Smirnov and the chi-square test, without SciPy."""
+"""P-values of the Kolmogorov-Smirnov and the chi-square test and of Student's t, without SciPy."""
 
 from __future__ import annotations
 
@@ -184,3 +184,61 @@ def chi_square_pvalue(statistic: float, freedom: int) -> float:
 def expected_freedom(*counts: npt.NDArray[np.uint64]) -> int:
     """Degrees of freedom of a 2 x bins table: bins that occur on either side, less one."""
     return int(np.count_nonzero(sum(c.astype(np.float64) for c in counts))) - 1
+
+
+def student_t_tail(t: float, freedom: float) -> float:
+    """P(T > t) of Student's t: half the regularised incomplete beta function at freedom / (freedom + t^2), with shapes
+    freedom / 2 and 1/2 (Abramowitz and Stegun 26.7.1). ``freedom`` may be infinite: the normal distribution."""
+    if math.isinf(freedom):
+        return 0.5 * math.erfc(t / math.sqrt(2))
+    if math.isinf(t):
+        return 0.0 if t > 0 else 1.0
+    half = 0.5 * _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
+    return half if t >= 0 else 1.0 - half
+
+
+def student_t_quantile(tail: float, freedom: float) -> float:
+    """The t with P(T > t) = ``tail``, by bisection to the last bit; ``tail`` in (0, 1)."""
+    if tail > 0.5:
+        return -student_t_quantile(1 - tail, freedom)
+    low, high = 0.0, 1.0
+    while student_t_tail(high, freedom) > tail:
+        low, high = high, 2 * high
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (middle, high) if student_t_tail(middle, freedom) > tail else (low, middle)
+    return high
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """Regularised incomplete beta function: the continued fraction of Abramowitz and Stegun 26.5.8 by Lentz's method,
+    of whichever end converges."""
+    if x <= 0:
+        return 0.0
+    if x >= 1:
+        return 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - _incomplete_beta(b, a, 1 - x)
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x) - math.log(a)
+    )
+    tiny = 1e-300
+    c, d = 1.0, 1 / ((1 - (a + b) * x / (a + 1)) or tiny)
+    found, k = d, 0
+    while True:
+        k += 1
+        for numerator in (
+            k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k)),
+            -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1)),
+        ):
+            d = 1 / ((1 + numerator * d) or tiny)
+            c = (1 + numerator / c) or tiny
+            found *= c * d
+        if abs(c * d - 1) < 1e-15:
+            return front * found
+
+
+def student_t_tails(t: npt.NDArray[np.float64], freedom: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """``student_t_tail`` of many: each pair of values is worked out once."""
+    pairs, at = np.unique(np.stack([t, freedom]), axis=1, return_inverse=True)
+    found = [student_t_tail(x, f) for x, f in zip(*pairs.tolist(), strict=True)]
+    return np.array(found, dtype=np.float64)[at.reshape(-1)]

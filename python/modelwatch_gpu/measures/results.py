@@ -59,7 +59,8 @@ class Result:
     and comparable. ``histogram``: counts of the window over the baseline's bins or categories, None for segments.
     ``summary``: what the profile says without the baseline. ``compared_with``: ``BASELINE``, or ``CONSECUTIVE`` for the
     window before it that has rows. ``weighted``: whether rows have weights: then shares and the histogram
-    are of weights, and ``n`` of a measure is effective rows. ``remark``: what moved, in words, where no shift says it.
+    are of weights, and ``n`` of a measure is effective rows. ``reference``: the baseline's own numbers of what is held
+    against labels, by id. ``remark``: what moved, in words, where no shift says it.
     """
 
     start: int
@@ -76,6 +77,7 @@ class Result:
     by: tuple[str, ...] = ()
     compared_with: str = BASELINE
     weighted: bool = False
+    reference: Mapping[str, Value] = field(default_factory=dict)
     remark: str = ""
 
 
@@ -188,8 +190,9 @@ class Block:
     """One column in all groups of a set, compared with one thing; (groups,) arrays.
 
     ``numbers``: the fields of ``Summary`` by name, NaN where there is none; empty where the block does not tell them.
-    ``table``, ``first``: where the counts are, and the number of the first group there. ``remarks``: what moved, in
-    words, of each group. ``vectors``: of an embedding, by group.
+    ``table``, ``first``: where the counts are, and the number of the first group there. ``reference``: the baseline's
+    own numbers of what is held against labels, by id. ``remarks``: what moved, in words, of each group. ``vectors``: of
+    an embedding, by group.
     """
 
     place: Place
@@ -206,6 +209,7 @@ class Block:
     table: NumericTable | CategoryTable | None
     first: int
     weighted: bool = False
+    reference: Mapping[str, Value] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     vectors: Mapping[int, WindowVectors] = field(default_factory=dict)
 
@@ -234,6 +238,7 @@ class Block:
             by=place.by,
             compared_with=self.compared_with,
             weighted=self.weighted,
+            reference=self.reference,
             remark=self.remarks[at] if self.remarks else "",
         )
 

@@ -49,6 +49,25 @@ class Value:
         return cls(None, None, None, n, reason)
 
 
+#: Why a performance measure may have no number, as a sentence.
+PERFORMANCE_REASONS: Final = {
+    "no_rows": "No row has both a label and a prediction.",
+    "one_class": "All labels are of one class, so there is nothing to tell apart.",
+    "no_positives": "No label is positive.",
+    "no_negatives": "No label is negative.",
+    "no_predicted_positives": "No row is predicted positive.",
+    "no_predicted_negatives": "No row is predicted negative.",
+    "neither_positive": "No label is positive and no row is predicted positive.",
+    "one_sided": "All labels, or all predictions, are of one class, so nothing can correlate.",
+    "chance_agrees": "All labels and predictions are of one class, so chance alone agrees on every row.",
+    "absent_class": "A class has no label, or every label, so there is nothing to tell it from.",
+    "constant_labels": "The labels are constant, so there is no variance to explain.",
+    "one_row": "One row has no variance.",
+    "no_queries": "No query is left.",
+    "one_group": "Fewer than two groups have the rate, so there is nothing to compare.",
+    "no_rate": "The highest rate is 0, so there is no ratio.",
+}
+
 #: Why a measure may have no number, as a sentence.
 REASONS = {
     "empty": "The window has no rows.",
@@ -65,6 +84,13 @@ REASONS = {
     "not_finite": "The number is too large to be written.",
     "weighted": "The rows have weights, and this statistic is of counts of independent rows.",
     "weightless": "All rows of the window have weight 0.",
+    "zero_baseline": "The measure is 0 in the baseline, so there is nothing to be relative to.",
+    "few_windows": "The baseline has too few windows of this length to learn thresholds from.",
+    "no_probabilities": "A score lies outside 0 to 1, so it is no probability.",
+    "baseline_without": "The baseline has no such number to compare with.",
+    "earlier_without": "The window before has no such number to compare with.",
+    "other_rows": "Rows with a label have no prediction, so the variance of the labels is not that of these rows.",
+    **PERFORMANCE_REASONS,
 }
 #: Codes of ``Values.reason``: there is a number; the group does not have the measure at all; else a reason.
 HAS_NUMBER: Final = 0

@@ -28,8 +28,11 @@ from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
 from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn, fit_embeddings, with_projections
-from modelwatch_gpu.profile.fit import fit_columns, named
+from modelwatch_gpu.profile.fit import fit_columns, named, with_errors
+from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.placing import device_for
+from modelwatch_gpu.profile.scoring import THRESHOLD, Scoring, checked_costs, checked_threshold, scoring_of
 from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_baseline
 from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
 from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
@@ -41,6 +44,11 @@ EXACT_UP_TO = 131_072
 _OWN_SETS = (SetSpec("window", "fine", True), SetSpec("block", "coarse", False))
 
 
+def _own_sets(timed: bool, scoring: Scoring | None) -> tuple[SetSpec, ...]:
+    """What the reference is counted in."""
+    return labelled_sets(_OWN_SETS if timed else _OWN_SETS[:1], scoring)
+
+
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """Columns with their grids, and the reference's own counts on them.
@@ -50,8 +58,9 @@ class Baseline:
     sentences about what was decided without being told. ``skipped``: column -> type of the columns that are not
     compared because of their type, though nobody said so. ``weighting``: how weights of rows are stored, here and in
     every profile counted against this baseline; None where every row counts once. ``derived``: the columns that are
-    computed from others, which a log is compared with only where the same functions are given. ``embeddings``: columns
-    of vectors; their projections are among ``columns``, with the role embedding.
+    computed from others, which a log is compared with only where the same functions are given. ``scoring``: how scores
+    and predictions are held against labels; None where there is nothing to hold. ``embeddings``: columns of vectors;
+    their projections are among ``columns``, with the role embedding.
     """
 
     columns: tuple[Column, ...]
@@ -63,6 +72,7 @@ class Baseline:
     skipped: dict[str, str] = field(default_factory=dict)
     weighting: Weighting | None = None
     derived: tuple[Definition, ...] = ()
+    scoring: Scoring | None = None
     embeddings: tuple[EmbeddingColumn, ...] = ()
 
     @classmethod
@@ -74,6 +84,9 @@ class Baseline:
         timezone: str | None = None,
         edges: Mapping[str, Sequence[Any]] | None = None,
         derived: Sequence[Derived] = (),
+        threshold: float = THRESHOLD,
+        positive: Any = None,
+        costs: Any = None,
         normalize: Sequence[str] = (),
         exact_up_to: int = EXACT_UP_TO,
         threads: int = 0,
@@ -92,30 +105,39 @@ class Baseline:
                 column named here is numeric.
             derived: Columns to compute, functions decorated with ``@derived``, in the order in which they may read one
                 another. They have roles like stored ones.
+            threshold: A row with a score from it on is a predicted positive, where there is a label. A knot of the
+                score, so what is counted at it is exact.
+            positive: The positive class of a label with two values. Default: 1 of 0 and 1 (or -1 and 1), or true.
+            costs: What a decision costs, [[true negative, false positive], [false negative, true positive]], rows by
+                label; for the measure expected_cost.
             normalize: Embedding columns whose vectors are scaled to length 1, here and in every log compared.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-            device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the same bytes come of it. One that is not
-                there raises DeviceUnavailable.
+            device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all";
+                the same bytes come of it. One that is not there raises DeviceUnavailable.
             progress: Called with the number of rows of every batch read.
 
         Raises:
             InputError: The log cannot be read, has no rows, a role or edges name a column it lacks, a column asked
-                for has a type or values that cannot be counted, a weight is null, NaN, negative or infinite, or a
-                derived column cannot be computed.
+                for has a type or values that cannot be counted, a weight is null, NaN, negative or infinite, a
+                derived column cannot be computed, or the label does not have the positive class.
         """
         from modelwatch_gpu.device import resolve
 
-        chosen = resolve(device)
+        resolve(device)  # a device that is not there is refused before anything is read
         if exact_up_to < 2:
             raise InputError("exact_up_to must be at least 2.")
         roles = roles if roles is not None else Roles()
+        threshold, priced = checked_threshold(threshold), checked_costs(costs)
         computed = checked(derived)
         definitions = tuple(one.definition for one in computed)
         with spooled(open_log(log, name="reference")) as stored:
-            source = with_derived(stored, computed)
+            # One pass to fit and one to count, at least.
+            chosen = device_for(device, stored, stored.schema.names, threads=threads, passes=2)
+            source = with_derived(stored, computed, device=chosen)
             assignment = roles.assign(source.schema)
             zone = timezone_of(timezone, source.schema, assignment)
+            source, assignment = with_errors(source, assignment, roles)
             weighted = next(iter(assignment.columns("weight")), None)
             weighting = Weighting.of(source, weighted) if weighted is not None else None
             own_notes: list[str] = []
@@ -132,11 +154,13 @@ class Baseline:
                 exact_up_to=exact_up_to,
                 threads=threads,
                 device=chosen,
+                threshold=threshold,
                 weighting=weighting,
                 progress=progress,
             )
+            scoring = scoring_of(fitted.columns, fitted.distinct, threshold, positive, fitted.notes, priced)
             spec = CountSpec(
-                sets=_OWN_SETS if assignment.timestamp else _OWN_SETS[:1],
+                sets=_own_sets(assignment.timestamp is not None, scoring),
                 window=None,
                 block=Window.parse("1d"),
                 zone=zone_of(zone),
@@ -144,6 +168,7 @@ class Baseline:
                 threads=threads,
                 ignored=frozenset(assignment.roles),
                 weighting=weighting,
+                scoring=scoring,
                 device=chosen,
                 embeddings=tuple(vectors),
                 roles=assignment.roles,
@@ -159,6 +184,7 @@ class Baseline:
             skipped=fitted.skipped,
             weighting=weighting,
             derived=definitions,
+            scoring=scoring,
             embeddings=tuple(vectors),
         )
 
@@ -172,10 +198,20 @@ class Baseline:
         """The column that says when, or None."""
         return next((name for name, role in self.roles.items() if role == "timestamp"), None)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return tuple(name for name, role in self.roles.items() if role == "id")
+
+    @property
+    def label(self) -> str | None:
+        """The column with the truth, or None."""
+        return next((name for name, role in self.roles.items() if role == "label"), None)
+
     @cached_property
-    def by_name(self) -> dict[str, AnyColumn]:
-        """Columns by name, embeddings too."""
-        return {c.name: c for c in (*self.columns, *self.embeddings)}
+    def by_name(self) -> dict[str, Column]:
+        """Columns by name."""
+        return {c.name: c for c in self.columns}
 
     @cached_property
     def reported(self) -> tuple[AnyColumn, ...]:
@@ -217,6 +253,7 @@ class Baseline:
             **({"skipped": self.skipped} if self.skipped else {}),
             **weight_header(self.weighting),
             **derived_header(self.derived),
+            **({"scoring": self.scoring.header()} if self.scoring is not None else {}),
             **({"embeddings": [c.header() for c in self.embeddings]} if self.embeddings else {}),
         }
         arrays: Arrays = {f"part/{name}": a for name, a in self.part.arrays().items()}
@@ -233,12 +270,13 @@ class Baseline:
         by_column = by_prefix(own_arrays.get("column", {}))
         columns = [_column_from(own, by_column.get(str(i), {})) for i, own in enumerate(header["columns"])]
         part = Part.from_file(header["part"], own_arrays.get("part", {}))
+        scoring = Scoring.from_header(header["scoring"], columns) if "scoring" in header else None
         by_embedding = by_prefix(own_arrays.get("embedding", {}))
         embeddings = tuple(
             EmbeddingColumn.from_file(own, by_embedding.get(str(i), {}))
             for i, own in enumerate(header.get("embeddings", []))
         )
-        check_part(part, columns, _OWN_SETS, embeddings)
+        check_part(part, columns, _own_sets(True, scoring), embeddings)
         if set(part.embeddings) != {("window", c.name) for c in embeddings}:
             raise ValueError("an embedding has no sums, or sums have no embedding")
         if not {name for c in embeddings for name in c.projections} <= {c.name for c in columns}:
@@ -258,6 +296,7 @@ class Baseline:
             skipped={str(name): str(kind) for name, kind in header.get("skipped", {}).items()},
             weighting=weighting_from(header),
             derived=derived_from(header),
+            scoring=scoring,
             embeddings=embeddings,
         )
 

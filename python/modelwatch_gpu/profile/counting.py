@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import queue
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.device import engine
+from modelwatch_gpu.device import devices_of, engine
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, LogFile, RowWindow, Window, read_ahead
 from modelwatch_gpu.log.files import wider
@@ -22,8 +27,10 @@ from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.embedding_sums import EmbeddingCounter, EmbeddingTable
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn, hashed_columns, shown_columns
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
-from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_segments
+from modelwatch_gpu.profile.labelled import LabelledCounter
+from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_keys
 from modelwatch_gpu.profile.sample import Sampler
+from modelwatch_gpu.profile.scoring import Scoring
 from modelwatch_gpu.profile.segmentation import Segmentation
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
 from modelwatch_gpu.profile.weights import UInt32, Weighting, WeightSums, check_total
@@ -38,8 +45,9 @@ _TIDY_EVERY = 8
 class CountSpec:
     """What to count: the sets, and how rows are put into groups. ``segmentations``: in the order of their sets.
     ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none.
-    ``weighting``: how often rows count, None: once. ``device``: what counts, as ``resolve`` names it. ``embeddings``:
-    columns of vectors, whose projections are among the columns counted. ``roles``: of the baseline's columns."""
+    ``weighting``: how often rows count, None: once. ``scoring``: what sets that are crossed with the label count.
+    ``device``: what counts, as ``resolve`` names it. ``embeddings``: columns of vectors, whose projections are among
+    the columns counted. ``roles``: of the baseline's columns."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -53,15 +61,35 @@ class CountSpec:
     ids: tuple[str, ...] = ()
     ignored: frozenset[str] = field(default_factory=frozenset)
     weighting: Weighting | None = None
+    scoring: Scoring | None = None
     device: str = "cpu"
     embeddings: tuple[EmbeddingColumn, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def plain_sets(self) -> tuple[SetSpec, ...]:
+        """The sets that are not crossed with the label."""
+        return tuple(s for s in self.sets if not s.labelled)
+
+    @property
+    def labelled_sets(self) -> tuple[SetSpec, ...]:
+        """Those that are."""
+        return tuple(s for s in self.sets if s.labelled)
+
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
-    """One part per file of the log, in the order of its files."""
+    """One part per file of the log, in the order of its files.
+
+    Several devices count as many files at a time; where there are fewer files, each counts some of the columns. The
+    parts are the same. ``progress`` is never called by two threads at once.
+    """
     check_segments(spec, log.schema)
-    files = log.files
+    files, devices = log.files, devices_of(spec.device)
+    # Windows of rows begin where the file before ended.
+    numbered = not isinstance(spec.window, RowWindow) or all(file.rows is not None for file in files)
+    if 1 < len(devices) <= len(files) and numbered:
+        yield from _count_at_once(columns, files, spec, devices, progress)
+        return
     counter = FileCounter(columns, files[0], spec, 0) if files else None
     first = 0
     try:
@@ -87,6 +115,52 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
             counter.batches.close()
 
 
+class _Stopped(Exception):
+    """A file is not wanted any more."""
+
+
+def _count_at_once(
+    columns: Sequence[Column], files: Sequence[LogFile], spec: CountSpec, devices: list[str], progress: Progress | None
+) -> Iterator[Part]:
+    """As ``count_log``: every file is counted by one device, the next one by the first that is free."""
+    free: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for device in devices:
+        free.put(device)
+    stop, telling = threading.Event(), threading.Lock()
+
+    def told(rows: int) -> None:
+        if stop.is_set():
+            raise _Stopped
+        if progress is not None:
+            with telling:
+                progress(rows)
+
+    def count(file: LogFile, first: int) -> Part:
+        device = free.get()
+        try:
+            counter = FileCounter(columns, file, replace(spec, device=device), first)
+            counter.read(told)
+            return counter.part()
+        finally:
+            free.put(device)
+
+    firsts = accumulate((file.rows or 0 for file in files), initial=0)
+    waiting: deque[Future[Part]] = deque()
+    with ThreadPoolExecutor(len(devices), thread_name_prefix="modelwatch-count") as pool:
+        try:
+            for file, first in zip(files, firsts, strict=False):
+                # One more than are counted, so that no device waits for whoever takes the parts.
+                if len(waiting) > len(devices):
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(count, file, first))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop.set()
+            for future in waiting:
+                future.cancel()
+
+
 def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
     """Raises InputError where a log of this schema lacks a column that it is to be cut by."""
     for name in (name for s in spec.segmentations for name in s.columns):
@@ -99,11 +173,13 @@ def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
 @dataclass(frozen=True)
 class _Batch:
     """Rows as the engine counts them: those of weight 0 are not among them. ``rows``: with all their columns.
-    ``groups``: the group of every row in each set. ``weights``: how often each row counts, None: once."""
+    ``groups``: the group of every row in each set; ``labelled``: in those crossed with the label. ``weights``: how
+    often each row counts, None: once."""
 
     rows: pa.RecordBatch
     values: pa.RecordBatch
     groups: list[Any]
+    labelled: list[Any]
     weights: UInt32 | None
 
 
@@ -148,12 +224,18 @@ class FileCounter:
         self.segments = {s.name: SegmentGroups(s, file.schema, spec.segment_cap) for s in spec.segmentations}
         self.has_blocks = any(s.name == "block" for s in spec.sets)
         kinds = [pa.float32() if c.name in projections else file.schema.field(c.name).type for c in self.columns]
+        self._places = list(range(len(self.columns)))
         self._stored = [c.name for c in self.columns if c.name not in projections]
         self._converts = [i for i in range(len(self.columns)) if not counts_as_it_is(self.readings[i], kinds[i])]
         self.counter = engine(spec.device).Counter(
             [r.plan for r in self.readings],
-            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.sets],
+            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.plain_sets],
         )
+        self.answers: LabelledCounter | None = None
+        if spec.scoring is not None and spec.labelled_sets:
+            self.answers = LabelledCounter(
+                self.columns, self.readings, file.schema, spec.labelled_sets, spec.scoring, spec.device
+            )
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
@@ -167,6 +249,7 @@ class FileCounter:
         extra += spec.ids if self.sampler is not None else ()
         extra += [spec.weighting.column] if spec.weighting is not None else []
         extra += [name for own in self.embeddings for name in own.columns]
+        extra += [spec.scoring.label] if spec.scoring is not None else []
         present = [name for name in extra if name is not None and name in self.file.schema.names]
         wanted = list(dict.fromkeys(self._stored + present))
         return wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
@@ -225,6 +308,8 @@ class FileCounter:
             groups["block"] = self.blocks.of(ticks, per_second, rows, span)
         for name, segments in self.segments.items():
             groups[name] = segments.of(own, windows.numbering.keys, batch)
+        if self.answers is not None:
+            groups.update(self.answers.groups(batch, groups, self._numberings()))
         counted = groups
         if weights is not None:
             self.weights = self._weighed(groups, weights)
@@ -239,13 +324,16 @@ class FileCounter:
             values = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
         for i in self._converts:
             values = values.set_column(i, self.columns[i].name, self._converted(i, values.column(i)))
-        return _Batch(batch, values, [counted[s.name] for s in spec.sets], weights)
+        plain, labelled = ([counted[s.name] for s in sets] for sets in (spec.plain_sets, spec.labelled_sets))
+        return _Batch(batch, values, plain, labelled, weights)
 
     def _count(self, batch: _Batch) -> None:
         """Adds a batch to the tables, and to the sample."""
         if self.columns:
             try:
                 self.counter.add(batch.values, batch.groups, self.spec.threads, batch.weights)
+                if self.answers is not None:
+                    self.answers.add(batch.values, batch.labelled, self.spec.threads, batch.weights)
             except InputError as error:
                 raise InputError(f"{self.file.name}: {error}") from error
         for own in self.embeddings:
@@ -263,7 +351,7 @@ class FileCounter:
             if column.name not in have:
                 continue
             if column.reads(schema.field(column.name)):
-                windows = [None if s.name == "block" else s.name == "window" for s in spec.sets]
+                windows = [None if s.name == "block" else s.name == "window" for s in spec.plain_sets]
                 self.embeddings.append(EmbeddingCounter(column, windows, hashed, shown))
                 names.update(column.projections)
             else:
@@ -285,7 +373,8 @@ class FileCounter:
     def _numberings(self) -> dict[str, Numbering]:
         """The numbering of every set's groups."""
         own = {name: segments.numbering for name, segments in self.segments.items()}
-        return {"window": self.windows.numbering, "block": self.blocks.numbering, **own}
+        crossed = self.answers.numberings if self.answers is not None else {}
+        return {"window": self.windows.numbering, "block": self.blocks.numbering, **own, **crossed}
 
     def _converted(self, at: int, array: pa.Array) -> pa.Array:
         column = self.columns[at]
@@ -297,6 +386,18 @@ class FileCounter:
             empty = pa.nulls(len(array), array.type)
             return self.readings[at].convert(empty)
 
+    def _counted(self, spec: SetSpec) -> Iterator[tuple[Column, Reading, dict[str, Any]]]:
+        """What the engine has of every column of a set."""
+        if not spec.labelled:
+            places, counter, s = self._places, self.counter, self.spec.plain_sets.index(spec)
+        else:
+            assert self.answers is not None
+            places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
+        for at, c in enumerate(places):
+            column = self.columns[c]
+            get = counter.numeric if isinstance(column, NumericColumn) else counter.category
+            yield column, self.readings[c], get(at, s)
+
     def part(self) -> Part:
         """What was counted."""
         numberings = self._numberings()
@@ -305,11 +406,9 @@ class FileCounter:
         weights: dict[str, WeightSums] = {}
         tables: dict[tuple[str, str], Table] = {}
         embeddings: dict[tuple[str, str], EmbeddingTable] = {}
-        for s, spec in enumerate(self.spec.sets):
+        for spec in self.spec.sets:
             numbering = numberings[spec.name]
-            own = numbering.keys
-            if spec.columns:
-                own = capped_segments(own, self.spec.segment_cap)
+            own = capped_keys(spec.name, numbering.keys, self.spec.segment_cap)
             groups[spec.name] = sorted(set(own))
             at = {key: i for i, key in enumerate(groups[spec.name])}
             to = np.array([at[key] for key in own], dtype=np.uint32)
@@ -317,19 +416,20 @@ class FileCounter:
             np.add.at(rows[spec.name], to, np.array(numbering.rows, dtype=np.uint64))
             if spec.name in self.weights:
                 weights[spec.name] = self.weights[spec.name].regrouped(to, len(at))
-            for c, column in enumerate(self.columns):
+            for column, reading, counted in self._counted(spec):
                 if column.name in self.incomparable:
                     continue
                 table: Table
                 if isinstance(column, NumericColumn):
-                    table = NumericTable.from_engine(self.counter.numeric(c, s), len(own))
-                    if self.readings[c].lifted is not None:
-                        _lower(table, column, str(self.readings[c].lifted))
+                    table = NumericTable.from_engine(counted, len(own))
+                    if reading.lifted is not None:
+                        _lower(table, column, reading.lifted)
                 else:
-                    table = CategoryTable.from_engine(self.counter.category(c, s), len(own))
+                    table = CategoryTable.from_engine(counted, len(own))
                 tables[(spec.name, column.name)] = table.regrouped(to, len(at))
-            for sums in self.embeddings if spec.name != "block" else ():
-                embeddings[(spec.name, sums.column.name)] = sums.table(s, len(own)).regrouped(to, len(at))
+            for sums in self.embeddings if spec.name != "block" and not spec.labelled else ():
+                table_of = sums.table(self.spec.plain_sets.index(spec), len(own))
+                embeddings[(spec.name, sums.column.name)] = table_of.regrouped(to, len(at))
         return Part(
             rows=self.rows,
             span=self.span,

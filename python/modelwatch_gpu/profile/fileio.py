@@ -26,13 +26,15 @@ from modelwatch_gpu.profile.sparse import narrow
 from modelwatch_gpu.profile.tables import Arrays
 
 #: The newest formats; all earlier ones are read. Profiles of format 1 had one segment column at most.
-FORMAT_VERSIONS: Final = {"baseline": 4, "profile": 5}
-#: What is written where columns are derived and none is an embedding.
-_WITH_DERIVED: Final = {"baseline": 3, "profile": 4}
-#: What is written where rows have no weights and no column is derived, and what where rows have weights: versions that
-#: know neither can read it, and would misread the newest.
+FORMAT_VERSIONS: Final = {"baseline": 5, "profile": 6}
+#: What is written where rows have no weights, no column is derived and no answer is held against a label; what where
+#: rows have weights; and what where columns are derived: versions that know no more can read it, and would misread the
+#: newest.
 _PLAIN: Final = {"baseline": 1, "profile": 2}
 _WITH_WEIGHTS: Final = {"baseline": 2, "profile": 3}
+_WITH_DERIVED: Final = {"baseline": 3, "profile": 4}
+#: What is written where answers are held against a label, and there is no embedding.
+_WITH_SCORING: Final = {"baseline": 4, "profile": 5}
 _MAGIC: Final = b"ARROW1\0\0"
 _HASH_KEY: Final = b'"sha256": "'
 _ZEROS: Final = b"0" * 64
@@ -57,7 +59,8 @@ def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str 
     """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one."""
     if library is None:
         library = str(_core.build_info()["version"])
-    needed = _WITH_DERIVED if "derived" in header else _WITH_WEIGHTS if "weight" in header else _PLAIN
+    told = (("scoring", _WITH_SCORING), ("derived", _WITH_DERIVED), ("weight", _WITH_WEIGHTS))
+    needed = next((formats for what, formats in told if what in header), _PLAIN)
     if any(name.startswith(("embedding/", "part/embedding/")) or "/embedding/" in name for name in arrays):
         needed = FORMAT_VERSIONS
     version = needed[kind]

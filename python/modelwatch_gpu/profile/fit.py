@@ -5,26 +5,31 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.device import Engine, engine
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import domain_of
-from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead
+from modelwatch_gpu.log import Log, RoleAssignment, Roles, read_ahead, with_residuals
+from modelwatch_gpu.log.ranks import distinct_labels, rank_column, with_label_ranks
+from modelwatch_gpu.log.residuals import error_columns, is_number
 from modelwatch_gpu.plain import plain_type
 from modelwatch_gpu.profile.adapt import category_array, exact_numbers, is_supported
 from modelwatch_gpu.profile.columns import COARSE_FIRST, COARSE_KNOTS, CategoricalColumn, Column
 from modelwatch_gpu.profile.edges import Edge, checked_edges
 from modelwatch_gpu.profile.knots import Keep, Ranked, Refiner, Split, exact_ranked, numeric_column, with_keys
+from modelwatch_gpu.profile.scoring import MOST_CLASSES, THRESHOLD, score_knots, scores_of
 from modelwatch_gpu.profile.weights import UInt32, Weighting
+from modelwatch_gpu.units import scale_of
 
 #: Roles whose columns are counted. The others are read for what they say about rows (timestamp) or not at all yet.
-COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error")
+COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency", "error", "residual")
 #: Categories a baseline keeps: those with the smallest (hash, bytes) where a column has more (DESIGN 3.3).
 CATEGORY_CAP = 131_072
 #: An integer column with at most this many distinct values is categorical unless the user says otherwise.
@@ -41,11 +46,12 @@ def named(names: str | Sequence[str]) -> tuple[str, ...]:
 @dataclass
 class Fitted:
     """Columns in schema order, sentences about what was decided without being told, and column -> type of those that
-    are left out because of their type."""
+    are left out because of their type. ``distinct``: column -> its values, of numbers that have one or two."""
 
     columns: list[Column]
     notes: list[str]
     skipped: dict[str, str]
+    distinct: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -158,6 +164,46 @@ def _weighed_rows(batch: pa.RecordBatch, weighting: Weighting | None) -> tuple[p
     return batch.filter(pa.array(weights > 0)), weights[weights > 0]
 
 
+def with_errors(log: Log, assignment: RoleAssignment, roles: Roles) -> tuple[Log, RoleAssignment]:
+    """The log and its roles, with the errors of the prediction where it and the label are numbers and no classes, or
+    with the ranks of labels where there is a score for each of several classes."""
+    names = assignment.columns("score")
+    of_classes = next(iter(assignment.columns("label")), None)
+    if len(names) > 2 and of_classes is not None:
+        classes = distinct_labels(log, of_classes, MOST_CLASSES)
+        scores = scores_of(names, classes) if classes is not None and len(classes) > 2 else ()
+        if scores and classes is not None and of_classes not in named(roles.numeric):
+            ranked = with_label_ranks(log, of_classes, scores, classes)
+            return ranked, replace(assignment, roles={**assignment.roles, rank_column(of_classes): "residual"})
+    label, prediction = (next(iter(assignment.columns(role)), None) for role in ("label", "prediction"))
+    if label is None or prediction is None or {label, prediction} & {*named(roles.categorical)}:
+        return log, assignment
+    if not all(is_number(log.schema.field(name).type) for name in (label, prediction)):
+        return log, assignment
+    if not _is_measured(log, label, asked=label in named(roles.numeric)):
+        return log, assignment
+    made = dict.fromkeys(error_columns(prediction, label), "residual")
+    return with_residuals(log, prediction, label), replace(assignment, roles={**assignment.roles, **made})
+
+
+def _is_measured(log: Log, label: str, *, asked: bool) -> bool:
+    """Whether a label of numbers is a quantity: it has more values than classes have (``scoring.classes_of``). Reads
+    this one column, and no more of it than it takes."""
+    whole = pa.types.is_integer(plain_type(log.schema.field(label).type)) and not asked
+    most = CATEGORICAL_INTEGERS if whole else 2
+    found: set[Any] = set()
+    for file in log.files:
+        if label not in file.schema.names:
+            continue
+        for batch in file.batches([label]):
+            column = batch.column(0)
+            distinct = pc.unique(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+            found.update(v for v in distinct.to_pylist() if v is not None and v == v)
+            if len(found) > most or any(not float(v).is_integer() for v in found if abs(v) != float("inf")):
+                return True
+    return False
+
+
 def _numeric_batch(columns: Sequence[_Candidate]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     def convert(batch: pa.RecordBatch) -> pa.RecordBatch:
         arrays = [_numbers(batch.column(c.name), c) for c in columns]
@@ -187,13 +233,14 @@ def fit_columns(
     exact_up_to: int,
     threads: int,
     device: str = "cpu",
+    threshold: float = THRESHOLD,
     weighting: Weighting | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
     """Fits every column that has a counted role. Raises InputError for a log that cannot be a reference.
 
     With weights the knots beyond an exact grid stay those of the rows; deciles, coarse grids and the categories that
-    these keep apart go by weight.
+    these keep apart go by weight. ``threshold``: a knot of every score, where there is a label.
     """
     notes: list[str] = []
     skipped: dict[str, str] = {}
@@ -254,8 +301,18 @@ def fit_columns(
                 "and is taken as categorical."
             )
         else:
-            columns.append(numeric_column(c.name, c.role, c.type, ranked[c.name], exact=exact, edges=c.edges))
-    return Fitted(columns, notes, skipped)
+            also: Sequence[int] = ()
+            if c.role == "score" and assignment.columns("label"):
+                also = score_knots(str(c.domain), threshold, scale_of(c.type))
+            columns.append(
+                numeric_column(c.name, c.role, c.type, ranked[c.name], exact=exact, edges=c.edges, also=also)
+            )
+    few = {
+        c.name: tuple(keys.values_of(ranked[c.name].lows, str(c.domain)).tolist())
+        for c in numbers
+        if not found[c.name]["overflowed"] and len(ranked[c.name].lows) <= 2 and not scale_of(c.type)
+    }
+    return Fitted(columns, notes, skipped, few)
 
 
 def _ranked_columns(

@@ -143,15 +143,25 @@ Value = tuple[int, str]
 _NULL: Value = (SEGMENT_NULL, "")
 
 
-def _by_value(array: pa.Array) -> tuple[Int64, list[Value]]:
+def values_by_code(array: pa.Array) -> tuple[Int64, list[Value]]:
     """The code of every row, and what each code stands for; the last one is null."""
     coded = coded_array(array)
     names = coded.dictionary.cast(
         pa.large_binary() if pa.types.is_large_string(coded.dictionary.type) else pa.binary()
     ).to_pylist()
-    codes = coded.indices.cast(pa.int64()).fill_null(len(names)).to_numpy(zero_copy_only=False)
+    codes = _codes(coded.indices, len(names))
     values = [_NULL if v is None else (SEGMENT_VALUE, v.decode("utf-8", errors="surrogateescape")) for v in names]
     return codes, [*values, _NULL]
+
+
+def _codes(indices: pa.Array, null: int) -> Int64:
+    """Codes as numbers. Arrow's own ways to NumPy import pandas where that is installed, which takes a second."""
+    kind, end = np.dtype(str(indices.type)), indices.offset + len(indices)
+    codes = np.frombuffer(indices.buffers()[1], dtype=kind, count=end)[indices.offset :].astype(np.int64)
+    if indices.null_count:
+        bits = np.unpackbits(np.frombuffer(indices.buffers()[0], dtype=np.uint8), count=end, bitorder="little")
+        codes[bits[indices.offset :] == 0] = null
+    return codes
 
 
 class _ByInterval:
@@ -214,10 +224,10 @@ class SegmentGroups:
             if absent:
                 codes, values = np.zeros(len(windows), dtype=np.int64), [_NULL]
             else:
-                codes, values = reader.of(batch.column(name)) if reader else _by_value(batch.column(name))
+                codes, values = reader.of(batch.column(name)) if reader else values_by_code(batch.column(name))
             local = local * len(values) + codes
             coded.append(values)
-        present, local = _compact(local, len(used) * int(np.prod([len(v) for v in coded], dtype=object)))
+        present, local = compact(local, len(used) * int(np.prod([len(v) for v in coded], dtype=object)))
         rest, digits = present, []
         for values in reversed(coded):
             rest, digit = np.divmod(rest, len(values))
@@ -256,7 +266,7 @@ class SegmentGroups:
         return tail if tail in self._seen else other
 
 
-def _compact(values: Int64, size: int) -> tuple[Int64, npt.NDArray[Any]]:
+def compact(values: Int64, size: int) -> tuple[Int64, npt.NDArray[Any]]:
     """The distinct values below ``size``, sorted, and the place of every value among them."""
     if size > 4 * len(values) + 1024:
         present, at = np.unique(values, return_inverse=True)

@@ -217,8 +217,10 @@ def numeric_column(
     *,
     exact: bool,
     edges: Sequence[Edge] | None = None,
+    also: Sequence[int] = (),
 ) -> NumericColumn:
-    """The baseline column: fine grid, coarse grid, and bins cut at the deciles, or at ``edges`` in its own units."""
+    """The baseline column: fine grid, coarse grid, and bins cut at the deciles, or at ``edges`` in its own units.
+    ``also``: keys of knots that both grids have although nothing is binned at them."""
     domain, scale = ranked.domain, scale_of(kind)
     outer = keys.infinities(domain)
     found: list[tuple[int | None, float]]
@@ -236,7 +238,7 @@ def numeric_column(
     cuts = np.unique(np.array([key for key, _ in found if key is not None], dtype=np.uint64))
     extremes: list[int] = [ranked.key_at(0), ranked.key_at(ranked.total - 1)] if ranked.total else []
     inner = ranked.lows if exact else quantile_knots(ranked)
-    must = np.unique(np.concatenate([outer, cuts, np.array(extremes, dtype=np.uint64)]))
+    must = np.unique(np.concatenate([outer, cuts, np.array([*extremes, *also], dtype=np.uint64)]))
     knots = with_keys(inner, must)
     pivot = 0
     if not keys.is_float(domain) and len(knots):

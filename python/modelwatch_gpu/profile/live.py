@@ -9,17 +9,16 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Derived, Log, Window, open_log, with_derived
+from modelwatch_gpu.log import ComputedLogFile, Derived, Log, Window, open_log, with_derived
 from modelwatch_gpu.log.files import BATCH_ROWS, valid_batch
-from modelwatch_gpu.log.formulas import DerivedLogFile
 from modelwatch_gpu.log.memory import TableLogFile
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import FileCounter, check_segments
 from modelwatch_gpu.profile.parts import Part, merge_parts
 from modelwatch_gpu.profile.planned import planned
 from modelwatch_gpu.profile.profile import Profile
+from modelwatch_gpu.profile.scoring import with_made_columns
 from modelwatch_gpu.profile.segmentation import Segments
 
 #: Schemas whose counters are kept open; the counts of the one that has waited longest become a part of their own.
@@ -39,7 +38,7 @@ class _Open:
     def add(self, batch: pa.RecordBatch) -> None:
         """Counts a batch of the columns read."""
         file = self.counter.file
-        self.counter.add(file.select(batch, self.columns) if isinstance(file, DerivedLogFile) else batch)
+        self.counter.add(file.select(batch, self.columns) if isinstance(file, ComputedLogFile) else batch)
 
 
 class LiveProfile:
@@ -56,8 +55,8 @@ class LiveProfile:
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
         segments, versions, promote, max_groups, memory, sample, derived: As for ``Profile.count``.
         threads: Threads that count a batch; more than 1 is worth it for batches of 10,000 rows and more.
-        device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; a GPU is worth it for batches of 100,000 rows
-            and more. One that is not there raises DeviceUnavailable.
+        device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all"; a GPU
+            is worth it for batches of 100,000 rows and more. One that is not there raises DeviceUnavailable.
 
     Raises:
         InputError: A column asked for is not in the baseline, or ``memory`` is too small.
@@ -79,7 +78,6 @@ class LiveProfile:
         sample: int = 0,
         derived: Sequence[Derived] = (),
     ) -> None:
-        chosen = resolve(device)
         self._baseline = baseline
         self._plan = planned(
             baseline,
@@ -94,7 +92,7 @@ class LiveProfile:
             threads=threads,
             sample=sample,
             derived=derived,
-            device=chosen,
+            device=device,
         )
         self._lock = threading.Lock()
         self._begin()
@@ -171,7 +169,8 @@ class LiveProfile:
         spec, derived = self._plan.spec, self._plan.derived
         stored = TableLogFile(name, schema.empty_table())
         known = [one.name for one in self._baseline.derived]
-        (file,) = with_derived(Log.of([stored]), derived, known=known).files
+        log = with_derived(Log.of([stored]), derived, known=known, device=spec.device)
+        (file,) = with_made_columns(log, self._baseline.scoring).files
         check_segments(spec, file.schema)
         if isinstance(spec.window, Window) and spec.timestamp not in schema.names:
             raise InputError(
@@ -184,7 +183,7 @@ class LiveProfile:
             if longest.rows:
                 self._closed = [merge_parts([*self._closed, longest.part()], spec.segment_cap)]
         columns = counter.wanted()
-        read = file.read_for(columns) if isinstance(file, DerivedLogFile) else columns
+        read = file.read_for(columns) if isinstance(file, ComputedLogFile) else columns
         own = _Open(schema, counter, [schema.get_field_index(name) for name in read], columns)
         self._open.append(own)
         return own

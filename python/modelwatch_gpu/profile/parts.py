@@ -16,6 +16,7 @@ from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.embedding_sums import EmbeddingTable, merge_embeddings
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.sample import RowSample
+from modelwatch_gpu.profile.scoring import LABEL_CAP
 from modelwatch_gpu.profile.sound import by_prefix, check_range
 from modelwatch_gpu.profile.tables import (
     Arrays,
@@ -38,11 +39,14 @@ SEGMENT_KINDS: Final = (0, 1, 2)
 SEGMENT_VALUE, SEGMENT_NULL, SEGMENT_OTHER = SEGMENT_KINDS
 #: What the name of a counter set of segments begins with; the names of its columns follow.
 SEGMENT_PREFIX: Final = "segment:"
+#: What the name of a counter set begins with whose groups are crossed with the label; the name of the other follows.
+LABELLED_PREFIX: Final = "label|"
 
 #: Unseen values that keep exact counts, per column (DESIGN 3.3).
 UNSEEN_CAP: Final = 10_000
 
-#: (start,) of a window or block; (start, kind, text, kind, text, ...) of a segment, a pair for each of its columns.
+#: (start,) of a window or block; (start, kind, text, kind, text, ...) of a segment, a pair for each of its columns. In
+#: a set that is crossed with the label, its pair comes last.
 #: start: epoch seconds, or the number of the first row where windows are counted in rows.
 GroupKey = tuple[int | str, ...]
 
@@ -50,7 +54,8 @@ GroupKey = tuple[int | str, ...]
 @dataclass(frozen=True)
 class SetSpec:
     """One counter set: which grid its groups are counted on, and whether they keep moments. ``name``: "window",
-    "block", or "segment:" and the names of its ``columns``, joined by commas."""
+    "block", or "segment:" and the names of its ``columns``, joined by commas; or one of these behind "label|", whose
+    groups are crossed with the label, the last of its ``columns``."""
 
     name: str
     grid: str
@@ -61,6 +66,11 @@ class SetSpec:
     def sketches(self) -> bool:
         """Whether its tables keep a log-linear histogram and registers (decision 0006)."""
         return self.name == "window" and self.grid == "fine"
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its groups are crossed with the label; only answers are counted in it then."""
+        return self.name.startswith(LABELLED_PREFIX)
 
 
 @dataclass
@@ -223,6 +233,11 @@ def check_part(
         raise ValueError("a set is counted on a grid that does not exist")
     length = {s.name: 1 + 2 * len(s.columns) for s in sets}
     for name, keys in part.groups.items():
+        if name.startswith(LABELLED_PREFIX):
+            known = {*part.groups.get(name.removeprefix(LABELLED_PREFIX), [])}
+            if any(key[:-2] not in known for key in keys):
+                raise ValueError(f"set {name} has a label of a group that is not there")
+    for name, keys in part.groups.items():
         if any(len(key) != length.get(name) or not {*key[1::2]} <= set(SEGMENT_KINDS) for key in keys):
             raise ValueError(f"set {name} has a group whose key does not fit its columns")
     for (name, column_name), table in part.tables.items():
@@ -236,9 +251,9 @@ def check_part(
             inside = inside and (not len(table.gaps) or int(table.gaps.index.max()) <= len(column.knots))
         if not inside:
             raise ValueError(f"column {column_name} has counts outside its grid")
-    known = {c.name: c for c in embeddings}
+    vectors = {c.name: c for c in embeddings}
     for (name, column_name), sums in part.embeddings.items():
-        own = known.get(column_name)
+        own = vectors.get(column_name)
         if own is None or name not in grids or sums.total.shape[1] != own.dimension:
             raise ValueError(f"set {name} adds up the embedding {column_name}, which is not there")
         sums.check(own, window=name == "window")
@@ -281,11 +296,20 @@ def capped_segments(keys: list[GroupKey], cap: int) -> list[GroupKey]:
     return [k if k[1:] in kept or not is_capped(k[1:]) else (k[0], *other_segment(len(k) // 2)) for k in keys]
 
 
+def capped_keys(name: str, keys: list[GroupKey], segment_cap: int) -> list[GroupKey]:
+    """The keys of a set's groups with every segment, and every label, beyond its cap replaced by `other`."""
+    if not name.startswith(LABELLED_PREFIX):
+        return capped_segments(keys, segment_cap) if name.startswith(SEGMENT_PREFIX) else keys
+    bases = capped_keys(name.removeprefix(LABELLED_PREFIX), [key[:-2] for key in keys], segment_cap)
+    labels = capped_segments([(0, *key[-2:]) for key in keys], LABEL_CAP)
+    return [(*base, *label[1:]) for base, label in zip(bases, labels, strict=True)]
+
+
 def _merged_keys(parts: Sequence[Part], name: str, segment_cap: int) -> tuple[list[GroupKey], list[UInt32]]:
     """The union of the parts' groups, sorted, and each part's numbers in it."""
     union = sorted({key for part in parts for key in part.groups.get(name, [])})
     # A value that one part kept may lie beyond the cap of all: then some other part has counted it as `other`.
-    kept = capped_segments(union, segment_cap) if name.startswith(SEGMENT_PREFIX) else union
+    kept = capped_keys(name, union, segment_cap)
     into = dict(zip(union, kept, strict=True))
     merged = sorted(set(kept))
     at = {key: i for i, key in enumerate(merged)}

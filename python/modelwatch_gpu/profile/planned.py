@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import (
     Definition,
@@ -23,7 +24,10 @@ from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec
+from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import SetSpec
+from modelwatch_gpu.profile.placing import device_for
+from modelwatch_gpu.profile.scoring import with_made_columns
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentation, segmentations_of, set_name
 
 
@@ -79,7 +83,11 @@ def planned(
     zone = timezone if timezone is not None else baseline.timezone
     zone_info = zone_of(zone)
     known_before = [one.name for one in baseline.derived]
-    source = with_derived(open_log(log), computed, known=known_before) if log is not None else None
+    stored = open_log(log) if log is not None else None
+    # By the columns that are stored: what is derived is computed where it is counted.
+    counted_by = resolve(device) if stored is None else device_for(device, stored, baseline.by_name, threads=threads)
+    source = with_derived(stored, computed, known=known_before, device=counted_by) if stored is not None else None
+    source = with_made_columns(source, baseline.scoring) if source is not None else None
     timestamp = _timestamp(baseline, source, parsed)
     block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
     blocks = timestamp is not None and not isinstance(parsed, RowWindow)
@@ -99,6 +107,7 @@ def planned(
         memory=planner.memory_of(memory),
         max_groups=max_groups,
         weighted=baseline.weighting is not None,
+        scoring=baseline.scoring,
     )
     sets = [SetSpec("window", chosen.window_grid, True)]
     if blocks:
@@ -107,7 +116,7 @@ def planned(
         grid = chosen.promoted_grid if names in fine else "coarse"
         sets.append(SetSpec(set_name(names), grid, True, names))
     spec = CountSpec(
-        sets=tuple(sets),
+        sets=labelled_sets(sets, baseline.scoring),
         window=parsed,
         block=block,
         zone=zone_info,
@@ -119,7 +128,8 @@ def planned(
         ids=tuple(name for name, role in baseline.roles.items() if role == "id"),
         ignored=frozenset(baseline.roles),
         weighting=baseline.weighting,
-        device=device,
+        device=counted_by,
+        scoring=baseline.scoring,
         embeddings=baseline.embeddings,
         roles=baseline.roles,
     )

@@ -10,6 +10,7 @@ from typing import Final
 
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.scoring import Scoring
 
 #: Memory for counters where neither ``memory=`` nor MODELWATCH_MEMORY says otherwise.
 DEFAULT_MEMORY: Final = 512 * 2**20
@@ -123,12 +124,17 @@ class _Costs:
         rows = groups * files if self.rows is None else min(groups * files, self.rows)
         return rows * _MOMENTS * sum(isinstance(c, NumericColumn) for c in self.columns)
 
-    def segments(self, counts: GroupCounts, segmentation: SegmentCounts, cap: int, *, fine: bool) -> int:
-        """All groups of one segmentation of which ``cap`` are kept apart, in every window."""
+    def segments(
+        self, counts: GroupCounts, segmentation: SegmentCounts, cap: int, *, fine: bool, labels: int | None = None
+    ) -> int:
+        """All groups of one segmentation of which ``cap`` are kept apart, in every window; ``labels``: each crossed
+        with so many labels, without moments."""
         own = int(cap * (1 + SEGMENT_SLACK)) if segmentation.most is None else min(cap, segmentation.most)
-        groups = counts.windows * own
+        groups = counts.windows * own * (1 if labels is None else labels)
         if self.rows is not None:
             groups = min(groups, self.rows)
+        if labels is not None:
+            return self.fine(groups) if fine else self.coarse(groups)
         return (self.fine(groups) if fine else self.coarse(groups)) + self.moments(groups, counts.files)
 
 
@@ -140,27 +146,37 @@ def plan(
     memory: int,
     max_groups: int | None = None,
     weighted: bool = False,
+    scoring: Scoring | None = None,
 ) -> Plan:
     """Chooses the finest counting that fits; raises InputError with the numbers and the option to change.
 
     ``max_groups``: segments to keep apart, where the user says so. ``weighted``: whether rows have weights.
+    ``scoring``: what is counted once more for each label.
     Given up first: the fine grid of promoted segmentations, then that of the windows, then segments beyond those that
     are likely.
     """
     costs = _Costs(columns, rows, weighted)
     ladder = [max_groups] if max_groups is not None else _ladder(groups.segments)
     moments = costs.moments(groups.windows, groups.files)
+    answers = _Costs([c for c in columns if scoring is not None and c.name in scoring.counted], rows, weighted)
+    labels = len(scoring.classes) + 1 if scoring is not None else 0  # and those of no label
     windows = {
         "fine": costs.fine(groups.windows) + costs.sketches(groups.windows) + moments,
         "coarse": costs.coarse(groups.windows) + moments,
     }
-    blocks = costs.coarse(groups.blocks)
+    windows["fine"] += answers.fine(groups.windows * labels)
+    windows["coarse"] += answers.coarse(groups.windows * labels)
+    blocks = costs.coarse(groups.blocks) + answers.coarse(groups.blocks * labels)
 
     def needed(window_grid: str, promoted_grid: str, cap: int) -> int:
         return (
             windows[window_grid]
             + blocks
-            + sum(costs.segments(groups, s, cap, fine=s.promoted and promoted_grid == "fine") for s in groups.segments)
+            + sum(
+                costs.segments(groups, s, cap, fine=s.promoted and promoted_grid == "fine")
+                + answers.segments(groups, s, cap, fine=s.promoted and promoted_grid == "fine", labels=labels)
+                for s in groups.segments
+            )
         )
 
     promoted = [s.name for s in groups.segments if s.promoted]

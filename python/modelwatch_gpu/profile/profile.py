@@ -15,7 +15,7 @@ from modelwatch_gpu.log import Definition, Derived, RowWindow, parse_window
 from modelwatch_gpu.profile import fileio, heap
 from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_header
 from modelwatch_gpu.profile.counting import Progress, count_log
-from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentations_of, set_name
 from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_profile
@@ -88,8 +88,9 @@ class Profile:
                 as memory allows, at most 10,000.
             memory: Bytes (or "512MB") the counters may take; decides the grid before the first row is read.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-            device: What counts the rows: "auto", "cpu", "cuda" or "cuda:N"; the same bytes come of it. One that is not
-                there raises DeviceUnavailable.
+            device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all";
+                the same bytes come of it. One that is not there raises DeviceUnavailable. Of several, each counts with
+                counters of its own, so together they take up to so many times ``memory``.
             keep_parts: False adds files up as they are read, so memory does not grow with their number.
             sample: Keep so many rows as they are (``Profile.sample``): those with the smallest hashes of their id
                 columns, or of the whole row where no column has that role. They are personal data if the log is.
@@ -102,7 +103,7 @@ class Profile:
                 or far beyond those of the baseline, a derived column of the baseline is not given or is another one, or
                 ``memory`` is too small.
         """
-        chosen = resolve(device)
+        resolve(device)  # a device that is not there is refused before anything is read
         plan = planned(
             baseline,
             log,
@@ -116,7 +117,7 @@ class Profile:
             threads=threads,
             sample=sample,
             derived=derived,
-            device=chosen,
+            device=device,
         )
         assert plan.source is not None
         parts = count_log(baseline.columns, plan.source, plan.spec, progress)
@@ -253,6 +254,7 @@ class Profile:
             "parts": [part.header() for part in self.parts],
             **weight_header(self.weighting),
             **derived_header(self.derived),
+            **({"scoring": True} if any(s.labelled for s in self.sets) else {}),
         }
         arrays: Arrays = {f"{i}/{name}": a for i, part in enumerate(self.parts) for name, a in part.arrays().items()}
         return fileio.to_bytes("profile", header, arrays)
@@ -328,7 +330,10 @@ def _segments_from(header: dict[str, Any]) -> tuple[tuple[Names, ...], tuple[Set
     sets = []
     for s in header["sets"]:
         name = renamed.get(s["name"], str(s["name"]))
-        sets.append(SetSpec(name, str(s["grid"]), bool(s["moments"]), columns.get(name, ())))
+        own = columns.get(name.removeprefix(LABELLED_PREFIX), ())
+        if name.startswith(LABELLED_PREFIX):
+            own = (*own, str(s["columns"][len(own)]))
+        sets.append(SetSpec(name, str(s["grid"]), bool(s["moments"]), own))
     if not columns.keys() <= {s.name for s in sets}:
         raise ValueError("a segmentation has no counter set")
     return segments, tuple(sets), renamed

@@ -178,7 +178,7 @@ def _check_part(header: Mapping[str, Any], arrays: _Arrays, bits: int | None) ->
     groups: dict[str, int] = {}
     for name, keys in header["groups"].items():
         found = [_group_key(key) for key in _list(keys)]
-        wide = {len(key) > 1 for key in found} - {_is_segments(_text(name))}
+        wide = {len(key) > 1 for key in found} - {_is_segments(_text(name)) or _is_labelled(name)}
         if wide or len({len(key) for key in found}) > 1 or any(a >= b for a, b in pairwise(found)):
             raise ValueError(f"the groups of set {name} are not sorted")
         counted = _unsigned(arrays[f"rows/{name}"])
@@ -304,6 +304,11 @@ def _rises(array: np.ndarray[Any, Any]) -> bool:
 def _is_segments(name: str) -> bool:
     """Whether the groups of this set are segments, else stretches of time."""
     return name.startswith("segment")
+
+
+def _is_labelled(name: str) -> bool:
+    """Whether the groups of this set are crossed with the label."""
+    return name.startswith("label|")
 
 
 def _group_key(values: Any) -> tuple[Any, ...]:

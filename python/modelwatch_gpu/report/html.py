@@ -11,7 +11,7 @@ from string import Template
 from typing import Any
 
 # The page's own scripts, in the order in which they share one block scope.
-_SCRIPTS = ("model.js", "matrix.js", "panel.js", "report.js")
+_SCRIPTS = ("model.js", "matrix.js", "panel.js", "performance.js", "report.js")
 _ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
 

@@ -11,15 +11,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding
+from modelwatch_gpu.checks.hierarchy import Node, tree
+from modelwatch_gpu.checks.history import Anomaly, anomalies
 from modelwatch_gpu.errors import AlertError, InputError
+from modelwatch_gpu.log.joining import JoinedLabels
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
-from modelwatch_gpu.measures.results import Result, Results, segment_dict
+from modelwatch_gpu.measures.answer_tables import AnswerTables
+from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.results import BASELINE, Result, Results, segment_dict
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.profile.parts import WHOLE
 from modelwatch_gpu.report import rows
+from modelwatch_gpu.report.advice import next_steps
 from modelwatch_gpu.report.rows import SCHEMA_VERSION
 from modelwatch_gpu.report.tables import Tables, tables_of
 
@@ -57,13 +65,47 @@ class WeightInfo:
     effective_rows: int
 
 
+@dataclass(frozen=True)
+class LabelInfo:
+    """Late labels and what came of them: the fields of ``LabelCounts`` and ``JoinCounts`` that a reader needs."""
+
+    ids: int
+    events: int
+    corrected: int
+    conflicting: int
+    rows: int
+    joined: int
+    replaced: int
+    labelled: int
+    orphans: int
+    shared: int
+
+    @classmethod
+    def of(cls, joining: JoinedLabels) -> LabelInfo:
+        """Once the log has been read."""
+        held, done = joining.labels.counts, joining.counts
+        return cls(
+            ids=held.ids,
+            events=held.events,
+            corrected=held.corrected,
+            conflicting=held.conflicting,
+            rows=done.rows,
+            joined=done.joined,
+            replaced=done.replaced,
+            labelled=done.labelled,
+            orphans=done.orphans,
+            shared=done.shared,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """All findings of one run, worst first.
 
     ``results``: every measure; a sequence that makes a ``Result`` when it is asked for one. ``left_out``: how many
     findings of each severity are counted and not listed, because there are too many; the notes say so too. ``weight``:
-    None where every row counts once.
+    None where every row counts once. ``answers``: calibration curves, confusion tables, and segments beside one
+    another. ``labels``: what came of late labels, None where there were none.
     """
 
     baseline: Baseline
@@ -81,6 +123,8 @@ class Report:
     notes: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
     weight: WeightInfo | None = None
+    answers: AnswerTables = field(default_factory=AnswerTables)
+    labels: LabelInfo | None = None
 
     @property
     def ok(self) -> bool:
@@ -92,6 +136,11 @@ class Report:
         """Findings by severity, worst first, those that are not listed included."""
         listed = Counter(f.severity for f in self.findings)
         return {s: listed[s] + self.left_out.get(s, 0) for s in SEVERITIES}
+
+    @property
+    def next_steps(self) -> list[str]:
+        """What to do about the latest window, in sentences, the most urgent first."""
+        return next_steps(self)
 
     def worst(self, count: int = 10) -> list[Finding]:
         """The findings that ask for attention, worst first, at most ``count``."""
@@ -105,6 +154,44 @@ class Report:
         if bad:
             worst = bad[0]
             raise AlertError(f"{len(bad)} findings at {level} or worse; the worst is {worst.column}: {worst.reason}")
+
+    def history(self, column: str, measure: str) -> list[float | None]:
+        """A measure of a column against the baseline, in every window of the report; None where it has no number."""
+        found = {
+            r.start: r.values[measure].value
+            for block in self.results.blocks
+            if block.column.name == column and block.place.segments is None and block.compared_with == BASELINE
+            for r in map(block.row, range(len(block)))
+            if measure in r.values
+        }
+        if column not in self.baseline.by_name:
+            raise InputError(
+                f"There is no column '{column}' in the report; there are {', '.join(self.baseline.by_name)}."
+            )
+        if measure not in MEASURES:
+            raise InputError(f"There is no measure '{measure}'; there are {', '.join(MEASURES)}.")
+        return [found.get(w.second) for w in self.windows]
+
+    def hierarchy(self, window: WindowInfo | None = None, *, groups: Mapping[str, str] | None = None) -> Node:
+        """The findings of one window as a tree: table, group, column, segment.
+
+        ``window``: one of ``windows``; the latest by default. ``groups``: column -> name of its group; by default its
+        role.
+        """
+        start = WHOLE if not self.windows else (window or self.windows[-1]).second
+        found = [f for f in self.findings if f.start == start and f.compared_with == BASELINE]
+        return tree(found, self.baseline.roles if groups is None else groups)
+
+    def anomalies(
+        self, column: str, measure: str, *, method: str = "robust_z", **options: Any
+    ) -> list[tuple[WindowInfo, Anomaly]]:
+        """Windows in which a measure leaves what its own history lets one expect, oldest first.
+
+        ``method``: "robust_z", or "holt_winters" and "change_point" (the extra ``history``); ``options``: of it, see
+        ``checks.history``. At least 8 windows must have passed.
+        """
+        found = anomalies([np.nan if v is None else v for v in self.history(column, measure)], method=method, **options)
+        return [(self.windows[a.at], a) for a in found]
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values: see ``to_json``."""
@@ -131,9 +218,9 @@ class Report:
         return rows.json_chunks(self, indent=indent)
 
     def to_arrow(self) -> Tables:
-        """Three pyarrow tables: ``profile`` (a row per window, segment, column), ``drift`` (every measure of it against
-        the baseline and, where asked for, the window before, with bounds), ``findings``. Their schemas are the same for
-        every report."""
+        """Four pyarrow tables: ``profile`` (a row per window, segment, column), ``drift`` (every measure of drift of it
+        against the baseline and, where asked for, the window before, with bounds), ``findings``, ``performance`` (a row
+        per measure that needs labels). Their schemas are the same for every report."""
         return tables_of(self)
 
     def to_pandas(self) -> Tables:

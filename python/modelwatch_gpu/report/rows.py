@@ -24,6 +24,11 @@ SCHEMA_VERSION: Final = 1
 #: Rows of JSON that are made at a time.
 _BATCH: Final = 1_000
 _REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
+#: Fields of a finding that say how sure it is.
+CERTAINTY: Final = (
+    *("interval_lower", "interval_upper", "interval_by", "units"),
+    *("p_value", "p_adjusted", "p_no_change", "e_value"),
+)
 #: Numbers of a profile row, by the name they have in a ``Summary``.
 PROFILE_NUMBERS: Final = {
     "min": "minimum",
@@ -51,6 +56,8 @@ def head_of(report: Report) -> dict[str, Any]:
         "segments": [",".join(names) for names in report.segments],
         "rows": report.rows,
         "weight": None if report.weight is None else _finite(asdict(report.weight)),
+        "labels": None if report.labels is None else asdict(report.labels),
+        "performance": performance_head(report),
         "ok": report.ok,
         "windows": [{"start": w.start, "end": w.end, "label": w.label, "rows": w.rows} for w in report.windows],
     }
@@ -67,9 +74,13 @@ def sections_of(report: Report) -> dict[str, Any]:
         **head_of(report),
         "profile": profile_rows(report),
         "measures": measure_rows(report),
+        "calibration": calibration_rows(report),
+        "confusion": confusion_rows(report),
+        "fairness": fairness_rows(report),
         "findings": (finding_row(report, f) for f in report.findings),
         "embeddings": embedding_rows(report),
         "notes": list(report.notes),
+        "next_steps": report.next_steps,
     }
 
 
@@ -168,9 +179,75 @@ def measure_rows(report: Report) -> Iterator[dict[str, Any]]:
                 if code == NOT_THERE:
                     continue
                 row = {**place, "measure": name, "value": value[at], "lower": lower[at], "upper": upper[at], "n": n[at]}
+                if name in block.reference:
+                    row["baseline"] = block.reference[name].value
                 if code:
                     row["reason"] = _REASONS[code]
                 yield row
+
+
+def performance_head(report: Report) -> dict[str, Any] | None:
+    """How answers are held against labels, and the baseline's own numbers; None where they are not."""
+    scoring = report.baseline.scoring
+    if scoring is None:
+        return None
+    own = {b.column.name: b.reference for b in report.results.blocks if b.reference and b.compared_with == BASELINE}
+    return {
+        **scoring.header(),
+        "costs": None if scoring.costs is None else list(scoring.costs),
+        "baseline": [
+            {"column": column, "measure": name, "value": v.value, "lower": v.lower, "upper": v.upper, "n": v.n}
+            for column, numbers in own.items()
+            for name, v in numbers.items()
+        ],
+    }
+
+
+def _window_of(report: Report, start: int | None) -> dict[str, Any]:
+    """Whose row it is: the baseline's, or that of a window."""
+    return {"of": "baseline" if start is None else "log", "window": None if start is None else report.iso_of(start)}
+
+
+def calibration_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each bin of a score that holds rows, of the baseline and of every window."""
+    for row in report.answers.calibration:
+        yield {
+            **_window_of(report, row.start),
+            "column": row.column,
+            "low": row.low,
+            "high": row.high,
+            "rows": row.rows,
+            **dict(zip(("mean_score", "mean_score_lower", "mean_score_upper"), row.mean_score, strict=True)),
+            **dict(zip(("share_positive", "lower", "upper"), row.share_positive, strict=True)),
+        }
+
+
+def confusion_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each label and answer, of the baseline and of every window."""
+    for row in report.answers.confusion:
+        where = {**_window_of(report, row.start), "column": row.column}
+        yield {**where, "label": row.label, "prediction": row.prediction, "rows": row.rows}
+
+
+def fairness_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each window, segmentation, answer and rate."""
+    for row in report.answers.fairness:
+        yield {
+            "window": report.iso_of(row.start),
+            "by": list(row.by),
+            "column": row.column,
+            "rate": row.rate,
+            "segments": row.segments,
+            "lowest": segment_dict(row.by, row.lowest),
+            "highest": segment_dict(row.by, row.highest),
+            "lowest_rate": row.lowest_rate,
+            "highest_rate": row.highest_rate,
+            "difference": row.difference,
+            "lower": row.lower,
+            "upper": row.upper,
+            "ratio": row.ratio,
+            "disjoint": row.disjoint,
+        }
 
 
 def embedding_rows(report: Report) -> Iterator[dict[str, Any]]:
@@ -203,5 +280,6 @@ def finding_row(report: Report, f: Finding) -> dict[str, Any]:
         "lower": f.lower,
         "upper": f.upper,
         "noise_floor": f.noise_floor,
+        **{name: getattr(f, name) for name in CERTAINTY},
         "n": f.n,
     }

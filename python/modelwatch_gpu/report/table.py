@@ -13,10 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from modelwatch_gpu.checks.finding import Finding
+from modelwatch_gpu.measures.results import BASELINE
 from modelwatch_gpu.report.report import Report
+from modelwatch_gpu.report.view import performance_view
 
 STYLES: Final = {"alert": "bold red", "warning": "yellow", "not_enough_data": "dim", "ok": "green"}
 SHOWN_ROWS: Final = 20
+PERFORMANCE_ROWS: Final = 24
 #: Terminals narrower than this get the window of a reason in its sentence instead of columns of their own.
 WIDE: Final = 110
 #: Terminals narrower than this get a line of facts above each reason instead of a table.
@@ -116,6 +119,15 @@ class ReportTable:
             yield self._table(shown, options.max_width) if options.max_width >= NARROW else self._list(shown)
             if len(found) > self.rows:
                 yield Text(f"... and {len(found) - self.rows} more; --html or --json has all of them.", style="dim")
+        performed = performance_table(report, options.max_width)
+        if performed is not None:
+            yield Text()
+            yield performed
+        if report.rows and found:
+            yield Text()
+            yield Text("What to do next", style="bold")
+            for step in report.next_steps:
+                yield Text(f"- {printable(step)}")
         yield Text()
         thin = report.counts["not_enough_data"]
         for line in (
@@ -171,6 +183,45 @@ class ReportTable:
             lines.append(f"\n{at + ': ' if at else ''}{printable(c.worst.reason)}\n")
         lines.rstrip()
         return lines
+
+
+def performance_table(report: Report, width: int) -> Table | None:
+    """The most telling measures that need labels: the baseline's number, the latest, and the worst; None where there
+    is none."""
+    results = {
+        block.column.name: {r.start: r for r in map(block.result, range(len(block)))}
+        for block in report.results.blocks
+        if block.place.segments is None and block.compared_with == BASELINE and block.reference
+    }
+    shown = [row for row in performance_view(report, results) if any(v is not None for v in row["values"])]
+    if not shown:
+        return None
+    many = len(report.windows) > 1
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("Performance", no_wrap=True, max_width=max(12, width // 4))
+    table.add_column("Measure", no_wrap=True)
+    table.add_column("Baseline", justify="right")
+    last = max((i for row in shown for i, v in enumerate(row["values"]) if v is not None), default=0)
+    table.add_column(report.windows[last].label if many else "Log", justify="right")
+    if many and width >= NARROW:
+        table.add_column("Worst", justify="right")
+        table.add_column("in", no_wrap=True)
+    before = None
+    for row in shown[:PERFORMANCE_ROWS]:
+        cells = ["" if row["column"] == before else row["column"], row["measure"], _number(row["baseline"])]
+        before = row["column"]
+        cells.append(_number(row["values"][last]))
+        if many and width >= NARROW:
+            known = [(v, i) for i, v in enumerate(row["values"]) if v is not None]
+            pick = {"higher": min, "lower": max}.get(row["better"] or "")
+            worst = pick(known) if pick is not None else None
+            cells += [_number(worst[0]), report.windows[worst[1]].label] if worst else ["", ""]
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def short_html(report: Report) -> str:

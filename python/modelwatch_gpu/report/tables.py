@@ -1,8 +1,8 @@
-"""The report as three Arrow tables, made from arrays a column at a time."""
+"""The report as Arrow tables, made from arrays a column at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -10,24 +10,26 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu.measures.quantiles import SHOWN
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Block, Place, segment_value
-from modelwatch_gpu.report.rows import PROFILE_NUMBERS, profile_numbers
+from modelwatch_gpu.measures.value import NOT_THERE, REASON_CODES
+from modelwatch_gpu.report.rows import CERTAINTY, PROFILE_NUMBERS, profile_numbers
 
 if TYPE_CHECKING:
     from modelwatch_gpu.report.report import Report
 
 
 class Tables(NamedTuple):
-    """The report as three tables; the columns are stated in ``docs/report.md``."""
+    """The report as tables; the columns are stated in ``docs/report.md``."""
 
     profile: Any
     drift: Any
     findings: Any
+    performance: Any
 
 
 _ENDS: Final = ("", "_lower", "_upper")
-_DRIFT: Final = tuple(name for name in MEASURES if name != "row_count")
+_DRIFT: Final = tuple(name for name in DRIFT if name != "row_count")
 _PLACE: Final = [(n, pa.string()) for n in ("window", "segment_key", "segment_value", "column")]
 _PROFILE: Final = pa.schema(
     [
@@ -42,6 +44,20 @@ _PROFILE: Final = pa.schema(
 _DRIFTS: Final = pa.schema(
     [*_PLACE, ("compared_with", pa.string()), *((f"{n}{end}", pa.float64()) for n in _DRIFT for end in _ENDS)]
 )
+_PERFORMANCES: Final = pa.schema(
+    [
+        *_PLACE,
+        ("compared_with", pa.string()),
+        ("measure", pa.string()),
+        *((n, pa.float64()) for n in ("value", "lower", "upper")),
+        ("n", pa.int64()),
+        ("baseline", pa.float64()),
+        ("reason", pa.string()),
+    ]
+)
+_NEED_LABELS: Final = frozenset(MEASURES) - frozenset(DRIFT)
+_REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
+_CERTAINTY: Final = {"interval_by": pa.string(), "units": pa.int64()}
 _FINDINGS: Final = pa.schema(
     [
         *_PLACE,
@@ -52,13 +68,14 @@ _FINDINGS: Final = pa.schema(
         ("threshold", pa.float64()),
         ("reason", pa.string()),
         *((n, pa.float64()) for n in ("raw", "lower", "upper", "noise_floor")),
+        *((n, _CERTAINTY.get(n, pa.float64())) for n in CERTAINTY),
         ("n", pa.int64()),
     ]
 )
 
 
 def tables_of(report: Report) -> Tables:
-    """Profile, drift and findings; the schemas are the same for every report."""
+    """Profile, drift, findings and performance; the schemas are the same for every report."""
     places = _Places(report)
     profile: list[list[Any]] = []
     drift: list[list[Any]] = []
@@ -67,7 +84,31 @@ def tables_of(report: Report) -> Tables:
         if block.compared_with == BASELINE:
             profile.append([*place, *_profile_columns(block)])
         drift.append([*place, *_drift_columns(block)])
-    return Tables(_table(profile, _PROFILE), _table(drift, _DRIFTS), _findings(report))
+    told = [own for block in report.results.blocks for own in _performance(block, places)]
+    return Tables(_table(profile, _PROFILE), _table(drift, _DRIFTS), _findings(report), _table(told, _PERFORMANCES))
+
+
+def _performance(block: Block, places: _Places) -> Iterator[list[Any]]:
+    """The measures of a block that need labels, one after the other; a row for each group."""
+    for name, values in block.values.items():
+        if name not in _NEED_LABELS:
+            continue
+        there = values.reason != NOT_THERE
+        if not there.any():
+            continue
+        reference = block.reference.get(name)
+        number = None if reference is None else reference.value
+        reasons = pa.array([_REASONS.get(code) for code in values.reason.tolist()], pa.string())
+        columns = [
+            *places.columns(block),
+            _text(block.compared_with, len(block)),
+            _text(name, len(block)),
+            *(_numbers(side) for side in (values.value, values.lower, values.upper)),
+            pa.array(values.n),
+            pa.repeat(pa.scalar(number, pa.float64()), len(block)),
+            reasons,
+        ]
+        yield [column.filter(pa.array(there)) for column in columns]
 
 
 def _table(blocks: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:

@@ -12,7 +12,9 @@ from modelwatch_gpu.checks.check import SHOWN_BESIDE
 from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.measures.evaluate import baseline_histogram
 from modelwatch_gpu.measures.numeric import bin_labels
+from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Result, WindowVectors
+from modelwatch_gpu.measures.value import REASONS
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, NumericColumn
 from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
 from modelwatch_gpu.report.report import Report
@@ -36,6 +38,39 @@ _TRENDS: Final = {
         *("effective_rank", "missing", "malformed"),
     ),
 }
+#: What a page and a terminal show of answers beside labels, where there is a number: the most telling first.
+SHOWN_PERFORMANCE: Final = (
+    "roc_auc",
+    "average_precision",
+    "roc_auc_macro",
+    "top_2_accuracy",
+    "top_3_accuracy",
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "f1_macro",
+    "f1_weighted",
+    "mcc",
+    "log_loss",
+    "log_loss_classes",
+    "brier",
+    "brier_classes",
+    "ece",
+    "calibration_gap",
+    "lift",
+    "best_f1",
+    "expected_cost",
+    "rmse",
+    "mae",
+    "me",
+    "mape",
+    "smape",
+    "r2",
+    "quantile_loss",
+    "labelled",
+)
 
 
 def view_of(report: Report, *, title: str) -> dict[str, Any]:
@@ -69,8 +104,10 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "rows": report.rows,
         "ok": report.ok,
         "notes": list(report.notes),
+        "next": report.next_steps,
         "segments": head["segments"],
         "windows": head["windows"],
+        "performance": performance_view(report, results),
         "columns": [
             _column_view(report, c, results.get(c.name, {}), verdicts, main.get(c.name))
             for c in report.baseline.reported
@@ -80,6 +117,36 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
             for f, row in zip(shown, (finding_row(report, f) for f in shown), strict=True)
         ],
     }
+
+
+def performance_view(report: Report, results: dict[str, dict[int, Result]]) -> list[dict[str, Any]]:
+    """A row for each answer and measure that has a number anywhere: the baseline's, and that of every window."""
+    rows = []
+    for column in report.baseline.columns:
+        own = results.get(column.name, {})
+        reference = next((r.reference for r in own.values() if r.reference), {})
+        for name in SHOWN_PERFORMANCE:
+            found = [own[w.second].values.get(name) if w.second in own else None for w in report.windows]
+            before = reference.get(name)
+            numbers = [None if v is None else v.value for v in found]
+            if all(number is None for number in numbers) and (before is None or before.value is None):
+                continue
+            if before is None and all(v is None for v in found):
+                continue
+            rows.append(
+                {
+                    "column": column.name,
+                    "measure": name,
+                    "title": MEASURES[name].title,
+                    "better": MEASURES[name].better,
+                    "baseline": None if before is None else before.value,
+                    "values": numbers,
+                    "lower": [None if v is None else v.lower for v in found],
+                    "upper": [None if v is None else v.upper for v in found],
+                    "reasons": [None if v is None or v.reason is None else REASONS[v.reason] for v in found],
+                }
+            )
+    return rows
 
 
 def type_text(kind: str) -> str:
@@ -118,11 +185,16 @@ def _column_view(
             name: [cell["value"] if cell else None for cell in strip]
             if name == check
             else [_measure(results.get(s), name) for s in starts]
-            for name in dict.fromkeys([*([check] if check else []), *_TRENDS[column.kind]])
+            for name in dict.fromkeys([*([check] if check else []), *_TRENDS[column.kind], *_performed(results)])
         },
         "since": since,
         "distribution": _distribution(report, column, results, starts),
     }
+
+
+def _performed(results: dict[int, Result]) -> list[str]:
+    """The measures that need labels and have a number in some window."""
+    return [n for n in SHOWN_PERFORMANCE if any(_measure(result, n) is not None for result in results.values())]
 
 
 def _thresholds(report: Report) -> list[tuple[str, float | None, float | None, str]]:
@@ -145,6 +217,8 @@ def _cell(finding: Finding | None) -> dict[str, Any] | None:
         "value": finding.value,
         "lower": None if corrected else finding.lower,
         "upper": None if corrected else finding.upper,
+        "low": finding.interval_lower,
+        "high": finding.interval_upper,
         "reason": finding.reason,
     }
 

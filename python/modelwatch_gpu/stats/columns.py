@@ -13,9 +13,10 @@ from modelwatch_gpu import _core, keys
 from modelwatch_gpu.arrays import as_columns, in_domain, is_numeric, present_values
 from modelwatch_gpu.device import Engine, engine
 from modelwatch_gpu.device_arrays import DeviceColumn, resolve_for
+from modelwatch_gpu.device_text import DeviceText
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.value import Value
-from modelwatch_gpu.stats.categories import checked_type, plain, value_counts
+from modelwatch_gpu.stats.categories import checked_type, value_counts
 from modelwatch_gpu.stats.cells import comparable, distinct_keys, distinct_of, knots_of
 from modelwatch_gpu.stats.result import (
     ColumnResult,
@@ -28,10 +29,10 @@ from modelwatch_gpu.stats.result import (
 )
 
 
-def _nan_rows(array: pa.Array | DeviceColumn) -> int:
+def _nan_rows(array: pa.Array | DeviceColumn | DeviceText) -> int:
     if isinstance(array, DeviceColumn):
         return int(engine(array.device).column_moments(array)["nan"])
-    if not pa.types.is_floating(array.type):
+    if isinstance(array, DeviceText) or not pa.types.is_floating(array.type):
         return 0
     return int(pc.sum(pc.is_nan(array)).as_py() or 0)
 
@@ -109,6 +110,8 @@ def _distinct(array: pa.Array, device: str) -> int:
     if is_numeric(array):
         domain = str(keys.domain_of(array.type))
         return len(distinct_of(in_domain(array, domain, "values"), domain, device)[0])
+    if isinstance(array, DeviceText):
+        return len(array.value_counts.keys() - {None})
     return int(pc.count_distinct(checked_type(array, "values"), mode="only_valid").as_py())
 
 
@@ -173,10 +176,8 @@ def _beyond(
 
     def one(a: pa.Array, b: pa.Array) -> StatResult:
         if name == "unseen" and not (is_numeric(a) and is_numeric(b)):
-            a, b = plain(a), plain(b)
-            n, m = len(a) - a.null_count, len(b) - b.null_count
-            p, q = value_counts(a.drop_null(), b.drop_null())
-            rows = int(q[p == 0].sum())
+            p, q = value_counts(a, b, nulls=False)
+            n, m, rows = int(p.sum()), int(q.sum()), int(q[p == 0].sum())
         else:
             a, b, domain = comparable(a, b)
             n = len(present_values(a))

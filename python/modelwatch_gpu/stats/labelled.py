@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelwatch_gpu.arrays import as_columns, common_domain, in_domain, is_numeric
+from modelwatch_gpu.arrays import as_columns, common_domain, differences, in_domain, is_numeric
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.errors import ErrorSample
 from modelwatch_gpu.measures.performance import ScoreTable
@@ -183,19 +183,3 @@ def errors_of(labels: pa.Array, predictions: pa.Array, weights: Weights) -> Erro
     own = None if weights is None else weights[kept]
     labelled = differences(y, np.full_like(y, pivot))
     return ErrorSample(differences(z, y), labelled, z.astype(np.float64), float(pivot), own)
-
-
-def differences(a: Array, b: Array) -> npt.NDArray[np.float64]:
-    """a - b in float64, of whole numbers exact before one rounding."""
-    if a.dtype.kind == "f":
-        with np.errstate(over="ignore", invalid="ignore"):
-            out: npt.NDArray[np.float64] = a.astype(np.float64) - b.astype(np.float64)
-            return out
-    larger = a >= b
-    high, low = (_as_uint64(np.where(larger, *sides)) for sides in ((a, b), (b, a)))
-    size = (high - low).astype(np.float64)  # exact: two's complement
-    return np.where(larger, size, -size)
-
-
-def _as_uint64(values: Array) -> Array:
-    return values.astype(np.uint64) if values.dtype.kind == "u" else values.astype(np.int64).view(np.uint64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE, TOP_PLACES
+
 
 @dataclass(frozen=True)
 class StatInfo:
@@ -55,7 +57,7 @@ STATS: Final[dict[str, StatInfo]] = {
         _info("log_linear_histogram", "column", reported=False),
         _info("approx_distinct", "column", reported=False),
         *(
-            _info(name, "labelled", reported=False)
+            _info(name, "labelled", reported=name in PERFORMANCE and name != "best_threshold")
             for name in (
                 "roc_auc",
                 "average_precision",
@@ -138,6 +140,23 @@ STATS: Final[dict[str, StatInfo]] = {
 
 #: Measures of reports that have no function here, and why.
 REPORT_ONLY: Final[dict[str, str]] = {
+    **{m.id: f"The difference of {m.of} of two logs." for m in MEASURES.values() if m.of is not None},
+    **{
+        f"{name}_{mean}": f"mw.stats.{name} with average='{mean}'."
+        for name in ("precision", "recall", "f1")
+        for mean in ("macro", "micro", "weighted")
+    },
+    "roc_auc_macro": "mw.stats.roc_auc with classes=.",
+    "roc_auc_weighted": "mw.stats.roc_auc with classes= and average='weighted'.",
+    **{f"top_{k}_accuracy": f"mw.stats.top_k_accuracy with k={k}." for k in TOP_PLACES},
+    "log_loss_classes": "mw.stats.log_loss with classes=.",
+    "brier_classes": "mw.stats.brier with classes=.",
+    "best_f1": "mw.stats.best_threshold has it beside the threshold.",
+    "best_threshold": "mw.stats.best_threshold has it beside what happens there.",
+    "calibration_gap": "mw.stats.fairness has it of groups.",
+    "selection_rate": "mw.stats.fairness has it of groups.",
+    "positive_rate": "The mean of the labels.",
+    "labelled": "1 less the share of missing labels.",
     **dict.fromkeys(
         (
             "centroid_distance",

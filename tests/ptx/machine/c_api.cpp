@@ -60,7 +60,7 @@ int ptx_launch(Machine* m, char const* kernel, u32 const* grid, u32 const* block
 
 // Fills `out` with up to `capacity` counters; returns how many there are. Their names, in the same order:
 int ptx_counters(Machine* m, u64* out, int capacity) {
-  auto& names = counterNames();
+  auto const names = counterNames();
   for (size_t i = 0; i < names.size() && int(i) < capacity; ++i) out[i] = m->counters().*names[i].member;
   return int(names.size());
 }

@@ -7,7 +7,8 @@ namespace ptx {
 
 std::unordered_map<std::string, Special> const& Decoder::specialRegisters() {
   using S = Special;
-  static std::unordered_map<std::string, Special> const table = {
+  // Never destroyed, as the tables in mnemonic.cpp.
+  static auto const& table = *new std::unordered_map<std::string, Special> const{
       {"%tid.x", S::TidX},
       {"%tid.y", S::TidY},
       {"%tid.z", S::TidZ},

@@ -6,8 +6,11 @@
 
 namespace ptx {
 
+// Tables are never destroyed: reports at exit may decode a module that nobody has used before, and what is built after
+// the reports were registered would be gone by then.
+
 Type typeFromName(std::string const& name) {
-  static std::unordered_map<std::string, Type> const types = {
+  static auto const& types = *new std::unordered_map<std::string, Type> const{
       {"pred", Type::Pred}, {"b8", Type::B8},   {"b16", Type::B16},     {"b32", Type::B32},       {"b64", Type::B64},
       {"u8", Type::U8},     {"u16", Type::U16}, {"u32", Type::U32},     {"u64", Type::U64},       {"s8", Type::S8},
       {"s16", Type::S16},   {"s32", Type::S32}, {"s64", Type::S64},     {"f16", Type::F16},       {"bf16", Type::BF16},
@@ -22,7 +25,7 @@ using O = Opcode;
 using F = Form;
 
 std::unordered_map<std::string, Mnemonic> const& opcodes() {
-  static std::unordered_map<std::string, Mnemonic> const table = {
+  static auto const& table = *new std::unordered_map<std::string, Mnemonic> const{
       {"abs", {O::Abs, F::Values, 1}},
       {"activemask", {O::Activemask, F::Values, 0}},
       {"add", {O::Add, F::Values, 2}},

@@ -4,9 +4,9 @@
 
 namespace ptx {
 
-std::vector<CounterName> const& counterNames() {
+std::span<CounterName const> counterNames() {
   using C = Counters;
-  static std::vector<CounterName> const names = {{"warp_instructions", &C::warpInstructions},
+  static constexpr CounterName names[] = {{"warp_instructions", &C::warpInstructions},
                                                  {"thread_instructions", &C::threadInstructions},
                                                  {"global_requests", &C::globalRequests},
                                                  {"global_sectors", &C::globalSectors},

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "module.hpp"
@@ -25,7 +26,7 @@ struct CounterName {
   char const* name;
   u64 Counters::*member;
 };
-std::vector<CounterName> const& counterNames();
+std::span<CounterName const> counterNames();
 
 // Requests to global memory: how many sectors they took, and how few would have done.
 struct Traffic {

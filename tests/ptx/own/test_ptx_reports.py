@@ -77,7 +77,10 @@ def test_lines_say_what_their_requests_cost(arch):
 def run_devices_test(front_end, **settings):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PTX_")}
     command = [building.own_file(f"devices_test.{front_end}")]
-    environment |= {"PTX_QUIET": "1", "PTX_DEVICES": "2"} | {key: str(value) for key, value in settings.items()}
+    # Memory that was given back is overwritten, so that a report which reads some at exit is found out.
+    environment |= {"PTX_QUIET": "1", "PTX_DEVICES": "2", "MALLOC_PERTURB_": "165"} | {
+        key: str(value) for key, value in settings.items()
+    }
     subprocess.run(command, env=environment, check=True, capture_output=True)
 
 

@@ -53,7 +53,12 @@ State::State() : settings(Settings::fromEnvironment()), nextDeviceAddress_(kDevi
   failAt[ptxFailCopy] = u32(fromEnvironment("PTX_FAIL_COPY", 0));
   failAt[ptxFailLaunch] = u32(fromEnvironment("PTX_FAIL_LAUNCH", 0));
   failAt[ptxFailDevice] = u32(fromEnvironment("PTX_FAIL_DEVICE", 0));
-  std::atexit([] { writeExitReports(State::get()); });
+  // Under the lock: another thread may still be at work.
+  std::atexit([] {
+    State& state = State::get();
+    std::lock_guard lock(state.mutex);
+    writeExitReports(state);
+  });
 }
 
 cudaError_t& State::lastError() { return g_lastError; }

@@ -5,7 +5,7 @@ const { windows, columns, findings } = view;
 const last = windows.length - 1;
 const RANK = { alert: 3, warning: 2, not_enough_data: 1, ok: 0, none: -1 };
 const WORD = { alert: "alert", warning: "warning", not_enough_data: "not enough data", ok: "ok", none: "no value" };
-const SHARES = new Set(["missing", "malformed", "nan", "unseen", "out_of_range", "present"]);
+const SHARES = new Set(["missing", "malformed", "nan", "unseen", "out_of_range", "present", "labelled"]);
 const PERIOD = { mo: "month", d: "day", w: "week", h: "hour", y: "year", q: "quarter" };
 const PAGE = 100,
   ROWS_AT_FIRST = 60;
@@ -47,6 +47,24 @@ const GLOSSARY = {
   rmse: "Root of the mean squared error.",
   mae: "Mean absolute error.",
   r2: "Share of the label's variance that the prediction explains.",
+  balanced_accuracy: "Mean over the classes of the share of each that was found.",
+  mcc: "Matthews' correlation of label and prediction; 0 is guessing, 1 is right.",
+  calibration_gap: "Mean score less the share of positives: above 0 scores promise too much.",
+  lift: "How many times more positives the highest tenth of scores has than a tenth taken blindly.",
+  best_f1: "The best F1 that any threshold would give.",
+  expected_cost: "What a decision costs on average.",
+  roc_auc_macro: "ROC AUC of each class against the rest, averaged over the classes.",
+  top_2_accuracy: "Share of rows whose label has one of the two highest scores.",
+  top_3_accuracy: "Share of rows whose label has one of the three highest scores.",
+  log_loss_classes: "Mean surprise at the true label, given its score; lower is better.",
+  brier_classes: "Squared distance of scores and label, summed over the classes; lower is better.",
+  f1_macro: "F1 of each class, averaged over the classes.",
+  f1_weighted: "F1 of each class, averaged by their labels.",
+  me: "Mean error: above 0 predictions are too high.",
+  mape: "Mean absolute error as a share of the label.",
+  smape: "Mean absolute error as a share of the mean of label and prediction.",
+  quantile_loss: "What predicting the 90% quantile would be judged by.",
+  labelled: "Share of rows that have a label.",
 };
 
 function h(tag, props, ...children) {

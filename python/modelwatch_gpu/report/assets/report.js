@@ -87,9 +87,40 @@ function meter(sign, column) {
     "span",
     { class: "meter", "aria-hidden": "true" },
     place(h("span", { class: "fill", "data-severity": sign.severity }), "width", sign.value),
+    empty(sign.low) || empty(sign.high)
+      ? null
+      : (() => {
+          const reach = place(h("span", { class: "reach" }), "left", Math.max(0, sign.low));
+          return place(reach, "width", Math.min(full, sign.high) - Math.min(full, Math.max(0, sign.low)));
+        })(),
     limits
       .filter(([, x]) => !empty(x))
       .map(([s, x]) => place(h("span", { class: "tick", "data-severity": s }), "left", x)),
+  );
+}
+function where(column, w) {
+  const worst = findings.filter((f) => f.segment && f.column === column.name && f.window === w && off(f));
+  if (!worst.length) return null;
+  const names = worst.map((f) =>
+    Object.entries(f.segment)
+      .map(([k, v]) => `${k} = ${v === null ? "missing" : v}`)
+      .join(", "),
+  );
+  const first = [...new Set(names)].slice(0, 2);
+  const more = new Set(names).size - first.length;
+  return `worst in ${first.join("; ")}${more ? ` and ${more} more` : ""}`;
+}
+function next() {
+  if (!(view.next || []).length) return null;
+  return h(
+    "section",
+    { class: "next", "aria-labelledby": "next" },
+    h("h2", { id: "next", text: "What to do next" }),
+    h(
+      "ol",
+      {},
+      view.next.map((text) => h("li", { text })),
+    ),
   );
 }
 function change(state) {
@@ -101,7 +132,7 @@ function change(state) {
     last === 0
       ? ""
       : since === null
-        ? `off until ${label(w)}, fine now`
+        ? `off until ${label(w)}, ${signs[last].severity === "not_enough_data" ? "open" : "fine"} now`
         : `${signs.slice(0, since).some(off) ? "again " : ""}${since === last ? "in" : "since"} ${label(since)}`;
   const limit = sign.other ? sign.threshold : sign.severity === "alert" ? column.alert : column.warn;
   return h(
@@ -114,6 +145,7 @@ function change(state) {
       h("button", { class: "link", text: column.name, onclick: () => reveal(index, w) }),
       h("span", { class: "sr", text: `, ${WORD[sign.severity]}` }),
       h("small", { text: when }),
+      h("small", { text: where(column, w) }),
     ),
     h(
       "div",
@@ -153,13 +185,16 @@ function top() {
         h("span", { text: view.title }),
       ),
       h("h1", { "data-testid": "verdict" }, line),
-      facts(),
+      h("div", { class: "beside" }, next(), facts()),
     ),
     shown.length
       ? h(
           "section",
           { "aria-labelledby": "changes" },
-          h("h2", { id: "changes", text: last > 0 ? "What changed, and since when" : "What changed" }),
+          h("h2", {
+            id: "changes",
+            text: last > 0 ? "What changed, since when, and how sure that is" : "What changed, and how sure that is",
+          }),
           h("ol", { class: "changes" }, shown.map(change)),
           ranked.length > shown.length &&
             h("p", { class: "quiet", text: `${ranked.length - shown.length} more in the table below.` }),
@@ -339,7 +374,7 @@ function ending() {
   ];
 }
 
-page.replaceChildren(...[...top(), matrix(), allFindings(), ...ending()].filter(Boolean));
+page.replaceChildren(...[...top(), performance(), matrix(), allFindings(), ...ending()].filter(Boolean));
 if (table.isConnected) {
   const fit = () => {
     scroller.classList.toggle("scrolls", table.scrollWidth > scroller.clientWidth + 1);

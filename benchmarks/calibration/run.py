@@ -1,0 +1,173 @@
+"""How often default checks cry wolf, and how often they see what is there: cell by cell, resumable.
+
+    python benchmarks/calibration/run.py [--cells TEXT] [--repeats 1000] [--seconds 600] [--out FILE]
+
+A cell is a check, a number of rows, how they hang together, and a true effect. Each is run ``repeats`` times with a
+seed of its own and written to the results file when it is done; a cell that is there is not run again. Every repeat
+draws a baseline and a window at the level of state (worlds.py) and takes the library's own path from tables of units to
+a severity. ``table.py`` makes the table of docs/calibration.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import worlds
+from worlds import Floats
+
+from modelwatch_gpu import DEFAULT_CHECKS, Check
+from modelwatch_gpu.checks import intervals
+from modelwatch_gpu.checks.finding import ALERT, OK, WARNING, decide
+from modelwatch_gpu.checks.statistics import STATISTICS
+from modelwatch_gpu.measures import bins, rank
+from modelwatch_gpu.measures.effects import Effects, bin_effects
+from modelwatch_gpu.measures.value import Values
+
+RESULTS = Path(__file__).parent / "results.json"
+ROWS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+#: (name, days of the window, whether days differ): the baseline has 90 days and as many rows a day.
+DESIGNS = (("rows", 30, False), ("30 days", 30, True), ("8 days", 8, True), ("7 days", 7, True), ("1 day", 1, True))
+BASELINE_DAYS = 90
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``effect``: "none", "warn", "alert" (just at that threshold), "double" (twice the alert threshold)."""
+
+    check: str
+    rows: int
+    design: str
+    effect: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.check} {self.rows} {self.design} {self.effect}"
+
+
+def cells() -> Iterator[Cell]:
+    """Every cell, those of few rows first."""
+    for rows in ROWS:
+        for design, _, _ in DESIGNS:
+            for check in worlds.WORLDS:
+                for effect in ("none", "warn", "alert", "double"):
+                    yield Cell(check, rows, design, effect)
+
+
+def check_of(measure: str) -> Check:
+    return next(c for c in DEFAULT_CHECKS if c.measure == measure)
+
+
+def size_of(cell: Cell) -> float:
+    """The true effect of a cell."""
+    check = check_of(cell.check)
+    assert check.warn is not None
+    assert check.alert is not None
+    return {"none": 0.0, "warn": check.warn, "alert": check.alert, "double": 2 * check.alert}[cell.effect]
+
+
+def tables(measure: str, counts: Floats) -> Floats:
+    """What the statistic sums: see ``Statistic.table``."""
+    if measure == "ks":
+        return np.cumsum(counts, axis=1)
+    return counts if measure == "js_distance" else np.stack([counts[:, 0], counts.sum(axis=1)], axis=1)
+
+
+def one(cell: Cell, world: worlds.World, rng: np.random.Generator) -> tuple[int, float, float]:
+    """Severity, p-value at the threshold and p-value of no change of one repeat."""
+    _, days, clustered = next(d for d in DESIGNS if d[0] == cell.design)
+    measure, statistic, check = cell.check, STATISTICS[cell.check], check_of(cell.check)
+    baseline = worlds.counts(rng, world.day(rng, False, BASELINE_DAYS, clustered), cell.rows * BASELINE_DAYS // days)
+    current = worlds.counts(rng, world.day(rng, True, days, clustered), cell.rows)
+    judged, values, effects = judged_of(measure, baseline.sum(axis=0)[None], current.sum(axis=0)[None])
+    if cell.design == "rows":
+        found = intervals.of_rows(statistic, judged)
+    else:
+        sides = [intervals.Table(tables(measure, side)) for side in (baseline, current)]
+        spread = intervals.spread_of(statistic, *sides, sides[0], intervals.Table(baseline))
+        found = intervals.of_windows(statistic, [spread], judged)
+    verdict = decide(check, values, effects, 1, found)
+    limit = check.warn if cell.effect in ("none", "warn") else check.alert
+    assert limit is not None
+    return int(verdict.severity[0]), float(found.tails(limit)[0]), float(found.change[0])
+
+
+def judged_of(measure: str, b: Floats, c: Floats) -> tuple[intervals.Judged, Values, Effects | None]:
+    """What is judged of a pair of histograms, as ``Sampling`` makes it of results."""
+    n, m = b.sum(axis=1), c.sum(axis=1)
+    statistic, nothing, rows = STATISTICS[measure], np.zeros(1), m.astype(np.int64)
+    if measure in ("missing_change", "unseen"):
+        now, before = c[:, 0] / m, b[:, 0] / n
+        value = now - before if measure == "missing_change" else now
+        spread = [intervals.share_variance(x, r) for x, r in ((before, n), (now, m))]
+        if measure == "unseen":
+            spread[0] = nothing
+        return intervals.Judged(value, value, nothing, nothing, n, m, *spread), Values.exact(value, rows), None
+    if measure == "ks":
+        value = np.abs(np.cumsum(b / n, axis=1) - np.cumsum(c / m, axis=1)).max(axis=1)
+        chance = rank.ks_chance(n, m)
+        effects = Effects(value, value, rank.ks_noise(n, m), chance, np.maximum(0.0, value - chance), n, m)
+    else:
+        effects = bin_effects(bins.Histograms(b, c), np.ones(1, dtype=bool))[measure]
+    floor = effects.noise_floor**2 if statistic.root else nothing
+    assert statistic.row_variance is not None
+    each = statistic.row_variance(effects.value)
+    judged = intervals.Judged(effects.value, effects.raw, floor, nothing, n, m, each / n, each / m)
+    return judged, Values.exact(effects.raw, rows), effects
+
+
+def run(cell: Cell, repeats: int) -> dict[str, Any]:
+    """One cell: shares of severities, and how even its p-values are."""
+    rng = np.random.Generator(np.random.Philox(zlib.crc32(cell.name.encode())))
+    world = worlds.WORLDS[cell.check](size_of(cell))
+    began = time.perf_counter()
+    found = np.array([one(cell, world, rng) for _ in range(repeats)])
+    severity, change = found[:, 0], found[:, 2]
+    known = change[~np.isnan(change)]
+    return {
+        **asdict(cell),
+        "repeats": repeats,
+        "alert": int((severity == ALERT).sum()),
+        "warning": int((severity == WARNING).sum()),
+        "ok": int((severity == OK).sum()),
+        "p_value_below": {str(a): int((found[:, 1] <= a).sum()) for a in (0.025, 0.05)},
+        "p_no_change_below": {str(a): int((known <= a).sum()) for a in (0.01, 0.05, 0.1, 0.25, 0.5)}
+        if len(known)
+        else None,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def main() -> None:
+    """Runs the cells that are not there yet, until the time is over."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--cells", default="", help="only cells whose name contains this")
+    options.add_argument("--repeats", type=int, default=1000)
+    options.add_argument("--seconds", type=float, default=600)
+    options.add_argument("--out", type=Path, default=RESULTS)
+    asked = options.parse_args()
+    done: dict[str, Any] = json.loads(asked.out.read_text())["cells"] if asked.out.exists() else {}
+    began = time.perf_counter()
+    for cell in cells():
+        if cell.name in done or asked.cells not in cell.name:
+            continue
+        if time.perf_counter() - began > asked.seconds:
+            break
+        done[cell.name] = run(cell, asked.repeats)
+        machine = f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}"
+        text = json.dumps({"machine": machine, "cells": done}, indent=1)
+        asked.out.with_suffix(".part").write_text(text + "\n")
+        asked.out.with_suffix(".part").replace(asked.out)
+        print(cell.name, {k: done[cell.name][k] for k in ("alert", "warning", "ok", "seconds")}, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Draws of resampling units: the same input gives the same draws everywhere.
+
+Random numbers are the raw 64-bit words of Philox 4x64 (Salmon et al. 2011), whose stream NumPy keeps from version to
+version, turned into units by whole-number arithmetic alone. Resampled counts are sums of whole numbers below 2^53, so
+they do not depend on the order of adding either.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch_gpu.measures.value import Floats
+
+#: Replicates of a bootstrap: a standard error from them is itself good to 1/sqrt(2 x 256) = 4.4%.
+REPLICATES: Final = 256
+#: Relabellings of a permutation test: its p-value is a multiple of 1/200.
+RELABELLINGS: Final = 199
+#: Streams of random words, by what is drawn.
+BASELINE_UNITS, CURRENT_UNITS, LABELS, NULL_BASELINE, NULL_CURRENT, SPLIT = range(6)
+#: Units that independent rows are dealt out to where their variance has no formula (DESIGN 3.9).
+ROW_UNITS: Final = 64
+
+#: Products of so many multiplications are left to one thread by BLAS libraries; waking others for a little more costs
+#: ten times the work where processors are shared.
+_SMALL_PRODUCT: Final = 1 << 18
+
+_KEY: Final = 0x6D6F64656C776174  # "modelwat": any fixed key would do
+
+
+def words(count: int, stream: int, size: int) -> npt.NDArray[np.uint64]:
+    """(count,) uint64 random words of one stream; ``size`` gives every number of units a stream of its own."""
+    raw = np.random.Philox(key=[_KEY, (stream << 32) | size]).random_raw(count)
+    return np.asarray(raw, dtype=np.uint64)
+
+
+@functools.lru_cache(maxsize=64)
+def draws(units: int, stream: int, taken: int | None = None, replicates: int = REPLICATES) -> Floats:
+    """(replicates, units) how often each unit is drawn when ``taken`` (default: as many as there are) are drawn with
+    replacement.
+
+    A unit is the upper half of word x units: no unit is likelier than another by more than units / 2^32.
+    """
+    size = units if taken is None else taken
+    raw = words(replicates * size, stream, (units << 12) ^ size)
+    chosen = ((raw >> np.uint64(32)) * np.uint64(units)) >> np.uint64(32)
+    row = np.repeat(np.arange(replicates, dtype=np.int64), size)
+    counts = np.bincount(row * units + chosen.astype(np.int64), minlength=replicates * units)
+    out = counts.reshape(replicates, units).astype(np.float64)
+    out.flags.writeable = False
+    return out
+
+
+@functools.lru_cache(maxsize=64)
+def labels(units: int, current: int, replicates: int = RELABELLINGS) -> Floats:
+    """(replicates, units) 1 for the ``current`` units of each random relabelling that go to the current side, else 0:
+    those with the smallest words."""
+    raw = words(replicates * units, LABELS, units).reshape(replicates, units)
+    out = np.zeros((replicates, units))
+    first = np.argsort(raw, axis=1, kind="stable")[:, :current]
+    np.put_along_axis(out, first, 1.0, axis=1)
+    out.flags.writeable = False
+    return out
+
+
+def summed(drawn: Floats, counts: Floats) -> Floats:
+    """(replicates, cells) what was drawn: ``drawn`` (replicates, units) times ``counts`` (units, cells), whole numbers
+    whose sums are exact in any order."""
+    rows = max(1, _SMALL_PRODUCT // max(1, counts.size))
+    out = np.empty((len(drawn), counts.shape[1]))
+    for begin in range(0, len(drawn), rows):
+        np.matmul(drawn[begin : begin + rows], counts, out=out[begin : begin + rows])
+    return out
+
+
+def split(counts: Floats, stream: int) -> Floats:
+    """(``ROW_UNITS``, cells) rows of (cells,) counts dealt out at random to so many units, as a hash of rows would.
+
+    By NumPy's ``RandomState``, whose draws never change (NEP 19), over Philox.
+    """
+    random = np.random.RandomState(np.random.Philox(key=[_KEY, (SPLIT + stream) << 32]))
+    even = np.full(ROW_UNITS, 1 / ROW_UNITS)
+    return np.stack([random.multinomial(n, even) for n in counts.astype(np.int64).tolist()], axis=1).astype(np.float64)

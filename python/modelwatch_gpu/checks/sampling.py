@@ -1,0 +1,382 @@
+"""From results to their intervals: the units of every window, and what segments make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from modelwatch_gpu.checks.answers import answer_statistic
+from modelwatch_gpu.checks.check import Check
+from modelwatch_gpu.checks.intervals import (
+    BY_ROWS,
+    LEAST_UNITS,
+    UNKNOWN,
+    Intervals,
+    Judged,
+    Spread,
+    Table,
+    of_rows,
+    of_segments,
+    of_windows,
+    share_variance,
+    spread_of,
+)
+from modelwatch_gpu.checks.multiplicity import CORRECTIONS
+from modelwatch_gpu.checks.resampling import split
+from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, Statistic
+from modelwatch_gpu.checks.units import DAY, Units, all_units, units_by_window
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log.windows import Window, parse_window, zone_of
+from modelwatch_gpu.measures import bins
+from modelwatch_gpu.measures.evaluate import evaluate_part
+from modelwatch_gpu.measures.results import BASELINE, Block, Results
+from modelwatch_gpu.measures.value import Bools, Floats
+from modelwatch_gpu.profile.baseline import Baseline
+from modelwatch_gpu.profile.columns import CategoricalColumn, Column
+from modelwatch_gpu.profile.embeddings import EmbeddingColumn
+from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
+from modelwatch_gpu.profile.profile import Profile
+
+#: What ``units=`` can say besides the length of a unit: rows are taken as independent.
+ROWS: Final = "rows"
+#: Units are drawn again where an effect is above this share of its lowest threshold: far below nobody asks.
+NEAR: Final = 0.5
+
+#: Measure -> its intervals, of one block.
+Found = dict[str, Intervals]
+
+
+@dataclass(frozen=True)
+class VerdictOptions:
+    """How sure a verdict has to be. ``unit``: what is drawn again, None for rows; ``intervals``: whether there are any.
+    ``correction``: for many tests, see ``multiplicity.CORRECTIONS``. ``anytime``: whether verdicts must hold however
+    often somebody looks. ``hierarchy``: whether segments are tested only where their column is off."""
+
+    unit: Window | None = DAY
+    intervals: bool = True
+    correction: str | None = "bh"
+    anytime: bool = False
+    hierarchy: bool = False
+
+    @classmethod
+    def of(
+        cls, units: str | None, correction: str | None, *, anytime: bool = False, hierarchy: bool = False
+    ) -> VerdictOptions:
+        """From the options of ``compare``; raises InputError for what they cannot be."""
+        if correction is not None and correction not in CORRECTIONS:
+            raise InputError(f"correction={correction!r} is not known; it can be {', '.join(CORRECTIONS)} or None.")
+        if anytime and units is None:
+            raise InputError("anytime=True needs intervals; give units='1d', or units='rows'.")
+        if units is None:
+            return cls(None, False, correction, False, hierarchy)
+        if units == ROWS:
+            return cls(None, True, correction, anytime, hierarchy)
+        try:
+            unit = Window.parse(units)
+        except InputError:
+            raise InputError(
+                f"units={units!r} is not known; it can be a day or several, such as '1d' or '1w', '{ROWS}', or None."
+            ) from None
+        if not unit.nests(DAY):
+            raise InputError(f"units={units!r} is shorter than a day; rows of one day are too much alike for that.")
+        return cls(unit, True, correction, anytime, hierarchy)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampling:
+    """What was sampled, and how. ``window``: length of the windows, None where they are not of time."""
+
+    baseline: Baseline
+    merged: Part
+    zone: ZoneInfo
+    window: Window | None = None
+    options: VerdictOptions = VerdictOptions()
+    _windows: dict[tuple[int, ...], list[Units]] = field(default_factory=dict)
+    _statistics: dict[tuple[str, str], Statistic | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, baseline: Baseline, merged: Part, profile: Profile, options: VerdictOptions) -> Sampling:
+        """Of a baseline and a profile that was merged."""
+        window = parse_window(profile.window) if profile.window is not None else None
+        length = window if isinstance(window, Window) else None
+        return cls(baseline, merged, zone_of(profile.timezone), length, options)
+
+    @property
+    def unit(self) -> Window | None:
+        """What is drawn again; None for rows."""
+        return self.options.unit
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report must say about how sure its verdicts are."""
+        if not self.options.intervals:
+            return ()
+        if self.unit is None:
+            return ("Intervals take rows as independent, as asked: where rows of a day are alike, they are too short.",)
+        if not self.by_units:
+            return (
+                "No column says when, so intervals take rows as independent: where rows are alike in time, they are "
+                "too short.",
+            )
+        days = len(self.pool)
+        if days < LEAST_UNITS:
+            unit = "day" if self.unit == DAY else f"unit of {self.unit}"
+            covers = f"only {days} {unit}{'' if days == 1 else 's'}"
+            return (
+                f"The baseline covers {covers}, and how far one differs from another takes {LEAST_UNITS} to know: "
+                "what is beyond a threshold stays open. Fit it on more, or take rows as independent: units='rows' "
+                "(--units rows).",
+            )
+        return ()
+
+    @cached_property
+    def own(self) -> dict[tuple[str, str], float]:
+        """(column, measure) -> what the measure is in the baseline itself."""
+        part = self.baseline.part
+        results = evaluate_part(self.baseline, part)
+        return {
+            (block.column.name, measure): float(values.value[0])
+            for block in results.blocks
+            for measure, values in block.values.items()
+        }
+
+    def relative_to(self, block: Block, measure: str) -> Floats:
+        """(groups,) what a measure is in the baseline, NaN where it is not known; of rows, as many a unit."""
+        before = np.full(len(block), self.own.get((block.column.name, measure), np.nan))
+        if measure == "row_count" and self.by_units:
+            units = [len(one) for one in self.units_of(tuple(np.unique(block.place.starts).tolist()))]
+            at = np.unique(block.place.starts, return_inverse=True)[1]
+            before = before * np.array(units, dtype=np.float64)[at] / max(1, len(self.pool))
+        return before
+
+    @cached_property
+    def segmented(self) -> bool:
+        """Whether there are segments, which borrow the spread of their window."""
+        return any(name.startswith(SEGMENT_PREFIX) for name in self.merged.groups)
+
+    @property
+    def by_units(self) -> bool:
+        """Whether both sides know when their rows were: else rows are taken as independent."""
+        sides = (self.baseline.part, self.merged)
+        return self.unit is not None and all("block" in part.groups for part in sides)
+
+    @cached_property
+    def pool(self) -> Units:
+        """The units of the baseline."""
+        assert self.unit is not None
+        return all_units(self.baseline.part, self.zone, self.unit)
+
+    def intervals(self, results: Results, checks: Sequence[Check]) -> list[Found]:
+        """For every block of results the intervals of the measures that are judged and can be resampled, by measure."""
+        if not self.options.intervals:
+            return [{} for _ in results.blocks]
+        windows: dict[tuple[str, str], tuple[Block, Intervals, Judged]] = {}
+        out: list[Found] = []
+        for block in results.blocks:
+            found: Found = {}
+            if isinstance(block.column, EmbeddingColumn):  # whose days keep no sums
+                out.append(found)
+                continue
+            tables = self.tables(block.column)
+            for measure, threshold in judged_measures(block, checks).items():
+                statistic = self.statistic(block.column, measure)
+                if statistic is None:
+                    continue
+                limit = float(statistic.scaled(np.array([threshold]))[0])
+                if statistic.by_label is not None:
+                    if block.place.segments is None:
+                        answers = self._of_answers(block, measure, statistic, tables, limit)
+                        if answers is not None:
+                            found[measure] = answers
+                    continue
+                judged = self._judged(block, measure, statistic)
+                if not self.by_units:
+                    found[measure] = of_rows(statistic, judged)
+                elif block.place.segments is None:
+                    found[measure] = of_windows(
+                        statistic, self._spreads(block, statistic, tables, judged.effect, limit), judged
+                    )
+                    if block.compared_with == BASELINE:
+                        windows[(block.column.name, measure)] = (block, found[measure], judged)
+                elif (block.column.name, measure) in windows:
+                    whole, own, of_whole = windows[(block.column.name, measure)]
+                    at = np.searchsorted(whole.place.starts, block.place.starts)
+                    found[measure] = of_segments(statistic, own, at, of_whole, judged)
+            out.append(found)
+        return out
+
+    def tables(self, column: Column) -> ColumnTables:
+        """Of one column, by unit; slots of the coarse grid that no unit of either side uses are left out."""
+        used = np.zeros(column.coarse_slots, dtype=bool)
+        for part in (self.baseline.part, self.merged):
+            table = part.tables.get(("block", column.name))
+            if table is not None:
+                used[table.cell] = True
+        return ColumnTables(column, used)
+
+    def statistic(self, column: Column, measure: str) -> Statistic | None:
+        """What is drawn again for a measure of a column; None where that cannot be."""
+        key = (column.name, measure)
+        if key not in self._statistics:
+            found = STATISTICS.get(measure)
+            self._statistics[key] = found or answer_statistic(self.baseline, self.merged, column, measure)
+        return self._statistics[key]
+
+    def _of_answers(
+        self, block: Block, measure: str, statistic: Statistic, tables: ColumnTables, limit: float
+    ) -> Intervals | None:
+        """Of a change of performance; None where nothing was counted by label."""
+        values = block.values[measure]
+        nothing, unknown = np.zeros(len(block)), np.full(len(block), np.nan)
+        rows = values.n.astype(np.float64)
+        judged = Judged(values.value, values.value, nothing, nothing, rows, rows, unknown, unknown)
+        if self.by_units:
+            return of_windows(statistic, self._spreads(block, statistic, tables, values.value, limit), judged)
+        spreads = self._spreads_of_rows(block, statistic, limit, values.value)
+        return None if spreads is None else of_windows(statistic, spreads, judged)
+
+    def _spreads_of_rows(self, block: Block, statistic: Statistic, limit: float, effect: Floats) -> list[Spread] | None:
+        """One for every window, from units that rows are dealt out to at random."""
+        assert statistic.by_label is not None
+        before = statistic.by_label(self.baseline.part, "window", "fine")
+        after = statistic.by_label(self.merged, "window", block.grid)
+        if before is None or after is None:
+            return None
+        reference, out = Table(split(before[0], 0)), []
+        for at, size in enumerate(effect.tolist()):
+            if not size > NEAR * limit:
+                out.append(UNKNOWN)
+                continue
+            if block.compared_with != BASELINE:
+                reference = Table(split(after[block.first + at - 1], 0))
+            current = Table(split(after[block.first + at], 1))
+            spread = spread_of(statistic, reference, current, reference, reference, relabel=False)
+            out.append(spread._replace(method=BY_ROWS, units=int(after[block.first + at].sum())))
+        return out
+
+    def _judged(self, block: Block, measure: str, statistic: Statistic) -> Judged:
+        values = block.values[measure]
+        nothing = np.zeros(len(block))
+        effects = block.effects.get(measure)
+        if effects is None:
+            value = statistic.scaled(np.where(np.isnan(values.lower), values.value, values.lower))
+            n, rows = np.full(len(block), float(self.baseline.rows)), values.n.astype(np.float64)
+            before, after = self._row_variances(block, measure, statistic, value, rows)
+            return Judged(value, value, nothing, nothing, n, rows, before, after)
+        n, rows = effects.baseline_rows, effects.rows
+        floor, coarse = nothing, nothing
+        if statistic.root:
+            floor = effects.noise_floor if statistic.squared else effects.noise_floor**2
+            assert not isinstance(block.column, EmbeddingColumn)
+            coarse = _coarse_floor(block.column, measure, n, rows)
+        assert statistic.row_variance is not None
+        value = statistic.scaled(effects.value)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = statistic.row_variance(value)
+            return Judged(value, statistic.scaled(effects.raw), floor, coarse, n, rows, each / n, each / rows)
+
+    def _row_variances(
+        self, block: Block, measure: str, statistic: Statistic, value: Floats, rows: Floats
+    ) -> tuple[Floats, Floats]:
+        """What independent rows of the baseline and of the groups add to the variance of a measure without effect."""
+        n = float(self.baseline.rows)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if measure not in SHARES:
+                each = np.full(len(rows), np.nan) if statistic.row_variance is None else statistic.row_variance(value)
+                return each / n, each / rows
+            now = block.values["missing"].value if measure == "missing_change" else value
+            current = share_variance(now, rows)
+            return (share_variance(now - value, n) if measure == "missing_change" else 0.0 * rows), current
+
+    def _spreads(
+        self, block: Block, statistic: Statistic, tables: ColumnTables, effect: Floats, limit: float
+    ) -> list[Spread]:
+        """One for every window whose effect comes near the lowest threshold, and for all where there are segments:
+        those borrow it."""
+        starts = tuple(block.place.starts.tolist())
+        pool = tables.of(self.pool, statistic)
+        cells = tables.of(self.pool, STATISTICS["psi"])
+        if block.compared_with == BASELINE:
+            pairs = [(self.pool, units) for units in self.units_of(starts)]
+        else:
+            keys = [int(key[0]) for key in self.merged.groups["window"]]
+            units = self.units_of((keys[keys.index(starts[0]) - 1], *starts))
+            pairs = list(pairwise(units))
+        out = []
+        for (before, after), size in zip(pairs, effect.tolist(), strict=True):
+            if not (size > NEAR * limit or self.segmented):
+                out.append(UNKNOWN._replace(units=min(len(before), len(after))))
+                continue
+            sides = tables.of(before, statistic), tables.of(after, statistic)
+            out.append(spread_of(statistic, *sides, pool, cells, relabel=size > limit))
+        return out
+
+    def units_of(self, starts: tuple[int, ...]) -> list[Units]:
+        """The units of windows that begin here."""
+        assert self.unit is not None
+        if starts not in self._windows:
+            found = units_by_window(self.merged, np.array(starts, dtype=np.int64), self.zone, self.unit)
+            self._windows[starts] = list(found)
+        return self._windows[starts]
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnTables:
+    """The tables of one column that were made, by units and what is counted."""
+
+    column: Column
+    used: Bools
+    _counts: dict[Units, Floats] = field(default_factory=dict)
+    _made: dict[tuple[Units, object], Table] = field(default_factory=dict)
+
+    def of(self, units: Units, statistic: Statistic) -> Table:
+        """What a statistic needs; no units where the column was not there."""
+        key = (units, statistic.table if statistic.by_label is None else statistic)
+        if key not in self._made and statistic.by_label is not None:
+            self._made[key] = Table(_by_label(units, statistic.by_label))
+        if key not in self._made:
+            if units not in self._counts:
+                found = units.counts(self.column)
+                self._counts[units] = np.zeros((0, self.column.coarse_slots)) if found is None else found
+            self._made[key] = Table(statistic.table(self.column, self._counts[units], self.used))
+        return self._made[key]
+
+
+def _by_label(units: Units, tables: Callable[[Part, str, str], Floats | None]) -> Floats:
+    """(units, cells) counted apart for each label: of the units in which any row has one."""
+    by_block = tables(units.part, "block", "coarse") if len(units) else None
+    if by_block is None:
+        return np.zeros((0, 0))
+    counts = units.summed(by_block)
+    found: Floats = counts[counts.any(axis=1)]
+    return found
+
+
+def _coarse_floor(column: Column, measure: str, n: Floats, m: Floats) -> Floats:
+    """What noise of independent rows adds over the cells of the coarse grid; 0 where that is what was judged."""
+    if not isinstance(column, CategoricalColumn) or len(column.kept) == len(column.categories):
+        return np.zeros(len(m))
+    floor = bins.psi_floor if measure == "psi" else bins.js_floor
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = floor(column.coarse_slots, n, m)
+    return found
+
+
+def judged_measures(block: Block, checks: Sequence[Check]) -> dict[str, float]:
+    """Measures of a block that a check judges and that can be resampled, each with its lowest threshold."""
+    against = "baseline" if block.compared_with == BASELINE else "consecutive"
+    out: dict[str, float] = {}
+    for check in checks:
+        measure = check.measure
+        known = measure in block.values
+        if known and check.against == against and check.applies_to(block.column):
+            # Of growth over the baseline's own number nothing is far below before that is known.
+            limit = -np.inf if check.relative else check.first_threshold
+            out[measure] = min(out.get(measure, np.inf), limit)
+    return out

@@ -1,0 +1,149 @@
+"""Measures as functions of two tables of counts, one pair a replicate: what is resampled for an interval.
+
+A table has a row for every unit and a column for every cell; a statistic takes (replicates, cells) sums of whole rows
+of both sides' tables and returns (replicates,) numbers. Everything that is a function of counts can be added here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from modelwatch_gpu.checks.units import default_bins, missing_rows, unseen_rows, values_upto
+from modelwatch_gpu.measures import bins
+from modelwatch_gpu.measures.value import Bools, Floats
+from modelwatch_gpu.profile.columns import Column
+from modelwatch_gpu.profile.parts import Part
+
+#: Where D is near 1 its variance under independent rows is near 0; no ratio is formed with less than this share of it.
+_LEAST_KS: Final = 0.02
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """``table``: a column, (units, slots) counts, and (slots,) which of these any unit of any side uses -> the (units,
+    cells) that are summed. ``of``: the number.
+
+    ``root``: whether the spread is taken of the number's square root, whose variance hardly depends on its size where
+    it is a divergence. ``squared``: whether the measure is the square of that root, or the root itself. ``linear``:
+    whether it is as likely to be too large as too small, so that noise adds nothing on average. ``by_label``: a part,
+    the name of a set and its grid -> (groups, cells) counted apart for each label, instead of ``table``; None where
+    nothing was. ``row_variance``: (groups,) measures on that scale -> the variance that independent rows of either side
+    add, times their number; None where that depends on more than the measure. ``low``, ``high``: the range of the
+    measure. ``cumulative``: whether cells count all rows up to them.
+    """
+
+    table: Callable[[Column, Floats, Bools], Floats]
+    of: Callable[[Floats, Floats], Floats]
+    root: bool = False
+    squared: bool = False
+    linear: bool = False
+    by_label: Callable[[Part, str, str], Floats | None] | None = None
+    row_variance: Callable[[Floats], Floats] | None = None
+    low: float = 0.0
+    high: float = np.inf
+    cumulative: bool = False
+
+    def rows(self, total: Floats) -> float:
+        """Rows in the (1, cells) total of a table."""
+        if not total.size:
+            return 0.0
+        return float(total[0, -1] if self.cumulative else total.sum())
+
+    def drawn(self, baseline: Floats, current: Floats) -> Floats:
+        """(replicates,) numbers on the scale of the interval."""
+        found = self.of(baseline, current)
+        return np.sqrt(np.maximum(0.0, found)) if self.root else found
+
+    def scaled(self, measure: Floats) -> Floats:
+        """A measure on the scale of its interval."""
+        return np.sqrt(np.maximum(0.0, measure)) if self.squared else measure
+
+    def unscaled(self, number: Floats) -> Floats:
+        """And back, inside the measure's range."""
+        return np.clip(np.maximum(0.0, number) ** 2 if self.squared else number, self.low, self.high)
+
+
+def _ks(baseline: Floats, current: Floats) -> Floats:
+    if not baseline.shape[1]:
+        return np.zeros(len(baseline))
+    # A replicate without rows is empty everywhere.
+    apart = baseline / np.maximum(baseline[:, -1:], 1.0)
+    apart -= current / np.maximum(current[:, -1:], 1.0)
+    found: Floats = np.maximum(apart.max(axis=1), -apart.min(axis=1))
+    return found
+
+
+def _over_bins(measure: Callable[[bins.Histograms], Floats]) -> Callable[[Floats, Floats], Floats]:
+    def of(baseline: Floats, current: Floats) -> Floats:
+        used = (baseline.any(axis=0)) | (current.any(axis=0))
+        some = (baseline.sum(axis=1) > 0) & (current.sum(axis=1) > 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = measure(bins.Histograms(baseline[:, used], current[:, used]))
+        return np.where(some, found, 0.0)
+
+    return of
+
+
+def _share(_: Floats, current: Floats) -> Floats:
+    found: Floats = current[:, 0] / np.maximum(current[:, 1], 1.0)
+    return found
+
+
+def _missing_change(baseline: Floats, current: Floats) -> Floats:
+    return _share(baseline, current) - _share(current, baseline)
+
+
+def auc_drop(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) area under the ROC curve of the baseline less that of the window, of (replicates, 2 K) counts over
+    K cells of a score in increasing order: first of negatives, then of positives. Rows of one cell count as ties."""
+    return _auc(baseline) - _auc(current)
+
+
+def _auc(counts: Floats) -> Floats:
+    """Mann and Whitney's U over the pairs; 1/2 where there are none."""
+    cells = counts.shape[1] // 2
+    negatives, positives = counts[:, :cells], counts[:, cells:]
+    below = np.cumsum(negatives, axis=1) - negatives / 2
+    pairs = negatives.sum(axis=1) * positives.sum(axis=1)
+    found: Floats = np.where(pairs > 0, (positives * below).sum(axis=1) / np.maximum(pairs, 1.0), 0.5)
+    return found
+
+
+def _constant(variance: float) -> Callable[[Floats], Floats]:
+    return lambda value: np.full(np.shape(value), variance)
+
+
+def _ks_variance(value: Floats) -> Floats:
+    """F(1 - F) and G(1 - G) with F - G = D are largest where F and G lie evenly around 1/2: (1 - D^2) / 4."""
+    found: Floats = np.maximum(1 - value * value, _LEAST_KS) / 4
+    return found
+
+
+#: JS in bits, psi and squared Hellinger distance are chi-square over 8 ln 2, 1 and 8 times the rows where distributions
+#: are near: their square roots then have at most these variances, whatever their size (a chi has variance below 1).
+_JS, _PSI, _HELLINGER = _constant(1 / (8 * float(np.log(2)))), _constant(1.0), _constant(1 / 8)
+#: A difference of one share each, of a set of values that is chosen where it is largest: p(1 - p) is at most 1/4.
+_SHARE: Final = _constant(1 / 4)
+
+_js = _over_bins(bins.js_divergence_of)
+
+#: What can be resampled, by measure.
+STATISTICS: Final[dict[str, Statistic]] = {
+    "ks": Statistic(values_upto, _ks, row_variance=_ks_variance, high=1.0, cumulative=True),
+    "psi": Statistic(default_bins, _over_bins(bins.psi_of), root=True, squared=True, row_variance=_PSI),
+    "js_divergence": Statistic(default_bins, _js, root=True, squared=True, row_variance=_JS, high=1.0),
+    "js_distance": Statistic(default_bins, _js, root=True, row_variance=_JS, high=1.0),
+    "hellinger": Statistic(default_bins, _over_bins(bins.hellinger_of), row_variance=_HELLINGER, high=1.0),
+    "tv": Statistic(default_bins, _over_bins(bins.tv_of), row_variance=_SHARE, high=1.0),
+    "l_infinity": Statistic(default_bins, _over_bins(bins.l_infinity_of), row_variance=_SHARE, high=1.0),
+    "missing": Statistic(missing_rows, _share, linear=True, high=1.0),
+    "missing_change": Statistic(missing_rows, _missing_change, linear=True, low=-1.0, high=1.0),
+    "unseen": Statistic(unseen_rows, _share, linear=True, high=1.0),
+}
+
+#: Measures that are shares of rows: their variance under independent rows follows from the shares.
+SHARES: Final = ("missing", "missing_change", "unseen")

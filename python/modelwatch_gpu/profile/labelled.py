@@ -1,0 +1,137 @@
+"""Answers counted apart for each label: which sets there are, and which group each row of a batch belongs to.
+
+For every set of groups (windows, blocks, segments) there is one more, whose groups are those crossed with the label.
+Only scores and the prediction are counted in it. A row without a label is in the group of null: it is unlabelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from modelwatch_gpu import _core
+from modelwatch_gpu.device import engine
+from modelwatch_gpu.profile.adapt import Reading, is_supported
+from modelwatch_gpu.profile.columns import Column
+from modelwatch_gpu.profile.grouping import Numbering, Value, compact, values_by_code
+from modelwatch_gpu.profile.parts import (
+    LABELLED_PREFIX,
+    SEGMENT_NULL,
+    SEGMENT_OTHER,
+    SEGMENT_VALUE,
+    GroupKey,
+    SetSpec,
+    segment_rank,
+)
+from modelwatch_gpu.profile.scoring import LABEL_CAP, Scoring
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+_NULL: Final[Value] = (SEGMENT_NULL, "")
+_OTHER: Final[Value] = (SEGMENT_OTHER, "")
+#: Of a dictionary with more values those that no row of the batch has are left out first.
+_FEW_LABELS: Final = 1024
+
+
+def labelled_sets(sets: Sequence[SetSpec], scoring: Scoring | None) -> tuple[SetSpec, ...]:
+    """The sets, and behind them one for each that is crossed with the label."""
+    if scoring is None or not scoring.counted:
+        return tuple(sets)
+    crossed = [SetSpec(LABELLED_PREFIX + s.name, s.grid, False, (*s.columns, scoring.label)) for s in sets]
+    return (*sets, *crossed)
+
+
+class LabelledCounter:
+    """Counts the answers of one file in the groups of ``sets``, which are all crossed with the label.
+
+    ``columns``, ``readings``: of the file; those with the names ``scoring.counted`` are counted. ``schema``: of the
+    file; where it lacks the label, or has it in a type without values to tell apart, every row is unlabelled.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        readings: Sequence[Reading],
+        schema: pa.Schema,
+        sets: Sequence[SetSpec],
+        scoring: Scoring,
+        device: str,
+    ) -> None:
+        self.sets = tuple(sets)
+        self.places = [i for i, c in enumerate(columns) if c.name in scoring.counted]
+        self.columns = [columns[i] for i in self.places]
+        self.label = scoring.label if scoring.label in schema.names else None
+        if self.label is not None and not is_supported(schema.field(self.label).type):
+            self.label = None
+        self.numberings = {s.name: Numbering() for s in self.sets}
+        self.counter = engine(device).Counter(
+            [readings[i].plan for i in self.places],
+            [_core.SetPlan(coarse=s.grid == "coarse", moments=False, sketches=False) for s in self.sets],
+        )
+        self._admitted: dict[Value, tuple[int, bytes]] = {}
+        self._limit: tuple[int, bytes] | None = None
+
+    def groups(
+        self, batch: pa.RecordBatch, groups: dict[str, Any], numberings: dict[str, Numbering]
+    ) -> dict[str, Int32]:
+        """The group of every row in each of the sets; ``groups``, ``numberings``: of the sets that are crossed."""
+        codes, values = self._codes(batch)
+        out = {}
+        for spec in self.sets:
+            base = spec.name.removeprefix(LABELLED_PREFIX)
+            out[spec.name] = _crossed(groups[base], numberings[base].keys, codes, values, self.numberings[spec.name])
+        return out
+
+    def add(self, values: pa.RecordBatch, groups: list[Any], threads: int, weights: Any) -> None:
+        """Counts the answers among the converted columns of a batch."""
+        if self.columns:
+            self.counter.add(values.select(self.places), groups, threads, weights)
+
+    def _codes(self, batch: pa.RecordBatch) -> tuple[Int32, list[Value]]:
+        """The label of every row as a number, and what each number stands for; those that no row has are null."""
+        if self.label is None:
+            return np.zeros(len(batch), dtype=np.int32), [_NULL]
+        codes, values = values_by_code(batch.column(self.label))
+        if len(values) > _FEW_LABELS:
+            present, codes = compact(codes, len(values))
+            return codes.astype(np.int32), [self._label(values[i]) for i in present.tolist()]
+        rows = np.bincount(codes, minlength=len(values)).tolist()
+        return codes.astype(np.int32), [self._label(v) if n else _NULL for v, n in zip(values, rows, strict=True)]
+
+    def _label(self, value: Value) -> Value:
+        """The label itself, or `other` of those beyond the cap: the same ones whatever the order (DESIGN 3.3)."""
+        if value[0] != SEGMENT_VALUE or value in self._admitted:
+            return value
+        # All are kept while the file is read and capped when it ends, unless there are far too many to keep.
+        if len(self._admitted) >= 8 * LABEL_CAP:
+            kept = sorted(self._admitted.items(), key=lambda item: item[1])[:LABEL_CAP]
+            self._admitted = dict(kept)
+            self._limit = kept[-1][1]
+        rank = segment_rank(value)
+        if self._limit is not None and rank > self._limit:
+            return _OTHER
+        self._admitted[value] = rank
+        return value
+
+
+def _crossed(base: Int32, base_keys: list[GroupKey], codes: Int32, values: list[Value], own: Numbering) -> Int32:
+    """The group of every row by group and label; ``codes`` index ``values``."""
+    if not len(base):
+        return base
+    if len(base_keys) * len(values) <= 4 * len(base) + 1024:
+        present, local, rows = _core.cross_groups(base, len(base_keys), codes, len(values))
+    else:
+        pairs = base * np.int64(len(values)) + codes
+        present, local, rows = np.unique(pairs, return_inverse=True, return_counts=True)
+    keys: list[GroupKey] = [(*base_keys[p // len(values)], *values[p % len(values)]) for p in present.tolist()]
+    # Two values may be one key: those beyond the cap. The numbering counts their rows together.
+    to = np.array([own.number(key) for key in keys], dtype=np.int32)
+    for number, count in zip(to.tolist(), rows.tolist(), strict=True):
+        own.rows[number] += count
+    out: Int32 = to[local]
+    return out

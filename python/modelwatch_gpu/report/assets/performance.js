@@ -1,0 +1,58 @@
+// Answers beside labels: a row for each measure, the baseline's number first, then every window's.
+function performance() {
+  const rows = view.performance || [];
+  if (!rows.length) return null;
+  const many = new Set(rows.map((r) => r.column)).size > 1;
+  const heads = [...(many ? ["Column"] : []), "Measure", "Baseline", ...windows.map((_, w) => label(w))];
+  return h(
+    "section",
+    { "aria-labelledby": "performance" },
+    h("h2", { id: "performance", text: "Performance" }),
+    h("p", { class: "quiet", text: performanceNote(rows) }),
+    h(
+      "div",
+      { class: "listing wide" },
+      h(
+        "table",
+        { class: "performance", "data-testid": "performance" },
+        h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", text })))),
+        h("tbody", {}, rows.map((row, i) => performanceRow(row, many, i && rows[i - 1].column === row.column))),
+      ),
+    ),
+  );
+}
+function performanceNote(rows) {
+  const covered = rows.find((r) => r.measure === "labelled");
+  const share = covered && covered.values.filter((x) => !empty(x));
+  const least = share && share.length ? Math.min(...share) : null;
+  const label = empty(least) ? "" : ` At least ${percent(least)} of the rows of every ${period()} have a label.`;
+  return `Of rows with a label.${label} Arrows mark numbers that are worse than the baseline's, be it by chance.`;
+}
+function performanceRow(row, many, again) {
+  const title = h("abbr", { title: row.title, text: row.measure });
+  return h(
+    "tr",
+    {},
+    many ? h("td", { text: again ? "" : row.column }) : null,
+    h("th", { scope: "row" }, title),
+    h("td", { class: "number", text: empty(row.baseline) ? "–" : number(row.baseline, row.measure) }),
+    row.values.map((value, w) => performanceCell(row, value, w)),
+  );
+}
+function performanceCell(row, value, w) {
+  if (empty(value)) return h("td", { class: "number quiet", title: row.reasons[w] || "no value", text: "–" });
+  const [lower, upper] = [row.lower[w], row.upper[w]];
+  const sure = empty(lower) || empty(upper) ? [value, value] : [lower, upper];
+  const worse =
+    !empty(row.baseline) &&
+    ((row.better === "higher" && sure[1] < row.baseline) || (row.better === "lower" && sure[0] > row.baseline));
+  const bounds = sure[1] > sure[0] ? `between ${number(sure[0], row.measure)} and ${number(sure[1], row.measure)}` : null;
+  const arrow = worse ? (row.better === "higher" ? " \u2193" : " \u2191") : "";
+  return h(
+    "td",
+    { class: "number", title: bounds, "data-worse": worse ? "" : null },
+    number(value, row.measure),
+    arrow && h("span", { "aria-hidden": "true", text: arrow }),
+    arrow && h("span", { class: "sr", text: ", worse than the baseline" }),
+  );
+}
