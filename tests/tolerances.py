@@ -82,3 +82,16 @@ STUDENT_T: Final = 1e-8
 #: A standard error from 400 replicates against the exact one, relative: it is itself good to 1 / sqrt(2 x 400) = 3.5%,
 #: and this is three times that.
 BOOTSTRAP_ERROR: Final = 0.11
+#: Sums of vectors per row, in units of the vectors' spread: products of matrices in float32 (2^-24 a term, a few units
+#: of spread each) over at most a few thousand rows, then rounding to 2^-30.
+EMBEDDING_SUMS: Final = 3e-6
+
+#: The same sums per row when rows come in other batches: the products add in another order.
+EMBEDDING_PARTITION: Final = 1e-5
+
+#: Averages of kernels and distances over pairs of float64 vectors against other packages: squared distances by products
+#: of matrices lose some 1e-14 of the squared lengths.
+VECTORS_FLOAT64: Final = 1e-12
+
+#: The same of float32 vectors: 2^-24 of squared lengths of some tens, in a kernel of slope below 1.
+VECTORS_FLOAT32: Final = 1e-5

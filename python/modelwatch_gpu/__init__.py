@@ -14,6 +14,7 @@ from modelwatch_gpu.checks.expectations import Expectations
 from modelwatch_gpu.checks.history import anomalies
 from modelwatch_gpu.checks.slicing import worst_slices
 from modelwatch_gpu.compare import compare
+from modelwatch_gpu.embed import embed
 from modelwatch_gpu.errors import (
     AlertError,
     DeviceError,
@@ -63,6 +64,7 @@ __all__ = [
     "compare_with",
     "derived",
     "drill_down",
+    "embed",
     "join_labels",
     "ranking",
     "rolling",

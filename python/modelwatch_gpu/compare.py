@@ -155,7 +155,7 @@ def compare(
     judged = judge_all(
         used,
         results,
-        columns=base.columns,
+        columns=base.reported,
         windows_without_rows=_without_rows(windows, results),
         sampling=sampling,
     )
@@ -429,10 +429,10 @@ def _notes(baseline: Baseline, profile: Profile, merged: Part | None) -> tuple[s
         return tuple(notes)
     if merged.new:
         notes.append(f"In the log but not in the baseline: {', '.join(merged.new)}.")
+    types = {c.name: c.type for c in (*baseline.columns, *baseline.embeddings)}
     for column, kind in merged.incomparable.items():
         notes.append(
-            f"Column '{column}' is {kind} in the log and {baseline.by_name[column].type} in the baseline, "
-            "which cannot be compared."
+            f"Column '{column}' is {kind} in the log and {types[column]} in the baseline, which cannot be compared."
         )
     untimed = dict(zip(merged.groups.get("window", []), merged.group_rows.get("window", []), strict=True)).get(
         (UNTIMED,)

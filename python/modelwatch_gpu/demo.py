@@ -1,4 +1,5 @@
-"""The main job on the bundled log: a year of New York departures, scored by a model fitted on its first quarter."""
+"""The main job on the bundled logs: a year of New York departures, scored by a model fitted on its first quarter; and
+four weeks of sentence embeddings."""
 
 from __future__ import annotations
 
@@ -23,6 +24,11 @@ ROLES = Roles(
     ignore=["arr_delay_min"],  # the label in minutes
 )
 TIMEZONE = "America/New_York"
+
+#: What the rows of the log of embeddings are. The section is what a person reads of a row; it is not compared.
+EMBEDDING_ROLES = Roles(
+    id="prediction_id", timestamp="synthetic_timestamp", text="section", embedding="embedding", infer=False
+)
 
 #: Logs, and how often each is read, mostly.
 Reads = Sequence[tuple[Log, int]]
@@ -60,3 +66,34 @@ def run(*, threads: int = 0, device: str = "auto", memory: str | None = None, st
             memory=memory,
             progress=stage("comparing April to December, month by month", [(after, 1)]),
         )
+
+
+def run_embeddings(
+    *, threads: int = 0, device: str = "auto", memory: str | None = None, stage: Stage = no_stage
+) -> Report:
+    """Fits on a week of embeddings of library packages and compares three weeks: none, 30% and all from elsewhere."""
+    with as_file(files("modelwatch_gpu") / "data" / "embeddings") as folder:
+        production = sorted(Path(folder).glob("production_*.parquet"))
+        if not production or not (Path(folder) / "reference.parquet").exists():
+            raise InputError("The demo's data is not installed; install modelwatch-gpu again.")
+        before, after = open_log(Path(folder) / "reference.parquet"), open_log(production)
+        baseline = Baseline.fit(
+            before,
+            roles=EMBEDDING_ROLES,
+            threads=threads,
+            device=device,
+            progress=stage("fitting a baseline on the first week", [(before, 2)]),
+        )
+        return compare(
+            baseline,
+            after,
+            window="1w",
+            threads=threads,
+            device=device,
+            memory=memory,
+            progress=stage("comparing three weeks", [(after, 1)]),
+        )
+
+
+#: The bundled logs by name.
+LOGS = {"flights": run, "embeddings": run_embeddings}

@@ -72,7 +72,7 @@ def test_the_page_of_measures_names_the_reasons_and_the_default_checks() -> None
     assert stated.keys() == {c.measure for c in DEFAULT_CHECKS}
     for check in DEFAULT_CHECKS:
         numbers = [float(re.findall(r"[\d.]+", cell)[0]) for cell in stated[check.measure]]
-        scale = 100 if check.measure in ("missing_change", "unseen") else 1
+        scale = 100 if check.measure in ("missing_change", "unseen", "malformed") else 1
         assert check.warn is not None
         assert check.alert is not None
         assert numbers == pytest.approx([scale * check.warn, scale * check.alert])

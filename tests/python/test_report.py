@@ -29,6 +29,7 @@ from modelwatch_gpu.report.view import type_text, view_of
 
 HOSTILE = "<script>alert(1)</script>"
 TOP_KEYS = {
+    "embeddings",
     *("schema_version", "library", "device", "isa", "baseline", "timezone", "window", "segments", "rows", "ok"),
     *("weight", "labels", "performance", "windows", "profile", "measures"),
     *("calibration", "confusion", "fairness", "findings", "notes", "next_steps"),

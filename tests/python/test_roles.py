@@ -155,7 +155,7 @@ def test_a_list_of_floats_of_fixed_size_is_an_embedding_with_a_note() -> None:
     found = Roles().assign(schema(vector=pa.list_(pa.float32(), 8)))
     assert found.roles == {"vector": "embedding"}
     assert "is taken as embedding" in found.notes[0]
-    assert found.notes[0].endswith("embeddings are not counted yet.")
+    assert found.notes[0].endswith("pass roles to change that.")
     assert found.skipped == ()
     assert Roles(features=[]).assign(schema(vector=pa.list_(pa.float32(), 8))).roles == {"vector": "ignore"}
 

@@ -108,7 +108,7 @@ def test_a_well_known_name_does_not_make_a_nested_column_count() -> None:
     assert list(baseline.skipped) == ["label"]
 
 
-def test_embeddings_pass_through_with_a_note_and_no_finding(tmp_path: Path) -> None:
+def test_a_list_of_floats_of_fixed_size_is_compared_as_one_vector_and_a_note_says_so(tmp_path: Path) -> None:
     vectors = pa.array([[0.5, 1.5], None, [2.5, np.nan]] * 20, pa.list_(pa.float32(), 2))
     log = log_with(vectors)
     pq.write_table(log, tmp_path / "log.parquet")
@@ -116,8 +116,8 @@ def test_embeddings_pass_through_with_a_note_and_no_finding(tmp_path: Path) -> N
         baseline = mw.Baseline.fit(source)
         assert baseline.roles["odd"] == "embedding"
         assert baseline.skipped == {}
-        assert any(note.endswith("embeddings are not counted yet.") for note in baseline.notes)
-        assert {f.column for f in mw.compare(baseline, source).findings} == {"x"}
+        assert any("Column 'odd' is taken as embedding" in note for note in baseline.notes)
+        assert {f.column for f in mw.compare(baseline, source).findings} == {"x", "odd"}
     tensors = pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float32(), [2]), vectors)
     assert mw.Baseline.fit(log_with(tensors)).roles["odd"] == "embedding"
 

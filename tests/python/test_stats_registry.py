@@ -31,6 +31,7 @@ SUMMARIES = {
     "fairness",
     "proportion_interval",
     "proportion_difference",
+    "prdc",
 }
 #: Functions whose answer is more than one number a column.
 TABLES = {"confusion", "error_quantiles"}
@@ -39,8 +40,15 @@ ABOVE_ZERO = {"poisson_deviance", "gamma_deviance"}
 #: Functions whose columns belong to one model.
 OF_ALL_COLUMNS = {"top_k_accuracy"}
 
+#: Functions that take a vector a row.
+OF_VECTORS = {name for name, info in STATS.items() if info.takes == "vectors"}
+
 #: What a function needs beside two arrays: of n rows.
-NEEDED: dict[str, dict[str, Any]] = {"expected_cost": {"cost": [[0, 1], [1, 0]]}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "expected_cost": {"cost": [[0, 1], [1, 0]]},
+    **{name: {"k": 3} for name in ("knn_novelty", "prdc", "neighbour_overlap")},
+    "mmd": {"bandwidth": 1.0},
+}
 KEYS = {"ranked": "queries", "grouped": "groups"}
 
 
@@ -79,6 +87,7 @@ def test_the_registry_says_who_has_compat_and_what_each_takes() -> None:
             "ranked": ["labels", "scores"],
             "grouped": ["labels", "predictions"],
             "counts": ["successes", "trials"],
+            "vectors": ["reference", "current"],
         }[info.takes]
         assert list(parameters)[: len(first)] == first
         positional = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -128,7 +137,7 @@ def test_full_results_are_frozen_and_hold_the_number(name: str) -> None:
         result.device = "cuda"
 
 
-@pytest.mark.parametrize("name", sorted(set(STATS) - SUMMARIES - TABLES - OF_ALL_COLUMNS))
+@pytest.mark.parametrize("name", sorted(set(STATS) - SUMMARIES - TABLES - OF_ALL_COLUMNS - OF_VECTORS))
 def test_many_columns_give_one_number_each_and_no_columns_none(name: str) -> None:
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 2, (40, 3)), rng.integers(0, 2, (40, 3))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.registry import MEASURES
-from modelwatch_gpu.profile.columns import Column
+from modelwatch_gpu.profile.embeddings import AnyColumn
 
 #: A verdict needs at least so many rows in the window and in the baseline.
 MIN_ROWS: Final = 30
@@ -102,7 +102,7 @@ class Check:
         assert first is not None
         return first
 
-    def applies_to(self, column: Column) -> bool:
+    def applies_to(self, column: AnyColumn) -> bool:
         """Whether this check judges the column."""
         patterns = (self.columns,) if isinstance(self.columns, str) else tuple(self.columns)
         kinds = tuple(self.kinds) or MEASURES[self.measure].kinds
@@ -126,7 +126,7 @@ class Check:
 
 
 _JUDGED: Final = ("feature", "prediction", "score", "label", "latency", "error")
-_COMPLETE: Final = ("feature", "prediction", "score", "latency", "error")  # a label may come late or never
+_COMPLETE: Final = ("feature", "prediction", "score", "latency", "error", "embedding")  # a label may come late or never
 
 #: One verdict a column, and what is missing or new (DESIGN 7).
 DEFAULT_CHECKS: Final = (
@@ -134,6 +134,8 @@ DEFAULT_CHECKS: Final = (
     Check("js_distance", warn=0.1, alert=0.2, roles=_JUDGED, kinds=("categorical",)),
     Check("missing_change", warn=0.05, alert=0.10, roles=_COMPLETE),
     Check("unseen", warn=0.01, alert=0.05, roles=_JUDGED),
+    Check("embedding_drift", warn=0.95, alert=0.99),
+    Check("malformed", warn=0.01, alert=0.05),
 )
 
 #: Shown beside a numeric column's verdict, not judged by default.

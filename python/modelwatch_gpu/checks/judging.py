@@ -29,7 +29,7 @@ from modelwatch_gpu.checks.many import Applied, corrected
 from modelwatch_gpu.checks.sampling import Sampling, VerdictOptions
 from modelwatch_gpu.measures.results import BASELINE, CONSECUTIVE, Block, Results
 from modelwatch_gpu.measures.value import REASONS
-from modelwatch_gpu.profile.columns import Column
+from modelwatch_gpu.profile.embeddings import AnyColumn
 
 #: All findings are listed while there are at most so many; beyond, those of segments that ask for nothing are counted.
 LISTED_FINDINGS: Final = 100_000
@@ -77,7 +77,7 @@ def judge_all(
     checks: Sequence[Check],
     results: Results,
     *,
-    columns: Sequence[Column],
+    columns: Sequence[AnyColumn],
     windows_without_rows: Sequence[int] = (),
     sampling: Sampling | None = None,
 ) -> Judged:
@@ -205,7 +205,7 @@ def _sorted(candidates: Sequence[_Candidates]) -> dict[str, npt.NDArray[Any]]:
     return {name: array[order] for name, array in rows.items()}
 
 
-def _of_empty_windows(checks: Sequence[Check], columns: Sequence[Column], starts: Sequence[int]) -> list[Finding]:
+def _of_empty_windows(checks: Sequence[Check], columns: Sequence[AnyColumn], starts: Sequence[int]) -> list[Finding]:
     """Findings of windows that have no rows at all: not enough data, for every check."""
     return [
         Finding(

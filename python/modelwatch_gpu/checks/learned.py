@@ -20,6 +20,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window
 from modelwatch_gpu.measures.results import Block
 from modelwatch_gpu.measures.value import HAS_NUMBER, Floats, Ints, Values
+from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 
 #: A mean and a standard deviation are learned from so many windows, at least.
 LEAST_WINDOWS: Final = LEAST_UNITS
@@ -62,6 +63,8 @@ def learned(check: Check, block: Block, sampling: Sampling) -> Verdicts:
     groups = len(block)
     window = sampling.window
     if block.place.segments is not None or not sampling.by_units or window is None or not window.nests(DAY):
+        return _open(check, block)
+    if isinstance(block.column, EmbeddingColumn):  # whose days keep no sums
         return _open(check, block)
     tables = sampling.tables(block.column)
     starts, units = _windows_of(sampling, window)

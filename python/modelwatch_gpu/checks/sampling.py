@@ -39,6 +39,7 @@ from modelwatch_gpu.measures.results import BASELINE, Block, Results
 from modelwatch_gpu.measures.value import Bools, Floats
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column
+from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
 from modelwatch_gpu.profile.profile import Profile
 
@@ -179,6 +180,9 @@ class Sampling:
         out: list[Found] = []
         for block in results.blocks:
             found: Found = {}
+            if isinstance(block.column, EmbeddingColumn):  # whose days keep no sums
+                out.append(found)
+                continue
             tables = self.tables(block.column)
             for measure, threshold in judged_measures(block, checks).items():
                 statistic = self.statistic(block.column, measure)
@@ -269,6 +273,7 @@ class Sampling:
         floor, coarse = nothing, nothing
         if statistic.root:
             floor = effects.noise_floor if statistic.squared else effects.noise_floor**2
+            assert not isinstance(block.column, EmbeddingColumn)
             coarse = _coarse_floor(block.column, measure, n, rows)
         assert statistic.row_variance is not None
         value = statistic.scaled(effects.value)

@@ -33,6 +33,7 @@ _SHARE_SENTENCES: Final = {
     "unseen": "of values are not in {other}",
     "nan": "of rows are NaN",
     "out_of_range": "of values are outside the range of {other}",
+    "malformed": "of vectors cannot be used (another length, not finite, or far too long)",
 }
 
 
@@ -151,6 +152,8 @@ def _share_sentence(check: Check, judged: float, severity: str, threshold: float
 
 def _movement(result: Result) -> str:
     """What a person would see in the data: the mean, the spread, or the category that changed most."""
+    if result.remark:
+        return result.remark
     shift = result.shift
     if shift is None:
         return ""

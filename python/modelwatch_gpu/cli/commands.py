@@ -407,6 +407,7 @@ def _found(counts: dict[str, int]) -> str:
 
 @app.command(epilog=EXIT_CODES)
 def demo(
+    log: Annotated[str, typer.Argument(metavar="LOG", help="Which bundled log: flights or embeddings.")] = "flights",
     html: Annotated[
         Path, typer.Option("--html", metavar="FILE", help="Where to write the report as an HTML page.")
     ] = Path("report.html"),
@@ -416,15 +417,18 @@ def demo(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Run the main job on the bundled flights log.
+    """Run the main job on a bundled log.
 
-    A model that foresees late flights out of New York, fitted on January to March 2013 and watched from April to
-    December, month by month. Exits with 0 whatever it finds.
+    flights: a model that foresees late flights out of New York, fitted on January to March 2013 and watched from April
+    to December, month by month. embeddings: vectors of package descriptions, a week to fit on and three to watch. Exits
+    with 0 whatever it finds.
     """
+    if log not in demo_run.LOGS:
+        raise InputError(f"There is no bundled log '{log}'; there are {' and '.join(demo_run.LOGS)}.")
     check_settings()
     check_outputs(html, json)
     with stages(quiet) as stage:
-        report = demo_run.run(threads=threads, device=device, memory=memory, stage=stage)
+        report = demo_run.LOGS[log](threads=threads, device=device, memory=memory, stage=stage)
     write(report, html, json)
     if not quiet and str(json) != "-":
         Output().print(ReportTable(report))

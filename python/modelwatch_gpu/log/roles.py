@@ -159,7 +159,7 @@ class Roles:
                 continue
             advice = "store its parts as columns of their own to compare them"
             if is_vector(field.type):
-                roles[field.name], advice = "embedding", "embeddings are not counted yet"
+                roles[field.name], advice = "embedding", "pass roles to change that"
             else:
                 skipped.append(field.name)
             notes[field.name] = (

@@ -14,6 +14,7 @@ from modelwatch_gpu.measures import categorical, numeric, refined
 from modelwatch_gpu.measures.against_labels import AgainstLabels
 from modelwatch_gpu.measures.cells import chunks_of
 from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, category_effects, numeric_effects
+from modelwatch_gpu.measures.embedding import embedding_block
 from modelwatch_gpu.measures.flat import CategoryRows, NumericRows, Rows, rows_of
 from modelwatch_gpu.measures.results import (
     BASELINE,
@@ -93,14 +94,22 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
         place = Place.of(by, groups[first:], rows[first:])
         weights = GroupWeights.of(rows, merged.weights[spec.name]) if spec.name in merged.weights else None
         own, earlier = [], []
+        projected: dict[str, Block] = {}
         for column in baseline.columns:
             run = _Run(column, spec.grid, merged, merged.tables.get((spec.name, column.name)), first, weights)
-            own.append(run.against_baseline(place, reference[(column.name, spec.grid)]))
+            block = run.against_baseline(place, reference[(column.name, spec.grid)])
+            if column.role == "embedding":  # a projection, which its embedding stands for
+                projected[column.name] = block
+                continue
+            own.append(block)
             if consecutive and not by and len(place) > 1:
                 earlier.append(run.against_earlier(place))
         if labels is not None:
             own = labels.added(own, spec.grid, merged, spec.name, first)
             earlier = labels.added(earlier, spec.grid, merged, spec.name, first) if earlier else earlier
+        for vectors in baseline.embeddings:
+            sums = merged.embeddings.get((spec.name, vectors.name))
+            own.append(embedding_block(baseline, vectors, merged, sums, place, first, spec.grid, projected))
         blocks += own
         later += earlier
     return Results([*blocks, *later])

@@ -27,6 +27,8 @@ class MeasureInfo:
 
 
 _BOTH: Final = ("numeric", "categorical")
+_VECTORS: Final = ("embedding",)
+_ALL: Final = (*_BOTH, *_VECTORS)
 _SCORES: Final = ("score",)
 _ANSWERS: Final = ("score", "prediction")
 _CLASSES: Final = ("prediction", "label")
@@ -47,12 +49,28 @@ _DRIFT: Final = (
     MeasureInfo("mean_shift", "Shift of the mean in baseline standard deviations", ("numeric",), "sd", None, None),
     MeasureInfo("sd_ratio", "Standard deviation over the baseline's", ("numeric",), "ratio", 0, None),
     MeasureInfo("out_of_range", "Share outside the baseline's range", ("numeric",), "share", 0, 1),
-    MeasureInfo("missing", "Share of missing rows", _BOTH, "share", 0, 1),
-    MeasureInfo("missing_change", "Change of the missing share", _BOTH, "points", -1, 1),
+    MeasureInfo("missing", "Share of missing rows", _ALL, "share", 0, 1),
+    MeasureInfo("missing_change", "Change of the missing share", _ALL, "points", -1, 1),
     MeasureInfo("nan", "Share of NaN rows", ("numeric",), "share", 0, 1),
     MeasureInfo("unseen", "Share of values the baseline does not have", ("categorical",), "share", 0, 1),
     MeasureInfo("distinct", "Distinct values", _BOTH, "values", 0, None),
-    MeasureInfo("row_count", "Rows", _BOTH, "rows", 0, None),
+    MeasureInfo("row_count", "Rows", _ALL, "rows", 0, None),
+    MeasureInfo("malformed", "Share of vectors that cannot be used", _VECTORS, "share", 0, 1),
+    MeasureInfo("embedding_drift", "Evidence of drift (1 - corrected p)", _VECTORS, "share", 0, 1),
+    MeasureInfo("domain_auc", "AUC of the domain classifier", _VECTORS, "share", 0, 1),
+    MeasureInfo("novelty", "Log ratio of distances to nearest neighbours", _VECTORS, "log", None, None),
+    MeasureInfo("density", "Density of neighbours", _VECTORS, "ratio", 0, None),
+    MeasureInfo("centroid_distance", "Distance of centroids in baseline spreads", _VECTORS, "spreads", 0, None),
+    MeasureInfo("centroid_z", "Distance of centroids over its noise", _VECTORS, "sd", None, None),
+    MeasureInfo("cosine_distance", "Cosine distance of centroids", _VECTORS, "distance", 0, 2),
+    MeasureInfo("frechet", "Frechet distance beyond chance", _VECTORS, "baseline variances", None, None),
+    MeasureInfo("effective_rank", "Effective rank", _VECTORS, "dimensions", 1, None),
+    MeasureInfo("rff_mmd", "Squared MMD by random features", _VECTORS, "squared distance", None, None),
+    MeasureInfo("rff_mmd_pvalue", "P-value of the random-feature MMD", _VECTORS, "share", 0, 1),
+    MeasureInfo("direction_ks", "Largest KS distance along a direction", _VECTORS, "share", 0, 1),
+    MeasureInfo("sliced_wasserstein", "Mean Wasserstein-1 distance along directions", _VECTORS, "sd", 0, None),
+    MeasureInfo("drifted_share", "Share of principal directions that moved", _VECTORS, "share", 0, 1),
+    MeasureInfo("norm_shift", "Shift of the vectors' length in baseline sd", _VECTORS, "sd", None, None),
 )
 
 #: Of how many scores from the top ``top_k_accuracy`` is told.

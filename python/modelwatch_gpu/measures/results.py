@@ -13,7 +13,8 @@ from modelwatch_gpu.measures import numeric
 from modelwatch_gpu.measures.cells import Floats, Ints
 from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, slot_name
 from modelwatch_gpu.measures.value import Value, Values
-from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
+from modelwatch_gpu.profile.columns import CategoricalColumn, NumericColumn
+from modelwatch_gpu.profile.embeddings import AnyColumn
 from modelwatch_gpu.profile.parts import SEGMENT_NULL, SEGMENT_OTHER, GroupKey
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable
 
@@ -59,12 +60,12 @@ class Result:
     ``summary``: what the profile says without the baseline. ``compared_with``: ``BASELINE``, or ``CONSECUTIVE`` for the
     window before it that has rows. ``weighted``: whether rows have weights: then shares and the histogram
     are of weights, and ``n`` of a measure is effective rows. ``reference``: the baseline's own numbers of what is held
-    against labels, by id.
+    against labels, by id. ``remark``: what moved, in words, where no shift says it.
     """
 
     start: int
     segment: Segment | None
-    column: Column
+    column: AnyColumn
     rows: int
     present: float
     absent_reason: str
@@ -77,6 +78,30 @@ class Result:
     compared_with: str = BASELINE
     weighted: bool = False
     reference: Mapping[str, Value] = field(default_factory=dict)
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A sampled row of a window that is unlike the baseline. ``labels``: its ids, texts and text features, shortened.
+    ``distance``: to its fifth nearest sampled row of the baseline."""
+
+    labels: Mapping[str, str | None]
+    distance: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class WindowVectors:
+    """What a report shows of a window's embedding. ``member``: of the ensemble, the one that stands out most, with the
+    ``scores`` of all (1: 5% of permutations are beyond). ``points``, ``baseline_points``: (rows, 2) along the
+    baseline's first two principal axes; one column where vectors have one element."""
+
+    member: str
+    pvalue: float
+    scores: Mapping[str, float]
+    exemplars: tuple[Exemplar, ...]
+    baseline_points: Floats
+    points: Floats
 
 
 def segment_text(part: tuple[int, str]) -> str | None:
@@ -166,11 +191,12 @@ class Block:
 
     ``numbers``: the fields of ``Summary`` by name, NaN where there is none; empty where the block does not tell them.
     ``table``, ``first``: where the counts are, and the number of the first group there. ``reference``: the baseline's
-    own numbers of what is held against labels, by id.
+    own numbers of what is held against labels, by id. ``remarks``: what moved, in words, of each group. ``vectors``: of
+    an embedding, by group.
     """
 
     place: Place
-    column: Column
+    column: AnyColumn
     compared_with: str
     grid: str
     present: Floats
@@ -184,6 +210,8 @@ class Block:
     first: int
     weighted: bool = False
     reference: Mapping[str, Value] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    vectors: Mapping[int, WindowVectors] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.place)
@@ -211,6 +239,7 @@ class Block:
             compared_with=self.compared_with,
             weighted=self.weighted,
             reference=self.reference,
+            remark=self.remarks[at] if self.remarks else "",
         )
 
     def _shift(self, at: int) -> Shift | None:
@@ -239,6 +268,7 @@ class Block:
         if self.grid != "fine":
             return None
         assert isinstance(self.table, CategoryTable)
+        assert isinstance(self.column, CategoricalColumn)
         unseen = sum(self.table.unseen_of(group).values())
         return np.append(self.table.of_group(group, self.column.slots), np.uint64(unseen))
 

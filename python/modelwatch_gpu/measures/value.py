@@ -78,6 +78,8 @@ REASONS = {
     "incomparable": "The column's type cannot be compared with the baseline's.",
     "constant_baseline": "The baseline is constant, so there is no standard deviation to divide by.",
     "constant_earlier": "The window before is constant, so there is no standard deviation to divide by.",
+    "constant_window": "All vectors of the window are equal.",
+    "few_rows": "There are fewer vectors than this number needs.",
     "infinite": "The column holds infinite values, for which this distance is not defined.",
     "not_finite": "The number is too large to be written.",
     "weighted": "The rows have weights, and this statistic is of counts of independent rows.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -27,8 +27,9 @@ from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
+from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn, fit_embeddings, with_projections
 from modelwatch_gpu.profile.facts import FactsSpec
-from modelwatch_gpu.profile.fit import fit_columns, with_errors
+from modelwatch_gpu.profile.fit import fit_columns, named, with_errors
 from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.placing import device_for
@@ -59,7 +60,8 @@ class Baseline:
     compared because of their type, though nobody said so. ``weighting``: how weights of rows are stored, here and in
     every profile counted against this baseline; None where every row counts once. ``derived``: the columns that are
     computed from others, which a log is compared with only where the same functions are given. ``scoring``: how scores
-    and predictions are held against labels; None where there is nothing to hold.
+    and predictions are held against labels; None where there is nothing to hold. ``embeddings``: columns of vectors;
+    their projections are among ``columns``, with the role embedding.
     """
 
     columns: tuple[Column, ...]
@@ -72,6 +74,7 @@ class Baseline:
     weighting: Weighting | None = None
     derived: tuple[Definition, ...] = ()
     scoring: Scoring | None = None
+    embeddings: tuple[EmbeddingColumn, ...] = ()
 
     @classmethod
     def fit(
@@ -85,6 +88,7 @@ class Baseline:
         threshold: float = THRESHOLD,
         positive: Any = None,
         costs: Any = None,
+        normalize: Sequence[str] = (),
         exact_up_to: int = EXACT_UP_TO,
         threads: int = 0,
         device: str = "auto",
@@ -108,6 +112,7 @@ class Baseline:
             positive: The positive class of a label with two values. Default: 1 of 0 and 1 (or -1 and 1), or true.
             costs: What a decision costs, [[true negative, false positive], [false negative, true positive]], rows by
                 label; for the measure expected_cost.
+            normalize: Embedding columns whose vectors are scaled to length 1, here and in every log compared.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
             device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all";
@@ -138,9 +143,15 @@ class Baseline:
             source, assignment = with_errors(source, assignment, roles)
             weighted = next(iter(assignment.columns("weight")), None)
             weighting = Weighting.of(source, weighted) if weighted is not None else None
+            own_notes: list[str] = []
+            vectors: list[EmbeddingColumn] = []
+            if weighting is None:
+                vectors = fit_embeddings(source, assignment, named(normalize), own_notes)
+            elif assignment.columns("embedding"):
+                own_notes.append("Embeddings of weighted rows are not compared.")
             fitted = fit_columns(
-                source,
-                assignment,
+                with_projections(source, vectors),
+                with_roles(assignment, vectors),
                 roles,
                 edges=edges,
                 exact_up_to=exact_up_to,
@@ -164,6 +175,8 @@ class Baseline:
                 device=chosen,
                 facts=FactsSpec.of(assignment.roles) if quality else None,
                 made=FactsSpec.made(assignment.roles),
+                embeddings=tuple(vectors),
+                roles=assignment.roles,
             )
             part = merge_parts(count_log(fitted.columns, source, spec, progress))
         return cls(
@@ -172,11 +185,12 @@ class Baseline:
             part=part,
             timezone=zone,
             exact_up_to=exact_up_to,
-            notes=(*assignment.notes, *fitted.notes),
+            notes=(*assignment.notes, *own_notes, *fitted.notes),
             skipped=fitted.skipped,
             weighting=weighting,
             derived=definitions,
             scoring=scoring,
+            embeddings=tuple(vectors),
         )
 
     @property
@@ -203,6 +217,11 @@ class Baseline:
     def by_name(self) -> dict[str, Column]:
         """Columns by name."""
         return {c.name: c for c in self.columns}
+
+    @cached_property
+    def reported(self) -> tuple[AnyColumn, ...]:
+        """The columns that reports name: an embedding stands for its projections."""
+        return (*(c for c in self.columns if c.role != "embedding"), *self.embeddings)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -240,10 +259,13 @@ class Baseline:
             **weight_header(self.weighting),
             **derived_header(self.derived),
             **({"scoring": self.scoring.header()} if self.scoring is not None else {}),
+            **({"embeddings": [c.header() for c in self.embeddings]} if self.embeddings else {}),
         }
         arrays: Arrays = {f"part/{name}": a for name, a in self.part.arrays().items()}
         for i, column in enumerate(self.columns):
             arrays.update({f"column/{i}/{name}": a for name, a in _column_arrays(column).items()})
+        for i, vectors in enumerate(self.embeddings):
+            arrays.update({f"embedding/{i}/{name}": a for name, a in vectors.arrays().items()})
         return header, arrays
 
     @classmethod
@@ -254,7 +276,16 @@ class Baseline:
         columns = [_column_from(own, by_column.get(str(i), {})) for i, own in enumerate(header["columns"])]
         part = Part.from_file(header["part"], own_arrays.get("part", {}))
         scoring = Scoring.from_header(header["scoring"], columns) if "scoring" in header else None
-        check_part(part, columns, _own_sets(True, scoring))
+        by_embedding = by_prefix(own_arrays.get("embedding", {}))
+        embeddings = tuple(
+            EmbeddingColumn.from_file(own, by_embedding.get(str(i), {}))
+            for i, own in enumerate(header.get("embeddings", []))
+        )
+        check_part(part, columns, _own_sets(True, scoring), embeddings)
+        if set(part.embeddings) != {("window", c.name) for c in embeddings}:
+            raise ValueError("an embedding has no sums, or sums have no embedding")
+        if not {name for c in embeddings for name in c.projections} <= {c.name for c in columns}:
+            raise ValueError("a projection of an embedding is not counted")
         for column in columns:
             own_counts = part.tables[("window", column.name)]
             ranked = not isinstance(own_counts, NumericTable) or own_counts.range_of(0) is not None
@@ -271,10 +302,17 @@ class Baseline:
             weighting=weighting_from(header),
             derived=derived_from(header),
             scoring=scoring,
+            embeddings=embeddings,
         )
 
     def __repr__(self) -> str:
         return f"Baseline({self.rows:,} rows, {len(self.columns)} columns, {self.fingerprint[:12]})"
+
+
+def with_roles(assignment: RoleAssignment, embeddings: Sequence[EmbeddingColumn]) -> RoleAssignment:
+    """The roles with those of projections, which fits count as numbers."""
+    own = {name: "embedding" for c in embeddings for name in c.projections}
+    return replace(assignment, roles={**assignment.roles, **own})
 
 
 def derived_header(derived: Sequence[Definition]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -24,6 +24,8 @@ from modelwatch_gpu.log.files import wider
 from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.embedding_sums import EmbeddingCounter, EmbeddingTable
+from modelwatch_gpu.profile.embeddings import EmbeddingColumn, hashed_columns, shown_columns
 from modelwatch_gpu.profile.facts import FactsSpec, Observer
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
 from modelwatch_gpu.profile.labelled import LabelledCounter
@@ -46,7 +48,8 @@ class CountSpec:
     ``sample``: rows to keep of a file, those with the smallest hashes of their ``ids`` columns; 0: none.
     ``weighting``: how often rows count, None: once. ``scoring``: what sets that are crossed with the label count.
     ``device``: what counts, as ``resolve`` names it. ``facts``: what to note of all columns for checks of data quality,
-    None: nothing. ``made``: columns that no log stores, such as conditions of segments."""
+    None: nothing. ``made``: columns that no log stores, such as conditions of segments. ``embeddings``: columns of
+    vectors, whose projections are among the columns counted. ``roles``: of the baseline's columns."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -64,6 +67,8 @@ class CountSpec:
     device: str = "cpu"
     facts: FactsSpec | None = None
     made: frozenset[str] = field(default_factory=frozenset)
+    embeddings: tuple[EmbeddingColumn, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plain_sets(self) -> tuple[SetSpec, ...]:
@@ -194,21 +199,25 @@ class FileCounter:
                 f"{file.name}: there is no column '{spec.weighting.column}', which holds the weights of rows; add it, "
                 "or fit the baseline without the role weight."
             )
-        self.gone = tuple(c.name for c in columns if c.name not in have)
+        self.incomparable: dict[str, str] = {}
+        self.embeddings: list[EmbeddingCounter] = []
+        projections = self._embeddings(have)
+        of_vectors = {name for c in spec.embeddings for name in c.projections}
+        embedded = [c.name for c in spec.embeddings if c.name not in have]
+        self.gone = (*(c.name for c in columns if c.name not in have | of_vectors), *embedded)
         self.columns: list[Column] = []
         self.readings: list[Reading] = []
-        self.incomparable: dict[str, str] = {}
         for column in columns:
-            if column.name not in have:
+            if column.name not in have | projections:
                 continue
-            kind = file.schema.field(column.name).type
+            kind = pa.float32() if column.name in projections else file.schema.field(column.name).type
             reading = reading_of(column, kind)
             if reading is None:
                 self.incomparable[column.name] = str(kind)
                 continue
             self.columns.append(column)
             self.readings.append(reading)
-        known = {c.name for c in columns} | spec.ignored | {spec.timestamp}
+        known = {c.name for c in (*columns, *spec.embeddings)} | spec.ignored | {spec.timestamp}
         self.new = tuple(n for n in file.schema.names if n not in known)
         self.windows: TimeGroups | RowGroups
         if isinstance(spec.window, RowWindow):
@@ -218,9 +227,10 @@ class FileCounter:
         self.blocks = TimeGroups(spec.block if spec.timestamp else None, spec.zone)
         self.segments = {s.name: SegmentGroups(s, file.schema, spec.segment_cap) for s in spec.segmentations}
         self.has_blocks = any(s.name == "block" for s in spec.sets)
+        kinds = [pa.float32() if c.name in projections else file.schema.field(c.name).type for c in self.columns]
         self._places = list(range(len(self.columns)))
-        kinds = [file.schema.field(c.name).type for c in self.columns]
-        self._converts = [i for i in self._places if not counts_as_it_is(self.readings[i], kinds[i])]
+        self._stored = [c.name for c in self.columns if c.name not in projections]
+        self._converts = [i for i in range(len(self.columns)) if not counts_as_it_is(self.readings[i], kinds[i])]
         self.counter = engine(spec.device).Counter(
             [r.plan for r in self.readings],
             [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.plain_sets],
@@ -243,10 +253,11 @@ class FileCounter:
         extra = [spec.timestamp, *(name for s in spec.segmentations for name in s.columns)]
         extra += spec.ids if self.sampler is not None else ()
         extra += [spec.weighting.column] if spec.weighting is not None else []
+        extra += [name for own in self.embeddings for name in own.columns]
         extra += [spec.scoring.label] if spec.scoring is not None else []
         extra += self.file.schema.names if self.observer is not None else []
         present = [name for name in extra if name is not None and name in self.file.schema.names]
-        wanted = list(dict.fromkeys([c.name for c in self.columns] + present))
+        wanted = list(dict.fromkeys(self._stored + present))
         return wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
 
     def read(self, progress: Progress | None) -> None:
@@ -312,7 +323,11 @@ class FileCounter:
                 kept = np.flatnonzero(weights)
                 batch, weights = batch.take(pa.array(kept)), weights[kept]
                 counted = {name: numbers[kept] for name, numbers in groups.items()}
-        values = batch.select(self._places) if batch.num_columns > len(self._places) else batch
+        values = batch.select(self._stored) if batch.num_columns > len(self._stored) else batch
+        if self.embeddings:
+            made = {name: array for own in self.embeddings for name, array in own.projected(batch).items()}
+            arrays = [made[c.name] if c.name in made else batch.column(c.name) for c in self.columns]
+            values = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
         for i in self._converts:
             values = values.set_column(i, self.columns[i].name, self._converted(i, values.column(i)))
         plain, labelled = ([counted[s.name] for s in sets] for sets in (spec.plain_sets, spec.labelled_sets))
@@ -327,10 +342,29 @@ class FileCounter:
                     self.answers.add(batch.values, batch.labelled, self.spec.threads, batch.weights)
             except InputError as error:
                 raise InputError(f"{self.file.name}: {error}") from error
+        for own in self.embeddings:
+            own.add(batch.rows, batch.groups)
         if self.sampler is not None:
             self.sampler.add(batch.rows)
         if self.observer is not None:
             self.observer.add(batch.rows, batch.groups[0], [int(key[0]) for key in self.windows.numbering.keys])
+
+    def _embeddings(self, have: set[str]) -> set[str]:
+        """Makes the counters of the embeddings that this file has, and returns the names of their projections."""
+        spec, schema = self.spec, self.file.schema
+        hashed = hashed_columns(spec.roles, schema)
+        shown = shown_columns(spec.roles, schema) if spec.embeddings else []
+        names: set[str] = set()
+        for column in spec.embeddings:
+            if column.name not in have:
+                continue
+            if column.reads(schema.field(column.name)):
+                windows = [None if s.name == "block" else s.name == "window" for s in spec.plain_sets]
+                self.embeddings.append(EmbeddingCounter(column, windows, hashed, shown))
+                names.update(column.projections)
+            else:
+                self.incomparable[column.name] = str(schema.field(column.name).type)
+        return names
 
     def _weights(self, batch: pa.RecordBatch) -> UInt32 | None:
         """(rows,) how often each row of the next batch counts; None: once."""
@@ -379,6 +413,7 @@ class FileCounter:
         rows: dict[str, Any] = {}
         weights: dict[str, WeightSums] = {}
         tables: dict[tuple[str, str], Table] = {}
+        embeddings: dict[tuple[str, str], EmbeddingTable] = {}
         for spec in self.spec.sets:
             numbering = numberings[spec.name]
             own = capped_keys(spec.name, numbering.keys, self.spec.segment_cap)
@@ -400,6 +435,9 @@ class FileCounter:
                 else:
                     table = CategoryTable.from_engine(counted, len(own))
                 tables[(spec.name, column.name)] = table.regrouped(to, len(at))
+            for sums in self.embeddings if spec.name != "block" and not spec.labelled else ():
+                table_of = sums.table(self.spec.plain_sets.index(spec), len(own))
+                embeddings[(spec.name, sums.column.name)] = table_of.regrouped(to, len(at))
         return Part(
             rows=self.rows,
             span=self.span,
@@ -413,6 +451,7 @@ class FileCounter:
             facts=self.observer.finish() if self.observer is not None else None,
             weight_bits=None if self.spec.weighting is None else self.spec.weighting.bits,
             weights=weights,
+            embeddings=embeddings,
         )
 
 

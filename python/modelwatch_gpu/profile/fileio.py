@@ -26,13 +26,15 @@ from modelwatch_gpu.profile.sparse import narrow
 from modelwatch_gpu.profile.tables import Arrays
 
 #: The newest formats; all earlier ones are read. Profiles of format 1 had one segment column at most.
-FORMAT_VERSIONS: Final = {"baseline": 4, "profile": 5}
+FORMAT_VERSIONS: Final = {"baseline": 5, "profile": 6}
 #: What is written where rows have no weights, no column is derived and no answer is held against a label; what where
 #: rows have weights; and what where columns are derived: versions that know no more can read it, and would misread the
 #: newest.
 _PLAIN: Final = {"baseline": 1, "profile": 2}
 _WITH_WEIGHTS: Final = {"baseline": 2, "profile": 3}
 _WITH_DERIVED: Final = {"baseline": 3, "profile": 4}
+#: What is written where answers are held against a label, and there is no embedding.
+_WITH_SCORING: Final = {"baseline": 4, "profile": 5}
 _MAGIC: Final = b"ARROW1\0\0"
 _HASH_KEY: Final = b'"sha256": "'
 _ZEROS: Final = b"0" * 64
@@ -57,8 +59,11 @@ def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str 
     """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one."""
     if library is None:
         library = str(_core.build_info()["version"])
-    told = (("scoring", FORMAT_VERSIONS), ("derived", _WITH_DERIVED), ("weight", _WITH_WEIGHTS))
-    version = next((needed for what, needed in told if what in header), _PLAIN)[kind]
+    told = (("scoring", _WITH_SCORING), ("derived", _WITH_DERIVED), ("weight", _WITH_WEIGHTS))
+    needed = next((formats for what, formats in told if what in header), _PLAIN)
+    if any(name.startswith(("embedding/", "part/embedding/")) or "/embedding/" in name for name in arrays):
+        needed = FORMAT_VERSIONS
+    version = needed[kind]
     full = {"sha256": _ZEROS.decode(), "format": version, "kind": kind, "library": library, **header}
     rows = [(b"header", b"json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
     for name in sorted(arrays):

@@ -76,7 +76,7 @@ def _candidates(
         kind = log.schema.field(name).type
         if name in assignment.skipped:
             skipped[name] = str(kind)
-        if role not in COUNTED_ROLES:
+        if role not in COUNTED_ROLES and not (role == "embedding" and pa.types.is_floating(kind)):
             continue
         asked = name in assignment.asked or name in edges
         plain = plain_type(kind)

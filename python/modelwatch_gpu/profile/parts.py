@@ -13,6 +13,8 @@ import numpy as np
 from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.embedding_sums import EmbeddingTable, merge_embeddings
+from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.facts import LogFacts
 from modelwatch_gpu.profile.sample import RowSample
 from modelwatch_gpu.profile.scoring import LABEL_CAP
@@ -83,7 +85,8 @@ class Part:
     hashes, where they were asked for; it has no say in the fingerprint. ``weight_bits``: how weights are stored
     (decision 0007), None where every row counts once; ``weights``: then for each set the sums of its groups' weights,
     while ``rows`` and ``group_rows`` stay rows. ``facts``: for checks of data quality, where they were asked
-    for; like the sample they have no say in the fingerprint.
+    for; like the sample they have no say in the fingerprint. ``embeddings``: (set, column) -> sums of
+    vectors.
     """
 
     rows: int
@@ -99,6 +102,7 @@ class Part:
     facts: LogFacts | None = None
     weight_bits: int | None = None
     weights: dict[str, WeightSums] = field(default_factory=dict)
+    embeddings: dict[tuple[str, str], EmbeddingTable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.origins:
@@ -114,7 +118,7 @@ class Part:
     @property
     def entries(self) -> int:
         """Rows of all its tables: what merging and keeping it costs."""
-        return sum(t.entries for t in self.tables.values())
+        return sum(t.entries for t in (*self.tables.values(), *self.embeddings.values()))
 
     def _own_fingerprint(self) -> str:
         counted = {name: value for name, value in self.header().items() if name not in ("sample", "facts")}
@@ -133,6 +137,8 @@ class Part:
             yield {f"{what}/{name}": sums for what, sums in self.weights[name].arrays().items()}
         for at, (_, table) in enumerate(sorted(self.tables.items(), key=lambda item: item[0])):
             yield {f"{at}/{name}": array for name, array in table.arrays().items()}
+        for at, (_, sums) in enumerate(sorted(self.embeddings.items(), key=lambda item: item[0])):
+            yield {f"embedding/{at}/{name}": array for name, array in sums.arrays().items()}
 
     def header(self) -> dict[str, Any]:
         """Everything that is not an array, as JSON values."""
@@ -148,7 +154,14 @@ class Part:
             **({"sample": self.sample.cap} if self.sample is not None else {}),
             **({"facts": self.facts.header()} if self.facts is not None else {}),
             **({"weight_bits": self.weight_bits} if self.weight_bits is not None else {}),
+            **({"embeddings": self._embeddings_header()} if self.embeddings else {}),
         }
+
+    def _embeddings_header(self) -> list[list[Any]]:
+        """(set, column, dimension) of every embedding, sorted."""
+        return [
+            [*key, table.total.shape[1]] for key, table in sorted(self.embeddings.items(), key=lambda item: item[0])
+        ]
 
     def arrays(self) -> Arrays:
         """All arrays, named by set, column number in the header's table list, and field."""
@@ -189,6 +202,11 @@ class Part:
         for (name, column), table in tables.items():
             if isinstance(table, NumericTable) and table.moment_origin.max(initial=0) >= max(1, len(header["origins"])):
                 raise ValueError(f"column {column} of set {name} has moments of a file that is not there")
+        by_embedding = by_prefix(by_table.get("embedding", {}))
+        embeddings = {}
+        for i, (name, column, dimension) in enumerate(header.get("embeddings", [])):
+            sums = EmbeddingTable.from_arrays(by_embedding.get(str(i), {}), len(groups[name]), int(dimension))
+            embeddings[(str(name), str(column))] = sums
         span = header["span"]
         return cls(
             rows=int(header["rows"]),
@@ -204,6 +222,7 @@ class Part:
             facts=LogFacts.from_file(header["facts"], by_table.get("facts", {})) if "facts" in header else None,
             weight_bits=header.get("weight_bits"),
             weights=weights,
+            embeddings=embeddings,
         )
 
 
@@ -215,7 +234,9 @@ def _key_from(values: Sequence[Any]) -> GroupKey:
     return tuple(values)
 
 
-def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -> None:
+def check_part(
+    part: Part, columns: Sequence[Column], sets: Sequence[SetSpec], embeddings: Sequence[EmbeddingColumn] = ()
+) -> None:
     """Raises ValueError where a part that was read from a file does not fit the grids of its columns."""
     grids = {s.name: s.grid for s in sets}
     by_name = {c.name: c for c in columns}
@@ -241,6 +262,12 @@ def check_part(part: Part, columns: Sequence[Column], sets: Sequence[SetSpec]) -
             inside = inside and (not len(table.gaps) or int(table.gaps.index.max()) <= len(column.knots))
         if not inside:
             raise ValueError(f"column {column_name} has counts outside its grid")
+    vectors = {c.name: c for c in embeddings}
+    for (name, column_name), sums in part.embeddings.items():
+        own = vectors.get(column_name)
+        if own is None or name not in grids or sums.total.shape[1] != own.dimension:
+            raise ValueError(f"set {name} adds up the embedding {column_name}, which is not there")
+        sums.check(own, window=name == "window")
 
 
 def segment_rank(values: GroupKey) -> tuple[int, bytes]:
@@ -324,6 +351,7 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
     group_rows: dict[str, UInt64] = {}
     weights: dict[str, WeightSums] = {}
     tables: dict[tuple[str, str], Table] = {}
+    embeddings: dict[tuple[str, str], EmbeddingTable] = {}
     columns = sorted({key for part in parts for key in part.tables})
     for name in sorted({n for part in parts for n in part.groups}):
         groups[name], maps = _merged_keys(parts, name, segment_cap)
@@ -338,6 +366,9 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
         for key in columns:
             if key[0] == name:
                 tables[key] = _merged_table(parts, key, maps, origin_maps, len(groups[name]), consume=consume)
+        for key in sorted({k for part in parts for k in part.embeddings if k[0] == name}):
+            sums = [(p.embeddings[key], to) for p, to in zip(parts, maps, strict=True) if key in p.embeddings]
+            embeddings[key] = merge_embeddings([s for s, _ in sums], [to for _, to in sums], len(groups[name]))
     spans = [part.span for part in parts if part.span]
     samples = [part.sample for part in parts if part.sample is not None]
     facts = [part.facts for part in parts if part.facts is not None]
@@ -356,6 +387,7 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
         facts=facts[0].merged(facts[1:]) if facts and len(facts) == len(parts) else None,
         weight_bits=bits,
         weights=weights,
+        embeddings=embeddings,
     )
 
 

@@ -139,6 +139,8 @@ def planned(
         scoring=baseline.scoring,
         facts=FactsSpec.of(baseline.roles) if quality else None,
         made=FactsSpec.made(baseline.roles) | {one.name for one in conditions},
+        embeddings=baseline.embeddings,
+        roles=baseline.roles,
     )
     return Planned(
         spec=spec,

@@ -168,7 +168,7 @@ class Profile:
         """Raises InputError where the counts (of a file from outside) do not fit the baseline's grids."""
         try:
             for part in self.parts:
-                check_part(part, baseline.columns, self.sets)
+                check_part(part, baseline.columns, self.sets, baseline.embeddings)
         except ValueError as error:
             raise InputError(f"The profile does not fit its baseline ({error}); count the log again.") from error
 

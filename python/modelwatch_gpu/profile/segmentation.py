@@ -12,7 +12,8 @@ import numpy as np
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import UInt64
 from modelwatch_gpu.log.predicates import Where
-from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
+from modelwatch_gpu.profile.columns import CategoricalColumn, NumericColumn
+from modelwatch_gpu.profile.embeddings import AnyColumn
 from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
 from modelwatch_gpu.profile.tables import NumericTable
 
@@ -109,7 +110,7 @@ class Segmentation:
         return int(np.prod([len(cut.labels) + 1 for cut in self.cuts if cut is not None]))
 
 
-def segmentation(names: Names, columns: Mapping[str, Column], baseline: Part) -> Segmentation:
+def segmentation(names: Names, columns: Mapping[str, AnyColumn], baseline: Part) -> Segmentation:
     """What the baseline, its columns by name and its own counts, knows of a segmentation. The column with the role
     version is always taken by value."""
     cuts: list[Cut | None] = []

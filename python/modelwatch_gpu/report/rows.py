@@ -47,7 +47,7 @@ def head_of(report: Report) -> dict[str, Any]:
         "baseline": {
             "fingerprint": report.baseline.fingerprint,
             "rows": report.baseline.rows,
-            "columns": len(report.baseline.columns),
+            "columns": len(report.baseline.reported),
             "start": report.baseline_span(0),
             "end": report.baseline_span(1),
         },
@@ -78,6 +78,7 @@ def sections_of(report: Report) -> dict[str, Any]:
         "confusion": confusion_rows(report),
         "fairness": fairness_rows(report),
         "findings": (finding_row(report, f) for f in report.findings),
+        "embeddings": embedding_rows(report),
         "notes": list(report.notes),
         "next_steps": report.next_steps,
     }
@@ -247,6 +248,20 @@ def fairness_rows(report: Report) -> Iterator[dict[str, Any]]:
             "ratio": row.ratio,
             "disjoint": row.disjoint,
         }
+
+
+def embedding_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each window and embedding column with a verdict: what stands out, and the rows that moved most."""
+    for block in report.results.blocks:
+        for at, found in block.vectors.items():
+            yield {
+                "window": report.iso_of(int(block.place.starts[at])),
+                "column": block.column.name,
+                "pvalue": found.pvalue,
+                "member": found.member,
+                "scores": dict(found.scores),
+                "exemplars": [{"labels": dict(e.labels), "distance": e.distance} for e in found.exemplars],
+            }
 
 
 def finding_row(report: Report, f: Finding) -> dict[str, Any]:

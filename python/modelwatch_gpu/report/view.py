@@ -13,9 +13,10 @@ from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.measures.evaluate import baseline_histogram
 from modelwatch_gpu.measures.numeric import bin_labels
 from modelwatch_gpu.measures.registry import MEASURES
-from modelwatch_gpu.measures.results import BASELINE, Result
+from modelwatch_gpu.measures.results import BASELINE, Result, WindowVectors
 from modelwatch_gpu.measures.value import REASONS
-from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, Column, NumericColumn
+from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, NumericColumn
+from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
 from modelwatch_gpu.report.report import Report
 from modelwatch_gpu.report.rows import finding_row, head_of
 
@@ -27,10 +28,15 @@ SMALLEST_SHARE: Final = 0.005
 SHOWN_FINDINGS: Final = 5_000
 
 _FINDING_FIELDS: Final = ("segment", "column", "check", "severity", "value", "threshold", "reason")
-_VERDICTS: Final = ("ks", "js_distance")
+_VERDICTS: Final = ("ks", "js_distance", "embedding_drift")
 _TRENDS: Final = {
     "numeric": ("ks", *SHOWN_BESIDE, "missing", "mean_shift", "out_of_range"),
     "categorical": ("js_distance", "psi", "missing", "unseen"),
+    "embedding": (
+        "embedding_drift",
+        *("domain_auc", "centroid_distance", "frechet", "rff_mmd", "direction_ks", "novelty", "norm_shift"),
+        *("effective_rank", "missing", "malformed"),
+    ),
 }
 #: What a page and a terminal show of answers beside labels, where there is a number: the most telling first.
 SHOWN_PERFORMANCE: Final = (
@@ -104,7 +110,7 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "performance": performance_view(report, results),
         "columns": [
             _column_view(report, c, results.get(c.name, {}), verdicts, main.get(c.name))
-            for c in report.baseline.columns
+            for c in report.baseline.reported
         ],
         "findings": [
             {**{name: row[name] for name in _FINDING_FIELDS}, "window": at.get(f.start)}
@@ -151,7 +157,7 @@ def type_text(kind: str) -> str:
 
 def _column_view(
     report: Report,
-    column: Column,
+    column: AnyColumn,
     results: dict[int, Result],
     verdicts: dict[tuple[str, int], Finding],
     check: str | None,
@@ -195,7 +201,7 @@ def _thresholds(report: Report) -> list[tuple[str, float | None, float | None, s
     """(check, warn, alert, column) of every check that was applied."""
     return [
         (c.measure, c.warn, c.alert, column.name)
-        for column in report.baseline.columns
+        for column in report.baseline.reported
         for c in report.checks
         if c.applies_to(column) and c.against == "baseline"
     ]
@@ -223,8 +229,10 @@ def _measure(result: Result | None, name: str) -> float | None:
 
 
 def _distribution(
-    report: Report, column: Column, results: dict[int, Result], starts: list[int]
+    report: Report, column: AnyColumn, results: dict[int, Result], starts: list[int]
 ) -> dict[str, Any] | None:
+    if isinstance(column, EmbeddingColumn):
+        return _clouds(report, column, starts)
     base = baseline_histogram(report.baseline, column)
     if int(base.sum()) == 0:
         return None
@@ -245,6 +253,38 @@ def _distribution(
         "baseline": _shares(shown(full)),
         "windows": [_shares(shown(h)) if h is not None and len(h) == len(full) else None for h in found],
     }
+
+
+def _clouds(report: Report, column: EmbeddingColumn, starts: list[int]) -> dict[str, Any] | None:
+    """Both samples along the baseline's first two principal axes, and the rows that moved most, for every window."""
+    found = {
+        int(block.place.starts[at]): own
+        for block in report.results.blocks
+        if block.column.name == column.name
+        for at, own in block.vectors.items()
+    }
+    if not found:
+        return None
+    first = next(iter(found.values()))
+    return {
+        "kind": "cloud",
+        "baseline": _points(first.baseline_points),
+        "windows": [_cloud(found[s]) if s in found else None for s in starts],
+    }
+
+
+def _cloud(own: WindowVectors) -> dict[str, Any]:
+    labels = [" · ".join(f"{name}: {value}" for name, value in e.labels.items()) for e in own.exemplars]
+    distances = [float(f"{e.distance:.4g}") for e in own.exemplars]
+    return {
+        "points": _points(own.points),
+        "exemplars": [[label or "-", d] for label, d in zip(labels, distances, strict=True)],
+    }
+
+
+def _points(points: npt.NDArray[np.float64]) -> list[list[float]]:
+    """(rows, 2) as short numbers; vectors of one element lie on a line."""
+    return [[float(f"{x:.4g}") for x in (*row, 0.0)[:2]] for row in points.tolist()]
 
 
 def _shown_categories(

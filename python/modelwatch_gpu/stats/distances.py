@@ -15,6 +15,7 @@ from modelwatch_gpu.measures.energy import energy_distance as energy
 from modelwatch_gpu.measures.value import REASONS, Value
 from modelwatch_gpu.stats import peers
 from modelwatch_gpu.stats.cells import JointCells, exact_wasserstein, joint_cells
+from modelwatch_gpu.stats.embeddings import energy_of_vectors
 from modelwatch_gpu.stats.moments import moments_of
 from modelwatch_gpu.stats.result import StatResult, checked, over_pairs
 
@@ -78,9 +79,30 @@ def wasserstein_sd(reference: Any, current: Any, *, device: str = "auto", thread
     return over_pairs(reference, current, one, full=full)
 
 
-def energy_distance(reference: Any, current: Any, *, device: str = "auto", threads: int = 0, full: bool = False) -> Any:
+def energy_distance(
+    reference: Any,
+    current: Any,
+    *,
+    multivariate: bool = False,
+    permutations: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int = 0,
+    full: bool = False,
+) -> Any:
     """Energy distance sqrt(2 times the integral of (F - G)^2), in the square root of the columns' units, as
-    ``scipy.stats.energy_distance``; dcor's is its square. Arguments and errors as for ``wasserstein``."""
+    ``scipy.stats.energy_distance``; dcor's is its square. Arguments and errors as for ``wasserstein``.
+
+    Args:
+        multivariate: Take rows as vectors: one number, sqrt(2 E||X - Y|| - E||X - X'|| - E||Y - Y'||) (Szekely and
+            Rizzo 2013), in tiles on the CPU.
+        permutations: Of vectors: how often labels are dealt out anew for a p-value; 0: none.
+        seed: Of the Philox numbers that deal them.
+    """
+    if multivariate:
+        return energy_of_vectors(reference, current, permutations=permutations, seed=seed, device=device, full=full)
+    if permutations:
+        raise InputError("A p-value by permutations is of vectors; pass multivariate=True.")
     return _by_rank(
         reference, current, "energy_distance", lambda c: energy(c.reference, c.current, c.knots), device, full
     )

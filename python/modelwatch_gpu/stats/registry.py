@@ -11,7 +11,8 @@ from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE, TOP_PLACES
 @dataclass(frozen=True)
 class StatInfo:
     """``takes``: "pair" (reference, current), "column" (values), "labelled" (labels, and scores or predictions),
-    "ranked" (the same with queries=), "grouped" (with groups=) or "counts" (successes, trials).
+    "ranked" (the same with queries=), "grouped" (with groups=), "vectors" (reference, current: one vector a row) or
+    "counts" (successes, trials).
     ``measure``: the id of the report's measure that is the same number, None where reports have none. ``compat``:
     whether it gives peers' numbers too."""
 
@@ -118,6 +119,20 @@ STATS: Final[dict[str, StatInfo]] = {
                 "equal_opportunity_ratio",
             )
         ),
+        *(
+            _info(name, "vectors", reported=False)
+            for name in (
+                "mmd",
+                "frechet_distance",
+                "sliced_wasserstein",
+                "domain_classifier",
+                "knn_novelty",
+                "prdc",
+                "cosine_centroid",
+                "cka",
+                "neighbour_overlap",
+            )
+        ),
         _info("proportion_interval", "counts", reported=False),
         _info("proportion_difference", "counts", reported=False),
     )
@@ -142,4 +157,24 @@ REPORT_ONLY: Final[dict[str, str]] = {
     "selection_rate": "mw.stats.fairness has it of groups.",
     "positive_rate": "The mean of the labels.",
     "labelled": "1 less the share of missing labels.",
+    **dict.fromkeys(
+        (
+            "centroid_distance",
+            "centroid_z",
+            "cosine_distance",
+            "frechet",
+            "effective_rank",
+            "rff_mmd",
+            "rff_mmd_pvalue",
+        ),
+        "It is of the sums that a profile keeps of vectors.",
+    ),
+    **dict.fromkeys(
+        ("direction_ks", "sliced_wasserstein", "drifted_share", "norm_shift"),
+        "It is of a baseline's frozen directions.",
+    ),
+    **dict.fromkeys(
+        ("embedding_drift", "domain_auc", "novelty", "density"), "It is of the rows that a window's sample keeps."
+    ),
+    "malformed": "An array has no vectors of another length.",
 }

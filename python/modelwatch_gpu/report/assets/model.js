@@ -5,11 +5,13 @@ const { windows, columns, findings } = view;
 const last = windows.length - 1;
 const RANK = { alert: 3, warning: 2, not_enough_data: 1, ok: 0, none: -1 };
 const WORD = { alert: "alert", warning: "warning", not_enough_data: "not enough data", ok: "ok", none: "no value" };
-const SHARES = new Set(["missing", "nan", "unseen", "out_of_range", "present", "labelled"]);
+const SHARES = new Set(["missing", "malformed", "nan", "unseen", "out_of_range", "present", "labelled"]);
 const PERIOD = { mo: "month", d: "day", w: "week", h: "hour", y: "year", q: "quarter" };
 const PAGE = 100,
   ROWS_AT_FIRST = 60;
 const GLOSSARY = {
+  embedding_drift: "1 - the p-value of six statistics of vectors together: 0.95 and above is drift that chance shows in 5% of windows.",
+  domain_auc: "How well a linear classifier tells this window's vectors from the baseline's: 0.5 not at all, 1 always.",
   ks: "Largest gap between the two cumulative distributions. 0 is the same, 1 is nothing in common.",
   psi: "Population stability index: how far the shares of the bins moved. Below 0.1 is little, above 0.25 a lot.",
   js_distance: "Jensen-Shannon distance between the two sets of shares, from 0 (the same) to 1 (nothing in common). A verdict goes by what is left beyond chance: two samples of one distribution are never quite the same.",

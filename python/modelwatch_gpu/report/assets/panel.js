@@ -172,7 +172,10 @@ function panelBody() {
               class: "chart",
               "data-chart": "distribution",
               role: "img",
-              "aria-label": `Shares of ${column.name}: baseline beside ${label(w)}. The numbers follow below.`,
+              "aria-label":
+                d.kind === "cloud"
+                  ? `Vectors of ${column.name} along the baseline's two main directions: baseline and ${label(w)}.`
+                  : `Shares of ${column.name}: baseline beside ${label(w)}. The numbers follow below.`,
             })
           : h("p", { class: "gone", text: gone }),
       ),
@@ -192,7 +195,9 @@ function panelBody() {
           )
         : null,
     ),
+    d && d.kind === "cloud" && exemplars(d.now.exemplars),
     d &&
+      d.kind !== "cloud" &&
       h(
         "details",
         {},
@@ -233,7 +238,7 @@ function panelBody() {
 }
 function drawCharts() {
   panel.charts = [...panel.row.querySelectorAll(".chart")].map((box) => {
-    const option = box.dataset.chart === "trend" ? trend() : bars(box);
+    const option = box.dataset.chart === "trend" ? trend() : shares().kind === "cloud" ? cloud() : bars(box);
     const chart = echarts.init(box, null, { renderer: "canvas" });
     const ink = css("--quiet");
     const axis = {
@@ -265,6 +270,48 @@ function drawCharts() {
       });
     return chart;
   });
+}
+function exemplars(rows) {
+  return h(
+    "details",
+    {},
+    h("summary", { text: "Rows that moved most" }),
+    h(
+      "table",
+      { class: "numbers" },
+      h("thead", {}, h("tr", {}, ["row", "distance"].map((text) => h("th", { scope: "col", text })))),
+      h(
+        "tbody",
+        {},
+        rows.map(([text, distance]) =>
+          h("tr", {}, h("th", { scope: "row", text }), h("td", { text: distance.toPrecision(3) })),
+        ),
+      ),
+    ),
+  );
+}
+function cloud() {
+  const d = shares();
+  // A line without a line: the bundle has no scatter.
+  const series = (name, data, color) => ({
+    name,
+    type: "line",
+    data,
+    lineStyle: { opacity: 0 },
+    showAllSymbol: true,
+    symbol: "circle",
+    symbolSize: 5,
+    silent: true,
+    itemStyle: { color, opacity: 0.55 },
+  });
+  const axis = { type: "value", scale: true, axisLabel: { show: false } };
+  return {
+    grid: { left: 8, right: 8, top: 8, bottom: 8 },
+    xAxis: axis,
+    yAxis: { ...axis },
+    series: [series("baseline", d.baseline, css("--base")), series("now", d.now.points, css("--now"))],
+    tooltip: { show: false },
+  };
 }
 function bars(box) {
   const d = shares(),

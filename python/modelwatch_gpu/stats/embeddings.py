@@ -1,0 +1,403 @@
+"""Distances of two samples of vectors, one vector a row: by kernels, distances, covariances, projections, classifiers
+and neighbours. Tiles of pairs are worked on one at a time, so memory grows with rows and not with pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.measures.embedding_rows import (
+    auc_of,
+    centered,
+    cross_fitted,
+    energy_of,
+    gaussian,
+    labels_dealt,
+    median_bandwidth,
+    mmd_squared,
+    nearest,
+    pair_sums,
+    permutation_pvalue,
+    prdc_of,
+)
+from modelwatch_gpu.measures.embedding_sums import cosine_distance, frechet_floor, frechet_squared
+from modelwatch_gpu.stats.result import StatResult
+from modelwatch_gpu.stats.vectors import matrices, matrix_of
+
+Floats = npt.NDArray[np.float64]
+
+#: Rows a bandwidth is taken from, at most.
+_BANDWIDTH_ROWS: Final = 2_000
+_PROJECTION_KEY: Final = 51
+
+
+@dataclass(frozen=True)
+class Frechet:
+    """``value``: what was asked for, ``raw`` or ``raw - floor``; ``raw``: the squared distance; ``floor``: what two
+    samples of one normal distribution show on average."""
+
+    value: float
+    raw: float
+    floor: float
+    n: int
+    m: int
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """``value``: AUC, cross-fitted. ``null_sd``: its standard deviation where samples are alike, sqrt((n + m + 1) /
+    (12 n m)). ``scores``: (n + m,) of reference then current rows, larger for what looks current. ``ranked``: current
+    rows, those that look least like the reference first. ``pvalue``: by permutations, None without."""
+
+    value: float
+    null_sd: float
+    pvalue: float | None
+    scores: Floats
+    ranked: npt.NDArray[np.int64]
+    n: int
+    m: int
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """``value``: ln of the mean distance of current rows to their k-th nearest reference row over that of reference
+    rows to their k-th nearest other one. ``distance``: (m,) of current rows. ``rate``: share of current rows beyond
+    ``limit``, the 99th percentile of the reference's own distances."""
+
+    value: float
+    rate: float
+    limit: float
+    distance: Floats
+    n: int
+    m: int
+    device: str
+
+
+@dataclass(frozen=True)
+class PrdcResult:
+    """Precision, recall, density and coverage, as ``prdc`` has them."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    n: int
+    m: int
+    device: str
+
+
+def mmd(
+    reference: Any,
+    current: Any,
+    *,
+    bandwidth: float | Sequence[float] | None = None,
+    permutations: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    full: bool = False,
+) -> Any:
+    """Unbiased squared maximum mean discrepancy with the kernel exp(-||x - y||^2 / 2 sigma^2) (Gretton et al. 2012).
+
+    Args:
+        reference, current: (n, d) and (m, d), or lists of vectors; float32 is computed in float32.
+        bandwidth: sigma, or several whose kernels are averaged. Default: sigma^2 is half the median squared distance of
+            at most 1,000 x 1,000 reference rows.
+        permutations: How often labels are dealt out anew for a p-value, in the same tiles; 0: none.
+        seed: Of the Philox numbers that deal them.
+        device: "auto" or "cpu".
+        full: Return a StatResult, with ``pvalue``, instead of a float.
+
+    Raises:
+        InputError: A side is no matrix of finite numbers or has fewer than two rows, or the reference's rows are all
+            equal and no bandwidth is given.
+    """
+    a, b, chosen = matrices(reference, current, "mmd", device, fewest=2)
+    widths = _bandwidths(a, bandwidth)
+    n, m = len(a), len(b)
+    rows = np.concatenate(centered(a, b))
+    labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
+    sums = pair_sums(rows, labels, [gaussian(width) for width in widths])
+    found = np.mean([mmd_squared(s, n, m) for s in sums], axis=0)
+    return _answer(found, n, m, chosen, permutations, full)
+
+
+def energy_of_vectors(reference: Any, current: Any, *, permutations: int, seed: int, device: str, full: bool) -> Any:
+    """The root of the energy distance of vectors, see ``energy_distance(multivariate=True)``."""
+    a, b, chosen = matrices(reference, current, "energy_distance", device)
+    n, m = len(a), len(b)
+    rows = np.concatenate(centered(a, b))
+    labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
+    (sums,) = pair_sums(rows, labels, [np.sqrt])
+    found = np.sqrt(np.maximum(energy_of(sums, n, m), 0))
+    return _answer(found, n, m, chosen, permutations, full)
+
+
+def frechet_distance(
+    reference: Any, current: Any, *, debias: bool = True, device: str = "auto", full: bool = False
+) -> Any:
+    """Squared Frechet distance of two normal distributions with the samples' means and covariances (Dowson and Landau
+    1982; with n - 1), less what chance adds on average.
+
+    Args:
+        reference, current: (n, d) and (m, d), or lists of vectors.
+        debias: Take off what two samples of one normal distribution show on average: (1/n + 1/m) [tr S + 1/2 SUM_ij
+            l_i l_j (1 + [i = j]) / (l_i + l_j)] with the eigenvalues l of the pooled covariance. It is of first order:
+            with fewer rows than elements it takes off too little or too much.
+        device: "auto" or "cpu".
+        full: Return a Frechet with ``raw`` and ``floor`` instead of a float.
+
+    Raises:
+        InputError: A side is no matrix of finite numbers or has fewer than two rows.
+    """
+    a, b, chosen = matrices(reference, current, "frechet_distance", device, fewest=2)
+    n, m = len(a), len(b)
+    a, b = (side.astype(np.float64) for side in centered(a, b))
+    if n + m < a.shape[1]:
+        # Few rows span few directions, and nothing is lost along these alone.
+        axes = np.linalg.qr(np.concatenate([a, b]).T)[0]
+        a, b = a @ axes, b @ axes
+    covariances = [np.atleast_2d(np.cov(side.T)) for side in (a, b)]
+    raw = frechet_squared(a.mean(axis=0), covariances[0], b.mean(axis=0), covariances[1])
+    pooled = ((n - 1) * covariances[0] + (m - 1) * covariances[1]) / (n + m - 2)
+    floor = frechet_floor(pooled, n, m)
+    value = raw - floor if debias else raw
+    return Frechet(value, raw, floor, n, m, chosen) if full else value
+
+
+def sliced_wasserstein(
+    reference: Any,
+    current: Any,
+    *,
+    p: float = 2,
+    projections: Any = 128,
+    seed: int = 0,
+    device: str = "auto",
+    full: bool = False,
+) -> Any:
+    """(mean over directions of W_p^p of the projections)^(1/p), in the vectors' units (Rabin et al. 2011).
+
+    Args:
+        reference, current: (n, d) and (m, d), or lists of vectors.
+        p: 1 or more.
+        projections: How many random directions, or (d, directions) whose columns are taken as they are.
+        seed: Of the Philox numbers that directions are drawn by.
+        device: "auto" or "cpu".
+        full: Return a StatResult instead of a float.
+
+    Raises:
+        InputError: A side is no matrix of finite numbers or has no rows, or p or the directions do not fit.
+    """
+    a, b, chosen = matrices(reference, current, "sliced_wasserstein", device)
+    if not p >= 1:
+        raise InputError(f"p must be 1 or more, not {p!r}.")
+    directions = _directions(projections, a.shape[1], seed)
+    powers = [
+        _wasserstein_power((a @ axis).astype(np.float64), (b @ axis).astype(np.float64), p) for axis in directions.T
+    ]
+    value = float(np.mean(powers) ** (1 / p))
+    return StatResult(value, value, value, len(a), len(b), 0, chosen) if full else value
+
+
+def domain_classifier(
+    reference: Any, current: Any, *, permutations: int = 0, seed: int = 0, device: str = "auto", full: bool = False
+) -> Any:
+    """AUC of a linear classifier that tells current rows from reference rows it has not seen: 0.5 where samples are
+    alike, 1 where a plane separates them (Lopez-Paz and Oquab 2017).
+
+    Ridge regression on the label in four folds, which are drawn without a look at labels; pairs of one fold are
+    compared. The ridge is the mean squared length of the training rows along one of their directions.
+
+    Args:
+        reference, current: (n, d) and (m, d), or lists of vectors.
+        permutations: How often labels are dealt out anew for a p-value; 0: none.
+        seed: Of the Philox numbers that deal them.
+        device: "auto" or "cpu".
+        full: Return a Domain, with scores and the rows that moved most, instead of a float.
+
+    Raises:
+        InputError: A side is no matrix of finite numbers or has no rows, or no fold holds rows of both.
+    """
+    a, b, chosen = matrices(reference, current, "domain_classifier", device)
+    n, m = len(a), len(b)
+    rows = np.concatenate(centered(a, b))
+    labels = 1 - labels_dealt(n, n + m, _times(permutations), seed=seed)
+    scores = cross_fitted(rows, labels)
+    auc = auc_of(scores, labels)
+    value = float(auc[0])
+    if np.isnan(value):
+        raise InputError(f"domain_classifier has no answer: {n} and {m} rows are too few to learn from.")
+    if not full:
+        return value
+    pvalue = permutation_pvalue(np.nan_to_num(auc, nan=0.5)) if permutations else None
+    ranked = np.argsort(-scores[n:, 0], kind="stable")
+    return Domain(value, float(np.sqrt((n + m + 1) / (12 * n * m))), pvalue, scores[:, 0], ranked, n, m, chosen)
+
+
+def knn_novelty(reference: Any, current: Any, *, k: int = 5, device: str = "auto", full: bool = False) -> Any:
+    """ln of (mean distance of current rows to their k-th nearest reference row / that of reference rows to their k-th
+    nearest other reference row): 0 where samples are alike, above 0 where current rows are new or farther apart.
+
+    Args:
+        reference, current: (n, d) and (m, d), or lists of vectors.
+        k: Which neighbour, from 1.
+        device: "auto" or "cpu".
+        full: Return a Novelty, with the distance of every current row, instead of a float.
+
+    Raises:
+        InputError: A side is no matrix of finite numbers, the reference has no k + 1 rows, or all its distances are 0.
+    """
+    a, b, chosen = matrices(reference, current, "knn_novelty", device)
+    _check_k(k, len(a), "reference")
+    a, b = centered(a, b)
+    own = nearest(a, a, k, same=True).distance[:, -1]
+    distance = nearest(b, a, k, same=False).distance[:, -1]
+    if not own.mean() > 0 or not distance.mean() > 0:
+        raise InputError("knn_novelty has no answer: the rows of a side are copies of reference rows.")
+    value = float(np.log(distance.mean() / own.mean()))
+    limit = float(np.quantile(own, 0.99))
+    rate = float((distance > limit).mean())
+    return Novelty(value, rate, limit, distance, len(a), len(b), chosen) if full else value
+
+
+def prdc(reference: Any, current: Any, *, k: int = 5, device: str = "auto", full: bool = False) -> PrdcResult:
+    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020) of current rows, with
+    balls out to the k-th nearest other row.
+
+    Args:
+        reference, current: (n, d) and (m, d), or lists of vectors.
+        k: Which neighbour, from 1.
+        device: "auto" or "cpu".
+        full: Of no effect: the answer is a PrdcResult.
+
+    Raises:
+        InputError: A side is no matrix of finite numbers or has no k + 1 rows.
+    """
+    a, b, chosen = matrices(reference, current, "prdc", device)
+    _check_k(k, len(a), "reference")
+    _check_k(k, len(b), "current")
+    found = prdc_of(*centered(a, b), k)
+    return PrdcResult(found.precision, found.recall, found.density, found.coverage, len(a), len(b), chosen)
+
+
+def cosine_centroid(reference: Any, current: Any, *, device: str = "auto", full: bool = False) -> Any:
+    """1 - cosine of the angle between the means, 0 to 2. Arguments as for ``frechet_distance``; ``full`` gives a
+    StatResult. Raises InputError also where a mean is 0."""
+    a, b, chosen = matrices(reference, current, "cosine_centroid", device)
+    value = cosine_distance(a.mean(axis=0, dtype=np.float64), b.mean(axis=0, dtype=np.float64))
+    if np.isnan(value):
+        raise InputError("cosine_centroid has no answer: the mean of a side is 0, which has no direction.")
+    return StatResult(value, value, value, len(a), len(b), 0, chosen) if full else value
+
+
+def cka(reference: Any, current: Any, *, device: str = "auto", full: bool = False) -> Any:
+    """Linear centred kernel alignment of two embeddings of the *same* rows, 0 to 1 (Kornblith et al. 2019): how alike
+    two models see the same texts. It compares models and is no drift of data.
+
+    Args:
+        reference, current: (n, d) and (n, e): row i of both is the same text. d and e may differ.
+        device: "auto" or "cpu".
+        full: Return a StatResult instead of a float.
+
+    Raises:
+        InputError: A side is no matrix of finite numbers, the rows differ in number, or a side is constant.
+    """
+    chosen = matrices(np.zeros((1, 1)), np.zeros((1, 1)), "cka", device)[2]
+    a, b = (matrix_of(v, name).astype(np.float64) for v, name in ((reference, "reference"), (current, "current")))
+    if len(a) != len(b):
+        raise InputError(f"reference has {len(a)} rows and current has {len(b)}; cka compares the same rows.")
+    if len(a) < 2:
+        raise InputError("cka has no answer: it needs two rows.")
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    if len(a) < min(a.shape[1], b.shape[1]):
+        grams = [a @ a.T, b @ b.T]
+        cross, own = float((grams[0] * grams[1]).sum()), [float(np.linalg.norm(g)) for g in grams]
+    else:
+        cross = float((np.asarray(a.T @ b) ** 2).sum())
+        own = [float(np.linalg.norm(side.T @ side)) for side in (a, b)]
+    if not own[0] * own[1] > 0:
+        raise InputError("cka has no answer: all rows of a side are equal.")
+    value = min(cross / (own[0] * own[1]), 1.0)
+    return StatResult(value, value, value, len(a), len(b), 0, chosen) if full else value
+
+
+def neighbour_overlap(reference: Any, current: Any, *, k: int = 10, device: str = "auto", full: bool = False) -> Any:
+    """Mean share of a row's k nearest other rows that two embeddings of the same rows agree on, 0 to 1. It compares
+    models and is no drift of data. Arguments and errors as for ``cka``, and k + 1 rows are needed."""
+    chosen = matrices(np.zeros((1, 1)), np.zeros((1, 1)), "neighbour_overlap", device)[2]
+    a, b = matrix_of(reference, "reference"), matrix_of(current, "current")
+    if len(a) != len(b):
+        raise InputError(
+            f"reference has {len(a)} rows and current has {len(b)}; neighbour_overlap compares the same rows."
+        )
+    _check_k(k, len(a), "reference")
+    near = [
+        nearest(side - side.mean(axis=0, keepdims=True), side - side.mean(axis=0, keepdims=True), k, same=True)
+        for side in (a, b)
+    ]
+    shared = [len(np.intersect1d(x, y)) for x, y in zip(near[0].index, near[1].index, strict=True)]
+    value = float(np.mean(shared) / k)
+    return StatResult(value, value, value, len(a), len(b), 0, chosen) if full else value
+
+
+def _answer(found: Floats, n: int, m: int, device: str, permutations: int, full: bool) -> Any:
+    value = float(found[0])
+    if not full:
+        return value
+    pvalue = permutation_pvalue(found) if permutations else None
+    return StatResult(value, value, value, n, m, 0, device, pvalue)
+
+
+def _times(permutations: int) -> int:
+    if type(permutations) is not int or permutations < 0:
+        raise InputError(f"permutations must be a whole number, 0 or more, not {permutations!r}.")
+    return permutations
+
+
+def _check_k(k: int, rows: int, name: str) -> None:
+    if type(k) is not int or k < 1:
+        raise InputError(f"k must be a whole number above 0, not {k!r}.")
+    if rows <= k:
+        raise InputError(f"{name} has {rows} rows, and the {k}-th nearest other row needs {k + 1}.")
+
+
+def _bandwidths(reference: Any, bandwidth: float | Sequence[float] | None) -> list[float]:
+    if bandwidth is None:
+        found = [median_bandwidth(reference[:_BANDWIDTH_ROWS].astype(np.float64))]
+        if not found[0] > 0:
+            raise InputError("mmd has no bandwidth: most reference rows are equal; pass bandwidth=.")
+        return found
+    found = [float(b) for b in np.atleast_1d(np.asarray(bandwidth, dtype=np.float64))]
+    if not found or not all(np.isfinite(b) and b > 0 for b in found):
+        raise InputError(f"bandwidth must be above 0, not {bandwidth!r}.")
+    return found
+
+
+def _directions(projections: Any, dimension: int, seed: int) -> Any:
+    if type(projections) is int:
+        if projections < 1:
+            raise InputError(f"projections must be 1 or more, not {projections}.")
+        generator = np.random.Generator(np.random.Philox(key=_PROJECTION_KEY + (seed << 8)))
+        found = generator.standard_normal((dimension, projections))
+        return found / np.linalg.norm(found, axis=0)
+    found = np.asarray(projections, dtype=np.float64)
+    if found.ndim != 2 or found.shape[0] != dimension or not found.shape[1] or not np.isfinite(found).all():
+        raise InputError(f"projections must be a number of directions or a ({dimension}, directions) array of numbers.")
+    return found
+
+
+def _wasserstein_power(a: Floats, b: Floats, p: float) -> float:
+    """W_p^p of two samples: the integral of |quantile - quantile|^p, whose steps are those of both (Villani 2003)."""
+    a, b = np.sort(a), np.sort(b)
+    if len(a) == len(b):
+        return float(np.mean(np.abs(a - b) ** p))
+    ends = np.union1d(np.arange(1, len(a) + 1) * len(b), np.arange(1, len(b) + 1) * len(a))
+    widths = np.diff(ends, prepend=0) / (len(a) * len(b))
+    first, second = a[(ends - 1) // len(b)], b[(ends - 1) // len(a)]
+    return float((widths * np.abs(first - second) ** p).sum())
