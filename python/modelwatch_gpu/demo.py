@@ -95,5 +95,11 @@ def run_embeddings(
         )
 
 
-#: The bundled logs by name.
-LOGS = {"flights": run, "embeddings": run_embeddings}
+#: The bundled logs, each with the name of what runs it.
+LOGS = {"flights": "run", "embeddings": "run_embeddings"}
+
+
+def run_of(log: str) -> Callable[..., Report]:
+    """What runs the job on a bundled log."""
+    found: Callable[..., Report] = globals()[LOGS[log]]
+    return found

@@ -428,7 +428,7 @@ def demo(
     check_settings()
     check_outputs(html, json)
     with stages(quiet) as stage:
-        report = demo_run.LOGS[log](threads=threads, device=device, memory=memory, stage=stage)
+        report = demo_run.run_of(log)(threads=threads, device=device, memory=memory, stage=stage)
     write(report, html, json)
     if not quiet and str(json) != "-":
         Output().print(ReportTable(report))
