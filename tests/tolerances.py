@@ -79,9 +79,10 @@ PAIR_SUMS: Final = {"float32": 3e-4, "float64": 1e-12}
 #: freedom subtracts numbers of 10^6.
 STUDENT_T: Final = 1e-8
 
-#: A standard error from 400 replicates against the exact one, relative: it is itself good to 1 / sqrt(2 x 400) = 3.5%,
-#: and this is three times that.
+#: A standard error from 256 replicates against the exact one, relative: it is itself good to 1 / sqrt(2 x 256) = 4.4%,
+#: and this is two and a half times that; the draws are always the same ones.
 BOOTSTRAP_ERROR: Final = 0.11
+
 #: Sums of vectors per row, in units of the vectors' spread: products of matrices in float32 (2^-24 a term, a few units
 #: of spread each) over at most a few thousand rows, then rounding to 2^-30.
 EMBEDDING_SUMS: Final = 3e-6

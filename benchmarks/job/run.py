@@ -65,8 +65,9 @@ def one(job: str, files: list[str], baseline: str, threads: int) -> dict[str, fl
     return {"rows": rows, "columns": len(columns), "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak}
 
 
-def _turn(job: str, folder: str, baseline: str, threads: int) -> dict[str, float]:
-    command = [sys.executable, __file__, folder, "--one", job, "--baseline", baseline, "--threads", str(threads)]
+def turn(script: str, job: str, folder: str, baseline: str, threads: int) -> dict[str, float]:
+    """What a script says of one of its jobs, in a process of its own on as many CPUs as it has threads."""
+    command = [sys.executable, script, folder, "--one", job, "--baseline", baseline, "--threads", str(threads)]
     where = ["taskset", "-c", f"0-{threads - 1}"] if os.path.exists("/usr/bin/taskset") else []
     done = subprocess.run([*where, *command], check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout)
@@ -78,7 +79,7 @@ def measured(folder: str, threads: int, turns: int, baseline: str) -> dict[str, 
     found: dict[str, list[dict[str, float]]] = {job: [] for job in JOBS}
     for _ in range(turns):
         for job in JOBS:
-            found[job].append(_turn(job, folder, baseline, threads))
+            found[job].append(turn(__file__, job, folder, baseline, threads))
     pairs = zip(found["compare"], found["decode"], strict=True)
     out: dict[str, Any] = {
         "threads": threads,

@@ -14,8 +14,6 @@ import os
 import platform
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,10 +21,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from run import IGNORED, turn
 
 JOBS: Final = ("drift", "both")
-#: Not compared: it is what the label was made from.
-IGNORED: Final = ("arr_delay_min",)
 
 
 def one(job: str, files: list[str], baseline: str, threads: int) -> dict[str, float]:
@@ -49,20 +46,12 @@ def one(job: str, files: list[str], baseline: str, threads: int) -> dict[str, fl
     return {"rows": report.rows, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak}
 
 
-def _turn(job: str, folder: str, baseline: str, threads: int) -> dict[str, float]:
-    command = [sys.executable, __file__, folder, "--one", job, "--baseline", baseline, "--threads", str(threads)]
-    where = ["taskset", "-c", f"0-{threads - 1}"] if os.path.exists("/usr/bin/taskset") else []
-    done = subprocess.run([*where, *command], check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
 def measured(folder: str, threads: int, turns: int, baseline: str) -> dict[str, Any]:
     """Medians, and medians of the ratios of each turn."""
     found: dict[str, list[dict[str, float]]] = {job: [] for job in JOBS}
     for _ in range(turns):
         for job in JOBS:
-            found[job].append(_turn(job, folder, baseline, threads))
+            found[job].append(turn(__file__, job, folder, baseline, threads))
     out: dict[str, Any] = {"threads": threads, "turns": turns, "rows": int(found["both"][0]["rows"])}
     for name in ("seconds", "cpu_seconds"):
         pairs = zip(found["both"], found["drift"], strict=True)

@@ -215,10 +215,9 @@ std::vector<std::int64_t> knot_places(std::vector<std::int64_t> const& ends, std
   std::int64_t begin = 0;
   for (std::size_t h = 0; h <= heavy.size(); ++h) {
     std::int64_t const end = h < heavy.size() ? heavy[h] : count;
-    if (end < begin || end > count) throw InvalidInput("heavy places must be sorted places of intervals.");
+    if (end < begin || end > count || (h < heavy.size() && end == count)) throw InvalidInput("heavy places must be sorted places of intervals.");
     for (std::int64_t held_from = rows_before(begin);;) {
-      auto const due = std::upper_bound(ends.begin() + std::min(begin, end), ends.begin() + end, held_from + most) - ends.begin();
-      std::int64_t const at = std::max<std::int64_t>(begin, due);
+      std::int64_t const at = std::upper_bound(ends.begin() + begin, ends.begin() + end, held_from + most) - ends.begin();
       if (at >= end) break;
       out.push_back(at);
       held_from = rows_before(at);

@@ -1,0 +1,70 @@
+"""Walks of the engine that stand for loops of Python: against those loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelwatch_gpu import InputError, _core
+
+
+def places_by_steps(ends: list[int], heavy: list[int], most: int) -> list[int]:
+    """One interval after the other: a knot where the gap since the last one would hold more than ``most`` rows."""
+    out, held_from = [], 0
+    for at, end in enumerate(ends):
+        before = ends[at - 1] if at else 0
+        if at in heavy:
+            out.append(at)
+            held_from = end
+        elif end > held_from + most:
+            out.append(at)
+            held_from = before
+    return out
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_knot_places_are_those_of_one_interval_after_the_other(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(0, 40))
+    ends = np.cumsum(rng.integers(1, 30, size)).astype(np.int64)
+    heavy = np.sort(rng.choice(size, int(rng.integers(0, size // 4 + 1)), replace=False)).astype(np.int64)
+    most = int(rng.integers(0, 60))
+    assert _core.knot_places(ends, heavy, most).tolist() == places_by_steps(ends.tolist(), heavy.tolist(), most)
+
+
+def test_knot_places_by_hand() -> None:
+    ends = np.array([4, 5, 9, 10, 30, 31], dtype=np.int64)
+    # The third interval would make 9 rows of 8; the fifth has 20 by itself, so that the sixth begins anew.
+    assert _core.knot_places(ends, np.array([], dtype=np.int64), 8).tolist() == [2, 4, 5]
+    # Behind a heavy value 6 rows fit before the fifth interval.
+    assert _core.knot_places(ends, np.array([0], dtype=np.int64), 8).tolist() == [0, 4, 5]
+
+
+@pytest.mark.parametrize("heavy", [[1, 1], [2, 1], [3], [-1]])
+def test_heavy_places_that_are_none_are_refused(heavy: list[int]) -> None:
+    with pytest.raises(InputError, match="heavy places"):
+        _core.knot_places(np.array([1, 2, 3], dtype=np.int64), np.array(heavy, dtype=np.int64), 1)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1000])
+@pytest.mark.parametrize(("groups", "many"), [(1, 1), (3, 5), (40, 2)])
+def test_crossed_groups_are_numpys_distinct_pairs(rows: int, groups: int, many: int) -> None:
+    rng = np.random.default_rng(rows + groups)
+    a, b = (rng.integers(0, n, rows).astype(np.int32) for n in (groups, many))
+    pairs, of_row, counts = _core.cross_groups(a, groups, b, many)
+    wanted = np.unique(a * np.int64(many) + b, return_inverse=True, return_counts=True)
+    assert (pairs.tolist(), of_row.tolist(), counts.tolist()) == tuple(w.tolist() for w in wanted)
+
+
+@pytest.mark.parametrize(
+    ("a", "groups", "b", "many", "why"),
+    [
+        ([0, 2], 2, [0, 0], 1, "not there"),
+        ([0, 0], 2, [0, -1], 1, "not there"),
+        ([0], 1, [0, 0], 1, "both numbers"),
+        ([0], 1 << 21, [0], 4, "too many"),
+    ],
+)
+def test_groups_that_are_not_there_are_refused(a: list[int], groups: int, b: list[int], many: int, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        _core.cross_groups(np.array(a, dtype=np.int32), groups, np.array(b, dtype=np.int32), many)
