@@ -224,7 +224,7 @@ def _from_rows(
         rows, labels = table.sample[where], table.labels[where]
         if min(len(rows), len(reference)) < _FEWEST:
             continue
-        found = ensemble(reference, rows, column.bandwidth)
+        found = ensemble(reference, rows)
         for name, number in zip(names, (1 - found.pvalue, found.auc, found.novelty, found.density), strict=True):
             numbers[name].put(at, number, "few_rows")
         exemplars = tuple(

@@ -18,23 +18,27 @@ from modelwatch_gpu.measures.embedding_rows import (
     Matrix,
     Neighbours,
     auc_of,
-    centered,
     cross_fitted,
     gaussian,
     labels_dealt,
+    median_bandwidth,
     mmd_squared,
     nearest,
     pair_sums,
 )
 from modelwatch_gpu.measures.embedding_sums import root_of
+from modelwatch_gpu.profile.vectors import vector_hashes
 
 #: Permutations of the labels.
 PERMUTATIONS: Final = 299
-#: Bandwidths of the kernel, as multiples of the baseline's.
+#: Bandwidths of the kernel, as multiples of the median heuristic's of both samples.
 SCALES: Final = (0.1, 0.25, 0.5, 1.0, 2.0)
 #: Neighbours whose distance tells novelty, and principal directions of the pooled rows that Frechet distances are of.
 NEIGHBOURS: Final = 5
 AXES: Final = 32
+#: Rows that the kernel's bandwidth is of.
+_BANDWIDTH_ROWS: Final = 1_024
+_BANDWIDTH_KEY: Final = 51
 #: Members, and what each is sensitive to.
 MEMBERS: Final = {
     "centroid": "a shift of the mean",
@@ -64,30 +68,37 @@ class Ensemble:
     distance: Floats
 
 
-def ensemble(
-    reference: Matrix, current: Matrix, bandwidth: float, *, permutations: int = PERMUTATIONS, seed: int = 0
-) -> Ensemble:
-    """The verdict on two samples of at least eight rows each. ``bandwidth``: the kernel's sigma, from the baseline."""
+def ensemble(reference: Matrix, current: Matrix, *, permutations: int = PERMUTATIONS) -> Ensemble:
+    """The verdict on two samples of at least eight rows each, of one dimension.
+
+    All that is drawn at random (permutations, folds, the rows a bandwidth is of) is drawn by the rows themselves, and
+    all that is fitted (bandwidth, directions) is fitted on both samples together: nothing but the labels tells one
+    sample from the other, which is what makes the permutations exact.
+    """
     n, m = len(reference), len(current)
-    a, b = centered(reference.astype(np.float64), current.astype(np.float64))
-    rows = np.concatenate([a, b])
+    given = np.concatenate([reference, current]).astype(np.float32)
+    seed = int(vector_hashes(given).sum(dtype=np.uint64))
+    rows = given.astype(np.float64)
+    rows -= rows.mean(axis=0)
     labels = labels_dealt(n, n + m, permutations, seed=seed)
-    found: dict[str, Floats] = {}
-    found["centroid"] = _centroid(rows, labels)
-    # Kernels and their products in float32: an average of many pairs loses nothing that a test could see.
-    kernels = pair_sums(rows.astype(np.float32), labels, [gaussian(s * bandwidth) for s in SCALES])
-    found["mmd"] = np.max([_scaled(mmd_squared(sums, n, m)) for sums in kernels], axis=0)
-    found["frechet"] = _frechet(rows, labels)
-    scores = cross_fitted(rows, labels)
-    auc = auc_of(scores, labels)
-    found["classifier"] = np.nan_to_num(auc, nan=0.5)
-    neighbours = nearest(rows, rows, _candidates(n, m), same=True)
-    novelty, density = _neighbourhoods(neighbours, labels)
-    found["novelty"], found["density"] = _two_sided(novelty), _two_sided(density)
+    # Averages over many rows lose nothing in float32 that a test could see, and take half the time.
+    short = rows.astype(np.float32)
+    near = nearest(short, short, _candidates(n, m), same=True, exact=False)
+    scores = cross_fitted(short, labels, seed=seed)
+    auc = auc_of(scores, labels, seed=seed)
+    novelty, density = _neighbourhoods(near, labels)
+    found = {
+        "centroid": _centroid(rows, labels),
+        "mmd": _mmd(short, labels, near, seed),
+        "frechet": _frechet(rows, labels),
+        "classifier": np.nan_to_num(auc, nan=0.5),
+        "novelty": _two_sided(novelty),
+        "density": _two_sided(density),
+    }
     scaled = {name: _scaled(values) for name, values in found.items()}
     largest = np.max(list(scaled.values()), axis=0)
     at_first = {name: float(values[0]) for name, values in scaled.items()}
-    distance = nearest(b, a, min(NEIGHBOURS, n), same=False).distance[:, -1]
+    distance = nearest(rows[n:], rows[:n], min(NEIGHBOURS, n), same=False).distance[:, -1]
     return Ensemble(
         pvalue=float((largest >= largest[0] - 1e-9).mean()),
         member=max(at_first, key=lambda name: at_first[name]),
@@ -123,17 +134,33 @@ def _centroid(rows: Floats, labels: npt.NDArray[np.float32]) -> Floats:
     return squared
 
 
+def _mmd(rows: Matrix, labels: npt.NDArray[np.float32], near: Neighbours, seed: int) -> Floats:
+    """(labels,) the largest of MMD^2 at ``SCALES``, each on its own scale.
+
+    A kernel is 1 at the closest pair: of vectors of many elements all pairs may lie so many bandwidths apart that
+    nothing is left.
+    """
+    drawn = np.random.Generator(np.random.Philox(key=_BANDWIDTH_KEY + (seed << 8))).permutation(len(rows))
+    some = rows[drawn[:_BANDWIDTH_ROWS]].astype(np.float64)
+    bandwidth = median_bandwidth(some) or float(np.sqrt((some**2).sum(axis=1).mean())) or 1.0
+    closest = float(near.distance[:, 0].min()) ** 2
+    kernels = [gaussian(scale * bandwidth, closest) for scale in SCALES]
+    n = int(labels[:, 0].sum())
+    sums = pair_sums(rows, labels, kernels)
+    largest: Floats = np.max([_scaled(mmd_squared(one, n, len(rows) - n)) for one in sums], axis=0)
+    return largest
+
+
 def _frechet(rows: Floats, labels: npt.NDArray[np.float32]) -> Floats:
     """(labels,) squared Frechet distances along the principal directions of the pooled rows."""
-    marks = labels.astype(np.float64)
-    n, m = marks[:, 0].sum(), (1 - marks[:, 0]).sum()
-    pooled = rows - rows.mean(axis=0)
+    marks = labels.T.astype(np.float64)
+    n = marks[0].sum()
+    m = len(rows) - n
     k = int(max(1, min(AXES, rows.shape[1], (min(n, m) - 1) // 2)))
-    axes = np.linalg.eigh(pooled.T @ pooled)[1][:, ::-1][:, :k]
-    own = pooled @ axes
+    own = rows @ _principal(rows, k)
     upper = np.triu_indices(k)
     products = own[:, upper[0]] * own[:, upper[1]]
-    sums, seconds = marks.T @ own, marks.T @ products
+    sums, seconds = marks @ own, marks @ products
     sides = []
     for first, second, count in (
         (sums, seconds, n),
@@ -145,10 +172,30 @@ def _frechet(rows: Floats, labels: npt.NDArray[np.float32]) -> Floats:
         covariance[:, upper[1], upper[0]] = covariance[:, upper[0], upper[1]]
         sides.append((mean, covariance))
     (mean_a, a), (mean_b, b) = sides
-    root = root_of(a)
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum(axis=1)
     moved = mean_a - mean_b
-    found: Floats = (moved**2).sum(axis=1) + np.trace(a + b, axis1=1, axis2=2) - 2 * cross
+    found: Floats = (moved**2).sum(axis=1) + np.trace(a + b, axis1=1, axis2=2) - 2 * _trace_of_cross_root(a, b)
+    return found
+
+
+def _principal(rows: Floats, k: int) -> Floats:
+    """(d, k) the principal directions of centred rows, from the smaller of the two products."""
+    short = rows.astype(np.float32)
+    if len(rows) >= rows.shape[1]:
+        return np.linalg.eigh(short.T @ short)[1][:, ::-1][:, :k].astype(np.float64)
+    values, axes = np.linalg.eigh(short @ short.T)
+    found: Floats = rows.T @ (axes[:, ::-1][:, :k] / np.sqrt(np.maximum(values[::-1][:k].astype(np.float64), 1e-300)))
+    return found
+
+
+def _trace_of_cross_root(a: Floats, b: Floats) -> Floats:
+    """(labels,) tr (A^1/2 B A^1/2)^1/2: the eigenvalues are those of L'BL with A = LL', and a factor costs less than a
+    root; where rows span fewer directions there is only the root."""
+    try:
+        left = np.linalg.cholesky(a)
+    except np.linalg.LinAlgError:
+        left = root_of(a)
+    crossed = np.swapaxes(left, 1, 2) @ b @ left
+    found: Floats = np.sqrt(np.maximum(np.linalg.eigvalsh(crossed), 0)).sum(axis=1)
     return found
 
 
@@ -163,21 +210,23 @@ def _neighbourhoods(near: Neighbours, labels: npt.NDArray[np.float32]) -> tuple[
 
     Where the k-th is not among the candidates the last one stands for it, whatever the labels.
     """
-    first = labels > 0
-    novelty, density = np.empty(labels.shape[1]), np.empty(labels.shape[1])
-    last = near.index.shape[1] - 1
-    every = np.arange(len(near.index))
-    for at in range(labels.shape[1]):
-        own = first[:, at]
-        seen = np.cumsum(own[near.index], axis=1, dtype=np.int32)
-        reached = seen >= NEIGHBOURS
-        place = np.where(reached[:, -1], reached.argmax(axis=1), last)
-        distance = near.distance[every, place]
-        inside, outside = distance[own].mean(), distance[~own].mean()
-        novelty[at] = np.log(max(outside, 1e-300) / max(inside, 1e-300))
-        strangers = place + 1 - seen[every, place]
-        density[at] = strangers[own].sum() / (NEIGHBOURS * (~own).sum())
-    return novelty, density
+    wide = near.index.shape[1]
+    count = np.uint8 if wide < 255 else np.uint16
+    marks = (labels > 0).astype(count)
+    # Of every row and label: how many of its nearest rows are of label 1, and how many come before the k-th of them.
+    seen, place = np.zeros(marks.shape, dtype=count), np.zeros(marks.shape, dtype=count)
+    for column in near.index.T:
+        seen += marks[column]
+        place += seen < NEIGHBOURS
+    last = np.minimum(place, wide - 1)
+    strangers = last.astype(np.int32) + 1 - np.minimum(seen, NEIGHBOURS)
+    distance = np.take_along_axis(near.distance, last.astype(np.int64), 1)
+    own = labels.astype(np.float64)
+    inside, whole = np.einsum("rp,rp->p", distance, own), distance.sum(axis=0)
+    n = own[:, 0].sum()
+    m = len(own) - n
+    ratio = np.maximum((whole - inside) / m, 1e-300) / np.maximum(inside / n, 1e-300)
+    return np.log(ratio), np.einsum("rp,rp->p", strangers, own) / (NEIGHBOURS * m)
 
 
 def _ranked(score: Floats, distance: Floats) -> npt.NDArray[np.int64]:

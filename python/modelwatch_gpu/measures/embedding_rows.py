@@ -19,9 +19,11 @@ Matrix = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Rows of a tile: 1,024 x 1,024 distances of float32 are 4 MiB.
-TILE: Final = 1_024
+#: Rows of a tile: 512 x 512 distances of float32 are 1 MiB and stay in a core's cache.
+TILE: Final = 512
 _LABEL_KEY: Final = 31
+#: Random numbers that are drawn together.
+_DRAWN: Final = 1 << 18
 
 
 def centered(a: Matrix, b: Matrix) -> tuple[Matrix, Matrix]:
@@ -59,8 +61,10 @@ def labels_dealt(first: int, rows: int, permutations: int, *, seed: int = 0) -> 
     out = np.zeros((rows, 1 + permutations), dtype=np.float32)
     out[:first, 0] = 1
     generator = np.random.Generator(np.random.Philox(key=_LABEL_KEY + (seed << 8)))
-    for at in range(permutations):
-        out[np.argsort(generator.random(rows), kind="stable")[:first], at + 1] = 1
+    together = max(1, _DRAWN // max(rows, 1))
+    for begin in range(1, permutations + 1, together):
+        drawn = generator.random((min(together, permutations + 1 - begin), rows))
+        np.put_along_axis(out.T[begin : begin + together], np.argsort(drawn, axis=1)[:, :first], 1, 1)
     return out
 
 
@@ -100,7 +104,9 @@ def pair_sums(
                     by_row[at, j] += values.sum(axis=0, dtype=np.float64)
                 by_row[at, i] += values.sum(axis=1, dtype=np.float64)
                 twice = 1 if i.start == j.start else 2
-                within[at] += twice * np.einsum("rp,rp->p", marks[i], values @ marks[j], dtype=np.float64)
+                touched = values @ marks[j]
+                touched *= marks[i]
+                within[at] += twice * touched.sum(axis=0, dtype=np.float64)
     out = []
     for at in range(len(functions)):
         touching = by_row[at] @ labels.astype(np.float64)
@@ -108,11 +114,15 @@ def pair_sums(
     return out
 
 
-def gaussian(bandwidth: float) -> Callable[[Matrix], Matrix]:
-    """exp(-d^2 / 2 sigma^2) of squared distances."""
+def gaussian(bandwidth: float, closest: float = 0.0) -> Callable[[Matrix], Matrix]:
+    """exp(-(d^2 - c) / 2 sigma^2) of squared distances. ``closest``: c, a squared distance that the kernel is 1 at; for
+    statistics whose scale does not matter, where all pairs lie many bandwidths apart."""
 
     def kernel(squared: Matrix) -> Matrix:
-        scaled: Matrix = squared * np.asarray(-0.5 / bandwidth**2, dtype=squared.dtype)
+        scaled: Matrix = squared - np.asarray(closest, dtype=squared.dtype)
+        scaled *= np.asarray(-0.5 / bandwidth**2, dtype=squared.dtype)
+        # Below the smallest normal number products of matrices are a hundred times as slow.
+        np.maximum(scaled, np.log(np.finfo(scaled.dtype).tiny) + 1, out=scaled)
         np.exp(scaled, out=scaled)
         return scaled
 
@@ -146,42 +156,51 @@ class Neighbours:
     distance: Floats
 
 
-def nearest(rows: Matrix, among: Matrix, k: int, *, same: bool) -> Neighbours:
+def nearest(rows: Matrix, among: Matrix, k: int, *, same: bool, exact: bool = True) -> Neighbours:
     """The k nearest rows of ``among`` to each of ``rows``. ``same``: both are one sample, and no row is its own
     neighbour. Ties go to the earlier row.
 
-    Candidates are found by products of matrices, a few more than asked for, and their distances are made again from
-    differences, so that near duplicates lose no digits.
+    Candidates are found by products of matrices. ``exact``: a few more than asked for, and their distances are made
+    again from differences, so that near duplicates lose no digits.
     """
+    spare = _SPARE if exact else 0
     squares, other = squared_lengths(rows), squared_lengths(among)
     index = np.empty((len(rows), k), dtype=np.int64)
     distance = np.empty((len(rows), k))
     for i in tiles(len(rows)):
         count = i.stop - i.start
-        best = np.full((count, 0), np.inf)
+        best = np.empty((count, 0), dtype=rows.dtype)
         at = np.empty((count, 0), dtype=np.int64)
         for j in tiles(len(among)):
-            found = squared_distances(rows[i], among[j], squares[i], other[j]).astype(np.float64, copy=False)
+            found = squared_distances(rows[i], among[j], squares[i], other[j])
             if same and i.start == j.start:
                 np.fill_diagonal(found, np.inf)
+            # Of this tile the nearest, then of these and the nearest so far.
+            near = np.arange(found.shape[1])[None]
+            if found.shape[1] > k + spare:
+                near = np.argpartition(found, k + spare - 1, axis=1)[:, : k + spare]
+                found = np.take_along_axis(found, near, 1)
             best = np.concatenate([best, found], axis=1)
-            at = np.concatenate([at, np.broadcast_to(np.arange(j.start, j.stop), found.shape)], axis=1)
-            if best.shape[1] > k + _SPARE:
-                near = np.argpartition(best, k + _SPARE - 1, axis=1)[:, : k + _SPARE]
+            at = np.concatenate([at, np.broadcast_to(near + j.start, found.shape)], axis=1)
+            if best.shape[1] > k + spare:
+                near = np.argpartition(best, k + spare - 1, axis=1)[:, : k + spare]
                 best, at = np.take_along_axis(best, near, 1), np.take_along_axis(at, near, 1)
-        exact = np.empty(best.shape)
-        for row in range(count):
-            moved = among[at[row]].astype(np.float64) - rows[i.start + row]
-            exact[row] = np.einsum("ij,ij->i", moved, moved)
-        exact[np.isinf(best)] = np.inf
-        order = np.lexsort((at, exact), axis=1)[:, :k]
+        final = best.astype(np.float64)
+        for part in range(0, count if exact else 0, _RECHECKED):
+            rechecked = slice(part, part + _RECHECKED)
+            own = rows[i.start + part : i.start + min(count, part + _RECHECKED)]
+            moved = among[at[rechecked]].astype(np.float64, copy=False) - own[:, None]
+            final[rechecked] = np.einsum("ijk,ijk->ij", moved, moved)
+        final[np.isinf(best)] = np.inf
+        order = np.lexsort((at, final), axis=1)[:, :k]
         index[i] = np.take_along_axis(at, order, 1)
-        distance[i] = np.sqrt(np.take_along_axis(exact, order, 1))
+        distance[i] = np.sqrt(np.take_along_axis(final, order, 1))
     return Neighbours(index, distance)
 
 
-#: Candidates beyond k whose order rounding may have changed.
+#: Candidates beyond k whose order rounding may have changed, and rows whose candidates are looked at together.
 _SPARE: Final = 8
+_RECHECKED: Final = 16
 
 
 @dataclass(frozen=True)
@@ -223,67 +242,83 @@ RIDGE: Final = 1.0
 _FOLD_KEY: Final = 41
 
 
-def fold_of_rows(rows: int) -> Ints:
+def fold_of_rows(rows: int, seed: int = 0) -> Ints:
     """(rows,) the fold of each, drawn without a look at its label."""
-    order = np.argsort(np.random.Generator(np.random.Philox(key=_FOLD_KEY)).random(rows), kind="stable")
+    order = np.argsort(np.random.Generator(np.random.Philox(key=_FOLD_KEY + (seed << 8))).random(rows), kind="stable")
     fold = np.empty(rows, dtype=np.int64)
     fold[order] = np.arange(rows) * FOLDS // max(rows, 1)
     return fold
 
 
-def cross_fitted(rows: Matrix, labels: npt.NDArray[np.float32]) -> Floats:
+def cross_fitted(rows: Matrix, labels: npt.NDArray[np.float32], *, seed: int = 0) -> Floats:
     """(rows, labels) scores of a linear classifier that did not see the row: ridge regression of the label on the
     centred vector, which for two classes is Fisher's discriminant with a ridge (Hastie et al. 2009, ch. 4).
 
-    The regression is linear in the labels, so one factorisation serves every permutation.
+    The regression is linear in the labels, so one factorisation serves every permutation. Computed in the type of
+    ``rows``. ``seed``: of the folds.
     """
-    x = rows.astype(np.float64)
-    y = labels.astype(np.float64)
-    fold = fold_of_rows(len(x))
-    scores = np.zeros(y.shape)
+    x = rows - rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
+    y = labels.astype(x.dtype)
+    fold = fold_of_rows(len(x), seed)
+    scores = np.zeros(y.shape, dtype=x.dtype)
+    primal = len(x) > x.shape[1]
+    # Products of all rows once; those of a training set are these less the products of the rows it lacks.
+    gram = x.T @ x if primal else x @ x.T
+    moment = x.T @ y if primal else y
     for at in range(FOLDS):
-        test, train = fold == at, fold != at
-        if not test.any() or train.sum() < 2:
+        test, train = np.flatnonzero(fold == at), np.flatnonzero(fold != at)
+        if not len(test) or len(train) < 2:
             continue
-        center = x[train].mean(axis=0)
-        inner, outer = x[train] - center, x[test] - center
-        own = y[train] - y[train].mean(axis=0)
-        ridge = RIDGE * float((inner**2).sum()) / max(1, min(inner.shape)) + 1e-300
-        if inner.shape[0] > inner.shape[1]:
-            weights = np.linalg.solve(inner.T @ inner + ridge * np.eye(inner.shape[1]), inner.T @ own)
+        n = len(train)
+        center, share = x[train].mean(axis=0), y[train].mean(axis=0)
+        outer = x[test] - center
+        if primal:
+            inner = gram - x[test].T @ x[test] - np.outer(n * center, center)
+            right = moment - x[test].T @ y[test] - np.outer(n * center, share)
         else:
-            weights = inner.T @ np.linalg.solve(inner @ inner.T + ridge * np.eye(inner.shape[0]), own)
-        scores[test] = outer @ weights
+            own = gram[np.ix_(train, train)]
+            mean = own.mean(axis=0)
+            inner = own - mean - mean[:, None] + mean.mean()
+            right = y[train] - share
+        ridge = RIDGE * float(np.trace(inner)) / max(1, min(n, x.shape[1])) + float(np.finfo(x.dtype).tiny)
+        inner.flat[:: len(inner) + 1] += ridge
+        weights = np.linalg.solve(inner, right)
+        scores[test] = outer @ (weights if primal else (x[train] - center).T @ weights)
     return scores
 
 
-def auc_of(scores: Floats, labels: npt.NDArray[np.float32]) -> Floats:
+def auc_of(scores: Floats, labels: npt.NDArray[np.float32], *, seed: int = 0) -> Floats:
     """(labels,) share of pairs (label 1, label 0) of one fold in which label 1 has the larger score, ties a half; the
-    folds' pairs together. NaN where no fold has both labels."""
-    fold = fold_of_rows(len(scores))
+    folds' pairs together. NaN where no fold has both labels. ``seed``: of the folds."""
+    fold = fold_of_rows(len(scores), seed)
     wins, pairs = np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
     for at in range(FOLDS):
         own = fold == at
-        s, y = scores[own], labels[own].astype(np.float64)
-        if not len(s):
+        s, y = scores[own].T, labels[own].T.astype(np.float64)
+        if not s.shape[1]:
             continue
         ranks = _mid_ranks(s)
-        ones = y.sum(axis=0)
-        wins += (ranks * y).sum(axis=0) - ones * (ones + 1) / 2
-        pairs += ones * (len(s) - ones)
+        ones = y.sum(axis=1)
+        wins += (ranks * y).sum(axis=1) - ones * (ones + 1) / 2
+        pairs += ones * (s.shape[1] - ones)
     with np.errstate(invalid="ignore", divide="ignore"):
         return wins / pairs
 
 
 def _mid_ranks(scores: Floats) -> Floats:
-    """(rows, columns) ranks from 1 within each column, ties sharing their mean."""
-    order = np.argsort(scores, axis=0, kind="stable")
-    ordered = np.take_along_axis(scores, order, 0)
-    rows = np.arange(len(scores), dtype=np.float64)[:, None]
-    first = np.vstack([np.ones((1, scores.shape[1]), dtype=bool), ordered[1:] != ordered[:-1]])
-    begin = np.maximum.accumulate(np.where(first, rows, 0), axis=0)
-    last = np.vstack([first[1:], np.ones((1, scores.shape[1]), dtype=bool)])
-    end = np.minimum.accumulate(np.where(last, rows, len(scores))[::-1], axis=0)[::-1]
+    """(lines, rows) ranks from 1 within each line, ties sharing their mean."""
+    order = np.argsort(scores, axis=1)
+    ordered = np.take_along_axis(scores, order, 1)
+    place = np.arange(1, scores.shape[1] + 1, dtype=np.float64)
     ranks = np.empty(scores.shape)
-    np.put_along_axis(ranks, order, (begin + end) / 2 + 1, 0)
+    new = np.ones(scores.shape, dtype=bool)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    if new.all():
+        np.put_along_axis(ranks, order, np.broadcast_to(place, scores.shape), 1)
+        return ranks
+    last = np.ones(scores.shape, dtype=bool)
+    last[:, :-1] = new[:, 1:]
+    begin = np.maximum.accumulate(np.where(new, place, 0), axis=1)
+    end = np.minimum.accumulate(np.where(last, place, len(place))[:, ::-1], axis=1)[:, ::-1]
+    np.put_along_axis(ranks, order, (begin + end) / 2, 1)
     return ranks
