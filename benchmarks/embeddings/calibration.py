@@ -50,7 +50,8 @@ def tables(reference: Any, current: Any) -> tuple[Any, Any, Any]:
             part = np.ascontiguousarray(side[begin : begin + 65_536])
             flat = pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), part.shape[1])
             ids = pa.array(np.arange(begin, begin + len(part)))
-            counter.add(pa.RecordBatch.from_arrays([flat, ids], names=["v", "id"]), [None])
+            batch = pa.RecordBatch.from_arrays([flat, ids], names=["v", "id"])
+            counter.add(batch, counter.read(batch)[0], [None])
         out.append(counter.table(0, 1))
     return column, out[0], out[1]
 
@@ -149,6 +150,7 @@ def main() -> None:
     parser.add_argument("what", choices=["false-alarms", "power", "page"])
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--only", type=int, help="only cells of so many rows")
+    parser.add_argument("--part", default="0/1", help="i/k: the i-th of k runs at the same time, from 0")
     given = parser.parse_args()
     if given.what == "page":
         print(page())
@@ -156,7 +158,8 @@ def main() -> None:
     todo = false_alarms() if given.what == "false-alarms" else power()
     if given.only is not None:
         todo = [one for one in todo if one[0].get("n") == given.only]
-    run(RESULTS / f"embeddings-{given.what}.jsonl", todo, given.minutes)
+    part, parts = (int(number) for number in given.part.split("/"))
+    run(RESULTS / f"embeddings-{given.what}.jsonl", todo[part::parts], given.minutes)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The verdict on two samples of vectors: several statistics, each blind to something, with one corrected p-value.
 
 No single statistic sees everything (PRACTICE 2.3). Six members are computed for the labels as they are and for every
-permutation of them; each is put on the scale of its own permutations, and the largest decides. So the level is exact
-for rows that are exchangeable, whatever the members' distributions are (Westfall and Young 1993, max-T).
+permutation of them; each is put on the scale of its own permutations, and the harmonic mean of what this says of their
+p-values decides (Wilson 2019), by its own permutations: one that is sure is enough, and several that are nearly sure
+add up. So the level is exact for rows that are exchangeable, whatever the members' distributions are.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ MEMBERS: Final = {
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """``pvalue``: of the largest member. ``member``: its name. ``scores``: name -> how far beyond its permutations'
-    median, 1 where 5% of them are. ``auc``: of the classifier, cross-fitted. ``novelty``: log of the mean distance to
+    """``pvalue``: of all members together. ``member``: the name of the largest. ``scores``: name -> how far beyond its
+    permutations' median, 1 where 5% of them are. ``auc``: of the classifier, cross-fitted. ``novelty``: log of the mean distance to
     the NEIGHBOURS-th nearest reference row, current over reference. ``density``: as ``prdc`` has it. ``ranked``:
     current rows, those that moved most first. ``distance``: (current rows,) to the NEIGHBOURS-th nearest reference row.
     """
@@ -96,11 +97,11 @@ def ensemble(reference: Matrix, current: Matrix, *, permutations: int = PERMUTAT
         "density": _two_sided(density),
     }
     scaled = {name: _scaled(values) for name, values in found.items()}
-    largest = np.max(list(scaled.values()), axis=0)
+    together = _together(list(scaled.values()))
     at_first = {name: float(values[0]) for name, values in scaled.items()}
     distance = nearest(rows[n:], rows[:n], min(NEIGHBOURS, n), same=False).distance[:, -1]
     return Ensemble(
-        pvalue=float((largest >= largest[0] - 1e-9).mean()),
+        pvalue=float((together >= together[0] - 1e-9).mean()),
         member=max(at_first, key=lambda name: at_first[name]),
         scores=at_first,
         auc=float(auc[0]),
@@ -117,6 +118,12 @@ def _scaled(found: Floats) -> Floats:
     width = high - middle
     scaled: Floats = (found - middle) / width if width > 0 else np.where(found > middle, np.inf, 0.0)
     return scaled
+
+
+def _together(scaled: list[Floats]) -> Floats:
+    """(labels,) log10 of SUM 10^s: with tails that fall as powers of ten, 10^s is half of 1 / p of a member."""
+    summed: Floats = np.log10((10.0 ** np.clip(scaled, -100, 100)).sum(axis=0))
+    return summed
 
 
 def _two_sided(found: Floats) -> Floats:

@@ -24,7 +24,7 @@ from modelwatch_gpu.log.files import wider
 from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
-from modelwatch_gpu.profile.embedding_sums import EmbeddingCounter, EmbeddingTable
+from modelwatch_gpu.profile.embedding_sums import EmbeddingCounter, EmbeddingTable, KeyedVectors
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn, hashed_columns, shown_columns
 from modelwatch_gpu.profile.facts import FactsSpec, Observer
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
@@ -178,13 +178,14 @@ def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
 class _Batch:
     """Rows as the engine counts them: those of weight 0 are not among them. ``rows``: with all their columns.
     ``groups``: the group of every row in each set; ``labelled``: in those crossed with the label. ``weights``: how
-    often each row counts, None: once."""
+    often each row counts, None: once. ``vectors``: of every embedding."""
 
     rows: pa.RecordBatch
     values: pa.RecordBatch
     groups: list[Any]
     labelled: list[Any]
     weights: UInt32 | None
+    vectors: list[KeyedVectors]
 
 
 class FileCounter:
@@ -323,15 +324,18 @@ class FileCounter:
                 kept = np.flatnonzero(weights)
                 batch, weights = batch.take(pa.array(kept)), weights[kept]
                 counted = {name: numbers[kept] for name, numbers in groups.items()}
+        vectors: list[KeyedVectors] = []
         values = batch.select(self._stored) if batch.num_columns > len(self._stored) else batch
         if self.embeddings:
-            made = {name: array for own in self.embeddings for name, array in own.projected(batch).items()}
+            read = [own.read(batch) for own in self.embeddings]
+            vectors = [keyed for keyed, _ in read]
+            made = {name: array for _, columns in read for name, array in columns.items()}
             arrays = [made[c.name] if c.name in made else batch.column(c.name) for c in self.columns]
             values = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in self.columns])
         for i in self._converts:
             values = values.set_column(i, self.columns[i].name, self._converted(i, values.column(i)))
         plain, labelled = ([counted[s.name] for s in sets] for sets in (spec.plain_sets, spec.labelled_sets))
-        return _Batch(batch, values, plain, labelled, weights)
+        return _Batch(batch, values, plain, labelled, weights, vectors)
 
     def _count(self, batch: _Batch) -> None:
         """Adds a batch to the tables, and to the sample."""
@@ -342,8 +346,8 @@ class FileCounter:
                     self.answers.add(batch.values, batch.labelled, self.spec.threads, batch.weights)
             except InputError as error:
                 raise InputError(f"{self.file.name}: {error}") from error
-        for own in self.embeddings:
-            own.add(batch.rows, batch.groups)
+        for own, vectors in zip(self.embeddings, batch.vectors, strict=True):
+            own.add(batch.rows, vectors, batch.groups)
         if self.sampler is not None:
             self.sampler.add(batch.rows)
         if self.observer is not None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.profile.embeddings import BANDWIDTHS, FREQUENCIES, EmbeddingColumn, row_keys
+from modelwatch_gpu.profile.embeddings import BANDWIDTHS, FREQUENCIES, CenteredVectors, EmbeddingColumn, row_keys
 from modelwatch_gpu.profile.sparse import UInt32, UInt64
 from modelwatch_gpu.profile.tables import Arrays, split_bytes
 from modelwatch_gpu.profile.vectors import NULL, TAKEN, TOO_FAR, Matrix
@@ -33,6 +33,8 @@ SAMPLE_ROWS: Final = 1_024
 FEATURES: Final = 2 * FREQUENCIES * len(BANDWIDTHS)
 #: Rows that are worked on at a time: their features stay in the cache.
 _TILE: Final = 1_024
+#: Segments of a tile up to which a product with their marks is faster than sums of runs.
+_FEW: Final = 32
 #: No sum may come near 2^63.
 _MOST: Final = 2.0**62
 _TOO_LARGE: Final = (
@@ -200,6 +202,14 @@ def merge_embeddings(tables: Sequence[EmbeddingTable], to: Sequence[npt.NDArray[
     )
 
 
+@dataclass(frozen=True, eq=False)
+class KeyedVectors:
+    """The vectors of a batch, and their keys (``row_keys``)."""
+
+    found: CenteredVectors
+    key: UInt64
+
+
 class EmbeddingCounter:
     """Sums of one embedding column while a file is read: a table for every set.
 
@@ -219,31 +229,27 @@ class EmbeddingCounter:
         """What it needs of a batch."""
         return [self.column.name, *self._hashed, *self._shown]
 
-    def projected(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
-        """The numeric columns that a batch's vectors become."""
+    def read(self, batch: pa.RecordBatch) -> tuple[KeyedVectors, dict[str, pa.Array]]:
+        """The vectors of a batch, and the numeric columns that they become. A thread may read ahead."""
         found = self.column.read(batch.column(self.column.name))
-        return dict(zip(self.column.projections, self.column.project(found), strict=True))
+        key = row_keys(found.values, batch, self._hashed, found.code == TAKEN)
+        columns = dict(zip(self.column.projections, self.column.project(found), strict=True))
+        return KeyedVectors(found, key), columns
 
-    def add(self, batch: pa.RecordBatch, groups: Sequence[npt.NDArray[Any] | None]) -> None:
-        """Adds the rows of a batch, each to its group in every set; None: group 0."""
-        found = self.column.read(batch.column(self.column.name))
-        taken = found.code == TAKEN
-        key = row_keys(found.values, batch, self._hashed, taken)
-        center, directions, _ = self.column.in_type(found.values.dtype)
-        centered = found.values - center
-        own = np.flatnonzero(taken)
-        axes = None
+    def add(self, batch: pa.RecordBatch, vectors: KeyedVectors, groups: Sequence[npt.NDArray[Any] | None]) -> None:
+        """Adds the rows of a batch that was ``read``, each to its group in every set; None: group 0."""
+        found, key = vectors.found, vectors.key
+        own = np.flatnonzero(found.code == TAKEN)
         for sums, group in zip(self._sums, groups, strict=True):
             if sums is None:
                 continue
             which = np.zeros(len(batch), dtype=np.int64) if group is None else group.astype(np.int64)
             sums.count(which, found.code)
             if sums.window:
-                sums.add(which[own], centered, key)
+                sums.add(which[own], found.centered, key)
                 sums.sample(which[own], key, found.values, own, batch, self._shown)
             else:
-                axes = centered @ directions[:, : self.column.principal] if axes is None else axes
-                sums.add_short(which[own], centered, axes)
+                sums.add_short(which[own], found)
 
     def table(self, at: int, groups: int) -> EmbeddingTable:
         """What was counted of a set, which has so many groups."""
@@ -290,33 +296,40 @@ class _Sums:
         dealt = self._dealt.setdefault(group, np.zeros(DEALT, dtype=np.uint64))
         features = self._features.setdefault(group, np.zeros((DEALT, FEATURES)))
         frequencies = self.column.in_type(rows.dtype)[2]
-        hand = (key % np.uint64(DEALT)).astype(np.int64)
+        hand = (key % np.uint64(DEALT)).astype(np.uint8)
+        dealt += np.bincount(hand, minlength=DEALT).astype(np.uint64)
+        # By hand: a tile then holds rows of one or two of them, and sums over rows are long.
+        order = np.argsort(hand, kind="stable")
+        hand = hand[order]
         for begin in range(0, len(rows), _TILE):
-            tile, own = rows[begin : begin + _TILE], hand[begin : begin + _TILE]
-            order = np.argsort(own, kind="stable")
-            tile, own = tile[order], own[order]
+            own = hand[begin : begin + _TILE]
+            tile = rows[order[begin : begin + _TILE]]
             square = tile.T @ tile
             products += square
             self._total[group] += tile.sum(axis=0, dtype=np.float64)
             self._squares[group] += float(np.trace(square, dtype=np.float64))
-            starts = np.flatnonzero(np.diff(own, prepend=-1))
-            dealt += np.bincount(own, minlength=DEALT).astype(np.uint64)
-            _add_features(tile @ frequencies, starts, own[starts], features)
+            hands = np.arange(own[0], own[-1] + 1)
+            _add_features(tile @ frequencies, (own == hands[:, None]).astype(tile.dtype), hands, features)
 
-    def add_short(self, which: Int64, centered: Matrix, axes: Matrix) -> None:
+    def add_short(self, which: Int64, found: CenteredVectors) -> None:
         """The sums of a segment: no features, and products along the principal directions only."""
         order = np.argsort(which, kind="stable")
-        own, rows, axes = which[order], centered[order], axes[order]
-        starts = np.flatnonzero(np.diff(own, prepend=-1))
-        if not len(starts):
-            return
-        there = own[starts]
-        self._total[there] += np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
-        self._squares[there] += np.add.reduceat(np.einsum("ij,ij->i", rows, rows, dtype=np.float64), starts)
-        ends = [*starts[1:].tolist(), len(own)]
-        for group, begin, end in zip(there.tolist(), starts.tolist(), ends, strict=True):
-            products = self._products.setdefault(group, np.zeros((self._k, self._k)))
-            products += axes[begin:end].T @ axes[begin:end]
+        own = which[order]
+        axes = self.column.in_type(found.values.dtype)[1][:, : self.column.principal]
+        for begin in range(0, len(own), _TILE):
+            there, first = np.unique(own[begin : begin + _TILE], return_index=True)
+            rows = order[begin : begin + _TILE]
+            tile = found.centered[rows]
+            if len(there) <= _FEW:
+                marks = own[begin : begin + _TILE] == there[:, None]
+                self._total[there] += marks.astype(tile.dtype) @ tile
+            else:
+                self._total[there] += np.add.reduceat(tile, first, axis=0)
+            self._squares[there] += np.add.reduceat(found.squares[rows], first, dtype=np.float64)
+            along = tile @ axes
+            for group, part in zip(there.tolist(), np.split(along, first[1:]), strict=True):
+                products = self._products.setdefault(group, np.zeros((self._k, self._k)))
+                products += part.T @ part
 
     def sample(
         self,
@@ -378,16 +391,19 @@ class _Sums:
         )
 
 
-def _add_features(angles: Matrix, starts: Int64, hands: Int64, out: Floats) -> None:
-    """Adds cosines and sines at all bandwidths to the hands' sums. ``angles`` are those of bandwidth 1; the widest is
-    four times that, and every narrower one doubles the angle: cos 2a = 1 - 2 sin^2 a, sin 2a = 2 sin a cos a."""
+def _add_features(angles: Matrix, marks: Matrix, hands: Int64, out: Floats) -> None:
+    """Adds cosines and sines at all bandwidths to the hands' sums; ``marks``: (hands, rows) 1 where a row is a hand's.
+
+    ``angles`` are those of bandwidth 1; the widest is four times that, and every narrower one doubles the angle:
+    cos 2a = 1 - 2 sin^2 a, sin 2a = 2 sin a cos a.
+    """
     angles /= BANDWIDTHS[0]
     cosine, sine = np.cos(angles), np.sin(angles)
-    spare = np.empty_like(sine)
+    spare = angles
     for at in range(len(BANDWIDTHS)):
         begin = 2 * FREQUENCIES * at
-        out[hands, begin : begin + FREQUENCIES] += np.add.reduceat(cosine, starts, axis=0)
-        out[hands, begin + FREQUENCIES : begin + 2 * FREQUENCIES] += np.add.reduceat(sine, starts, axis=0)
+        out[hands, begin : begin + FREQUENCIES] += marks @ cosine
+        out[hands, begin + FREQUENCIES : begin + 2 * FREQUENCIES] += marks @ sine
         if at + 1 < len(BANDWIDTHS):
             np.multiply(sine, sine, out=spare)
             sine *= cosine

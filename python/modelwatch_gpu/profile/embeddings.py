@@ -55,6 +55,15 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class CenteredVectors(Vectors):
+    """Vectors that a column takes, and ``centered``: (taken, d) about its centre; ``squares``: (taken,) the squared
+    lengths of these."""
+
+    centered: Matrix
+    squares: Matrix
+
+
+@dataclass(frozen=True, eq=False)
 class EmbeddingColumn:
     """An embedding column of a baseline.
 
@@ -110,31 +119,26 @@ class EmbeddingColumn:
         model = model_of(field.metadata)
         return size == self.dimension and (self.model is None or model is None or model == self.model)
 
-    def read(self, array: pa.Array) -> Vectors:
+    def read(self, array: pa.Array) -> CenteredVectors:
         """The vectors of an array, normalised where asked for; those too far to be added up have a code."""
         found = vectors_of(array, self.dimension)
-        if self.normalize:
-            found = Vectors(unit_length(found.values), found.code)
-        far = self._too_far(found.values)
-        if far.any():
-            code = found.code.copy()
-            code[np.flatnonzero(code == TAKEN)[far]] = TOO_FAR
-            found = Vectors(found.values[~far], code)
-        return found
-
-    def _too_far(self, values: Matrix) -> npt.NDArray[np.bool_]:
+        values, code = unit_length(found.values) if self.normalize else found.values, found.code
         reach = FARTHEST * self.spread
         with np.errstate(over="ignore", invalid="ignore"):
             centered = values - self.in_type(values.dtype)[0]
-            squared = np.einsum("ij,ij->i", centered, centered)
-            far: npt.NDArray[np.bool_] = ~(squared <= reach * reach)
-            return far
+            squares = np.einsum("ij,ij->i", centered, centered)
+            near = squares <= reach * reach
+        if not near.all():
+            code = code.copy()
+            code[np.flatnonzero(code == TAKEN)[~near]] = TOO_FAR
+            values, centered, squares = values[near], centered[near], squares[near]
+        return CenteredVectors(values, code, centered, squares)
 
-    def project(self, found: Vectors) -> list[pa.Array]:
+    def project(self, found: CenteredVectors) -> list[pa.Array]:
         """Float32 columns in the order of ``projections``; null where a row has no vector."""
-        center, directions, _ = self.in_type(found.values.dtype)
+        directions = self.in_type(found.values.dtype)[1]
         columns = np.empty((directions.shape[1] + 1, len(found.values)), dtype=np.float32)
-        columns[:-1] = ((found.values - center) @ directions).T
+        columns[:-1] = (found.centered @ directions).T
         columns[-1] = np.sqrt(np.einsum("ij,ij->i", found.values, found.values, dtype=np.float64))
         if not found.code.any():
             return [pa.array(column) for column in columns]
