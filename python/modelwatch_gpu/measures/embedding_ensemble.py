@@ -54,9 +54,10 @@ MEMBERS: Final = {
 @dataclass(frozen=True, eq=False)
 class Ensemble:
     """``pvalue``: of all members together. ``member``: the name of the largest. ``scores``: name -> how far beyond its
-    permutations' median, 1 where 5% of them are. ``auc``: of the classifier, cross-fitted. ``novelty``: log of the mean distance to
-    the NEIGHBOURS-th nearest reference row, current over reference. ``density``: as ``prdc`` has it. ``ranked``:
-    current rows, those that moved most first. ``distance``: (current rows,) to the NEIGHBOURS-th nearest reference row.
+    permutations' median, 1 where 5% of them are. ``auc``: of the classifier, cross-fitted. ``novelty``: log of the mean
+    distance to the NEIGHBOURS-th nearest reference row, current over reference. ``density``: as ``prdc`` has it.
+    ``ranked``: current rows, those that moved most first. ``distance``: (current rows,) to the NEIGHBOURS-th nearest
+    reference row.
     """
 
     pvalue: float

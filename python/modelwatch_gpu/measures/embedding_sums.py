@@ -153,10 +153,9 @@ def feature_mmd(base: EmbeddingTable, base_group: int, table: EmbeddingTable, gr
 
     The p-value pairs the hashed groups of rows of both sides and flips the signs of their differences at random,
     ``DEALS`` times. Under equal distributions a difference of two means is as likely as its negative: exactly where
-    both have equally many rows, and as averages of many rows else. Dealing the groups out anew, instead of flipping signs,
-    alarms far too often where one side has many more rows than the other: what the groups' sums vary by then is not the
-    same. Bandwidths are combined by the smallest of their p-values, whose distribution the same signs give (Westfall
-    and Young 1993).
+    both have equally many rows, and as averages of many rows else. (Dealing the groups out anew instead alarms far too
+    often where one side has many more rows than the other, for then their sums do not vary alike.) Bandwidths are
+    combined by the smallest of their p-values, whose distribution the same signs give (Westfall and Young 1993).
     """
     sums = [t.features[g] * 2.0**-UNIT_BITS for t, g in ((base, base_group), (table, group))]
     rows = [t.dealt[g].astype(np.float64) for t, g in ((base, base_group), (table, group))]
