@@ -19,8 +19,9 @@ Floats = npt.NDArray[np.float64]
 #: Times that the signs of pairs of groups are drawn for a p-value.
 DEALS: Final = 499
 _DEAL_KEY: Final = 21
-#: Rows that hashed groups should have on average, and how many groups there are at least.
-_FULL_GROUP, _FEWEST_GROUPS = 8, 8
+#: Rows that hashed groups should have on average, and how many groups there are at least: eight pairs have 128 patterns
+#: of signs, too few for a p-value of five bandwidths below 0.04.
+_FULL_GROUP, _FEWEST_GROUPS = 8, 16
 
 
 @dataclass(frozen=True, eq=False)
