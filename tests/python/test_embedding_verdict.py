@@ -1,4 +1,4 @@
-"""The verdict on two samples of vectors: members against obvious loops, and that nothing but labels tells samples apart."""
+"""The verdict on two samples of vectors: members against loops, and that nothing but labels tells samples apart."""
 
 from __future__ import annotations
 

@@ -89,3 +89,32 @@ def test_nothing_is_read_before_the_plan_is_made() -> None:
     with pytest.raises(mw.InputError, match="memory= allows"):
         mw.Profile.count(base, table, segments=["shop"], max_groups=5000, memory="100KiB", progress=read.append)
     assert read == []
+
+
+def test_sums_of_vectors_are_counted_by_windows_and_segments() -> None:
+    rng = np.random.default_rng(1)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=64 * 500).astype("f4")), 64)
+    baseline = mw.Baseline.fit(pa.table({"v": vectors}))
+    options: dict[str, Any] = {"rows": None, "memory": 10**12}
+
+    def own(**of: Any) -> int:
+        groups = counts(**{"segments": (), "blocks": 0, **of})
+        with_vectors = plan(baseline.columns, groups, embeddings=baseline.embeddings, **options).bytes
+        return with_vectors - plan(baseline.columns, groups, **options).bytes
+
+    # Products of 64 elements as a square of float64 and half a one of int64, sums and features of 32 groups as both,
+    # 1,024 sampled rows.
+    sums = 8 * (64 * 64 + 64 * 65 // 2 + 2 * (65 + 32 * 2561))
+    assert own() == sums + 1_024 * (4 * 64 + 176)
+    assert own(windows=7) == 7 * own()
+    assert own(windows=128, assumed=True) == own()
+    segments = own(segments=(SegmentCounts("side", 2, 3),)) - own()
+    assert segments == 3 * 8 * (32 * 32 + 32 * 33 // 2 + 2 * 65)
+    with pytest.raises(mw.InputError, match="and the vectors of v in 500 windows"):
+        plan(
+            baseline.columns,
+            counts(windows=500, segments=(), blocks=0),
+            rows=None,
+            memory=64 << 20,
+            embeddings=baseline.embeddings,
+        )

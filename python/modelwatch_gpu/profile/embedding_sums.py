@@ -202,6 +202,18 @@ def merge_embeddings(tables: Sequence[EmbeddingTable], to: Sequence[npt.NDArray[
     )
 
 
+def sums_size(column: EmbeddingColumn, *, window: bool) -> int:
+    """Bytes that the sums of one group take while they are floating point and as whole numbers, sampled rows apart."""
+    k = column.dimension if window else column.principal
+    features = DEALT * (FEATURES + 1) if window else 0
+    return 8 * (k * k + k * (k + 1) // 2 + 2 * (column.dimension + 1 + features))
+
+
+def sampled_size(column: EmbeddingColumn) -> int:
+    """Bytes of a sampled row: its key, its group, its vector, and its texts as they mostly are."""
+    return 4 * column.dimension + _TEXT + 16
+
+
 @dataclass(frozen=True, eq=False)
 class KeyedVectors:
     """The vectors of a batch, and their keys (``row_keys``)."""

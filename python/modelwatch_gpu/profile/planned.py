@@ -99,7 +99,7 @@ def planned(
     block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
     blocks = timestamp is not None and not isinstance(parsed, RowWindow)
     known = [segmentation(names, baseline.by_name, baseline.part) for names in by]
-    windows, days = _interval_counts(source, parsed, block if blocks else None, timestamp, zone_info)
+    windows, days, assumed = _interval_counts(source, parsed, block if blocks else None, timestamp, zone_info)
     chosen = planner.plan(
         baseline.columns,
         planner.GroupCounts(
@@ -109,12 +109,14 @@ def planned(
                 planner.SegmentCounts(" and ".join(s.columns), s.likely, s.most, s.columns in fine) for s in known
             ),
             files=len(source.files) if source is not None else 1,
+            assumed=assumed,
         ),
         rows=source.rows if source is not None else None,
         memory=planner.memory_of(memory),
         max_groups=max_groups,
         weighted=baseline.weighting is not None,
         scoring=baseline.scoring,
+        embeddings=baseline.embeddings,
     )
     sets = [SetSpec("window", chosen.window_grid, True)]
     if blocks:
@@ -216,17 +218,21 @@ def _timestamp(baseline: Baseline, log: Log | None, window: Window | RowWindow |
 
 def _interval_counts(
     log: Log | None, window: Window | RowWindow | None, block: Window | None, timestamp: str | None, zone: Any
-) -> tuple[int, int]:
-    """How many windows and blocks there will be, at most, from what the log tells without being read."""
+) -> tuple[int, int, bool]:
+    """How many windows and blocks there will be, at most, from what the log tells without being read, and whether the
+    number of windows is only assumed."""
     if isinstance(window, RowWindow):
-        return (planner.ASSUMED_WINDOWS if log is None or log.rows is None else max(1, -(-log.rows // window.rows))), 0
+        if log is None or log.rows is None:
+            return planner.ASSUMED_WINDOWS, 0, True
+        return max(1, -(-log.rows // window.rows)), 0, False
     if timestamp is None or block is None:
-        return 1, 0
+        return 1, 0, False
     files = log.files if log is not None else ()
     spans = [file.time_range(timestamp) if timestamp in file.schema.names else None for file in files]
     known = [s for s in spans if s is not None]
     if not known or len(known) < len(spans):
-        return (planner.ASSUMED_WINDOWS if window is not None else 1), planner.ASSUMED_BLOCKS
+        assumed = window is not None
+        return (planner.ASSUMED_WINDOWS if assumed else 1), planner.ASSUMED_BLOCKS, assumed
     low, high = min(s[0] for s in known), max(s[1] for s in known)
     windows = len(window.boundaries(low, high, zone)) - 1 if window is not None else 1
-    return windows, len(block.boundaries(low, high, zone)) - 1
+    return windows, len(block.boundaries(low, high, zone)) - 1, False

@@ -10,6 +10,8 @@ from typing import Final
 
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.embedding_sums import SAMPLE_ROWS, sampled_size, sums_size
+from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.scoring import Scoring
 
 #: Memory for counters where neither ``memory=`` nor MODELWATCH_MEMORY says otherwise.
@@ -49,12 +51,13 @@ class SegmentCounts:
 @dataclass(frozen=True)
 class GroupCounts:
     """How many windows and blocks there will be, at most; the segmentations; the files of the log, each of which has
-    moments of its own."""
+    moments of its own; ``assumed``: whether the log does not say how many windows it has."""
 
     windows: int
     blocks: int
     segments: tuple[SegmentCounts, ...] = ()
     files: int = 1
+    assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class _Costs:
     columns: Sequence[Column]
     rows: int | None
     weighted: bool = False
+    embeddings: Sequence[EmbeddingColumn] = ()
 
     @property
     def _cell(self) -> int:
@@ -124,6 +128,15 @@ class _Costs:
         rows = groups * files if self.rows is None else min(groups * files, self.rows)
         return rows * _MOMENTS * sum(isinstance(c, NumericColumn) for c in self.columns)
 
+    def vectors(self, groups: int, *, window: bool) -> int:
+        """Sums of vectors, and sampled rows, of windows or of segments."""
+        groups = groups if self.rows is None else min(groups, self.rows)
+        each = sum(sums_size(column, window=window) for column in self.embeddings)
+        if not window:
+            return groups * each
+        sampled = groups * SAMPLE_ROWS if self.rows is None else min(groups * SAMPLE_ROWS, self.rows)
+        return groups * each + sampled * sum(sampled_size(column) for column in self.embeddings)
+
     def segments(
         self, counts: GroupCounts, segmentation: SegmentCounts, cap: int, *, fine: bool, labels: int | None = None
     ) -> int:
@@ -135,7 +148,8 @@ class _Costs:
             groups = min(groups, self.rows)
         if labels is not None:
             return self.fine(groups) if fine else self.coarse(groups)
-        return (self.fine(groups) if fine else self.coarse(groups)) + self.moments(groups, counts.files)
+        own_counters = (self.fine(groups) if fine else self.coarse(groups)) + self.vectors(groups, window=False)
+        return own_counters + self.moments(groups, counts.files)
 
 
 def plan(
@@ -147,15 +161,17 @@ def plan(
     max_groups: int | None = None,
     weighted: bool = False,
     scoring: Scoring | None = None,
+    embeddings: Sequence[EmbeddingColumn] = (),
 ) -> Plan:
     """Chooses the finest counting that fits; raises InputError with the numbers and the option to change.
 
     ``max_groups``: segments to keep apart, where the user says so. ``weighted``: whether rows have weights.
-    ``scoring``: what is counted once more for each label.
+    ``scoring``: what is counted once more for each label. ``embeddings``: columns of vectors; where the number of
+    windows is assumed, their sums are taken to be those of one, for a log of unknown length is mostly a short one.
     Given up first: the fine grid of promoted segmentations, then that of the windows, then segments beyond those that
     are likely.
     """
-    costs = _Costs(columns, rows, weighted)
+    costs = _Costs(columns, rows, weighted, embeddings)
     ladder = [max_groups] if max_groups is not None else _ladder(groups.segments)
     moments = costs.moments(groups.windows, groups.files)
     answers = _Costs([c for c in columns if scoring is not None and c.name in scoring.counted], rows, weighted)
@@ -166,11 +182,13 @@ def plan(
     }
     windows["fine"] += answers.fine(groups.windows * labels)
     windows["coarse"] += answers.coarse(groups.windows * labels)
+    vectors = costs.vectors(1 if groups.assumed else groups.windows, window=True)
     blocks = costs.coarse(groups.blocks) + answers.coarse(groups.blocks * labels)
 
     def needed(window_grid: str, promoted_grid: str, cap: int) -> int:
         return (
             windows[window_grid]
+            + vectors
             + blocks
             + sum(
                 costs.segments(groups, s, cap, fine=s.promoted and promoted_grid == "fine")
@@ -218,7 +236,8 @@ def _ladder(segments: Sequence[SegmentCounts]) -> list[int]:
 
 def _refusal(columns: Sequence[Column], groups: GroupCounts, costs: _Costs, size: int, cap: int, memory: int) -> str:
     """Why the log cannot be counted, with the numbers and what to change."""
-    parts = f"{len(columns)} columns in {groups.windows:,} windows and {groups.blocks:,} blocks"
+    also = f" and the vectors of {', '.join(c.name for c in costs.embeddings)}" if costs.embeddings else ""
+    parts = f"{len(columns)} columns{also} in {groups.windows:,} windows and {groups.blocks:,} blocks"
     options = ["raise memory="]
     if groups.windows > 1:
         options.append("use longer windows")
