@@ -5,7 +5,8 @@
     python benchmarks/embeddings/calibration.py page
 
 Every repeat has a seed of its own and is one line of `benchmarks/results/embeddings-*.jsonl`, so a run that is stopped
-goes on where it was, with the cells in the order of this file. `page` prints what the lines say, with standard errors.
+goes on where it was: a tenth of the repeats of every cell, cheap cells first, then the next tenth. `page` prints what the
+lines say, with standard errors.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ def run(path: Path, todo: list[tuple[dict[str, Any], Any]], minutes: float) -> N
 
 
 def false_alarms() -> list[tuple[dict[str, Any], Any]]:
-    """Two samples of one distribution."""
-    out = []
+    """Two samples of one distribution; a tenth of every cell's repeats, then the next."""
+    out: list[tuple[int, dict[str, Any], Any]] = []
     for rows, dimension, repeats in CELLS:
         for repeat in range(repeats):
             for kind in DISTRIBUTIONS:
@@ -98,8 +99,9 @@ def false_alarms() -> list[tuple[dict[str, Any], Any]]:
                     rng = np.random.default_rng([n, d, r, DISTRIBUTIONS.index(kind)])
                     return sample(kind, n, d, rng), sample(kind, n, d, rng)
 
-                out.append(({"n": rows, "d": dimension, "kind": kind, "repeat": repeat}, make))
-    return out
+                cell = {"n": rows, "d": dimension, "kind": kind, "repeat": repeat}
+                out.append((10 * repeat // repeats, cell, make))
+    return [(cell, make) for _, cell, make in sorted(out, key=lambda one: one[0])]
 
 
 def power() -> list[tuple[dict[str, Any], Any]]:
