@@ -5,8 +5,8 @@
     python benchmarks/embeddings/calibration.py page
 
 Every repeat has a seed of its own and is one line of `benchmarks/results/embeddings-*.jsonl`, so a run that is stopped
-goes on where it was: a tenth of the repeats of every cell, cheap cells first, then the next tenth. `page` prints what the
-lines say, with standard errors.
+goes on where it was: a tenth of the repeats of every cell, cheap cells first, then the next tenth. `page` prints what
+the lines say, with standard errors.
 """
 
 from __future__ import annotations

@@ -273,6 +273,34 @@ def test_windows_are_judged_apart(baseline: mw.Baseline) -> None:
     assert by_day[max(by_day)] == "alert"
 
 
+def test_a_window_against_the_one_before_is_as_if_that_were_the_baseline(baseline: mw.Baseline) -> None:
+    current = vectors(900, D, seed=24)
+    current[600:] += 0.6
+    table = log_of(current, days=3)
+    at = table["ts"].to_numpy().astype("datetime64[D]")
+    days = [table.filter(pa.array(at == day)) for day in np.unique(at)]
+    check = mw.Check("embedding_drift", warn=0.95, alert=0.99, against="consecutive")
+    report = mw.compare(baseline, table, window="1d", consecutive=True, checks=[check])
+    rows = [r for r in report.to_dict()["findings"] if r["check"] == "embedding_drift"]
+    assert len(rows) == len(days) - 1 == 2
+    block = next(b for b in report.results.blocks if b.column.name == "vector" and b.compared_with == "CONSECUTIVE")
+    assert len(block.place) == 2
+    assert block.vectors == {}
+    for i in (0, 1):
+        x, y = (np.stack(day["vector"].to_numpy(zero_copy_only=False)).astype(np.float64) for day in days[i : i + 2])
+        gram = [z @ z.T for z in (x, y)]
+        pairs = [(g.sum() - np.trace(g)) / (len(g) * (len(g) - 1)) for g in gram]
+        squared = max(pairs[0] + pairs[1] - 2 * (x @ y.T).mean(), 0)
+        expected = np.sqrt(squared) / baseline.embeddings[0].spread
+        assert block.values["centroid_distance"].value[i] == pytest.approx(expected, abs=2e-3)
+        axes = (z - baseline.embeddings[0].center for z in (x, y))
+        a, b = (z @ baseline.embeddings[0].directions for z in axes)
+        largest = max(stats.ks_2samp(a[:, j], b[:, j]).statistic for j in range(a.shape[1]))
+        assert block.values["direction_ks"].lower[i] <= largest + 1e-9
+        assert block.values["direction_ks"].upper[i] >= largest - 1e-9
+    assert block.values["embedding_drift"].value[1] > 0.99
+
+
 # ---- hard input ------------------------------------------------------------------------------------------------------
 
 

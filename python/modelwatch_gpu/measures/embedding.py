@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from modelwatch_gpu.measures.embedding_sums import (
     feature_mmd,
     frechet_of,
 )
-from modelwatch_gpu.measures.results import BASELINE, Block, Exemplar, Place, WindowVectors
+from modelwatch_gpu.measures.results import BASELINE, CONSECUTIVE, Block, Exemplar, Place, WindowVectors
 from modelwatch_gpu.measures.value import HAS_NUMBER, NOT_THERE, REASON_CODES, Values
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.embedding_sums import EmbeddingTable
@@ -48,6 +48,20 @@ _SHORT: Final = 24
 WINDOW_MEASURES: Final = ("embedding_drift", "domain_auc", "novelty", "density", "rff_mmd", "rff_mmd_pvalue")
 SUM_MEASURES: Final = ("centroid_distance", "centroid_z", "cosine_distance", "frechet", "effective_rank")
 GRID_MEASURES: Final = ("direction_ks", "sliced_wasserstein", "drifted_share", "norm_shift")
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """What a group is compared with: a group of a table of windows."""
+
+    table: EmbeddingTable
+    group: int
+
+    @property
+    def missing(self) -> float:
+        """The share of rows without a vector."""
+        out = self.table.left_out[self.group]
+        return int(out[0]) / max(1, int(self.table.taken[self.group]) + int(out.sum()))
 
 
 @dataclass
@@ -76,29 +90,35 @@ def embedding_block(
     first: int,
     grid: str,
     projected: Mapping[str, Block],
+    *,
+    earlier: bool = False,
 ) -> Block:
-    """Every group of a set against the baseline.
+    """Every group of a set against the baseline; ``earlier``: every window but the first against the one before it.
 
     ``table``: the set's sums, whose group ``first`` is the first of ``place``. ``projected``: the blocks of the
-    column's projections.
+    column's projections, compared with the same.
     """
+    compared_with = CONSECUTIVE if earlier else BASELINE
+    if earlier:
+        place, first = place.after(1), first + 1
     groups, window = len(place), place.segments is None
-    own = baseline.part.embeddings[("window", column.name)]
     row_count = Values.exact(place.rows.astype(np.float64), place.rows)
     gone = "incomparable" if column.name in merged.incomparable else "gone"
     if table is None:
-        return _block(place, column, grid, np.zeros(groups), gone, {"row_count": row_count}, {}, (), {})
+        return _block(place, column, compared_with, grid, np.zeros(groups), gone, {"row_count": row_count}, {}, (), {})
+    own = baseline.part.embeddings[("window", column.name)]
+    against = [_Side(table, first + at - 1) if earlier else _Side(own, 0) for at in range(groups)]
     at = slice(first, first + groups)
     taken = table.taken[at].astype(np.int64)
     out = table.left_out[at].astype(np.int64)
     counted = taken + out.sum(axis=1)
-    values = _shares(own, table, at, counted, taken)
+    values = _shares(against, table, at, counted)
     values["row_count"] = row_count
-    numbers = _from_sums(column, own, table, first, taken, window=window)
+    numbers = _from_sums(column, against, table, first, taken, window=window)
     details: dict[int, WindowVectors] = {}
     remarks = [""] * groups
     if window:
-        _from_rows(column, own, table, first, taken, numbers, details, remarks)
+        _from_rows(column, against, table, first, taken, numbers, details, remarks)
     for name, found in numbers.items():
         values[name] = Values(found.value, found.value, found.value, taken, found.reason)
     values |= _from_grids(column, projected, taken)
@@ -107,12 +127,15 @@ def embedding_block(
         values = {n: v if n == "row_count" else v.replaced(none, NOT_THERE) for n, v in values.items()}
     present = np.where(place.rows > 0, counted / np.maximum(place.rows, 1), 1.0)
     counts = {"count": taken, "missing": out[:, 0]}
-    return _block(place, column, grid, present, gone, values, counts, tuple(remarks), details)
+    # Exemplars and clouds are of what is new to the baseline.
+    shown = {} if earlier else details
+    return _block(place, column, compared_with, grid, present, gone, values, counts, tuple(remarks), shown)
 
 
 def _block(
     place: Place,
     column: EmbeddingColumn,
+    compared_with: str,
     grid: str,
     present: Floats,
     gone: str,
@@ -124,7 +147,7 @@ def _block(
     return Block(
         place=place,
         column=column,
-        compared_with=BASELINE,
+        compared_with=compared_with,
         grid=grid,
         present=present,
         absent_reason=gone,
@@ -141,24 +164,23 @@ def _block(
 
 
 def _shares(
-    own: EmbeddingTable, table: EmbeddingTable, at: slice, counted: npt.NDArray[np.int64], taken: npt.NDArray[np.int64]
+    against: Sequence[_Side], table: EmbeddingTable, at: slice, counted: npt.NDArray[np.int64]
 ) -> dict[str, Values]:
     """Shares of rows without a vector, and with one that cannot be used."""
-    before = own.left_out.sum(axis=0)
-    base = max(1, int(own.taken.sum()) + int(before.sum()))
+    before = np.array([side.missing for side in against])
     out = table.left_out[at].astype(np.float64)
     total = np.maximum(counted, 1)
     missing = out[:, 0] / total
     return {
         "missing": Values.exact(missing, counted),
-        "missing_change": Values.exact(missing - int(before[0]) / base, counted),
+        "missing_change": Values.exact(missing - before, counted),
         "malformed": Values.exact(out[:, 1:].sum(axis=1) / total, counted),
     }
 
 
 def _from_sums(
     column: EmbeddingColumn,
-    own: EmbeddingTable,
+    against: Sequence[_Side],
     table: EmbeddingTable,
     first: int,
     taken: npt.NDArray[np.int64],
@@ -168,17 +190,20 @@ def _from_sums(
     groups = len(taken)
     names = (*SUM_MEASURES, "rff_mmd", "rff_mmd_pvalue") if window else SUM_MEASURES
     numbers = {name: _Numbers.of(groups, REASON_CODES["all_missing"]) for name in names}
-    base = cloud_of(own, column, 0, window=True)
-    if not window:
-        base = base.within(axes_of(column))
-    for at in range(groups):
+    bases: dict[int, Cloud] = {}
+    for at, side in enumerate(against):
+        base = bases.get(side.group)
+        if base is None:
+            base = cloud_of(side.table, column, side.group, window=True)
+            base = base if window else base.within(axes_of(column))
+            bases = {side.group: base}
         if base.n == 0 or taken[at] == 0:
             continue
         cloud = cloud_of(table, column, first + at, window=window)
         numbers["cosine_distance"].put(at, cosine_distance(column.center + base.mean, column.center + cloud.mean))
         _of_clouds(column, base, cloud, at, numbers)
         if window:
-            found = feature_mmd(own, 0, table, first + at) if min(base.n, cloud.n) > 1 else None
+            found = feature_mmd(side.table, side.group, table, first + at) if min(base.n, cloud.n) > 1 else None
             numbers["rff_mmd"].put(at, found.squared[BANDWIDTHS.index(1.0)] if found else np.nan, "few_rows")
             numbers["rff_mmd_pvalue"].put(at, found.pvalue if found else np.nan, "few_rows")
     return numbers
@@ -204,7 +229,7 @@ def _of_clouds(column: EmbeddingColumn, base: Cloud, cloud: Cloud, at: int, numb
 
 def _from_rows(
     column: EmbeddingColumn,
-    own: EmbeddingTable,
+    against: Sequence[_Side],
     table: EmbeddingTable,
     first: int,
     taken: npt.NDArray[np.int64],
@@ -216,10 +241,9 @@ def _from_rows(
     names = ("embedding_drift", "domain_auc", "novelty", "density")
     few = REASON_CODES["few_rows"]
     numbers |= {name: _Numbers.of(len(taken), few) for name in names}
-    reference = own.sample[own.sampled(0)]
     plane = column.directions[:, :2].astype(np.float64)
-    base = (reference.astype(np.float64) - column.center) @ plane
-    for at in range(len(taken)):
+    for at, side in enumerate(against):
+        reference = side.table.sample[side.table.sampled(side.group)]
         where = table.sampled(first + at)
         rows, labels = table.sample[where], table.labels[where]
         if min(len(rows), len(reference)) < _FEWEST:
@@ -230,14 +254,14 @@ def _from_rows(
         exemplars = tuple(
             Exemplar(json.loads(labels[i]), float(found.distance[i])) for i in found.ranked[:EXEMPLARS].tolist()
         )
-        points = (rows.astype(np.float64) - column.center) @ plane
+        base, points = ((s[:SHOWN_POINTS].astype(np.float64) - column.center) @ plane for s in (reference, rows))
         details[at] = WindowVectors(
             member=found.member,
             pvalue=found.pvalue,
             scores=found.scores,
             exemplars=exemplars,
-            baseline_points=base[:SHOWN_POINTS],
-            points=points[:SHOWN_POINTS],
+            baseline_points=base,
+            points=points,
         )
         remarks[at] = _remark(found, exemplars)
 

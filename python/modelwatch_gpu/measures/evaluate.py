@@ -95,11 +95,14 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
         weights = GroupWeights.of(rows, merged.weights[spec.name]) if spec.name in merged.weights else None
         own, earlier = [], []
         projected: dict[str, Block] = {}
+        before: dict[str, Block] = {}
         for column in baseline.columns:
             run = _Run(column, spec.grid, merged, merged.tables.get((spec.name, column.name)), first, weights)
             block = run.against_baseline(place, reference[(column.name, spec.grid)])
             if column.role == "embedding":  # a projection, which its embedding stands for
                 projected[column.name] = block
+                if consecutive and not by and len(place) > 1:
+                    before[column.name] = run.against_earlier(place)
                 continue
             own.append(block)
             if consecutive and not by and len(place) > 1:
@@ -110,6 +113,10 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
         for vectors in baseline.embeddings:
             sums = merged.embeddings.get((spec.name, vectors.name))
             own.append(embedding_block(baseline, vectors, merged, sums, place, first, spec.grid, projected))
+            if consecutive and not by and len(place) > 1:
+                earlier.append(
+                    embedding_block(baseline, vectors, merged, sums, place, first, spec.grid, before, earlier=True)
+                )
         blocks += own
         later += earlier
     return Results([*blocks, *later])
