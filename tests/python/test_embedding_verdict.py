@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.spatial.distance import cdist
 from tolerances import EMBEDDING_MEMBERS
 
 from modelwatch_gpu.measures import embedding_ensemble
+from modelwatch_gpu.measures.embedding import MEMBER_NAMES, _remark
 from modelwatch_gpu.measures.embedding_ensemble import MEMBERS, NEIGHBOURS, ensemble
 from modelwatch_gpu.measures.embedding_rows import (
     fold_of_rows,
@@ -136,6 +138,15 @@ def test_members_together_are_the_harmonic_mean_of_what_their_scales_say() -> No
     scaled = [np.array([1.0, 0.0, -1.0]), np.array([0.0, 2.0, np.inf])]
     found = embedding_ensemble._together(scaled)
     assert found == pytest.approx([np.log10(11), np.log10(101), 100])
+
+
+def test_a_sentence_says_whether_a_member_fired_by_itself() -> None:
+    found = ensemble(cloud(30, 3, 9), cloud(30, 3, 10) + 3)
+    assert _remark(found, ()).startswith(f"{MEMBER_NAMES[found.member]} fired, which is sensitive to")
+    near = replace(found, pvalue=0.04, scores=dict.fromkeys(MEMBERS, 0.9))
+    said = f"no statistic by itself but all together fired, most of all {MEMBER_NAMES[found.member]}, which"
+    assert _remark(near, ()).startswith(said)
+    assert _remark(replace(found, pvalue=0.06), ()) == ""
 
 
 def test_p_values_without_drift_are_even() -> None:

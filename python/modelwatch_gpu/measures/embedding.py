@@ -270,10 +270,10 @@ def _remark(found: Ensemble, exemplars: tuple[Exemplar, ...]) -> str:
     """What fired, and what it is sensitive to."""
     if found.pvalue > 0.05:
         return ""
-    said = (
-        f"{MEMBER_NAMES[found.member]} fired, which is sensitive to {MEMBERS[found.member]} "
-        f"(classifier AUC {found.auc:.2f})"
-    )
+    name, sees = MEMBER_NAMES[found.member], MEMBERS[found.member]
+    alone = found.scores[found.member] > 1
+    fired = f"{name} fired" if alone else f"no statistic by itself but all together fired, most of all {name}"
+    said = f"{fired}, which is sensitive to {sees} (classifier AUC {found.auc:.2f})"
     counts = Counter(
         value
         for e in exemplars
