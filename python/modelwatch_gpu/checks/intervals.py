@@ -102,9 +102,7 @@ class Table:
         return likeness(self.counts)
 
 
-def _in_pieces(
-    statistic: Statistic, drawn: Draws, counts: Floats, make: Callable[[Floats, slice], Floats]
-) -> Floats:
+def _in_pieces(statistic: Statistic, drawn: Draws, counts: Floats, make: Callable[[Floats, slice], Floats]) -> Floats:
     """What is made of the sums of drawn units, so many replicates at a time as memory is at hand for.
 
     ``make``: (replicates, cells) sums, which may be overwritten, and which replicates these are -> a number of each.
@@ -184,7 +182,9 @@ def _change(statistic: Statistic, baseline: Table, current: Table, was: float) -
 
 def _by_baseline(statistic: Statistic, baseline: Table, current: Table, pool: Table, units: int) -> Spread:
     freedom = len(pool) - 1.0
-    most = pool.kept((statistic, len(baseline), len(current)), lambda: _far_by_chance(statistic, baseline, current, pool))
+    most = pool.kept(
+        (statistic, len(baseline), len(current)), lambda: _far_by_chance(statistic, baseline, current, pool)
+    )
     error = max(0.0, most) / _quantile((1 - CONFIDENCE) / 2, freedom)
     # Units with fewer rows than the baseline's are noisier, at most by as much as if rows were all that varies.
     usual = statistic.rows(pool.total) / len(pool) * len(current)
