@@ -269,7 +269,7 @@ class Judged:
         return self.baseline_variance + self.current_variance
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Intervals:
     """The interval of one measure in many groups: (groups,) arrays.
 
@@ -286,12 +286,12 @@ class Intervals:
     units: Ints
     method: npt.NDArray[np.uint8]
 
-    @property
+    @cached_property
     def by_units(self) -> bool:
         """Whether these are of units of time, not of rows."""
         return not bool((self.method == BY_ROWS).any())
 
-    @property
+    @cached_property
     def known(self) -> npt.NDArray[np.bool_]:
         """(groups,) whether there is an interval."""
         found: Bools = ~np.isnan(self.error) & ~np.isnan(self.centre)
