@@ -300,8 +300,6 @@ class Sampling:
         """One for every window whose effect comes near the lowest threshold, and for all where there are segments:
         those borrow it."""
         starts = tuple(block.place.starts.tolist())
-        pool = tables.of(self.pool, statistic)
-        cells = tables.of(self.pool, STATISTICS["psi"])
         if block.compared_with == BASELINE:
             pairs = [(self.pool, units) for units in self.units_of(starts)]
         else:
@@ -314,6 +312,9 @@ class Sampling:
                 out.append(UNKNOWN._replace(units=min(len(before), len(after))))
                 continue
             sides = tables.of(before, statistic), tables.of(after, statistic)
+            pool = tables.of(self.pool, statistic)
+            few = min(len(side) for side in sides) < LEAST_UNITS
+            cells = tables.of(self.pool, STATISTICS["psi"]) if few else pool
             out.append(spread_of(statistic, *sides, pool, cells, relabel=size > limit))
         return out
 
