@@ -85,10 +85,11 @@ class Table:
 
     def again(self, statistic: Statistic, stream: int, taken: int | None = None) -> Floats:
         """What a statistic makes of units drawn with replacement, one side of it."""
-        return self.kept(
+        found: Floats = self.kept(
             (statistic.side, stream, taken),
             lambda: statistic.side(summed(draws(len(self), stream, taken), self.counts)),
         )
+        return found
 
     def kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What was made under this name, or is now."""
@@ -102,9 +103,7 @@ class Table:
         return likeness(self.counts)
 
 
-def _in_pieces(
-    statistic: Statistic, drawn: Draws, counts: Floats, make: Callable[[Floats, slice], Floats]
-) -> Floats:
+def _in_pieces(statistic: Statistic, drawn: Draws, counts: Floats, make: Callable[[Floats, slice], Floats]) -> Floats:
     """What is made of the sums of drawn units, so many replicates at a time as memory is at hand for.
 
     ``make``: (replicates, cells) sums, which may be overwritten, and which replicates these are -> a number of each.
@@ -138,7 +137,7 @@ def spread_of(
     units = min(len(baseline), len(current))
     if units >= LEAST_UNITS:
         return _by_units(statistic, baseline, current, units, relabel)
-    if units and len(pool) >= LEAST_UNITS and statistic.linear and statistic.by_label is None:
+    if units and len(pool) >= LEAST_UNITS and statistic.linear and statistic.own is None:
         return _by_likeness(baseline, current, pool, cells, units)
     if units and len(pool) >= LEAST_UNITS:
         return _by_baseline(statistic, baseline, current, pool, units)
@@ -184,7 +183,9 @@ def _change(statistic: Statistic, baseline: Table, current: Table, was: float) -
 
 def _by_baseline(statistic: Statistic, baseline: Table, current: Table, pool: Table, units: int) -> Spread:
     freedom = len(pool) - 1.0
-    most = pool.kept((statistic, len(baseline), len(current)), lambda: _far_by_chance(statistic, baseline, current, pool))
+    most = pool.kept(
+        (statistic, len(baseline), len(current)), lambda: _far_by_chance(statistic, baseline, current, pool)
+    )
     error = max(0.0, most) / _quantile((1 - CONFIDENCE) / 2, freedom)
     # Units with fewer rows than the baseline's are noisier, at most by as much as if rows were all that varies.
     usual = statistic.rows(pool.total) / len(pool) * len(current)
