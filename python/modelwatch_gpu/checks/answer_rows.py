@@ -19,8 +19,8 @@ def auc_variances(counts: Floats, per_count: Floats) -> Floats:
         counts: (groups, 2 C) rows, or weights, by cell of the score: of negatives, then of positives.
         per_count: (groups,) as how many independent rows one of them counts.
 
-    With V(c) the share of negatives below a positive's cell c, ties counting half, and W(c) the share of positives above
-    a negative's: var V / positives + var W / negatives, both variances of the sample. NaN where a class has no two rows.
+    With V(c) the share of negatives below a positive's cell c, ties counting half, and W(c) the share of positives
+    above a negative's: var V / positives + var W / negatives, both of the sample. NaN where a class has no two rows.
     """
     cells = counts.shape[1] // 2
     negatives, positives = counts[:, :cells], counts[:, cells:]

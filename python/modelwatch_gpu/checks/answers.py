@@ -14,7 +14,7 @@ import numpy as np
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.checks.answer_rows import auc_variances, variances_by_deletion
-from modelwatch_gpu.checks.statistics import Statistic, auc, drop, rise
+from modelwatch_gpu.checks.statistics import Statistic, auc, drop, growth, rise
 from modelwatch_gpu.measures import scored
 from modelwatch_gpu.measures.answers import Labelled, cell_ends
 from modelwatch_gpu.measures.predicted import Predictions, has_bools, of_several, of_two, one, predictions_of
@@ -57,7 +57,8 @@ def answer_statistic(
 ) -> Statistic | None:
     """A measure that is held against labels, or its change; None for anything else.
 
-    ``relative``: for its growth over what it is in the baseline, as so much of the measure as the baseline's is.
+    ``relative``: for its growth over what it is in the baseline; of measures that can be negative, in the measure's own
+    units, as so much of it as the baseline has.
     """
     scoring, base = baseline.scoring, MEASURES[measure].of or measure
     if scoring is None or base not in PERFORMANCE or base in NOT_DRAWN:
@@ -71,6 +72,8 @@ def answer_statistic(
     else:
         whole = counted.tables(baseline.part, "window", "fine")
         before = np.nan if whole is None else float(counted.measured(whole[:1])[0])
+        if relative and MEASURES[base].least == 0:
+            return Statistic(_cells, growth, counted.measured, linear=True, low=-1.0, own=counted, growth=True)
         of = _grown(before) if relative else _above(before)
     linear = base not in _GAIN_BY_NOISE
     return Statistic(_cells, of, counted.measured, linear=linear, low=-np.inf, own=counted)

@@ -35,6 +35,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window, parse_window, zone_of
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.evaluate import evaluate_part
+from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Block, Results
 from modelwatch_gpu.measures.value import Bools, Floats
 from modelwatch_gpu.profile.baseline import Baseline
@@ -149,6 +150,9 @@ class Sampling:
 
     def relative_to(self, block: Block, measure: str) -> Floats:
         """(groups,) what a measure is in the baseline, NaN where it is not known; of rows, as many a unit."""
+        told = block.reference.get(measure)
+        if told is not None:
+            return np.full(len(block), np.nan if told.value is None else told.value)
         before = np.full(len(block), self.own.get((block.column.name, measure), np.nan))
         if measure == "row_count" and self.by_units:
             units = [len(one) for one in self.units_of(tuple(np.unique(block.place.starts).tolist()))]
@@ -254,15 +258,22 @@ class Sampling:
             out.append(spread._replace(method=BY_ROWS, units=int(after[block.first + at].sum())))
         return out
 
-    def _judged_answers(self, block: Block, measure: str, own: OwnTables, limit: float) -> Judged:
+    def _judged_answers(self, block: Block, measure: str, statistic: Statistic, own: OwnTables, limit: float) -> Judged:
         """What is judged of numbers that are not the column's cells. Variances of rows are worked out where somebody
-        asks for them: in segments, in windows that lend them theirs, and without units of time."""
+        asks for them: in segments and windows that lend them theirs, in windows of few units, and without units of time."""
         values = block.values[measure]
+        value, size = values.value, np.ones(2)
+        if statistic.growth:
+            size = np.stack([self.relative_to(block, measure), value])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = np.log(value / size[0])
         nothing, rows = np.zeros(len(block)), values.n.astype(np.float64)
         before, after = np.full(len(block), np.nan), np.full(len(block), np.nan)
         lends = self.segmented and block.place.segments is None
-        wanted = (values.value > NEAR * limit) | lends
-        if (not self.by_units or self.segmented) and wanted.any():
+        wanted = (value > NEAR * limit) | lends
+        if self.by_units and not self.segmented:
+            wanted &= self._few_units(block)
+        if wanted.any():
             at = np.flatnonzero(wanted)
             name = set_name(block.place.by) if block.place.by else "window"
             after[at] = own.variances(self.merged, name, block.grid, block.first + at)
@@ -270,11 +281,20 @@ class Sampling:
                 before[at] = own.variances(self.baseline.part, "window", "fine", np.zeros(1, dtype=np.int64))[0]
             else:
                 before[at] = own.variances(self.merged, name, block.grid, block.first + at - 1)
-        return Judged(values.value, values.value, nothing, nothing, rows, rows, before, after)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            before, after = before / size[0] ** 2, after / size[1] ** 2
+        told = block.reference.get(MEASURES[measure].of or measure)
+        whole = rows if told is None else np.full(len(block), float(told.n))
+        return Judged(value, value, nothing, nothing, whole, rows, before, after)
+
+    def _few_units(self, block: Block) -> Bools:
+        """(windows,) which have too few units to be drawn themselves."""
+        units = self.units_of(tuple(block.place.starts.tolist()))
+        return np.array([len(one) < LEAST_UNITS for one in units], dtype=bool)
 
     def _judged(self, block: Block, measure: str, statistic: Statistic, limit: float) -> Judged:
         if statistic.own is not None:
-            return self._judged_answers(block, measure, statistic.own, limit)
+            return self._judged_answers(block, measure, statistic, statistic.own, limit)
         values = block.values[measure]
         nothing = np.zeros(len(block))
         effects = block.effects.get(measure)

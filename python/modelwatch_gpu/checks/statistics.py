@@ -50,6 +50,7 @@ class Statistic:
     numbers to be summed are not the column's cells, what they are. ``row_variance``: (groups,) measures on that scale
     -> the variance that independent rows of either side add, times their number; None where that depends on more than
     the measure. ``low``, ``high``: the range of the measure. ``cumulative``: whether cells count all rows up to them.
+    ``growth``: whether it is a growth, whose spread is taken of ln(1 + growth), for that does not depend on its size.
     """
 
     table: Callable[[Column, Floats, Bools], Floats]
@@ -63,6 +64,7 @@ class Statistic:
     low: float = 0.0
     high: float = np.inf
     cumulative: bool = False
+    growth: bool = False
 
     def rows(self, total: Floats) -> float:
         """Rows in the (1, cells) total of a table."""
@@ -87,10 +89,14 @@ class Statistic:
 
     def scaled(self, measure: Floats) -> Floats:
         """A measure on the scale of its interval."""
+        if self.growth:
+            return np.log1p(measure)
         return np.sqrt(np.maximum(0.0, measure)) if self.squared else measure
 
     def unscaled(self, number: Floats) -> Floats:
         """And back, inside the measure's range."""
+        if self.growth:
+            return np.expm1(number)
         return np.clip(np.maximum(0.0, number) ** 2 if self.squared else number, self.low, self.high)
 
 
@@ -160,6 +166,13 @@ def drop(baseline: Floats, current: Floats) -> Floats:
 def rise(baseline: Floats, current: Floats) -> Floats:
     """(replicates,) how much larger a number became."""
     return current - baseline
+
+
+def growth(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) logarithms of what a number was multiplied by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = np.log(current / baseline)
+    return found
 
 
 def _constant(variance: float) -> Callable[[Floats], Floats]:
