@@ -142,7 +142,8 @@ def of_answers(
         found = intervals.of_rows(statistic, judged)
     else:
         sides = [intervals.Table(side) for side in (baseline, current)]
-        found = intervals.of_windows(statistic, [intervals.spread_of(statistic, *sides, sides[0], sides[0])], judged)
+        spread = intervals.spread_of(statistic, *sides, sides[0], sides[0], relabel=cell.effect == "none")
+        found = intervals.of_windows(statistic, [spread], judged)
     values = Values.exact(statistic.unscaled(value), rows)
     verdict = decide(replace(check, relative=False), values, None, 1, found)
     limit = check.warn if cell.effect in ("none", "warn") else check.alert

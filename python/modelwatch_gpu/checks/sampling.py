@@ -259,8 +259,8 @@ class Sampling:
         return out
 
     def _judged_answers(self, block: Block, measure: str, statistic: Statistic, own: OwnTables, limit: float) -> Judged:
-        """What is judged of numbers that are not the column's cells. Variances of rows are worked out where somebody
-        asks for them: in segments and windows that lend them theirs, in windows of few units, and without units of time."""
+        """What is judged of numbers that are not the column's cells. Variances of rows are worked out where they are
+        asked for: in segments and windows that lend them theirs, in windows of few units, without units of time."""
         values = block.values[measure]
         value, size = values.value, np.ones(2)
         if statistic.growth:
