@@ -27,7 +27,7 @@ from worlds import Floats
 from modelwatch_gpu import DEFAULT_CHECKS, Check
 from modelwatch_gpu.checks import intervals
 from modelwatch_gpu.checks.answer_rows import auc_variances, variances_by_deletion
-from modelwatch_gpu.checks.check import PERFORMANCE_CHECKS
+from modelwatch_gpu.checks.default import PERFORMANCE_CHECKS
 from modelwatch_gpu.checks.finding import ALERT, OK, WARNING, decide
 from modelwatch_gpu.checks.statistics import STATISTICS, OwnTables, Statistic, auc, drop, growth
 from modelwatch_gpu.measures import bins, rank

@@ -14,6 +14,7 @@ import numpy as np
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.checks.answer_rows import auc_variances, variances_by_deletion
+from modelwatch_gpu.checks.errors import Errors
 from modelwatch_gpu.checks.statistics import Statistic, auc, drop, growth, rise
 from modelwatch_gpu.measures import scored
 from modelwatch_gpu.measures.answers import Labelled, cell_ends
@@ -53,9 +54,9 @@ _Measured = Callable[[Floats], Floats]
 
 
 def answer_statistic(
-    baseline: Baseline, merged: Part, column: Column, measure: str, *, relative: bool = False
+    baseline: Baseline, merged: Part, column: Column, measure: str, *, grid: str, relative: bool = False
 ) -> Statistic | None:
-    """A measure that is held against labels, or its change; None for anything else.
+    """A measure that is held against labels, or its change; None for anything else. ``grid``: of the log's windows.
 
     ``relative``: for its growth over what it is in the baseline; of measures that can be negative, in the measure's own
     units, as so much of it as the baseline has.
@@ -63,7 +64,7 @@ def answer_statistic(
     scoring, base = baseline.scoring, MEASURES[measure].of or measure
     if scoring is None or base not in PERFORMANCE or base in NOT_DRAWN:
         return None
-    counted = _counted(baseline, merged, scoring, column, base)
+    counted = _counted(baseline, merged, scoring, column, base, grid)
     if counted is None:
         return None
     of: Callable[[Floats, Floats], Floats] = rise
@@ -79,10 +80,13 @@ def answer_statistic(
     return Statistic(_cells, of, counted.measured, linear=linear, low=-np.inf, own=counted)
 
 
-def _counted(baseline: Baseline, merged: Part, scoring: Scoring, column: Column, base: str) -> _Counted | None:
+def _counted(
+    baseline: Baseline, merged: Part, scoring: Scoring, column: Column, base: str, grid: str
+) -> _Counted | None:
     """What a measure of a column is made of."""
     if scoring.task == "numbers":
-        return None
+        own = column.name == scoring.prediction and Errors.known(base)
+        return Errors(baseline, scoring, grid, base) if own else None
     if column.name == scoring.prediction:
         return _Predicted.of(scoring, column, base, baseline.part, merged)
     if column.name in scoring.scores and scoring.task == "binary" and isinstance(column, NumericColumn):
@@ -112,6 +116,8 @@ def _above(whole: float) -> Callable[[Floats, Floats], Floats]:
 class _Counted(Protocol):
     """Numbers that add up over groups, and a measure of them."""
 
+    @property
+    def whole(self) -> bool: ...
     def tables(self, part: Part, name: str, grid: str) -> Floats | None: ...
     def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats: ...
     def measured(self, counts: Floats) -> Floats: ...
@@ -127,6 +133,8 @@ def _numbers(values: Values | None, count: int) -> Floats:
 
 class _Scores:
     """The coarse cells of a score of two classes."""
+
+    whole = True
 
     def __init__(self, column: NumericColumn, scoring: Scoring, measure: str) -> None:
         self.column, self.scoring = column, scoring
@@ -251,6 +259,9 @@ class _Predicted:
     column: Column
     measure: str
     classes: tuple[str, ...]
+
+    #: Rows are counted.
+    whole = True
 
     @classmethod
     def of(cls, scoring: Scoring, column: Column, measure: str, *parts: Part) -> _Predicted:

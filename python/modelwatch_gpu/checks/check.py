@@ -11,7 +11,6 @@ from typing import Any, Final
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.profile.embeddings import AnyColumn
-from modelwatch_gpu.profile.scoring import Scoring
 
 #: A verdict needs at least so many rows in the window and in the baseline.
 MIN_ROWS: Final = 30
@@ -138,20 +137,6 @@ DEFAULT_CHECKS: Final = (
     Check("embedding_drift", warn=0.95, alert=0.99),
     Check("malformed", warn=0.01, alert=0.05),
 )
-
-#: One verdict on the answers where the log has labels, by the task that the label asks (decision 0022).
-PERFORMANCE_CHECKS: Final = {
-    "binary": Check("roc_auc_drop", warn=0.02, alert=0.05, roles=("score",)),
-    "classes": Check("accuracy_drop", warn=0.02, alert=0.05, roles=("prediction",)),
-    "numbers": Check("rmse", warn=0.1, alert=0.25, roles=("prediction",), relative=True),
-}
-
-
-def performance_checks(scoring: Scoring | None) -> tuple[Check, ...]:
-    """The default checks of how right answers are; none where there is nothing to hold against labels. Scores of
-    several classes are judged by the class predicted."""
-    return () if scoring is None else (PERFORMANCE_CHECKS[scoring.task],)
-
 
 #: Shown beside a numeric column's verdict, not judged by default.
 SHOWN_BESIDE: Final = {"psi": (0.1, 0.25), "wasserstein_sd": (0.1, 0.25)}

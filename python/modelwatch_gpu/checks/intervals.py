@@ -69,9 +69,11 @@ UNKNOWN: Final = Spread(np.nan, np.nan, np.nan, np.nan, 0, NOT_KNOWN)
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """``counts``: (units, cells) of one side, whole numbers. What was made of them is kept: it is asked for again."""
+    """``counts``: (units, cells) of one side, ``whole`` numbers or others. What was made of them is kept: it is asked
+    for again."""
 
     counts: Floats
+    whole: bool = True
     _made: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -87,7 +89,7 @@ class Table:
         """What a statistic makes of units drawn with replacement, one side of it."""
         found: Floats = self.kept(
             (statistic.side, stream, taken),
-            lambda: statistic.side(summed(draws(len(self), stream, taken), self.counts)),
+            lambda: statistic.side(summed(draws(len(self), stream, taken), self.counts, whole=self.whole)),
         )
         return found
 
@@ -103,14 +105,14 @@ class Table:
         return likeness(self.counts)
 
 
-def _in_pieces(statistic: Statistic, drawn: Draws, counts: Floats, make: Callable[[Floats, slice], Floats]) -> Floats:
+def _in_pieces(statistic: Statistic, drawn: Draws, table: Table, make: Callable[[Floats, slice], Floats]) -> Floats:
     """What is made of the sums of drawn units, so many replicates at a time as memory is at hand for.
 
     ``make``: (replicates, cells) sums, which may be overwritten, and which replicates these are -> a number of each.
     """
-    step = max(1, (_FRUGAL_NUMBERS if statistic.frugal else _NEAR_NUMBERS) // max(1, counts.shape[1]))
+    step = max(1, (_FRUGAL_NUMBERS if statistic.frugal else _NEAR_NUMBERS) // max(1, table.counts.shape[1]))
     pieces = [slice(begin, begin + step) for begin in range(0, len(drawn), step)]
-    found = [make(summed(drawn[piece], counts, lasting=False), piece) for piece in pieces]
+    found = [make(summed(drawn[piece], table.counts, whole=table.whole, lasting=False), piece) for piece in pieces]
     return found[0] if len(found) == 1 else np.concatenate(found)
 
 
@@ -149,7 +151,7 @@ def _by_units(statistic: Statistic, baseline: Table, current: Table, units: int,
     again = _in_pieces(
         statistic,
         draws(len(current), CURRENT_UNITS),
-        current.counts,
+        current,
         lambda sums, piece: statistic.between(before[piece], statistic.side(sums)),
     )
     was = float(statistic.drawn(baseline.total, current.total)[0])
@@ -169,7 +171,8 @@ def _by_units(statistic: Statistic, baseline: Table, current: Table, units: int,
 
 def _change(statistic: Statistic, baseline: Table, current: Table, was: float) -> float:
     """The p-value of no change, by relabelling units."""
-    both, total = np.concatenate([current.counts, baseline.counts]), baseline.total + current.total
+    both = Table(np.concatenate([current.counts, baseline.counts]), current.whole)
+    total = baseline.total + current.total
     apart = _in_pieces(
         statistic,
         labels(len(both), len(current)),
@@ -199,7 +202,7 @@ def _far_by_chance(statistic: Statistic, baseline: Table, current: Table, pool: 
     apart = _in_pieces(
         statistic,
         draws(len(pool), NULL_CURRENT, len(current)),
-        pool.counts,
+        pool,
         lambda sums, piece: statistic.between(before[piece], statistic.side(sums)),
     )
     return float(np.nanquantile(apart, (1 + CONFIDENCE) / 2))

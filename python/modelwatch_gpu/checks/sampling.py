@@ -92,13 +92,15 @@ class VerdictOptions:
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """What was sampled, and how. ``window``: length of the windows, None where they are not of time."""
+    """What was sampled, and how. ``window``: length of the windows, None where they are not of time. ``grid``: what
+    they are counted on."""
 
     baseline: Baseline
     merged: Part
     zone: ZoneInfo
     window: Window | None = None
     options: VerdictOptions = VerdictOptions()
+    grid: str = "fine"
     _windows: dict[tuple[int, ...], list[Units]] = field(default_factory=dict)
     _statistics: dict[tuple[str, str, bool], Statistic | None] = field(default_factory=dict)
 
@@ -107,7 +109,8 @@ class Sampling:
         """Of a baseline and a profile that was merged."""
         window = parse_window(profile.window) if profile.window is not None else None
         length = window if isinstance(window, Window) else None
-        return cls(baseline, merged, zone_of(profile.timezone), length, options)
+        grid = next((spec.grid for spec in profile.sets if spec.name == "window"), "fine")
+        return cls(baseline, merged, zone_of(profile.timezone), length, options, grid)
 
     @property
     def unit(self) -> Window | None:
@@ -194,7 +197,9 @@ class Sampling:
                 if statistic is None:
                     continue
                 key = (block.column.name, measure, relative)
-                limit = float(statistic.scaled(np.array([threshold]))[0])
+                # Of growth over the baseline's own number nothing is far below before that is known.
+                unknown = relative and not statistic.growth
+                limit = -np.inf if unknown else float(statistic.scaled(np.array([threshold]))[0])
                 judged = self._judged(block, measure, statistic, limit)
                 own: Intervals | None
                 if not self.by_units and statistic.own is not None and not statistic.linear:
@@ -235,7 +240,7 @@ class Sampling:
         if key not in self._statistics:
             found = STATISTICS.get(measure)
             self._statistics[key] = found or answer_statistic(
-                self.baseline, self.merged, column, measure, relative=relative
+                self.baseline, self.merged, column, measure, grid=self.grid, relative=relative
             )
         return self._statistics[key]
 
@@ -384,7 +389,7 @@ class ColumnTables:
                 counts = units.summed(by_block)
                 if statistic.own is not None:  # of the units in which any row has a label
                     counts = counts[counts.any(axis=1)]
-            self._made[units, counted] = Table(counts)
+            self._made[units, counted] = Table(counts, statistic.own is None or statistic.own.whole)
         return self._made[units, counted]
 
     def _counted(self, part: Part, statistic: Statistic) -> Floats | None:
@@ -416,8 +421,6 @@ def judged_measures(block: Block, checks: Sequence[Check]) -> dict[tuple[str, bo
         measure = check.measure
         known = measure in block.values
         if known and check.against == against and check.applies_to(block.column):
-            # Of growth over the baseline's own number nothing is far below before that is known.
-            limit = -np.inf if check.relative else check.first_threshold
             key = (measure, check.relative)
-            out[key] = min(out.get(key, np.inf), limit)
+            out[key] = min(out.get(key, np.inf), check.first_threshold)
     return out

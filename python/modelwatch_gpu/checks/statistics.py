@@ -23,7 +23,13 @@ _LEAST_KS: Final = 0.02
 
 
 class OwnTables(Protocol):
-    """Numbers of every group of a set that add up over groups, and what independent rows do to a measure of them."""
+    """Numbers of every group of a set that add up over groups, and what independent rows do to a measure of them.
+    ``whole``: whether they are whole numbers, whose sums are exact."""
+
+    @property
+    def whole(self) -> bool:
+        """See above."""
+        ...
 
     def tables(self, part: Part, name: str, grid: str) -> Floats | None:
         """(groups, numbers) of a set and its grid; None where nothing was counted."""
