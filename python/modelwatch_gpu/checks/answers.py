@@ -46,7 +46,7 @@ _SAME_AS: Final = {"gini": ("roc_auc", 2.0, 1.0), "lift": ("cumulative_gain", 1 
 #: Sums and maxima of absolute differences: noise alone makes them larger.
 _GAIN_BY_NOISE: Final = ("ece", "score_separation")
 #: Measures that no drawing of units says anything of, and coverage, which is no performance.
-NOT_DRAWN: Final = ("max_error", "labelled", "best_threshold")
+NOT_DRAWN: Final = ("max_error", "labelled", "best_threshold", "lowest_cost", "cheapest_threshold")
 #: Groups whose tables are laid out at once.
 _MOST_GROUPS: Final = 256
 

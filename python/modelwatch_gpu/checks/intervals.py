@@ -31,6 +31,8 @@ from modelwatch_gpu.measures.value import Bools, Floats, Ints
 #: Student's, because the noise taken off is an estimate too (docs/calibration.md).
 ROOT_WIDER: Final = 1.04
 MAXIMUM_WIDER: Final = 1.06
+#: The same of answers in windows of few units: a standard error from 256 replicates is itself good to 4.4%.
+ANSWERS_WIDER: Final = 1.05
 #: What D shows between samples of one distribution, in standard errors of a D: 0.8687 over 1/2 (``rank.ks_noise``).
 KS_NOISE: Final = 1.7374623
 #: Numbers that are worked on at once: memory this small is at hand, larger pieces are asked of the system each time.
@@ -205,7 +207,12 @@ def _far_by_chance(statistic: Statistic, baseline: Table, current: Table, pool: 
         pool,
         lambda sums, piece: statistic.between(before[piece], statistic.side(sums)),
     )
-    return float(np.nanquantile(apart, (1 + CONFIDENCE) / 2))
+    tail = (1 - CONFIDENCE) / 2
+    if statistic.linear:
+        # As likely to be too large as too small, so all replicates say how far, not only the furthest of them.
+        reach = ANSWERS_WIDER * _quantile(tail, len(pool) - 1.0)
+        return abs(float(np.nanmean(apart))) + reach * float(np.nanstd(apart))
+    return float(np.nanquantile(apart, 1 - tail))
 
 
 def _by_likeness(baseline: Table, current: Table, pool: Table, cells: Table, units: int) -> Spread:
