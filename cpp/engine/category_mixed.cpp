@@ -44,6 +44,7 @@ void with_codes(Storage storage, F f) {
 /// Counts the tiles from `from` on that have the same combinations of groups, by combination and code, and looks codes up
 /// at the end; returns where it stopped: at `from` where there are too many counters for that.
 std::int64_t CategoryState::count_together(CategoryView const& column, BatchGroups const& groups, std::int64_t from) {
+  if (groups.any_scattered()) return from;
   auto const together = groups.together(from);
   if (together.of_row == nullptr) return from;
   std::int64_t const counters = together.count * (column.values.size + 1);
