@@ -110,7 +110,9 @@ void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32
       dense = into->cells.dense();
     }
     std::uint64_t const times = weights == nullptr ? 1 : weights[i];
-    if (!set.coarse && dense != nullptr && slots[i] < end_of_known && slots[i] != kOtherSlot) {
+    if (set.coarse && dense != nullptr) {
+      dense[coarse_of(slots[i])] += times;  // a coarse set keeps no sketches
+    } else if (!set.coarse && dense != nullptr && slots[i] < end_of_known && slots[i] != kOtherSlot) {
       dense[slots[i]] += times;  // nearly every row
     } else {
       count(set, *into, slots[i], times);
