@@ -36,10 +36,10 @@ __device__ __forceinline__ void load(Value (&slab)[Tuning::kSlab][kTile + 1], Pa
   }
 }
 
-__device__ __forceinline__ double value_of(double squared, double scale, double) { return scale < 0 ? sqrt(squared) : exp(-scale * squared); }
+__device__ __forceinline__ double value_of(double squared, double scale) { return scale < 0 ? sqrt(squared) : exp(-scale * squared); }
 /// Rows of floats have squared distances of single precision; so has what comes of them.
-__device__ __forceinline__ float value_of(double squared, double scale, float) {
-  return scale < 0 ? sqrtf(static_cast<float>(squared)) : expf(static_cast<float>(-scale * squared));
+__device__ __forceinline__ float value_of(float squared, double scale) {
+  return scale < 0 ? sqrtf(squared) : expf(static_cast<float>(-scale * static_cast<double>(squared)));
 }
 
 template <class Value>
@@ -48,6 +48,10 @@ __global__ void __launch_bounds__(kThreads, 2)
   __shared__ Near<Value> near;
   __shared__ double of_row[kTile];
   __shared__ double of_column[kTile];
+  __shared__ double scales[Tuning::kFunctions];
+  if (threadIdx.x == 0)
+#pragma unroll
+    for (int f = 0; f < Tuning::kFunctions; ++f) scales[f] = functions.scales[f];
   int const across = static_cast<int>(threadIdx.x) % Tuning::kSide;
   int const down = static_cast<int>(threadIdx.x) / Tuning::kSide;
   std::int64_t const tiles = (rows.rows + kTile - 1) / kTile;
@@ -58,13 +62,13 @@ __global__ void __launch_bounds__(kThreads, 2)
     std::int64_t const x_row = x_tile * kTile;
     std::int64_t const y_row = y_tile * kTile;
     bool const apart = x_tile != y_tile;  // of one tile's pairs both orders are there
-    double squared[Tuning::kEach][Tuning::kEach] = {};
+    Value squared[Tuning::kEach][Tuning::kEach] = {};
     for (std::int64_t from = 0; from < rows.dimensions; from += Tuning::kSlab) {
       __syncthreads();  // nobody reads what was there
       load(near.slabs.x, rows, x_row, from);
       load(near.slabs.y, rows, y_row, from);
       __syncthreads();
-      // A slab in the rows' own type, slabs in double: rounding does not grow with the dimensions.
+      // Slab by slab, so that rounding grows with the number of slabs and not of dimensions.
       Value part[Tuning::kEach][Tuning::kEach] = {};
 #pragma unroll 4
       for (int k = 0; k < Tuning::kSlab; ++k)
@@ -78,7 +82,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 #pragma unroll
       for (int i = 0; i < Tuning::kEach; ++i)
 #pragma unroll
-        for (int j = 0; j < Tuning::kEach; ++j) squared[i][j] += static_cast<double>(part[i][j]);
+        for (int j = 0; j < Tuning::kEach; ++j) squared[i][j] += part[i][j];
     }
     for (int f = 0; f < functions.count; ++f) {
       double* const out = own + f * sums;
@@ -90,19 +94,21 @@ __global__ void __launch_bounds__(kThreads, 2)
           int const r = down + i * Tuning::kSide;
           int const c = across + j * Tuning::kSide;
           bool const pair = x_row + r < rows.rows && y_row + c < rows.rows && x_row + r != y_row + c;
-          near.of_pair[r][c] = pair ? value_of(squared[i][j], functions.scales[f], Value{}) : Value{0};
+          near.of_pair[r][c] = pair ? value_of(squared[i][j], scales[f]) : Value{0};
         }
       __syncthreads();
       if (static_cast<int>(threadIdx.x) < 2 * kTile) {
         int const at = static_cast<int>(threadIdx.x) % kTile;
         bool const row = static_cast<int>(threadIdx.x) < kTile;
         double sum = 0;
+#pragma unroll 4
         for (int i = 0; i < kTile; ++i) sum += static_cast<double>(row ? near.of_pair[at][i] : near.of_pair[i][at]);
         (row ? of_row : of_column)[at] = sum;
       }
       __syncthreads();
       if (threadIdx.x == 0) {
         double sum = 0;
+#pragma unroll 4
         for (int i = 0; i < kTile; ++i) sum += of_row[i];
         out[0] += apart ? 2 * sum : sum;
       }
@@ -116,7 +122,7 @@ __global__ void __launch_bounds__(kThreads, 2)
         double touching = 0;
         for (int r = begin; r < begin + each; ++r) {
           Value sum = 0;
-#pragma unroll 8
+#pragma unroll 4
           for (int c = 0; c < kTile; ++c) sum += ((y >> c) & 1) != 0 ? near.of_pair[r][c] : Value{0};
           within += ((x >> r) & 1) != 0 ? static_cast<double>(sum) : 0.0;
           touching += ((x >> r) & 1) != 0 ? of_row[r] : 0.0;
