@@ -22,6 +22,7 @@ from modelwatch_gpu.stats.labelled import (
     CountedClasses,
     as_written,
     classes_of,
+    is_text,
     number_of,
     numbers_as,
     same_rows,
@@ -64,6 +65,9 @@ def groups_by(values: Any, device: str) -> Groups:
 
 
 def _groups_here(column: pa.Array) -> Groups:
+    column = plain(column)
+    if not (is_numeric(column) or pa.types.is_boolean(column.type) or is_text(column)):
+        raise InputError(f"groups has type {column.type}; numbers, dates, times, text or booleans are needed.")
     found = classes_of(column, column, "groups")
     of_row = np.full(len(column), -1, dtype=np.int32)
     of_row[found.kept] = found.labels

@@ -141,7 +141,7 @@ def classes_of(labels: pa.Array, predictions: pa.Array, name: str = "predictions
         distinct, at = np.unique(np.concatenate([y[kept], z[kept]]), return_inverse=True)
         values = [bool(v) for v in distinct] if all(booleans) else as_written(distinct, labels.type)
     else:
-        if not all(_is_text(c) for c in (labels, predictions)):
+        if not all(is_text(c) for c in (labels, predictions)):
             raise InputError(f"labels is {labels.type} and {name} is {predictions.type}; give both one type.")
         binary = any(pa.types.is_binary(c.type) or pa.types.is_large_binary(c.type) for c in (labels, predictions))
         wide = pa.large_binary() if binary else pa.large_string()
@@ -171,7 +171,7 @@ def as_written(distinct: Array, arrow_type: pa.DataType) -> list[Any]:
     return list(typed.to_numpy()) if getattr(arrow_type, "unit", "") == "ns" else list(typed.to_pylist())
 
 
-def _is_text(array: pa.Array) -> bool:
+def is_text(array: pa.Array) -> bool:
     t, own = pa.types, array.type
     text = t.is_string(own) or t.is_large_string(own) or t.is_string_view(own)
     return bool(text or t.is_binary(own) or t.is_large_binary(own))
