@@ -175,6 +175,16 @@ def test_what_a_device_does_not_count_is_said() -> None:
             mw.stats.roc_auc(Dlpack(none), Dlpack(b[: len(none)]))
 
 
+def test_auto_leaves_to_the_host_what_a_device_would_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELWATCH_DEVICE", "cuda")
+    a, b = scored(100, "float64", "int64")
+    words = np.array(["no", "yes"])[a]
+    found = [mw.stats.roc_auc(side, b, positive=p, full=True) for side, p in ((a, 1), (words, "yes"), (a.tolist(), 1))]
+    assert [r.device for r in found] == ["cuda:0", "cpu", "cpu"]
+    assert len({r.value for r in found}) == 1
+    assert mw.stats.accuracy(words, words, full=True).device == "cpu"
+
+
 @pytest.mark.parametrize("kind", ["int8", "float32", "uint64", "timestamp"])
 def test_histograms_by_group_are_those_of_each_group(kind: str) -> None:
     rng = np.random.default_rng(10)

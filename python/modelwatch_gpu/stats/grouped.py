@@ -12,7 +12,7 @@ import pyarrow as pa
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.arrays import as_columns, common_domain, in_domain, is_numeric
 from modelwatch_gpu.device import engine
-from modelwatch_gpu.device_arrays import DeviceColumn, resolve_for, resolve_host
+from modelwatch_gpu.device_arrays import DeviceColumn, location, resolve_for, resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.performance import ScoreTable
 from modelwatch_gpu.stats.categories import plain
@@ -87,11 +87,24 @@ def _numbered(column: Any, domain: str, own: Keys, device: str) -> tuple[Any, in
 
 
 def resolve_labelled(device: str, labels: Any, other: Any, weights: Any) -> str:
-    """The device that counts labels beside scores or classes; sums of weights are the CPU's.
+    """The device that counts labels beside scores or classes. Sums of weights are the CPU's, and with "auto" so are
+    arrays of the host that a device would refuse.
 
     Raises InputError and DeviceUnavailable as ``resolve_for``, or with weights as ``resolve_host``.
     """
-    return resolve_for(device, labels, other) if weights is None else resolve_host(device, labels, other, weights)
+    if weights is not None:
+        return resolve_host(device, labels, other, weights)
+    sides = labels, other
+    if device == "auto" and not any(location(s) for s in sides) and not all(_is_of_numbers(s) for s in sides):
+        return "cpu"
+    return resolve_for(device, *sides)
+
+
+def _is_of_numbers(values: Any) -> bool:
+    """Whether an array of the host holds what a device tells apart."""
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind in "biuf"
+    return isinstance(values, (pa.Array, pa.ChunkedArray)) and (is_numeric(values) or pa.types.is_boolean(values.type))
 
 
 def scores_by_label(
