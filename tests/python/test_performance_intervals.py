@@ -404,3 +404,46 @@ def test_costs_are_an_option_of_fit(tmp_path: Any) -> None:
     assert scoring.costs == (0.0, 1.0, 5.0, -2.0)
     wrong = CliRunner().invoke(app, ["fit", str(path), "-o", str(tmp_path / "b.mwb"), "--costs", "0,1", "-q"])
     assert wrong.exit_code == 2
+
+
+# ---- weights, and labels that came first -----------------------------------------------------------------------------
+
+
+def test_rows_of_equal_weight_are_as_fair_and_as_sure_as_rows_without() -> None:
+    rng = np.random.default_rng(4)
+    n = 2000
+    segment, label = rng.integers(0, 3, n), rng.integers(0, 2, n)
+    score = np.clip(0.3 * label + 0.1 * segment + 0.5 * rng.random(n), 0, 1)
+    log = pa.table({"segment": [f"s{x}" for x in segment], "label": label, "score": score, "w": np.full(n, 3.0)})
+    bare = mw.Roles(label="label", score="score", ignore=["w"])
+    plain = mw.compare(mw.Baseline.fit(log, roles=bare), log, segments=["segment"]).answers.fairness
+    roles = mw.Roles(label="label", score="score", weight="w")
+    weighted = mw.compare(mw.Baseline.fit(log, roles=roles), log, segments=["segment"]).answers.fairness
+    assert len(plain) > 3
+    assert len(weighted) == len(plain)
+    for one, other in zip(plain, weighted, strict=True):
+        assert (one.rate, one.lowest, one.highest) == (other.rate, other.lowest, other.highest)
+        numbers = [(x.lowest_rate, x.highest_rate, x.difference, x.lower, x.upper) for x in (one, other)]
+        # Mean scores lie between the bounds of segments' coarse cells, which weights may move a little.
+        assert numbers[1] == pytest.approx(numbers[0], abs=1e-3 if one.rate == "calibration_gap" else 1e-9)
+
+
+def test_a_live_profile_takes_labels_that_came_before_their_rows() -> None:
+    rng = np.random.default_rng(6)
+    score = rng.random(300)
+    reference = pa.table({"id": np.arange(300), "label": (score > 0.4).astype(int), "score": score})
+    roles = mw.Roles(id="id", label="label", score="score")
+    baseline = mw.Baseline.fit(reference, roles=roles)
+    labels = mw.Labels().add(pa.table({"id": np.arange(250), "label": np.arange(250) % 2}), id="id")
+    log = reference.set_column(1, "label", pa.nulls(300, pa.int64()))
+    live = mw.LiveProfile(baseline, labels=labels)
+    for batch in log.to_batches(max_chunksize=70):
+        live.add(batch)
+    joined = mw.join_labels(log, labels, id="id")
+    wanted = mw.compare(baseline, joined).results
+    found = mw.compare(baseline, live.profile()).results
+    told = [{k: v for k, v in r.values.items() if k in ("roc_auc", "labelled")} for r in (*wanted, *found)]
+    assert told[: len(wanted)] == told[len(wanted) :]
+    assert any("roc_auc" in values for values in told)
+    with pytest.raises(mw.InputError, match="id"):
+        mw.LiveProfile(mw.Baseline.fit(reference.drop_columns(["id"])), labels=labels)
