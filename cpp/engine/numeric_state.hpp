@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/moments.hpp"
@@ -69,7 +70,7 @@ class NumericState {
   void add(NumericView const& column, BatchGroups const& groups, std::uint32_t const* weights = nullptr);
   /// The same for a column by itself, with the arguments of BatchGroups.
   void add(NumericView const& column, std::vector<std::int32_t const*> groups, std::uint32_t const* weights = nullptr) {
-    add(column, BatchGroups(std::move(groups), column.rows), weights);
+    add(column, BatchGroups(std::move(groups), column.rows, weights != nullptr), weights);
   }
 
   /// Adds what was counted elsewhere by the same rules: the slab of one group of a set.  Its moments are not part of that.
@@ -84,13 +85,15 @@ class NumericState {
   std::size_t bytes() const;
 
  private:
-  struct Group {
-    SparseArray<std::uint32_t> cells;
-    SparseArray<std::uint64_t> gaps;
-    SparseArray<std::uint64_t> spilled;  // of no size until it is needed
+  /// What nearly every row needs comes first, in one line of the cache: a log can have thousands of groups.
+  struct alignas(64) Group {
+    std::uint32_t* counts = nullptr;  // cells.dense()
     std::uint64_t low = ~std::uint64_t{0};
     std::uint64_t high = 0;
     Moments moments{};
+    SparseArray<std::uint32_t> cells;
+    SparseArray<std::uint64_t> gaps;
+    SparseArray<std::uint64_t> spilled;  // of no size until it is needed
     std::unique_ptr<WideSum[]> tails;  // lower, upper
     std::unique_ptr<Sketch> sketch;
 
@@ -131,8 +134,13 @@ class NumericState {
 
   // Tiles of several groups, or with weights.
   void add_mixed(NumericView const& column, BatchGroups const& groups, std::int64_t at, Tile& tile, std::uint32_t const* weights);
+  void look_between(Tile& tile) const;
+  void count_together(Set& set, std::size_t at, Tile& tile, std::uint32_t const* slots, BatchGroups::Together const& together);
+  void add_gaps_together(Set& set, Tile& tile, std::uint8_t const* of_row, Group* const* into, int count);
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
+  void add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile);
+  void add_scattered_moments(Group& group, Tile const& tile, std::uint16_t const* rows, int count) const;
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
   void make_table(Storage storage);
   void make_room(int rows);
@@ -154,6 +162,9 @@ class NumericState {
   TailSum run_tails_[2];                   // lower, upper
   std::uint64_t run_low_ = ~std::uint64_t{0};  // smallest and largest key in a gap
   std::uint64_t run_high_ = 0;
+  // Where rows are counted that no group of a set counts; never read.
+  std::vector<std::uint32_t> unused_counts_;
+  std::vector<std::uint64_t> unused_sums_;
   bool skewed_ = false;                    // the last run had a slot that holds much of it
 };
 

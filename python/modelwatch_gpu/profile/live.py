@@ -13,6 +13,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import ComputedLogFile, Derived, Labels, Log, Window, joined, open_log, with_derived
 from modelwatch_gpu.log.files import BATCH_ROWS, valid_batch
 from modelwatch_gpu.log.memory import TableLogFile
+from modelwatch_gpu.log.predicates import with_predicates
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import FileCounter, check_segments
 from modelwatch_gpu.profile.parts import Part, merge_parts
@@ -54,6 +55,8 @@ class LiveProfile:
         window: Calendar windows such as "1h", "1d", or so many rows such as "50000rows"; None: all rows are one.
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
         segments, versions, promote, max_groups, memory, sample, derived: As for ``Profile.count``.
+        quality: Note what checks of data quality need, as ``Profile.count`` does: batches are then looked at in all of
+            their columns, which takes several times as long.
         threads: Threads that count a batch; more than 1 is worth it for batches of 10,000 rows and more.
         labels: Labels that came before their rows, put beside them by the baseline's id columns: those known when the
             first batch of a schema comes. Rows whose label comes later are counted anew, see ``compare(labels=)``.
@@ -79,6 +82,7 @@ class LiveProfile:
         device: str = "auto",
         sample: int = 0,
         derived: Sequence[Derived] = (),
+        quality: bool = False,
         labels: Labels | None = None,
     ) -> None:
         self._baseline = baseline
@@ -96,6 +100,7 @@ class LiveProfile:
             sample=sample,
             derived=derived,
             device=device,
+            quality=quality,
         )
         if labels is not None and not (baseline.ids and baseline.label):
             raise InputError("Labels find their rows by id, and the baseline does not have both an id and a label.")
@@ -179,7 +184,8 @@ class LiveProfile:
         if self._labels is not None and self._baseline.label is not None:
             source = joined(source, self._labels, id=self._baseline.ids, label=self._baseline.label)[0]
         log = with_derived(source, derived, known=known, device=spec.device)
-        (file,) = with_made_columns(log, self._baseline.scoring).files
+        log = with_made_columns(log, self._baseline.scoring)
+        (file,) = with_predicates(log, self._plan.conditions).files
         check_segments(spec, file.schema)
         if isinstance(spec.window, Window) and spec.timestamp not in schema.names:
             raise InputError(
