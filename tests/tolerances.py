@@ -83,10 +83,6 @@ STUDENT_T: Final = 1e-8
 #: and this is two and a half times that; the draws are always the same ones.
 BOOTSTRAP_ERROR: Final = 0.11
 
-#: The same of a standard deviation whose days are known by cells of 128 knots (checks/cell_values.py): with exact sums
-#: of days the fixed draws of the test lie 8% below 4,000 others, and the cells take up to 8% more.
-CELL_BOOTSTRAP_ERROR: Final = 0.18
-
 #: Sums of vectors per row, in units of the vectors' spread: products of matrices in float32 (2^-24 a term, a few units
 #: of spread each) over at most a few thousand rows, then rounding to 2^-30.
 EMBEDDING_SUMS: Final = 3e-6

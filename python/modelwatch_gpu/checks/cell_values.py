@@ -127,7 +127,7 @@ def _positions(column: NumericColumn, table: NumericTable, grid: str) -> tuple[F
     ranked = cell < 2 * len(knots) + 1
     at = np.minimum(cell // 2, len(knots) - 1)
     high = place[at]
-    low = place[np.maximum(cell // 2 - 1, 0)]
+    low = place[np.clip(cell // 2 - 1, 0, len(knots) - 1)]
     knot = cell % 2 == 1
     inner = ~knot & (cell > 2 * first) & (cell < 2 * last) & ranked
     if last > first:

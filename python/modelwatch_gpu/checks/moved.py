@@ -1,4 +1,4 @@
-"""Shifts of the mean and ratios of standard deviations as statistics, from sums of values and squares by day."""
+"""Shifts of the mean as statistics, from sums of values and squares by day."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ from modelwatch_gpu.profile.tables import NumericTable
 
 
 def moved_statistic(baseline: Baseline, column: Column, measure: str, grid: str) -> Statistic | None:
-    """Of ``mean_shift`` and ``sd_ratio``, judged by their size in either direction; None for any other measure.
-    ``grid``: of the log's windows."""
-    if not isinstance(column, NumericColumn) or measure not in ("mean_shift", "sd_ratio"):
+    """Of ``mean_shift``, judged by its size in either direction; None for any other measure. ``grid``: of the log's
+    windows."""
+    if not isinstance(column, NumericColumn) or measure != "mean_shift":
         return None
-    own = Sums(baseline, column, grid, ratio=measure == "sd_ratio")
-    if own.ratio:
-        return Statistic(_cells, _ratio, linear=True, low=1.0, own=own, folded=True, logarithm=True)
+    own = Sums(baseline, column, grid)
     return Statistic(_cells, _shift, linear=True, own=own, folded=True)
 
 
@@ -47,19 +45,13 @@ def _shift(before: Floats, after: Floats) -> Floats:
     return found
 
 
-def _ratio(before: Floats, after: Floats) -> Floats:
-    found: Floats = np.log(_mean_and_sd(after)[1] / _mean_and_sd(before)[1])
-    return found
-
-
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Rows, sums and sums of squares of a column. ``ratio``: whether for a ratio of deviations."""
+    """Rows, sums and sums of squares of a column. ``grid``: of the log's windows."""
 
     baseline: Baseline
     column: NumericColumn
     grid: str
-    ratio: bool
 
     #: Sums of floating numbers: no whole ones.
     whole = False
@@ -74,8 +66,7 @@ class Sums:
         return sums_of_blocks(self.column, part, own, self._centre) if name == "block" else None
 
     def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats:
-        """(groups asked for,) of a mean in baseline standard deviations, sd^2 / n; of the logarithm of a standard
-        deviation, (kurtosis - 1) / (4 n)."""
+        """(groups asked for,) of a mean in baseline standard deviations, sd^2 / n."""
         table = part.tables.get((name, self.column.name))
         before = self.baseline.part.tables.get(("window", self.column.name))
         if not isinstance(table, NumericTable) or not isinstance(before, NumericTable):
@@ -86,8 +77,5 @@ class Sums:
             weights = GroupWeights.of(part.group_rows[name].astype(np.int64), part.weights[name])
             rows = rows * weights.per_count[groups]
         with np.errstate(divide="ignore", invalid="ignore"):
-            if self.ratio:
-                each = (found.kurtosis[groups] + 2) / 4
-            else:
-                each = (found.sd[groups] / folded(NumericRows.of(before), 0, 1).sd[0]) ** 2
+            each = (found.sd[groups] / folded(NumericRows.of(before), 0, 1).sd[0]) ** 2
             return np.where(rows > 1, each / rows, np.nan)

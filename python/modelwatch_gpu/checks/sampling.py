@@ -274,8 +274,7 @@ class Sampling:
             with np.errstate(divide="ignore", invalid="ignore"):
                 value = np.log(value / size[0])
         if statistic.folded:
-            with np.errstate(divide="ignore"):
-                value = np.abs(np.log(value) if statistic.logarithm else value)
+            value = np.abs(value)
         nothing, rows = np.zeros(len(block)), values.n.astype(np.float64)
         before, after = np.full(len(block), np.nan), np.full(len(block), np.nan)
         lends = self.segmented and block.place.segments is None

@@ -56,8 +56,8 @@ class Statistic:
     numbers to be summed are not the column's cells, what they are. ``row_variance``: (groups,) measures on that scale
     -> the variance that independent rows of either side add, times their number; None where that depends on more than
     the measure. ``low``, ``high``: the range of the measure. ``cumulative``: whether cells count all rows up to them.
-    ``growth``: whether it is a growth, whose spread is taken of ln(1 + growth), for that does not depend on its size;
-    ``logarithm``: whether it is a ratio, whose spread is taken of its logarithm. ``folded``: whether it is judged by
+    ``growth``: whether it is a growth, whose spread is taken of ln(1 + growth), for that does not depend on its size.
+    ``folded``: whether it is judged by
     its size, in whichever direction it went.
     """
 
@@ -73,7 +73,6 @@ class Statistic:
     high: float = np.inf
     cumulative: bool = False
     growth: bool = False
-    logarithm: bool = False
     folded: bool = False
 
     def rows(self, total: Floats) -> float:
@@ -101,16 +100,12 @@ class Statistic:
         """A measure on the scale of its interval."""
         if self.growth:
             return np.log1p(measure)
-        if self.logarithm:
-            return np.log(np.maximum(measure, 1.0))
         return np.sqrt(np.maximum(0.0, measure)) if self.squared else measure
 
     def unscaled(self, number: Floats) -> Floats:
         """And back, inside the measure's range."""
         if self.growth:
             return np.expm1(number)
-        if self.logarithm:
-            return np.exp(np.maximum(number, 0.0))
         return np.clip(np.maximum(0.0, number) ** 2 if self.squared else number, self.low, self.high)
 
 
