@@ -16,6 +16,7 @@ from scored_makers import ROLES, scored_log
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.checks import DEFAULT_CHECKS
+from modelwatch_gpu.checks.default import PERFORMANCE_CHECKS
 from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import REASONS
 
@@ -68,7 +69,14 @@ def test_the_page_of_measures_names_the_reasons_and_the_default_checks() -> None
     text = page("docs/measures.md")
     for reason in REASONS:
         assert f"`{reason}`" in text
-    stated = {row[0].strip("`"): row[2:] for row in rows(section(text, "### What a check judges"))[1:]}
+    table = rows(section(text, "### What a check judges"))
+    stated = {row[0].strip("`"): row[2:] for row in table if row[0].startswith("`")}
+    answers = {names(row[1])[0]: row[3:] for row in table if not row[0].startswith("`") and names(row[1])}
+    for check in PERFORMANCE_CHECKS.values():
+        limits = [
+            float(re.findall(r"[\d.]+", cell)[0]) / (100 if "%" in cell else 1) for cell in answers[check.measure]
+        ]
+        assert limits == pytest.approx([check.warn, check.alert])
     assert stated.keys() == {c.measure for c in DEFAULT_CHECKS}
     for check in DEFAULT_CHECKS:
         numbers = [float(re.findall(r"[\d.]+", cell)[0]) for cell in stated[check.measure]]

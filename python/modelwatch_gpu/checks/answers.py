@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.checks.answer_rows import auc_variances, variances_by_deletion
-from modelwatch_gpu.checks.errors import Errors
-from modelwatch_gpu.checks.statistics import Statistic, auc, drop, growth, rise
+from modelwatch_gpu.checks.statistics import auc
 from modelwatch_gpu.measures import scored
 from modelwatch_gpu.measures.answers import Labelled, cell_ends
 from modelwatch_gpu.measures.predicted import Predictions, has_bools, of_several, of_two, one, predictions_of
-from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE
 from modelwatch_gpu.measures.scored import ScoreGrids
 from modelwatch_gpu.measures.value import HAS_NUMBER, Bools, Floats, Ints, Values
-from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part
 from modelwatch_gpu.profile.scoring import Scoring
@@ -43,84 +40,8 @@ _OF_SCORES: Final[dict[str, Callable[[ScoreGrids], Values]]] = {
 #: Those that are another one, times so much and less so much.
 _SAME_AS: Final = {"gini": ("roc_auc", 2.0, 1.0), "lift": ("cumulative_gain", 1 / scored.TOP_SHARE, 0.0)}
 
-#: Sums and maxima of absolute differences: noise alone makes them larger.
-_GAIN_BY_NOISE: Final = ("ece", "score_separation")
-#: Measures that no drawing of units says anything of, and coverage, which is no performance.
-NOT_DRAWN: Final = ("max_error", "labelled", "best_threshold", "lowest_cost", "cheapest_threshold")
 #: Groups whose tables are laid out at once.
 _MOST_GROUPS: Final = 256
-
-_Measured = Callable[[Floats], Floats]
-
-
-def answer_statistic(
-    baseline: Baseline, merged: Part, column: Column, measure: str, *, grid: str, relative: bool = False
-) -> Statistic | None:
-    """A measure that is held against labels, or its change; None for anything else. ``grid``: of the log's windows.
-
-    ``relative``: for its growth over what it is in the baseline; of measures that can be negative, in the measure's own
-    units, as so much of it as the baseline has.
-    """
-    scoring, base = baseline.scoring, MEASURES[measure].of or measure
-    if scoring is None or base not in PERFORMANCE or base in NOT_DRAWN:
-        return None
-    counted = _counted(baseline, merged, scoring, column, base, grid)
-    if counted is None:
-        return None
-    of: Callable[[Floats, Floats], Floats] = rise
-    if MEASURES[measure].of is not None:
-        of = drop if MEASURES[base].better == "higher" else rise
-    else:
-        whole = counted.tables(baseline.part, "window", "fine")
-        before = np.nan if whole is None else float(counted.measured(whole[:1])[0])
-        if relative and MEASURES[base].least == 0:
-            return Statistic(_cells, growth, counted.measured, linear=True, low=-1.0, own=counted, growth=True)
-        of = _grown(before) if relative else _above(before)
-    linear = base not in _GAIN_BY_NOISE
-    return Statistic(_cells, of, counted.measured, linear=linear, low=-np.inf, own=counted)
-
-
-def _counted(
-    baseline: Baseline, merged: Part, scoring: Scoring, column: Column, base: str, grid: str
-) -> _Counted | None:
-    """What a measure of a column is made of."""
-    if scoring.task == "numbers":
-        own = column.name == scoring.prediction and Errors.known(base)
-        return Errors(baseline, scoring, grid, base) if own else None
-    if column.name == scoring.prediction:
-        return _Predicted.of(scoring, column, base, baseline.part, merged)
-    if column.name in scoring.scores and scoring.task == "binary" and isinstance(column, NumericColumn):
-        return _Scores(column, scoring, base)
-    return None
-
-
-def _cells(_: Column, counts: Floats, __: Bools) -> Floats:
-    return counts
-
-
-def _grown(whole: float) -> Callable[[Floats, Floats], Floats]:
-    """How much a number grew, as a share of what it was, times what it is in the whole baseline."""
-
-    def of(before: Floats, after: Floats) -> Floats:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (after / before - 1) * whole
-
-    return of
-
-
-def _above(whole: float) -> Callable[[Floats, Floats], Floats]:
-    """How far a number lies above what it is in the whole baseline."""
-    return lambda _, after: after - whole
-
-
-class _Counted(Protocol):
-    """Numbers that add up over groups, and a measure of them."""
-
-    @property
-    def whole(self) -> bool: ...
-    def tables(self, part: Part, name: str, grid: str) -> Floats | None: ...
-    def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats: ...
-    def measured(self, counts: Floats) -> Floats: ...
 
 
 def _numbers(values: Values | None, count: int) -> Floats:
@@ -131,7 +52,7 @@ def _numbers(values: Values | None, count: int) -> Floats:
     return found
 
 
-class _Scores:
+class Scores:
     """The coarse cells of a score of two classes."""
 
     whole = True
@@ -171,7 +92,7 @@ class _Scores:
         if crossed is None or not isinstance(table, NumericTable):
             return None
         assert self.scoring.positive is not None
-        place = _places_of(crossed.groups, groups)
+        place = places_of(crossed.groups, groups)
         out = np.zeros((crossed.groups if groups is None else len(groups), 2, column.coarse_slots))
         group, cell = table.cells.group.astype(np.int64), table.cells.index.astype(np.int64)
         if grid == "fine":
@@ -210,7 +131,7 @@ class _Scores:
         return _numbers(found, len(counts))
 
 
-def _places_of(groups: int, wanted: Ints | None) -> Ints:
+def places_of(groups: int, wanted: Ints | None) -> Ints:
     """(groups,) where each group stands among those wanted, -1 where it is none of them."""
     if wanted is None:
         return np.arange(groups)
@@ -220,7 +141,7 @@ def _places_of(groups: int, wanted: Ints | None) -> Ints:
 
 
 def _variances(
-    counted: _Scores | _Predicted,
+    counted: Scores | Predicted,
     part: Part,
     name: str,
     grid: str,
@@ -252,7 +173,7 @@ def _outcomes(grids: ScoreGrids, scoring: Scoring) -> dict[str, Values]:
 
 
 @dataclass(frozen=True)
-class _Predicted:
+class Predicted:
     """Pairs of label and prediction. ``classes``: of both sides, sorted; behind them stands every other value."""
 
     scoring: Scoring
@@ -264,7 +185,7 @@ class _Predicted:
     whole = True
 
     @classmethod
-    def of(cls, scoring: Scoring, column: Column, measure: str, *parts: Part) -> _Predicted:
+    def of(cls, scoring: Scoring, column: Column, measure: str, *parts: Part) -> Predicted:
         """With the classes that either part knows."""
         names: set[str] = set()
         for part in parts:
@@ -278,7 +199,7 @@ class _Predicted:
         if found is None:
             return None
         k = len(self.classes) + 1
-        at = _places_of(found.groups, groups)[found.base]
+        at = places_of(found.groups, groups)[found.base]
         out = np.zeros((found.groups if groups is None else len(groups), k, k))
         place, some = self._places(found), at >= 0
         where = at[some], place[found.label[some]], place[found.prediction[some]]

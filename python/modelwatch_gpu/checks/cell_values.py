@@ -1,5 +1,5 @@
 """Sums of values and squares by day, of which blocks keep none: rows of a cell are taken to be worth what such rows are
-worth on average in their window. What that leaves out is how values differ within a cell of 128 knots."""
+worth on average in their window, stretched so that rows vary as much as they do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from modelwatch_gpu.measures.flat import NumericRows
-from modelwatch_gpu.measures.moments import folded
+from modelwatch_gpu.measures.moments import GroupMoments, folded
 from modelwatch_gpu.measures.numeric import pivot_of
 from modelwatch_gpu.measures.transport import finite_span
 from modelwatch_gpu.measures.value import Floats, Ints
@@ -64,8 +64,8 @@ def _coarse_cell(column: NumericColumn, table: NumericTable, grid: str) -> Ints:
 
 def values_of_cells(column: NumericColumn, part: Part, grid: str, centre: float) -> Floats | None:
     """(windows, 3, coarse slots) mean of 1, of value and of square of the rows in each cell, by window; None where the
-    column was not counted. Means of gaps are those of the sums of offsets, on the fine grid; squares come to what the
-    window's own moments say."""
+    column was not counted. Means of gaps are those of the sums of offsets, on the fine grid; mean and variance over all
+    rows are what the window's own moments say."""
     table = part.tables.get(("window", column.name))
     if not isinstance(table, NumericTable):
         return None
@@ -85,15 +85,34 @@ def values_of_cells(column: NumericColumn, part: Part, grid: str, centre: float)
         axis=1,
     )
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = np.nan_to_num(sums[:, :3] / sums[:, 3:], nan=0.0, posinf=0.0, neginf=0.0)
         moments = folded(NumericRows.of(table), 0, table.groups)
-        unit = 10.0**-column.scale
-        apart = (moments.mean + pivot_of(column)) * unit - centre
-        squares = moments.m2 * unit**2 + moments.count * apart**2
-        times = squares / sums[:, SQUARES].sum(axis=1)
-        times = np.where(np.isfinite(times) & (moments.count > 0), times, 1.0)
-        sums[:, SQUARES] *= times[:, None]
-        found: Floats = np.nan_to_num(sums[:, :3] / sums[:, 3:], nan=0.0, posinf=0.0, neginf=0.0)
+        for power, (mean, variance) in _powers(column, moments, centre).items():
+            _made_to_vary(found[:, power], sums[:, 3] * found[:, ROWS], mean, variance)
     return found
+
+
+def _powers(column: NumericColumn, moments: GroupMoments, centre: float) -> dict[int, tuple[Floats, Floats]]:
+    """(windows,) mean and variance over rows of values, and of squares, less ``centre``."""
+    unit = 10.0**-column.scale
+    n, d = moments.count.astype(np.float64), (moments.mean + pivot_of(column)) * unit - centre
+    m2, m3, m4 = moments.m2 * unit**2, moments.m3 * unit**3, moments.m4 * unit**4
+    square = m2 / n + d**2
+    fourth = (m4 + 4 * d * m3 + 6 * d**2 * m2) / n + d**4
+    return {VALUES: (d, m2 / n), SQUARES: (square, fourth - square**2)}
+
+
+def _made_to_vary(values: Floats, rows: Floats, mean: Floats, variance: Floats) -> None:
+    """Moves and stretches the (windows, cells) values of cells so that rows have this mean and variance: what rows
+    differ by within a cell would else be lost."""
+    total = rows.sum(axis=1)
+    own = (rows * values).sum(axis=1) / total
+    spread = (rows * (values - own[:, None]) ** 2).sum(axis=1) / total
+    times = np.sqrt(variance / spread)
+    times = np.where(np.isfinite(times) & (times > 1), times, 1.0)
+    known = np.isfinite(mean) & (total > 0)
+    moved = mean[:, None] + times[:, None] * (values - own[:, None])
+    values[known] = np.where(rows[known] > 0, moved[known], values[known])
 
 
 def _positions(column: NumericColumn, table: NumericTable, grid: str) -> tuple[Floats, Floats]:
@@ -108,7 +127,7 @@ def _positions(column: NumericColumn, table: NumericTable, grid: str) -> tuple[F
     ranked = cell < 2 * len(knots) + 1
     at = np.minimum(cell // 2, len(knots) - 1)
     high = place[at]
-    low = place[np.maximum(cell // 2 - 1, 0)]
+    low = place[np.clip(cell // 2 - 1, 0, len(knots) - 1)]
     knot = cell % 2 == 1
     inner = ~knot & (cell > 2 * first) & (cell < 2 * last) & ranked
     if last > first:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from modelwatch_gpu.checks.answers import answer_statistic
+from modelwatch_gpu.checks.answered import answer_statistic
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.intervals import (
     BY_ROWS,
@@ -27,6 +27,7 @@ from modelwatch_gpu.checks.intervals import (
     share_variance,
     spread_of,
 )
+from modelwatch_gpu.checks.moved import moved_statistic
 from modelwatch_gpu.checks.multiplicity import CORRECTIONS
 from modelwatch_gpu.checks.resampling import split
 from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, OwnTables, Statistic
@@ -238,7 +239,7 @@ class Sampling:
         what it is in the baseline, in the measure's own units."""
         key = (column.name, measure, relative)
         if key not in self._statistics:
-            found = STATISTICS.get(measure)
+            found = STATISTICS.get(measure) or moved_statistic(self.baseline, column, measure, self.grid)
             self._statistics[key] = found or answer_statistic(
                 self.baseline, self.merged, column, measure, grid=self.grid, relative=relative
             )
@@ -272,6 +273,8 @@ class Sampling:
             size = np.stack([self.relative_to(block, measure), value])
             with np.errstate(divide="ignore", invalid="ignore"):
                 value = np.log(value / size[0])
+        if statistic.folded:
+            value = np.abs(value)
         nothing, rows = np.zeros(len(block)), values.n.astype(np.float64)
         before, after = np.full(len(block), np.nan), np.full(len(block), np.nan)
         lends = self.segmented and block.place.segments is None
@@ -289,7 +292,7 @@ class Sampling:
         with np.errstate(divide="ignore", invalid="ignore"):
             before, after = before / size[0] ** 2, after / size[1] ** 2
         told = block.reference.get(MEASURES[measure].of or measure)
-        whole = rows if told is None else np.full(len(block), float(told.n))
+        whole = np.full(len(block), float(self.baseline.rows if told is None else told.n))
         return Judged(value, value, nothing, nothing, whole, rows, before, after)
 
     def _few_units(self, block: Block) -> Bools:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from modelwatch_gpu.checks.units import default_bins, missing_rows, unseen_rows, values_upto
+from modelwatch_gpu.checks.units import default_bins, missing_rows, nan_rows, unseen_rows, values_upto
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.value import Bools, Floats, Ints
 from modelwatch_gpu.profile.columns import Column
@@ -57,6 +57,8 @@ class Statistic:
     -> the variance that independent rows of either side add, times their number; None where that depends on more than
     the measure. ``low``, ``high``: the range of the measure. ``cumulative``: whether cells count all rows up to them.
     ``growth``: whether it is a growth, whose spread is taken of ln(1 + growth), for that does not depend on its size.
+    ``folded``: whether it is judged by
+    its size, in whichever direction it went.
     """
 
     table: Callable[[Column, Floats, Bools], Floats]
@@ -71,6 +73,7 @@ class Statistic:
     high: float = np.inf
     cumulative: bool = False
     growth: bool = False
+    folded: bool = False
 
     def rows(self, total: Floats) -> float:
         """Rows in the (1, cells) total of a table."""
@@ -194,6 +197,8 @@ def _ks_variance(value: Floats) -> Floats:
 #: JS in bits, psi and squared Hellinger distance are chi-square over 8 ln 2, 1 and 8 times the rows where distributions
 #: are near: their square roots then have at most these variances, whatever their size (a chi has variance below 1).
 _JS, _PSI, _HELLINGER = _constant(1 / (8 * float(np.log(2)))), _constant(1.0), _constant(1 / 8)
+#: The divergence of Kullback and Leibler is half of psi there.
+_KL: Final = _constant(1 / 2)
 #: A difference of one share each, of a set of values that is chosen where it is largest: p(1 - p) is at most 1/4.
 _SHARE: Final = _constant(1 / 4)
 
@@ -205,13 +210,17 @@ STATISTICS: Final[dict[str, Statistic]] = {
     "psi": Statistic(default_bins, _over_bins(bins.psi_of), _shares, root=True, squared=True, row_variance=_PSI),
     "js_divergence": Statistic(default_bins, _js, _shares, root=True, squared=True, row_variance=_JS, high=1.0),
     "js_distance": Statistic(default_bins, _js, _shares, root=True, row_variance=_JS, high=1.0),
+    "kl": Statistic(
+        default_bins, _over_bins(bins.kl_of), _shares, root=True, squared=True, row_variance=_KL, low=-np.inf
+    ),
     "hellinger": Statistic(default_bins, _over_bins(bins.hellinger_of), _shares, row_variance=_HELLINGER, high=1.0),
     "tv": Statistic(default_bins, _over_bins(bins.tv_of), _shares, row_variance=_SHARE, high=1.0),
     "l_infinity": Statistic(default_bins, _over_bins(bins.l_infinity_of), _shares, row_variance=_SHARE, high=1.0),
+    "nan": Statistic(nan_rows, _share, linear=True, high=1.0),
     "missing": Statistic(missing_rows, _share, linear=True, high=1.0),
     "missing_change": Statistic(missing_rows, _missing_change, linear=True, low=-1.0, high=1.0),
     "unseen": Statistic(unseen_rows, _share, linear=True, high=1.0),
 }
 
 #: Measures that are shares of rows: their variance under independent rows follows from the shares.
-SHARES: Final = ("missing", "missing_change", "unseen")
+SHARES: Final = ("nan", "missing", "missing_change", "unseen")

@@ -92,6 +92,11 @@ def missing_rows(column: Column, counts: Floats, _: Bools) -> Floats:
     return np.stack([own, counts.sum(axis=1)], axis=1)
 
 
+def nan_rows(_: Column, counts: Floats, __: Bools) -> Floats:
+    """(units, 2) NaN rows of a number and all rows."""
+    return np.stack([counts[:, -2], counts.sum(axis=1)], axis=1)
+
+
 def unseen_rows(_: Column, counts: Floats, __: Bools) -> Floats:
     """(units, 2) rows with a value that the baseline lacks, and rows with a value."""
     return np.stack([counts[:, COARSE_UNSEEN], counts.sum(axis=1) - counts[:, NULL_SLOT]], axis=1)

@@ -187,8 +187,10 @@ def _fairness(baseline: Baseline, spec: Any, part: Part) -> Iterator[FairnessRow
     keys = part.groups[spec.name]
     starts = np.array([int(key[0]) for key in keys], dtype=np.int64)
     crossed = Labelled.of(part, spec.name)
-    if crossed is None or crossed.weights is not None:
-        return  # intervals of weighted rows are not told here
+    if crossed is None:
+        return
+    weights = crossed.known_weights
+    per_count = np.ones(len(keys)) if weights is None else weights.per_count
     for name in scoring.scores:
         counts = np.zeros((4, len(keys)), dtype=np.int64)
         means = np.full(len(keys), np.nan)
@@ -197,12 +199,13 @@ def _fairness(baseline: Baseline, spec: Any, part: Part) -> Iterator[FairnessRow
             counts[:, here] = grids.outcomes
             sums = (grids.positive_sums + grids.negative_sums).sum(axis=2).mean(axis=0)
             means[here] = np.where(grids.probabilities, sums / np.maximum(grids.rows, 1), np.nan)
-        yield from _compared(counts, means, starts, keys, spec.columns, name)
+        yield from _compared(counts, means, per_count, starts, keys, spec.columns, name)
     if scoring.prediction is not None:
         found = predictions_of(scoring, baseline.by_name[scoring.prediction], spec.grid, part, spec.name)
         if found is not None:
             counts = _two_class_counts(found.tables(0, found.groups), found.classes, scoring)
-            yield from _compared(counts, np.full(len(keys), np.nan), starts, keys, spec.columns, scoring.prediction)
+            unknown = np.full(len(keys), np.nan)
+            yield from _compared(counts, unknown, per_count, starts, keys, spec.columns, scoring.prediction)
 
 
 def _two_class_counts(tables: Ints, classes: tuple[str, ...], scoring: Scoring) -> Ints:
@@ -215,20 +218,27 @@ def _two_class_counts(tables: Ints, classes: tuple[str, ...], scoring: Scoring) 
 
 
 def _compared(
-    counts: Ints, means: Floats, starts: Ints, keys: list[GroupKey], by: tuple[str, ...], name: str
+    counts: Ints,
+    means: Floats,
+    per_count: Floats,
+    starts: Ints,
+    keys: list[GroupKey],
+    by: tuple[str, ...],
+    name: str,
 ) -> Iterator[FairnessRow]:
-    rows = counts.sum(axis=0)
+    """``per_count``: as how many independent rows one row, or unit of weight, of each segment counts."""
+    rows = counts.sum(axis=0) * per_count
     for start in np.unique(starts).tolist():
         if start == UNTIMED:
             continue
         here = np.flatnonzero((starts == start) & (rows >= LEAST_ROWS))
         if len(here) < 2:
             continue
-        own = counts[:, here]
+        own, worth = counts[:, here], per_count[here]
         for rate in COMPARED:
-            found = fairness.rate(rate, own, CONFIDENCE)
+            found = fairness.rate(rate, own, CONFIDENCE, worth)
             yield from _row(found, start, [keys[i] for i in here.tolist()], by, name, rate)
-        gaps = fairness.calibration(own.sum(axis=0), means[here] * own.sum(axis=0), own[0] + own[2], CONFIDENCE)
+        gaps = fairness.calibration(own.sum(axis=0), means[here] * own.sum(axis=0), own[0] + own[2], CONFIDENCE, worth)
         ends = (gaps.mean_score - gaps.upper, gaps.mean_score - gaps.lower)
         apart = fairness.Rate(gaps.gap, *ends, own.sum(axis=0))
         yield from _row(apart, start, [keys[i] for i in here.tolist()], by, name, "calibration_gap")

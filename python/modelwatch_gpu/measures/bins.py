@@ -174,7 +174,8 @@ def psi_of(h: Histograms | Shares) -> Floats:
     return h.summed(_psi_terms)
 
 
-def _kl(h: Histograms) -> Floats:
+def kl_of(h: Histograms | Shares) -> Floats:
+    """(groups,) ``kl`` of every pair."""
     return h.summed(_kl_terms)
 
 
@@ -227,7 +228,7 @@ _GROUPED: Final[dict[str, Callable[[Histograms], Floats]]] = {
     "psi": psi_of,
     "js_distance": _js_distance,
     "js_divergence": js_divergence_of,
-    "kl": _kl,
+    "kl": kl_of,
     "hellinger": hellinger_of,
     "tv": tv_of,
     "chi_square": chi_square_of,
@@ -260,7 +261,7 @@ def kl(baseline: Counts, current: Counts) -> float:
 
     Shares are floored at 1e-4 like those of psi, so a new category gives a number; it can then fall below 0 a little.
     """
-    return _one(_kl, baseline, current)
+    return _one(kl_of, baseline, current)
 
 
 def js_divergence(baseline: Counts, current: Counts) -> float:

@@ -59,15 +59,16 @@ class Disparity:
     disjoint: bool
 
 
-def rate(name: str, counts: Mass, confidence: float, per_count: float = 1.0) -> Rate:
-    """A rate of (4, G) outcomes (TP, FP, FN, TN). ``per_count``: independent rows that one unit of weight is worth."""
+def rate(name: str, counts: Mass, confidence: float, per_count: float | Floats = 1.0) -> Rate:
+    """A rate of (4, G) outcomes (TP, FP, FN, TN). ``per_count``: independent rows that one unit of weight is
+    worth, of all groups or of each."""
     up, more, _ = coefficients(RATES[name], 1.0)
     hits = up @ counts
     of = hits + more @ counts
     return _rate(hits, of, confidence, per_count)
 
 
-def _rate(hits: Mass, of: Mass, confidence: float, per_count: float) -> Rate:
+def _rate(hits: Mass, of: Mass, confidence: float, per_count: float | Floats) -> Rate:
     some = of > 0
     value = np.where(some, hits / np.where(some, of, 1), np.nan)
     lower, upper = proportions.wilson(
@@ -130,7 +131,7 @@ class GroupCalibration:
 
 
 def calibration(
-    rows: Mass, scores: Floats, positives: Mass, confidence: float, per_count: float = 1.0
+    rows: Mass, scores: Floats, positives: Mass, confidence: float, per_count: float | Floats = 1.0
 ) -> GroupCalibration:
     """From (G,) rows, sums of scores and positives."""
     found = _rate(positives, rows, confidence, per_count)

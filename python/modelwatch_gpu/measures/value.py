@@ -63,7 +63,6 @@ PERFORMANCE_REASONS: Final = {
     "absent_class": "A class has no label, or every label, so there is nothing to tell it from.",
     "constant_labels": "The labels are constant, so there is no variance to explain.",
     "one_row": "One row has no variance.",
-    "nothing_positive": "It is cheapest to predict no row positive, so there is no threshold.",
     "no_queries": "No query is left.",
     "one_group": "Fewer than two groups have the rate, so there is nothing to compare.",
     "no_rate": "The highest rate is 0, so there is no ratio.",
@@ -90,6 +89,7 @@ REASONS = {
     "no_probabilities": "A score lies outside 0 to 1, so it is no probability.",
     "baseline_without": "The baseline has no such number to compare with.",
     "earlier_without": "The window before has no such number to compare with.",
+    "nothing_positive": "It is cheapest to predict no row positive, so there is no threshold.",
     "other_rows": "Rows with a label have no prediction, so the variance of the labels is not that of these rows.",
     **PERFORMANCE_REASONS,
 }

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import ComputedLogFile, Derived, Log, Window, open_log, with_derived
+from modelwatch_gpu.log import ComputedLogFile, Derived, Labels, Log, Window, joined, open_log, with_derived
 from modelwatch_gpu.log.files import BATCH_ROWS, valid_batch
 from modelwatch_gpu.log.memory import TableLogFile
 from modelwatch_gpu.log.predicates import with_predicates
@@ -58,6 +58,8 @@ class LiveProfile:
         quality: Note what checks of data quality need, as ``Profile.count`` does: batches are then looked at in all of
             their columns, which takes several times as long.
         threads: Threads that count a batch; more than 1 is worth it for batches of 10,000 rows and more.
+        labels: Labels that came before their rows, put beside them by the baseline's id columns: those known when the
+            first batch of a schema comes. Rows whose label comes later are counted anew, see ``compare(labels=)``.
         device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all"; a GPU
             is worth it for batches of 100,000 rows and more. One that is not there raises DeviceUnavailable.
 
@@ -81,6 +83,7 @@ class LiveProfile:
         sample: int = 0,
         derived: Sequence[Derived] = (),
         quality: bool = False,
+        labels: Labels | None = None,
     ) -> None:
         self._baseline = baseline
         self._plan = planned(
@@ -99,6 +102,9 @@ class LiveProfile:
             device=device,
             quality=quality,
         )
+        if labels is not None and not (baseline.ids and baseline.label):
+            raise InputError("Labels find their rows by id, and the baseline does not have both an id and a label.")
+        self._labels = labels
         self._lock = threading.Lock()
         self._begin()
 
@@ -174,7 +180,10 @@ class LiveProfile:
         spec, derived = self._plan.spec, self._plan.derived
         stored = TableLogFile(name, schema.empty_table())
         known = [one.name for one in self._baseline.derived]
-        log = with_derived(Log.of([stored]), derived, known=known, device=spec.device)
+        source = Log.of([stored])
+        if self._labels is not None and self._baseline.label is not None:
+            source = joined(source, self._labels, id=self._baseline.ids, label=self._baseline.label)[0]
+        log = with_derived(source, derived, known=known, device=spec.device)
         log = with_made_columns(log, self._baseline.scoring)
         (file,) = with_predicates(log, self._plan.conditions).files
         check_segments(spec, file.schema)
