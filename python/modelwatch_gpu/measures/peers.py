@@ -202,9 +202,9 @@ def deequ_ks(d: float, n: int, m: int) -> float:
 def tfdv_shares(a: Array, b: Array) -> Shares:
     """Ten equal buckets of each side's finite range, split at the other side's boundaries in proportion to width.
 
-    A side with one finite value is a point mass, which shares no bucket with mass that is spread. Mass at the infinities
-    is shared with nobody, not even with the other side's; so is mass at NaN where both sides have the same boundaries,
-    and where they differ, which is nearly always, NaN is left out.
+    A side with one finite value is a point mass, which shares no bucket with mass that is spread. Mass at the
+    infinities is shared with nobody, not even with the other side's; so is mass at NaN where both sides have the same
+    boundaries, and where they differ, which is nearly always, NaN is left out.
     """
     finite = [side[np.isfinite(side)].astype(np.float64) for side in (a, b)]
     edges = [np.linspace(f.min(), f.max(), 11) if len(f) and f.min() < f.max() else None for f in finite]

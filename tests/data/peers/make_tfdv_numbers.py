@@ -27,7 +27,8 @@ def validator() -> Any:
     """The compiled part of TFDV."""
     place = distribution("tensorflow-data-validation").locate_file(f"tensorflow_data_validation/pywrap/{NAME}.so")
     spec = importlib.util.spec_from_file_location(NAME, str(place))
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.validation
