@@ -131,6 +131,15 @@ std::size_t BatchGroups::find_together(std::int64_t tile) {
       ids[s].assign(static_cast<std::size_t>(count), low);
       continue;
     }
+    // Often the sets so far tell the group: within a day, a label tells that of the day and the label.
+    std::vector<std::int32_t> told(static_cast<std::size_t>(count), -1);
+    std::uint32_t untold = count == 1 ? 1 : 0;
+    for (int i = 0; i < rows && untold == 0; ++i) told[place[i]] = own[i];
+    for (int i = 0; i < rows && count > 1; ++i) untold |= static_cast<std::uint32_t>(told[place[i]] ^ own[i]);
+    if (untold == 0) {
+      ids[s] = std::move(told);
+      continue;
+    }
     std::int64_t const apart = std::int64_t{high} - low + 1;
     if (apart > kMostApart) return s;
     auto const many = static_cast<int>(apart);

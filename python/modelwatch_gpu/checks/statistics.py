@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from modelwatch_gpu.checks.units import default_bins, missing_rows, unseen_rows, values_upto
 from modelwatch_gpu.measures import bins
-from modelwatch_gpu.measures.value import Bools, Floats
+from modelwatch_gpu.measures.value import Bools, Floats, Ints
 from modelwatch_gpu.profile.columns import Column
 from modelwatch_gpu.profile.parts import Part
 
@@ -22,30 +22,55 @@ from modelwatch_gpu.profile.parts import Part
 _LEAST_KS: Final = 0.02
 
 
+class OwnTables(Protocol):
+    """Numbers of every group of a set that add up over groups, and what independent rows do to a measure of them.
+    ``whole``: whether they are whole numbers, whose sums are exact."""
+
+    @property
+    def whole(self) -> bool:
+        """See above."""
+        ...
+
+    def tables(self, part: Part, name: str, grid: str) -> Floats | None:
+        """(groups, numbers) of a set and its grid; None where nothing was counted."""
+        ...
+
+    def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats:
+        """(groups asked for,) variance of the measure of each under independent rows; NaN where it is not known."""
+        ...
+
+
+def _itself(sums: Floats) -> Floats:
+    return sums
+
+
 @dataclass(frozen=True)
 class Statistic:
     """``table``: a column, (units, slots) counts, and (slots,) which of these any unit of any side uses -> the (units,
-    cells) that are summed. ``of``: the number.
+    cells) that are summed. ``side``: what is made of (replicates, cells) sums of one side before both meet, maybe in
+    their place; ``of``: of the baseline's and the window's the (replicates,) numbers, maybe in place of the window's.
 
     ``root``: whether the spread is taken of the number's square root, whose variance hardly depends on its size where
     it is a divergence. ``squared``: whether the measure is the square of that root, or the root itself. ``linear``:
-    whether it is as likely to be too large as too small, so that noise adds nothing on average. ``by_label``: a part,
-    the name of a set and its grid -> (groups, cells) counted apart for each label, instead of ``table``; None where
-    nothing was. ``row_variance``: (groups,) measures on that scale -> the variance that independent rows of either side
-    add, times their number; None where that depends on more than the measure. ``low``, ``high``: the range of the
-    measure. ``cumulative``: whether cells count all rows up to them.
+    whether it is as likely to be too large as too small, so that noise adds nothing on average. ``own``: where the
+    numbers to be summed are not the column's cells, what they are. ``row_variance``: (groups,) measures on that scale
+    -> the variance that independent rows of either side add, times their number; None where that depends on more than
+    the measure. ``low``, ``high``: the range of the measure. ``cumulative``: whether cells count all rows up to them.
+    ``growth``: whether it is a growth, whose spread is taken of ln(1 + growth), for that does not depend on its size.
     """
 
     table: Callable[[Column, Floats, Bools], Floats]
     of: Callable[[Floats, Floats], Floats]
+    side: Callable[[Floats], Floats] = _itself
     root: bool = False
     squared: bool = False
     linear: bool = False
-    by_label: Callable[[Part, str, str], Floats | None] | None = None
+    own: OwnTables | None = None
     row_variance: Callable[[Floats], Floats] | None = None
     low: float = 0.0
     high: float = np.inf
     cumulative: bool = False
+    growth: bool = False
 
     def rows(self, total: Floats) -> float:
         """Rows in the (1, cells) total of a table."""
@@ -54,36 +79,62 @@ class Statistic:
         return float(total[0, -1] if self.cumulative else total.sum())
 
     def drawn(self, baseline: Floats, current: Floats) -> Floats:
-        """(replicates,) numbers on the scale of the interval."""
+        """(replicates,) numbers on the scale of the interval, of (replicates, cells) sums of both sides, which stay as
+        they are."""
+        return self.between(self.side(np.array(baseline)), self.side(np.array(current)))
+
+    @property
+    def frugal(self) -> bool:
+        """Whether it works in place, so that many replicates at once take little memory."""
+        return self.of is _ks
+
+    def between(self, baseline: Floats, current: Floats) -> Floats:
+        """The same of what ``side`` made of them."""
         found = self.of(baseline, current)
         return np.sqrt(np.maximum(0.0, found)) if self.root else found
 
     def scaled(self, measure: Floats) -> Floats:
         """A measure on the scale of its interval."""
+        if self.growth:
+            return np.log1p(measure)
         return np.sqrt(np.maximum(0.0, measure)) if self.squared else measure
 
     def unscaled(self, number: Floats) -> Floats:
         """And back, inside the measure's range."""
+        if self.growth:
+            return np.expm1(number)
         return np.clip(np.maximum(0.0, number) ** 2 if self.squared else number, self.low, self.high)
+
+
+def _shares_upto(counts: Floats) -> Floats:
+    """(replicates, cells) distribution functions; a replicate without rows is empty everywhere."""
+    if counts.shape[1]:
+        counts /= np.maximum(counts[:, -1:], 1.0)
+    return counts
 
 
 def _ks(baseline: Floats, current: Floats) -> Floats:
     if not baseline.shape[1]:
         return np.zeros(len(baseline))
-    # A replicate without rows is empty everywhere.
-    apart = baseline / np.maximum(baseline[:, -1:], 1.0)
-    apart -= current / np.maximum(current[:, -1:], 1.0)
+    apart = np.subtract(baseline, current, out=current)
     found: Floats = np.maximum(apart.max(axis=1), -apart.min(axis=1))
     return found
 
 
-def _over_bins(measure: Callable[[bins.Histograms], Floats]) -> Callable[[Floats, Floats], Floats]:
+def _shares(counts: Floats) -> Floats:
+    """(replicates, cells) shares, NaN of a replicate without rows."""
+    with np.errstate(invalid="ignore"):
+        counts /= counts.sum(axis=1, keepdims=True)
+    return counts
+
+
+def _over_bins(measure: Callable[[bins.Shares], Floats]) -> Callable[[Floats, Floats], Floats]:
     def of(baseline: Floats, current: Floats) -> Floats:
-        used = (baseline.any(axis=0)) | (current.any(axis=0))
-        some = (baseline.sum(axis=1) > 0) & (current.sum(axis=1) > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = measure(bins.Histograms(baseline[:, used], current[:, used]))
-        return np.where(some, found, 0.0)
+        if len(current) == 1:
+            used = (baseline != 0)[0] | (current != 0)[0]
+            baseline, current = baseline[:, used], current[:, used]
+        found = measure(bins.Shares(baseline, current))
+        return np.where(np.isnan(found), 0.0, found)
 
     return of
 
@@ -100,16 +151,33 @@ def _missing_change(baseline: Floats, current: Floats) -> Floats:
 def auc_drop(baseline: Floats, current: Floats) -> Floats:
     """(replicates,) area under the ROC curve of the baseline less that of the window, of (replicates, 2 K) counts over
     K cells of a score in increasing order: first of negatives, then of positives. Rows of one cell count as ties."""
-    return _auc(baseline) - _auc(current)
+    return auc(baseline) - auc(current)
 
 
-def _auc(counts: Floats) -> Floats:
+def auc(counts: Floats) -> Floats:
     """Mann and Whitney's U over the pairs; 1/2 where there are none."""
     cells = counts.shape[1] // 2
     negatives, positives = counts[:, :cells], counts[:, cells:]
     below = np.cumsum(negatives, axis=1) - negatives / 2
     pairs = negatives.sum(axis=1) * positives.sum(axis=1)
     found: Floats = np.where(pairs > 0, (positives * below).sum(axis=1) / np.maximum(pairs, 1.0), 0.5)
+    return found
+
+
+def drop(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) how much smaller a number became."""
+    return baseline - current
+
+
+def rise(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) how much larger a number became."""
+    return current - baseline
+
+
+def growth(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) logarithms of what a number was multiplied by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = np.log(current / baseline)
     return found
 
 
@@ -133,13 +201,13 @@ _js = _over_bins(bins.js_divergence_of)
 
 #: What can be resampled, by measure.
 STATISTICS: Final[dict[str, Statistic]] = {
-    "ks": Statistic(values_upto, _ks, row_variance=_ks_variance, high=1.0, cumulative=True),
-    "psi": Statistic(default_bins, _over_bins(bins.psi_of), root=True, squared=True, row_variance=_PSI),
-    "js_divergence": Statistic(default_bins, _js, root=True, squared=True, row_variance=_JS, high=1.0),
-    "js_distance": Statistic(default_bins, _js, root=True, row_variance=_JS, high=1.0),
-    "hellinger": Statistic(default_bins, _over_bins(bins.hellinger_of), row_variance=_HELLINGER, high=1.0),
-    "tv": Statistic(default_bins, _over_bins(bins.tv_of), row_variance=_SHARE, high=1.0),
-    "l_infinity": Statistic(default_bins, _over_bins(bins.l_infinity_of), row_variance=_SHARE, high=1.0),
+    "ks": Statistic(values_upto, _ks, _shares_upto, row_variance=_ks_variance, high=1.0, cumulative=True),
+    "psi": Statistic(default_bins, _over_bins(bins.psi_of), _shares, root=True, squared=True, row_variance=_PSI),
+    "js_divergence": Statistic(default_bins, _js, _shares, root=True, squared=True, row_variance=_JS, high=1.0),
+    "js_distance": Statistic(default_bins, _js, _shares, root=True, row_variance=_JS, high=1.0),
+    "hellinger": Statistic(default_bins, _over_bins(bins.hellinger_of), _shares, row_variance=_HELLINGER, high=1.0),
+    "tv": Statistic(default_bins, _over_bins(bins.tv_of), _shares, row_variance=_SHARE, high=1.0),
+    "l_infinity": Statistic(default_bins, _over_bins(bins.l_infinity_of), _shares, row_variance=_SHARE, high=1.0),
     "missing": Statistic(missing_rows, _share, linear=True, high=1.0),
     "missing_change": Statistic(missing_rows, _missing_change, linear=True, low=-1.0, high=1.0),
     "unseen": Statistic(unseen_rows, _share, linear=True, high=1.0),

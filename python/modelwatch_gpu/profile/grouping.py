@@ -205,7 +205,7 @@ class ByValue:
         self._dictionary: pa.Array | None = None
         self._values: list[Value] = []
 
-    def of(self, array: pa.Array) -> tuple[Int64, list[Value]]:
+    def of(self, array: pa.Array) -> tuple[Int32, list[Value]]:
         """The code of every row, and what each code stands for; the last one is null."""
         coded = coded_array(array)
         if self._dictionary is None or not self._dictionary.equals(coded.dictionary):
@@ -221,10 +221,11 @@ def _values_of(dictionary: pa.Array) -> list[Value]:
     ]  # fmt: skip
 
 
-def _codes(indices: pa.Array, null: int) -> Int64:
+def _codes(indices: pa.Array, null: int) -> Int32:
     """Codes as numbers. Arrow's own ways to NumPy import pandas where that is installed, which takes a second."""
     kind, end = np.dtype(str(indices.type)), indices.offset + len(indices)
-    codes = np.frombuffer(indices.buffers()[1], dtype=kind, count=end)[indices.offset :].astype(np.int64)
+    stored = np.frombuffer(indices.buffers()[1], dtype=kind, count=end)[indices.offset :]
+    codes = stored.astype(np.int32, copy=indices.null_count > 0)
     if indices.null_count:
         bits = np.unpackbits(np.frombuffer(indices.buffers()[0], dtype=np.uint8), count=end, bitorder="little")
         codes[bits[indices.offset :] == 0] = null
@@ -245,16 +246,16 @@ class _ByInterval:
         intervals = len(cut.labels)
         slots = np.arange(self.grid.slots)
         at = slots // 2 - (1 if keys.is_float(domain) else 0)
-        self.codes = np.where(slots < self.grid.slots - 2, np.clip(at, 0, intervals - 1), intervals)
+        self.codes = np.where(slots < self.grid.slots - 2, np.clip(at, 0, intervals - 1), intervals).astype(np.int32)
         self.values: list[Value] = [*((SEGMENT_VALUE, label) for label in cut.labels), _NULL]
 
-    def of(self, array: pa.Array) -> tuple[Int64, list[Value]]:
+    def of(self, array: pa.Array) -> tuple[Int32, list[Value]]:
         try:
             ranked = _core.rank_cells(self.reading.convert(array), self.grid)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             # Values that the baseline's type cannot hold are not compared either.
-            return np.full(len(array), len(self.values) - 1, dtype=np.int64), self.values
-        return self.codes[ranked].astype(np.int64), self.values
+            return np.full(len(array), len(self.values) - 1, dtype=np.int32), self.values
+        return self.codes[ranked], self.values
 
 
 class SegmentGroups:
@@ -289,7 +290,7 @@ class SegmentGroups:
         coded: list[list[Value]] = []
         for name, reader, absent in zip(self.columns, self._readers, self._absent, strict=True):
             if absent:
-                codes, values = np.zeros(len(windows), dtype=np.int64), [_NULL]
+                codes, values = np.zeros(len(windows), dtype=np.int32), [_NULL]
             else:
                 codes, values = reader.of(batch.column(name))
             local = local * len(values) + codes
