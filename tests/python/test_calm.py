@@ -13,7 +13,7 @@ def test_three_calm_years_raise_no_alert() -> None:
     log = calm(3, 7, first_year=1)
     report = mw.compare(baseline, log, window="1mo", expectations=True, as_of="2024-01-01")
     assert log.num_rows == 3 * ROWS_A_YEAR
-    assert len({f.window for f in report.findings}) >= 36
+    assert len(report.windows) in (36, 37)
     assert len({f.column for f in report.findings}) >= 20
     assert [f for f in report.findings if f.severity == "alert"] == []
     assert sum(f.severity == "warning" for f in report.findings) <= len(report.findings) // 200

@@ -34,7 +34,7 @@ def recorded(peer: str) -> list[tuple[str, str, str, float]]:
     ]
 
 
-@pytest.mark.parametrize(("peer", "least"), [("evidently", 55), ("nannyml", 55), ("deepchecks", 36)])
+@pytest.mark.parametrize(("peer", "least"), [("evidently", 55), ("nannyml", 55), ("deepchecks", 38), ("tfdv", 15)])
 def test_compat_gives_what_the_package_gave(peer: str, least: int) -> None:
     rows = recorded(peer)
     assert len(rows) >= least

@@ -203,17 +203,19 @@ def deequ_ks(d: float, n: int, m: int) -> float:
 def tfdv_shares(a: Array, b: Array) -> Shares:
     """Ten equal buckets of each side's finite range, split at the other side's boundaries in proportion to width.
 
-    A side with one finite value is a point mass, which shares no bucket with mass that is spread. Mass at NaN and at
-    the infinities is shared with nobody, not even with the other side's.
+    A side with one finite value is a point mass, which shares no bucket with mass that is spread. Mass at the
+    infinities is shared with nobody, not even with the other side's; so is mass at NaN where both sides have the same
+    boundaries, and where they differ, which is nearly always, NaN is left out.
     """
     finite = [side[np.isfinite(side)].astype(np.float64) for side in (a, b)]
     edges = [np.linspace(f.min(), f.max(), 11) if len(f) and f.min() < f.max() else None for f in finite]
     merged = np.unique(np.concatenate([e for e in edges if e is not None] or [np.empty(0)]))
     points = sorted({float(f[0]) for f, e in zip(finite, edges, strict=True) if len(f) and e is None})
     width = max(0, len(merged) - 1)
+    alike = all(len(e) == len(merged) for e in edges if e is not None) and (edges[0] is None) == (edges[1] is None)
     out = []
     for at, (side, own, cut) in enumerate(zip((a, b), finite, edges, strict=True)):
-        mass = np.zeros(width + len(points) + 2)
+        mass = np.zeros(width + len(points) + 4)
         if cut is not None:
             counts = np.histogram(own, cut)[0]
             into = np.clip(np.searchsorted(cut, merged[:-1], side="right") - 1, 0, 9)
@@ -222,6 +224,8 @@ def tfdv_shares(a: Array, b: Array) -> Shares:
             mass[:width] = np.where(inside, spread, 0.0)
         elif len(own):
             mass[width + points.index(float(own[0]))] = len(own)
-        mass[width + len(points) + at] = len(side) - len(own)
-        out.append(mass / len(side))
+        missing = int(np.count_nonzero(np.isnan(side)))
+        mass[width + len(points) + at] = len(side) - len(own) - missing
+        mass[width + len(points) + 2 + at] = missing if alike else 0
+        out.append(mass / max(1.0, mass.sum()))
     return out[0], out[1]

@@ -34,7 +34,10 @@ def numbers() -> dict[str, Pair]:
         "constant": (np.full(500, 3.0), np.full(400, 3.0)),
         "two constants": (np.full(500, 3.0), np.full(400, 4.0)),
         "constant before": (np.full(1_500, 0.5), normal(1_200)),
-    }
+        "NaN in one range": (
+            holed(rng.integers(0, 11, 1_500) / 10, 0.1), holed(rng.integers(0, 11, 1_200) / 10, 0.2)
+        ),
+    }  # fmt: skip
     return {name: (np.asarray(a, dtype=float), np.asarray(b, dtype=float)) for name, (a, b) in cases.items()}
 
 
