@@ -10,6 +10,7 @@ from typing import Any
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, Sampling, VerdictOptions, judge_all
+from modelwatch_gpu.checks.default import performance_checks
 from modelwatch_gpu.checks.expectations import Expectations, judge_expectations
 from modelwatch_gpu.checks.finding import SEVERITIES
 from modelwatch_gpu.checks.presets import check_preset, evidently_findings
@@ -78,7 +79,8 @@ def compare(
         promote: Segmentations to count on the fine grid, where memory allows.
         max_groups: Segments of each segmentation that are kept apart, the others are one, `other`. Default: as many as
             memory allows, at most 10,000.
-        checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7).
+        checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7), and where the log has
+            labels, how right its answers are.
         consecutive: Also compare every window with the window before it that has rows; segments are not.
         units: What intervals of effects draw again on both sides: whole days ("1d") or several ("1w"); "rows" takes
             rows as independent, as is done where no column says when; None makes no intervals and judges numbers as
@@ -149,6 +151,8 @@ def compare(
             raise InputError("A profile has been counted already: promote= and max_groups= are options of counting.")
     merged = profile.merged()
     results = evaluate(base, profile, merged, consecutive=consecutive) if merged else Results()
+    if checks is None and preset is None:
+        used += performance_checks(base.scoring, results)
     answers = answer_tables(base, profile, merged) if merged else AnswerTables()
     windows = _windows(profile, merged)
     sampling = Sampling.of(base, merged, profile, options) if merged is not None else None

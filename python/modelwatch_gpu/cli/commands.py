@@ -22,6 +22,7 @@ from modelwatch_gpu.cli.options import (
     Checks,
     Correction,
     Corrections,
+    Costs,
     DerivedColumns,
     Device,
     ExpectationsFile,
@@ -37,6 +38,7 @@ from modelwatch_gpu.cli.options import (
     Zone,
     certainty_of,
     column_option,
+    costs_of,
     crossings,
     derived_of,
     expectations_of,
@@ -139,6 +141,7 @@ def fit(
     positive: Annotated[
         str | None, typer.Option(metavar="CLASS", help="The positive class of a label with two values.")
     ] = None,
+    costs: Costs = None,
     roles: Annotated[Path | None, typer.Option(metavar="FILE", help="Roles from a TOML or JSON file.")] = None,
     edges: Annotated[
         Path | None,
@@ -189,6 +192,7 @@ def fit(
             derived=computed,
             threshold=threshold,
             positive=positive,
+            costs=costs_of(costs),
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,
