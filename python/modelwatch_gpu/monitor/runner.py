@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,7 +27,7 @@ from modelwatch_gpu.monitor.retention import retain
 from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.monitor.store.tables import OF_FILES
 from modelwatch_gpu.profile import Baseline
-from modelwatch_gpu.profile.parts import UNTIMED, Part
+from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 
 #: Windows that one run judges at most; the next one goes on.
 WINDOWS_PER_RUN: Final = 64
@@ -49,6 +50,16 @@ class Done:
     unreadable: dict[str, str] = field(default_factory=dict)
     windows: dict[int, str | None] = field(default_factory=dict)
     busy: Seen | None = None
+
+    def lines(self, counter: Counter) -> list[str]:
+        """In sentences for people."""
+        counted = f"{len(self.files):,} file{'' if len(self.files) == 1 else 's'} counted"
+        more = [(self.duplicates, "copies"), (self.dropped, "gone"), (self.unreadable, "unreadable")]
+        out = [", ".join([counted, *(f"{len(what):,} {word}" for what, word in more if what)]) + "."]
+        for start, severity in sorted(self.windows.items()):
+            if start > OF_FILES or start == WHOLE:
+                out.append(f"{counter.texts_of(start)[2]}: {severity or 'no rows'}.")
+        return out
 
 
 @dataclass
@@ -110,6 +121,8 @@ class Runner:
         self.engine = engine
         self.lease = Lease(engine, config.name, self.clock, ttl=ttl)
         self.ledger = Ledger(engine, self.lease, self.clock, self.counter)
+        #: Set by whoever wants an end after the file at hand.
+        self.stop = threading.Event()
         self._tried: dict[str, float] = {}
         self._about = {
             "config_sha256": config.sha256,
@@ -146,7 +159,7 @@ class Runner:
 
     def work(self, done: Done) -> None:
         """All runs that are due now; to be called under the lease."""
-        while self._step(done):
+        while not self.stop.is_set() and self._step(done):
             pass
         hooks.after_commit(self.engine, self.config, self.clock.now())
 
@@ -208,6 +221,8 @@ class Runner:
         for found in work.labels:
             self._take_labels(run_id, found, work, done)
         for found in work.files:
+            if self.stop.is_set():
+                return  # what was counted is judged, the others are for the next run
             self._count(run_id, found, work, done)
 
     def _take_labels(self, run_id: str, found: Found, work: _Work, done: Done) -> None:

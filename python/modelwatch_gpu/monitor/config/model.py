@@ -234,6 +234,10 @@ class MonitorConfig(Section):
         """A path of the config, from the folder it lies in; an address stays as it is."""
         return text if "://" in text or os.path.isabs(text) else str(self.folder / text)
 
+    def derived_from(self) -> list[str]:
+        """What ``derived`` names, files from the config's folder."""
+        return [self.path_of(one) if ".py" in one else one for one in self.derived]
+
     def rules(self) -> tuple[Check, ...]:
         """The checks."""
         if self.checks is None:
