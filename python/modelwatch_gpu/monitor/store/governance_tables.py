@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, Text, event
+
 from modelwatch_gpu.monitor.store.metadata import metadata
-from sqlalchemy import DDL, BigInteger, Column, Index, Integer, String, Table, Text, event
 
 #: How a deployment takes part: it answers all requests, some of them, it answers beside without being heard, it is
-#: gone, it was taken back.
-STAGES = ("production", "canary", "shadow", "retired", "rolled_back")
+#: gone, it was taken back; or only that the log names it.
+STAGES = ("production", "canary", "shadow", "retired", "rolled_back", "seen")
 
 #: ``id`` follows from everything but ``note``, ``dependencies`` and ``added_at``: the same event has one row.
 #: ``at``: when it happened. ``dependencies``: canonical JSON, see ``versions.dependencies``.
@@ -54,28 +57,30 @@ audit_head = Table(
 
 _WHY = "records of the audit are only added"
 # A slip of the hand is refused by the database itself; what gets past that is what the hashes are for.
-for _what in ("UPDATE", "DELETE"):
-    event.listen(
-        audit,
-        "after_create",
-        DDL(
-            f"CREATE TRIGGER IF NOT EXISTS audit_no_{_what.lower()} BEFORE {_what} ON audit "
-            f"BEGIN SELECT RAISE(ABORT, '{_WHY}'); END"
-        ).execute_if(dialect="sqlite"),
-    )
-event.listen(
-    audit,
-    "after_create",
-    DDL(
+_REFUSALS = [
+    *(
+        (
+            "sqlite",
+            f"CREATE TRIGGER IF NOT EXISTS audit_no_{what.lower()} BEFORE {what} ON audit "
+            f"BEGIN SELECT RAISE(ABORT, '{_WHY}'); END",
+        )
+        for what in ("UPDATE", "DELETE")
+    ),
+    (
+        "postgresql",
         "CREATE OR REPLACE FUNCTION audit_is_only_added() RETURNS trigger AS $$ "
-        f"BEGIN RAISE EXCEPTION '{_WHY}'; END $$ LANGUAGE plpgsql"
-    ).execute_if(dialect="postgresql"),
-)
-event.listen(
-    audit,
-    "after_create",
-    DDL(
+        f"BEGIN RAISE EXCEPTION '{_WHY}'; END $$ LANGUAGE plpgsql",
+    ),
+    (
+        "postgresql",
         "CREATE TRIGGER audit_only_added BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
-        "FOR EACH STATEMENT EXECUTE FUNCTION audit_is_only_added()"
-    ).execute_if(dialect="postgresql"),
-)
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_is_only_added()",
+    ),
+]
+
+
+@event.listens_for(audit, "after_create")
+def _refuse_changes(target: Table, connection: Connection, **_: Any) -> None:
+    for dialect, statement in _REFUSALS:
+        if connection.dialect.name == dialect:
+            connection.exec_driver_sql(statement)

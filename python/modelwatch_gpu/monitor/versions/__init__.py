@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelwatch_gpu.monitor.versions.comparison import RECOMMENDATIONS, VersionComparison, compare_versions
+from modelwatch_gpu.monitor.versions.dependencies import changes, snapshot
 from modelwatch_gpu.monitor.versions.paired import Difference
 
-__all__ = ["RECOMMENDATIONS", "Difference", "VersionComparison", "compare_versions"]
+__all__ = ["RECOMMENDATIONS", "Difference", "VersionComparison", "changes", "compare_versions", "snapshot"]
