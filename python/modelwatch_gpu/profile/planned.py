@@ -80,8 +80,8 @@ def planned(
 ) -> Planned:
     """Decides how ``log`` is counted against a baseline; the options are those of ``Profile.count``.
 
-    ``log``: None where its rows come later; ``ahead``: what to assume of those. Raises InputError as ``Profile.count`` does, for all that can be known
-    before the first row is read.
+    ``log``: None where its rows come later; ``ahead``: what to assume of those. Raises InputError as
+    ``Profile.count`` does, for all that can be known before the first row is read.
     """
     computed = _derived(baseline, derived)
     by, fine = _segmentations(baseline, segments, versions, promote)
