@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import modelwatch_gpu as mw
 from modelwatch_gpu.monitor.clock import FixedClock
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.runner import Done, Runner
+from modelwatch_gpu.monitor.store.engine import open_store
 
 FIRST = 1_735_689_600  # 2025-01-01, midnight UTC
 DAY = 86_400
@@ -43,6 +45,13 @@ def rows_of_day(day: int, seed: int, *, rows: int = 400, shift: float = 0.0, ver
             "model_version": np.full(rows, version),
         }
     )
+
+
+@functools.cache
+def quiet_days() -> mw.Baseline:
+    """Twenty of them."""
+    days = pa.concat_tables([rows_of_day(day, 1) for day in range(20)])
+    return mw.Baseline.fit(days, roles=mw.Roles(timestamp="when", version="model_version"))
 
 
 @dataclass
@@ -75,16 +84,12 @@ class Monitor:
 
     @property
     def engine(self) -> Engine:
-        from modelwatch_gpu.monitor.store.engine import open_store
-
         return open_store(self.config.store.url, folder=self.folder)
 
 
 def small_monitor(folder: Path, text: str = CONFIG) -> Monitor:
     """With a baseline of twenty quiet days, and a log of two more."""
-    days = pa.concat_tables([rows_of_day(day, 1) for day in range(20)])
-    roles = mw.Roles(timestamp="when", version="model_version")
-    mw.Baseline.fit(days, roles=roles).save(folder / "baseline.mwb")
+    quiet_days().save(folder / "baseline.mwb")
     monitor = Monitor(folder, text)
     monitor.write()
     monitor.add(20)

@@ -5,16 +5,19 @@ Needs the extra ``mlflow`` (mlflow-skinny is enough). Nothing of MLflow is impor
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from modelwatch_gpu.errors import InputError, OutputError
+from modelwatch_gpu.errors import InputError, ModelwatchError, OutputError
 from modelwatch_gpu.monitor.extras import module_of
 
 _WHAT: Final = "MLflow"
@@ -24,6 +27,7 @@ _MOST_LETTERS: Final = 240
 #: Metrics that one call takes.
 _AT_ONCE: Final = 900
 _COMMIT: Final = "mlflow.source.git.commit"
+_NAME: Final = "modelwatch.run"
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ def look_up(
     """
     if alias is not None and version is not None:
         raise InputError("A registered version is looked up by alias or by version, not by both.")
-    client, failed = _client(uri)
-    try:
+    with _asked(f"MLflow names no such version of '{name}'", InputError):
+        client = _client(uri)
         if alias is not None:
             found = client.get_model_version_by_alias(name, alias)
         elif version is not None:
@@ -61,8 +65,6 @@ def look_up(
                 raise InputError(f"MLflow has no version of '{name}'.")
             found = max(own, key=lambda one: int(one.version))
         run = client.get_run(found.run_id) if found.run_id else None
-    except failed as error:
-        raise InputError(f"MLflow names no such version of '{name}' ({_first_line(error)}).") from None
     inputs = getattr(run, "inputs", None)
     digests = [one.dataset.digest for one in getattr(inputs, "dataset_inputs", None) or ()]
     return RegisteredVersion(
@@ -97,39 +99,34 @@ def log_run(
     Raises:
         OutputError: MLflow cannot be written to; a run that was begun is marked as failed.
     """
-    client, failed = _client(uri)
     entities: Any = module_of("mlflow.entities", "mlflow", _WHAT)
-    try:
+    failed = "MLflow cannot be written to"
+    with _asked(failed, OutputError):
+        client = _client(uri)
         found = client.get_experiment_by_name(experiment)
         own = client.create_experiment(experiment) if found is None else found.experiment_id
-        run = client.create_run(own, run_name=run_name, tags={**(tags or {}), "modelwatch.run": run_name}).info.run_id
-    except failed as error:
-        raise OutputError(f"MLflow cannot be written to ({_first_line(error)}).") from None
+        run = str(client.create_run(own, run_name=run_name, tags={**(tags or {}), _NAME: run_name}).info.run_id)
+    rows = [entities.Metric(name, value, when * 1000, step) for name, value, when, step in metrics_of(measures)]
+    counts = Counter(str(finding["severity"]) for finding in findings)
+    rows += [entities.Metric(f"findings/{name}", count, 0, 0) for name, count in sorted(counts.items())]
     try:
-        rows = [entities.Metric(name, value, when * 1000, step) for name, value, when, step in metrics_of(measures)]
-        counts: dict[str, int] = {}
-        for finding in findings:
-            counts[str(finding["severity"])] = counts.get(str(finding["severity"]), 0) + 1
-        rows += [entities.Metric(f"findings/{name}", count, 0, 0) for name, count in sorted(counts.items())]
-        for begin in range(0, len(rows), _AT_ONCE):
-            client.log_batch(run, metrics=rows[begin : begin + _AT_ONCE])
-        with tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
+        with _asked(failed, OutputError), tempfile.TemporaryDirectory(prefix="modelwatch-") as folder:
+            for begin in range(0, len(rows), _AT_ONCE):
+                client.log_batch(run, metrics=rows[begin : begin + _AT_ONCE])
             file = Path(folder) / "findings.json"
             file.write_text(json.dumps([dict(f) for f in findings], allow_nan=False, indent=1))
-            client.log_artifact(run, str(file))
-        for page in pages:
-            client.log_artifact(run, str(page))
-        client.set_terminated(run)
-    except (failed, OSError) as error:
-        client.set_terminated(run, status="FAILED")
-        raise OutputError(f"MLflow cannot be written to ({_first_line(error)}).") from None
-    return str(run)
+            for path in (file, *pages):
+                client.log_artifact(run, str(path))
+            client.set_terminated(run)
+    except OutputError:
+        with contextlib.suppress(Exception):  # it may be away altogether
+            client.set_terminated(run, status="FAILED")
+        raise
+    return run
 
 
 def metrics_of(measures: Sequence[Mapping[str, Any]]) -> list[tuple[str, float, int, int]]:
     """(name, value, epoch seconds, step) of measures of whole windows that have a number, windows in order."""
-    from datetime import datetime
-
     whole = [row for row in measures if row.get("segment") is None and row.get("value") is not None]
     starts = sorted({str(row["window"]) for row in whole if row.get("window") is not None})
     step = {start: at for at, start in enumerate(starts)}
@@ -153,19 +150,30 @@ def metric_name(text: str) -> str:
     return f"{name}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def _client(uri: str | None) -> tuple[Any, type[Exception]]:
-    module: Any = module_of("mlflow", "mlflow", _WHAT)
-    failed: type[Exception] = module.exceptions.MlflowException
+def _client(uri: str | None) -> Any:
+    return module_of("mlflow", "mlflow", _WHAT).MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextlib.contextmanager
+def _asked(failed: str, kind: type[InputError] | type[OutputError]) -> Iterator[None]:
+    """Whatever MLflow raises becomes one sentence. Its stores let through what lies below them: of files, of databases,
+    of HTTP."""
     try:
-        return module.MlflowClient(tracking_uri=uri, registry_uri=uri), failed
-    except (failed, ImportError) as error:
-        raise InputError(f"MLflow cannot be asked ({_first_line(error)}).") from None
+        yield
+    except ModelwatchError:
+        raise
+    except Exception as error:
+        raise kind(f"{failed} ({_said(error)}).") from None
 
 
-def _first_line(error: BaseException) -> str:
-    """What went wrong, without the addresses that MLflow repeats: they may hold a password."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"\w+://\S+", "its address", lines[0])[:200].rstrip(".")
+def _said(error: Exception) -> str:
+    """What went wrong, without the addresses that such errors repeat: they may hold a password."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).strip().splitlines()
+    if not lines or type(error).__module__.split(".")[0] != "mlflow":
+        return type(error).__name__
+    return re.sub(r"\S*://\S+", "its address", lines[0])[:200].rstrip(".")
 
 
 def _quoted(name: str) -> str:
