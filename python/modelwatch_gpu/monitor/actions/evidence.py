@@ -100,14 +100,15 @@ def _findings(connection: Connection, starts: list[int]) -> list[dict[str, Any]]
 def _window(connection: Connection, start: int) -> dict[str, Any]:
     """A window and the files that have rows in it."""
     row = connection.execute(select(t.windows).where(t.windows.c.window_start == start)).first()
-    own = select(t.parts.c.path, t.parts.c.rows).where(t.parts.c.window_start == start).order_by(t.parts.c.path)
+    p = t.parts.c
+    own = select(p.path, p.rows, p.part_sha256).where(p.window_start == start).order_by(p.path)
     files = []
-    for path, rows in connection.execute(own).all():
+    for path, rows, part in connection.execute(own).all():
         file = connection.execute(select(t.files).where(t.files.c.path == path)).first()
         known = (
             {} if file is None else {name: getattr(file, name) for name in ("size", "etag", "sha256", "part_sha256")}
         )
-        files.append({"path": path, "rows_in_window": rows, **known})
+        files.append({"path": path, "rows_in_window": rows, "part_sha256": part, **known})
     return {**({"window_start": start} if row is None else row._asdict()), "files": files}
 
 
