@@ -105,9 +105,7 @@ def _window(connection: Connection, start: int) -> dict[str, Any]:
     files = []
     for path, rows, part in connection.execute(own).all():
         file = connection.execute(select(t.files).where(t.files.c.path == path)).first()
-        known = (
-            {} if file is None else {name: getattr(file, name) for name in ("size", "etag", "sha256", "part_sha256")}
-        )
+        known = {} if file is None else {name: getattr(file, name) for name in ("size", "etag", "sha256")}
         files.append({"path": path, "rows_in_window": rows, "part_sha256": part, **known})
     return {**({"window_start": start} if row is None else row._asdict()), "files": files}
 
