@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,7 +65,7 @@ class Store:
 
     engine: Engine
     config: AlertsConfig
-    runs: Iterable[int] = field(default_factory=itertools.count)
+    runs: Iterator[int] = field(default_factory=itertools.count)
     now: datetime = NOON
 
     @classmethod
@@ -76,16 +76,19 @@ class Store:
         return cls(engine or open_store("sqlite://"), config)
 
     def run(self, found: Mapping[int, Iterable[Found]], gone: Iterable[int] = ()) -> list[Change]:
-        """One run that judged these windows: their findings replace what was there before."""
-        run_id = f"run-{next(iter(self.runs))}"
+        """One run that judged these windows: their findings replace what was there before. ``gone``: have no rows."""
+        run_id = f"run-{next(self.runs)}"
         self.now += timedelta(minutes=1)
         with self.engine.begin() as connection:
-            for start in [*found, *gone]:
-                for table in (tables.findings, tables.windows):
-                    connection.execute(delete(table).where(table.c.window_start == start))
-            for start, own in found.items():
+            for start, own in [*found.items(), *((start, []) for start in gone)]:
+                self.forget(connection, start)
                 self._window(connection, run_id, start, list(own))
             return Decider(connection, self.config, "flights", run_id, self.now).decide()
+
+    def forget(self, connection: Connection, start: int) -> None:
+        """Takes a window out of the store."""
+        for table in (tables.findings, tables.windows):
+            connection.execute(delete(table).where(table.c.window_start == start))
 
     def _window(self, connection: Connection, run_id: str, start: int, own: list[Found]) -> None:
         window = {

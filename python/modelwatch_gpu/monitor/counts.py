@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import pyarrow as pa
+
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Derived, Labels, Log, Window, joined
 from modelwatch_gpu.log.windows import iso, parse_window, zone_of
 from modelwatch_gpu.monitor.config.model import MonitorConfig
+from modelwatch_gpu.monitor.store.tables import OF_FILES
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.counting import count_log
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part, merge_parts
@@ -21,17 +24,19 @@ from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.planner import Ahead
 from modelwatch_gpu.profile.windowed import piece_of, window_starts
 
+#: A state that claims to be larger is damaged.
+MOST_BYTES: Final = 1 << 34
 #: What one file is planned for; a file of more windows or rows is counted too.
 _A_FILE: Final = Ahead(windows=8, blocks=92, rows=5_000_000)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What one file counted in one window. ``content``: a profile file of one part."""
+    """What one file counted in one window. ``packed``: a profile of one part, see ``pack``."""
 
     window_start: int
     rows: int
-    content: bytes
+    packed: bytes
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Counter:
     def _pieces(self, part: Part) -> Iterator[Piece]:
         for start in window_starts(part):
             own = piece_of(part, start, self.end_of(start))
-            yield Piece(start, own.rows, self.content_of(own))
+            yield Piece(start, own.rows, pack(self.content_of(own)))
 
     def end_of(self, start: int) -> int:
         """Where the next window begins, in epoch seconds."""
@@ -126,12 +131,12 @@ class Counter:
         return Profile.of_parts(self.baseline, self.plan, parts)
 
     def content_of(self, part: Part) -> bytes:
-        """A part as the store keeps it: a profile file."""
+        """A part as a profile file."""
         return self.profile_of([part]).to_bytes()
 
-    def part_of(self, content: bytes, where: str) -> Part:
-        """The inverse of ``content_of``; ``where`` is what messages call it."""
-        profile = Profile.from_bytes(content, where)
+    def part_of(self, packed: bytes, where: str) -> Part:
+        """A part that the store keeps (``pack``); ``where`` is what messages call it."""
+        profile = Profile.from_bytes(unpack(packed, where), where)
         if profile.baseline != self.baseline.fingerprint:
             raise InputError(f"{where}: was counted against another baseline; count the log again, with --recount.")
         (part,) = profile.parts
@@ -147,17 +152,32 @@ class Counter:
             return None, None, "whole log"
         if start == UNTIMED:
             return None, None, "rows without a time"
+        if start == OF_FILES:
+            return None, None, "files of the log"
         assert isinstance(self.window, Window)
         return iso(start, self.zone), iso(self.end_of(start), self.zone), self.window.label(start, self.zone)
 
 
+def pack(content: bytes) -> bytes:
+    """A profile file as the store keeps it: its size in 8 bytes, little endian, and a Zstandard frame."""
+    frame: bytes = pa.Codec("zstd").compress(content, asbytes=True)
+    return len(content).to_bytes(8, "little") + frame
+
+
+def unpack(packed: bytes, where: str) -> bytes:
+    """The inverse of ``pack``; raises InputError for bytes that are something else."""
+    size = int.from_bytes(packed[:8], "little")
+    try:
+        if size > MOST_BYTES:
+            raise ValueError("it says that it is larger than any state")
+        content: bytes = pa.Codec("zstd").decompress(packed[8:], size, asbytes=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{where}: the store's counts are damaged ({error}); run with --recount.") from None
+    return content
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def loaded(path: str) -> Baseline:
-    """The baseline of a monitor."""
-    return Baseline.load(path)
 
 
 def compatible(of_store: str, settings: str) -> str | None:

@@ -30,7 +30,7 @@ def _found(module: str, name: str) -> Any:
 
 def in_transaction(connection: Connection, config: MonitorConfig, run_id: str, now: datetime) -> None:
     """Decides on alerts and actions by the findings of this run, then writes the audit's record of it."""
-    for module, name in (("alerts", "decide"), ("audit", "record_run")):
+    for module, name in (("alerts", "decide"), ("actions", "pull"), ("audit", "record_run")):
         step: InTransaction | None = _found(module, name)
         if step is not None:
             step(connection, config, run_id, now)

@@ -16,8 +16,10 @@ from typing import Any, Final
 from modelwatch_gpu.checks import Check, VerdictOptions
 from modelwatch_gpu.checks.expectations import Expectations
 from modelwatch_gpu.checks.finding import SEVERITIES
+from modelwatch_gpu.measures.results import BASELINE
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.counts import Counter
+from modelwatch_gpu.monitor.store.tables import OF_FILES
 from modelwatch_gpu.profile.parts import Part
 from modelwatch_gpu.report import Report
 from modelwatch_gpu.report.judge import report_on
@@ -130,3 +132,23 @@ def _finding(start: int, window: str | None, own: str, row: Row) -> Row:
         "upper": upper,
         "segment": _segment(row["segment"]),
     }
+
+
+def file_findings(wrong: Mapping[str, tuple[str, str]]) -> tuple[Row, ...]:
+    """A finding for each file that is not counted as it should be: path -> (its state, why)."""
+    return tuple(
+        {
+            "id": identity("file", path),
+            "window_start": OF_FILES,
+            "window": None,
+            "segment": None,
+            "column": path,
+            "check": "readable" if state == "unreadable" else "in_time",
+            "compared_with": BASELINE,
+            "severity": "warning",
+            **dict.fromkeys(("value", "threshold", "p_value", "e_value", "lower", "upper")),
+            "n": 0,
+            "reason": why,
+        }
+        for path, (state, why) in sorted(wrong.items())
+    )

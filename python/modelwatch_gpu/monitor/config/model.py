@@ -57,6 +57,7 @@ class LabelsConfig(Section):
 
     path: str | list[str] = Field(description="A folder, file, pattern or address, or a list of these.")
     at: str | None = Field(None, description="The column that says when a label was given; the latest one holds.")
+    folder: str = Field("labels.mwl", description="Where labels are kept by id, from the config's folder.")
 
 
 class StoreConfig(Section):
@@ -152,6 +153,7 @@ class MonitorConfig(Section):
     segments: list[str | list[str]] = Field(
         [], description="Columns whose values are judged apart; a list crosses some."
     )
+    derived: list[str] = Field([], description="Columns to compute: FILE.py:FUNCTION or MODULE:FUNCTION.")
     by_version: bool = Field(False, description="Whether versions of the model are judged apart.")
     promote: list[str | list[str]] = Field([], description="Segments to count on the fine grid.")
     max_groups: int | None = Field(None, ge=1, description="Segments of each kind that are kept apart.")
@@ -193,6 +195,12 @@ class MonitorConfig(Section):
             raise ValueError("windows of a monitor are of time, such as 1d: rows of a growing log have no fixed number")
         return value
 
+    @model_validator(mode="after")
+    def _windows_in_a_row(self) -> Self:
+        if self.consecutive and self.window is None:
+            raise ValueError("consecutive compares windows, and window is null; choose one, such as 1d")
+        return self
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
@@ -225,6 +233,10 @@ class MonitorConfig(Section):
     def path_of(self, text: str) -> str:
         """A path of the config, from the folder it lies in; an address stays as it is."""
         return text if "://" in text or os.path.isabs(text) else str(self.folder / text)
+
+    def derived_from(self) -> list[str]:
+        """What ``derived`` names, files from the config's folder."""
+        return [self.path_of(one) if ".py" in one else one for one in self.derived]
 
     def rules(self) -> tuple[Check, ...]:
         """The checks."""

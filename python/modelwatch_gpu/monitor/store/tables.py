@@ -1,8 +1,9 @@
 """Tables of what was counted, measured and found.
 
 ``window_start`` is the key of a window: epoch seconds, ``parts.WHOLE`` where the log is one window, ``parts.UNTIMED``
-for rows without a time. ``window`` is the same as people read it: ISO 8601 in the log's time zone, null for the whole
-log. ``segment`` is canonical JSON, null for all rows of a window.
+for rows without a time, ``OF_FILES`` for findings about files, which belong to no window. ``window`` is the same as
+people read it: ISO 8601 in the log's time zone, null for the whole log. ``segment`` is canonical JSON, null for all
+rows of a window.
 
 ``measures`` and ``findings`` hold the latest verdict on each window: when a window is judged again, its rows are
 replaced in the transaction that marks the run as finished. So the findings of a window are the rows of it, and those
@@ -11,9 +12,15 @@ that a run judged are the rows of ``windows`` with its ``run_id``.
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, String, Table, Text
 
 from modelwatch_gpu.monitor.store.metadata import metadata
+from modelwatch_gpu.profile.parts import UNTIMED
+
+#: The key of findings about files of the log, such as one that cannot be read. Real windows begin after it.
+OF_FILES: Final = UNTIMED + 1
 
 #: Of a run: at work, done, ended by an error, ended by somebody else (killed).
 RUN_STATES = ("running", "finished", "failed", "interrupted")
