@@ -225,6 +225,13 @@ def test_the_head_is_anchored_after_every_run(monitor: Monitor) -> None:
     found = verify_store(monitor.engine, anchors)
     assert (found.ok, found.anchors) == (True, 2)
     assert anchors[-1].head == found.head
+    (monitor.folder / "heads.jsonl").write_text("half a li")
+    monitor.add(23)
+    monitor.run()
+    with pytest.raises(InputError, match="line 1: is not the head of an audit"):
+        read_anchors(monitor.folder / "heads.jsonl")
+    cut, whole = (monitor.folder / "heads.jsonl").read_text().splitlines()
+    assert (cut, json.loads(whole)["seq"]) == ("half a li", verify_store(monitor.engine).head.seq)
 
 
 def test_an_anchor_that_cannot_be_written_does_not_stop_a_run(

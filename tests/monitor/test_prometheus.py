@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
 import yaml
 from govern_makers import CONFIG, Monitor, small_monitor
-from prometheus_servers import Webhook, alertmanager, binary, get_json, prometheus, until
+from prometheus_servers import prometheus
+from servers import Receiver, alertmanager, get_json, program, receiver, wait_until
 from typer.testing import CliRunner
 
 from modelwatch_gpu.cli import app
@@ -36,7 +39,7 @@ def config(tmp_path: Path) -> MonitorConfig:
 
 
 def promtool(*arguments: str, folder: Path) -> str:
-    command = [binary("promtool", "prometheus"), *arguments]
+    command = [program("promtool"), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -198,8 +201,6 @@ def test_the_dashboard_is_one_that_grafana_imports(config: MonitorConfig) -> Non
 
 
 def test_every_metric_that_rules_and_dashboard_name_is_served(tmp_path: Path) -> None:
-    import re
-
     source = (Path(sys.modules["modelwatch_gpu.serve.rules"].__file__ or "").parent / "metrics.py").read_text()
     monitor = small_monitor(tmp_path)
     named = {
@@ -242,45 +243,46 @@ def served(monitor: Monitor) -> Iterator[str]:
             process.terminate()
 
 
+def told(hook: Receiver) -> list[dict[str, Any]]:
+    """Every alert that Alertmanager sent, in the order they came."""
+    return [alert for message in list(hook.taken) for alert in message.json["alerts"]]
+
+
 def test_from_a_drifted_day_to_a_message_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scrape, rule, firing, webhook, resolved, with the programs themselves, and a token on the way."""
-    binary("prometheus"), binary("alertmanager", "prometheus-alertmanager")
+    program("prometheus")
     monkeypatch.setenv("TOKEN", "a-token-of-some-length")
     (tmp_path / "token").write_text("a-token-of-some-length")
     monitor = small_monitor(tmp_path, CONFIG + 'serving: {token: "${TOKEN}"}\n')
-    from datetime import UTC
-
     monitor.clock = FixedClock(datetime.now(UTC))
     monitor.run()
     rules = tmp_path / "rules.yml"
     rules.write_text(rules_text(monitor.config, hold="1s"))
     with (
-        Webhook() as hook,
+        receiver() as hook,
         served(monitor) as address,
-        alertmanager(tmp_path, hook.address) as manager,
+        alertmanager(tmp_path, hook.url) as manager,
         prometheus(tmp_path, address, rules, manager, token=tmp_path / "token") as database,
     ):
 
         def query(expr: str) -> list[Any]:
-            from urllib.parse import quote
-
             found: list[Any] = get_json(f"{database}/api/v1/query?query={quote(expr)}")["data"]["result"]
             return found
 
         def drift() -> list[dict[str, Any]]:
             return [
                 alert
-                for alert in hook.alerts
+                for alert in told(hook)
                 if alert["labels"]["alertname"] == "ModelwatchAlert" and alert["labels"]["column"] == "temp"
             ]
 
-        quiet = until("a scrape", lambda: query('modelwatch_finding_severity{column="temp",check="ks"}'))
+        quiet = wait_until(lambda: query('modelwatch_finding_severity{column="temp",check="ks"}'))
         assert float(quiet[0]["value"][1]) < 2
         assert not drift()
 
         monitor.add(22, shift=3.0)
         monitor.run()
-        firing = until("the message that it fires", drift)[0]
+        firing = wait_until(drift)[0]
         assert firing["status"] == "firing"
         assert firing["labels"]["severity"] == "critical"
         assert firing["annotations"]["summary"] == "ks of temp in flights: alert"
@@ -288,13 +290,13 @@ def test_from_a_drifted_day_to_a_message_and_its_end(tmp_path: Path, monkeypatch
 
         monitor.add(23)
         monitor.run()
-        until("the message that it ended", lambda: len(drift()) > 1 and drift()[-1]["status"] == "resolved")
+        wait_until(lambda: len(drift()) > 1 and drift()[-1]["status"] == "resolved")
         assert drift()[-1]["labels"] == firing["labels"]
         assert [alert["status"] for alert in drift()] == ["firing", "resolved"]
         targets = get_json(f"{database}/api/v1/targets")["data"]["activeTargets"]
         assert [(one["health"], one["lastError"]) for one in targets] == [("up", "")]
         # The data are of last year, and the rules about the monitor itself say so.
-        assert {alert["labels"]["alertname"] for alert in hook.alerts} <= {
+        assert {alert["labels"]["alertname"] for alert in told(hook)} <= {
             "ModelwatchAlert",
             "ModelwatchSegmentAlert",
             "ModelwatchDataStale",

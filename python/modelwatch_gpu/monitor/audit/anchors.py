@@ -20,6 +20,8 @@ from modelwatch_gpu.monitor.clock import utc_text
 
 _MODE: Final = 0o600
 _MOST_BYTES: Final = 1 << 28
+#: Longer than any line.
+_LAST_BYTES: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,12 @@ def write_anchor(path: str | os.PathLike[str], head: Head, now: datetime) -> Non
     """Adds a head to the file, made with mode 0600 where it is not there; raises OutputError where that fails."""
     text = json.dumps({"seq": head.seq, "sha256": head.sha256, "at": utc_text(now)}) + "\n"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _MODE)
         try:
-            os.write(descriptor, text.encode())  # one write, so two that append do not mix
+            size = os.fstat(descriptor).st_size
+            # A line that was cut off must not spoil the next one.
+            whole = not size or os.pread(descriptor, 1, size - 1) == b"\n"
+            os.write(descriptor, (text if whole else f"\n{text}").encode())  # at once, so two that append do not mix
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -55,6 +60,17 @@ def read_anchors(path: str | os.PathLike[str]) -> list[Anchor]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
     return [_anchor(str(path), number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def last_anchor(path: str | os.PathLike[str]) -> Head | None:
+    """The head of the last line; None where there is no file, or no whole line at its end."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_BYTES))
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
+        return _anchor(str(path), 0, lines[-1]).head if lines else None
+    except (OSError, InputError):
+        return None
 
 
 def _anchor(path: str, number: int, line: str) -> Anchor:

@@ -115,11 +115,14 @@ class _Collected:
             return
         if record.kind == "config":
             record = Record(record.seq, record.at, record.kind, {k: v for k, v in record.body.items() if k != "text"})
-        own = self.events.setdefault(record.kind, [])
+        self._event(record.kind, record.seq, record.at, record.body)
+
+    def _event(self, kind: str, seq: int, at: str, body: dict[str, Any]) -> None:
+        own = self.events.setdefault(kind, [])
         if len(own) < MOST_LISTED:
-            own.append({"seq": record.seq, "at": record.at, **_named(record.body)})
+            own.append({"seq": seq, "at": at, **_named(body)})
         else:
-            self.more[record.kind] += 1
+            self.more[kind] += 1
 
     def _run(self, record: Record) -> None:
         body = record.body
@@ -135,6 +138,10 @@ class _Collected:
                 own = seen.setdefault(str(value), {"value": str(value), "runs": 0, "first": record.at})
                 own["runs"] += 1
                 own["last"] = record.at
+        for kind in ("alert", "action"):
+            for event in body.get(f"{kind}s") or ():
+                if isinstance(event, dict):
+                    self._event(kind, record.seq, record.at, {"run": body.get("run"), **event})
         for finding in body.get("told") or ():
             if len(self.findings) < MOST_LISTED and isinstance(finding, dict):
                 self.findings.append({"run": body.get("run"), "at": record.at, **finding})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -54,12 +54,14 @@ def add_seen(connection: Connection, model: str, seen: Mapping[Triple, int], now
     """
     columns = (deployments.c.model_version, deployments.c.data_version, deployments.c.code_version)
     known = [Triple(*row) for row in connection.execute(select(*columns).where(deployments.c.model == model))]
+    # Who says less than an event that is there says nothing new; so does one segment beside a crossing of it.
+    events, beside = _by_model(known), _by_model(seen)
     new = [
         (second, own)
         for own, second in seen.items()
         if all(text is None or _fits(text) for text in own)
-        # Who says less than an event that is there says nothing new; so does one segment beside a crossing of it.
-        and not any(_says(other, own) for other in (*known, *(t for t in seen if t != own)))
+        and not any(_says(other, own) for other in events.get(own.model, ()))
+        and not any(other != own and _says(other, own) for other in beside[own.model])
     ]
     new.sort(key=lambda item: (item[0], [text or "" for text in item[1]]))
     return [
@@ -77,6 +79,13 @@ def add_seen(connection: Connection, model: str, seen: Mapping[Triple, int], now
         )
         for second, own in new[: max(0, MOST_VERSIONS - len(known))]
     ]
+
+
+def _by_model(triples: Iterable[Triple]) -> dict[str, list[Triple]]:
+    found: dict[str, list[Triple]] = {}
+    for own in triples:
+        found.setdefault(own.model, []).append(own)
+    return found
 
 
 def _says(other: Triple, own: Triple) -> bool:
