@@ -20,9 +20,14 @@ import pytest
 from govern_makers import CONFIG, DAY, FIRST, Monitor, small_monitor
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert
+from typer.testing import CliRunner
 
+from modelwatch_gpu.cli import app
 from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.monitor.config.model import MonitorConfig
+from modelwatch_gpu.monitor.config.several import load_configs
+from modelwatch_gpu.monitor.runner import Runner
+from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.monitor.store.tables import findings, measures
 from modelwatch_gpu.monitor.versions.deployments import add_deployment
 from modelwatch_gpu.serve.app import make_app
@@ -67,7 +72,7 @@ class Client:
 
 
 def client_of(monitor: Monitor, engine: Engine, config: MonitorConfig | None = None) -> Client:
-    return Client(make_app(engine, config or monitor.config, monitor.clock))
+    return Client(make_app([(engine, config or monitor.config)], monitor.clock))
 
 
 def samples(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
@@ -118,7 +123,7 @@ def test_lag_grows_with_the_clock_and_never_falls_below_zero(shared: Monitor, en
 
     for passed, lag in ((timedelta(hours=5), 18_000), (-timedelta(days=400), 0)):
         clock = FixedClock(shared.clock.now() + passed)
-        client = Client(make_app(engine, shared.config, clock))
+        client = Client(make_app([(engine, shared.config)], clock))
         assert samples(client.get("/metrics").text)["modelwatch_run_lag_seconds"] == {(): lag}
 
 
@@ -298,7 +303,7 @@ def test_a_token_is_asked_for_where_there_is_one(
             assert TOKEN not in answer.text
     good = {"Authorization": f"Bearer {TOKEN}", "Host": "monitor.internal"}
     assert client.get("/metrics", headers=good).status_code == 200
-    assert client.get("/healthz").json() == {"status": "ok", "monitor": "flights"}
+    assert client.get("/healthz").json() == {"status": "ok", "monitors": ["flights"]}
 
 
 @pytest.mark.parametrize(
@@ -359,6 +364,56 @@ def test_the_command_serves_on_loopback_until_it_is_stopped(shared: Monitor) -> 
             process.kill()
     assert errors == ""
     assert process.returncode in (0, -15)
+
+
+MODELS = """\
+version: 1
+log: {path: "log/*.parquet"}
+window: 1d
+units: rows
+baseline: baseline.mwb
+reports: {folder: null}
+models:
+  fraud: {}
+  churn: {window: 1mo}
+"""
+
+
+def test_several_models_are_served_as_one(tmp_path: Path) -> None:
+    monitor = small_monitor(tmp_path, MODELS)
+    for one in load_configs(monitor.path):
+        Runner(one, clock=monitor.clock).once()
+    configs = load_configs(monitor.path)
+    monitors = [(open_store(one.store.url, folder=tmp_path), one) for one in configs]
+    client = Client(make_app(monitors, monitor.clock))
+    text = client.get("/metrics").text
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
+    windows = {
+        (sample.labels["monitor"], sample.labels["severity"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "modelwatch_windows"
+    }
+    assert sum(value for (name, _), value in windows.items() if name == "fraud") == 2
+    assert sum(value for (name, _), value in windows.items() if name == "churn") == 1
+    assert client.get("/healthz").json()["monitors"] == ["fraud", "churn"]
+    assert client.get("/api/v1/windows").json() == {"error": "monitor can be fraud, churn"}
+    assert len(client.get("/api/v1/windows", params={"monitor": "fraud"}).json()["windows"]) == 2
+    assert len(client.get("/api/v1/windows", params={"monitor": "churn"}).json()["windows"]) == 1
+
+
+def test_models_that_are_to_be_served_at_two_places_are_refused(tmp_path: Path) -> None:
+    monitor = small_monitor(tmp_path, MODELS.replace("fraud: {}", "fraud: {serving: {port: 1}}"))
+    done = CliRunner().invoke(app, ["serve", str(monitor.path)])
+    assert done.exit_code == 2
+    assert "The models differ in serving.port; write it once, above models:." in done.output
+
+
+def test_a_host_of_the_command_line_needs_a_token_too(shared: Monitor) -> None:
+    done = CliRunner().invoke(app, ["serve", str(shared.path), "--host", "0.0.0.0"])
+    assert done.exit_code == 2
+    assert "can be reached from other machines" in done.output
 
 
 def test_serving_changes_nothing_in_the_store(shared: Monitor, engine: Engine) -> None:

@@ -12,9 +12,11 @@ import typer
 from rich.table import Table
 
 from modelwatch_gpu.cli.commands import app
+from modelwatch_gpu.cli.monitoring import ConfigPath, ModelName
 from modelwatch_gpu.cli.options import Device, LogPaths, Quiet, Threads, Zone, one_or_many
 from modelwatch_gpu.cli.outputs import ALERTS, EXIT_CODES, Output, check_outputs, check_settings, undisturbed, written
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.monitor.extras import check_extra
 from modelwatch_gpu.profile import Baseline
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.report.table import printable
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     from modelwatch_gpu.monitor.config.model import MonitorConfig
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The monitor's config (YAML).")]
 AnchorPath = Annotated[
     Path | None, typer.Option("--anchor", metavar="FILE", help="A file with earlier heads of the audit.")
 ]
@@ -53,14 +54,25 @@ class Stage(enum.StrEnum):
     rolled_back = "rolled_back"
 
 
-def _opened(path: Path) -> tuple[MonitorConfig, Engine]:
-    from modelwatch_gpu.monitor.extras import check_extra
-
+def _configs(path: Path, model: str | None) -> list[MonitorConfig]:
     check_extra("monitor", "A monitor")
-    from modelwatch_gpu.monitor.config.model import MonitorConfig
+    from modelwatch_gpu.monitor.config.several import load_configs
+
+    return load_configs(path, model)
+
+
+def _config(path: Path, model: str | None) -> MonitorConfig:
+    """The config of one model."""
+    found = _configs(path, model)
+    if len(found) > 1:
+        raise InputError(f"{path}: is of several models; choose one: --model {' or '.join(c.name for c in found)}.")
+    return found[0]
+
+
+def _opened(path: Path, model: str | None) -> tuple[MonitorConfig, Engine]:
+    config = _config(path, model)
     from modelwatch_gpu.monitor.store.engine import open_store
 
-    config = MonitorConfig.load(path)
     return config, open_store(config.store.url, schema=config.store.schema_name, folder=config.folder)
 
 
@@ -94,7 +106,13 @@ def _json(value: Any) -> str:
 
 
 @audit_app.command("verify", epilog=EXIT_CODES)
-def audit_verify(config: ConfigPath, anchor: AnchorPath = None, json: Json = None, quiet: Quiet = False) -> None:
+def audit_verify(
+    config: ConfigPath,
+    model: ModelName = None,
+    anchor: AnchorPath = None,
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
     """Check that no record of the audit was changed, removed, moved or put in.
 
     Exits with 1 where one was. Without --anchor an audit that was cut at its end, or written anew with all its hashes,
@@ -105,7 +123,7 @@ def audit_verify(config: ConfigPath, anchor: AnchorPath = None, json: Json = Non
       modelwatch audit verify monitor.yaml --anchor heads.jsonl
     """
     check_outputs(json)
-    _, engine = _opened(config)
+    _, engine = _opened(config, model)
     from modelwatch_gpu.monitor.audit import read_anchors, verify_store
 
     found = verify_store(engine, [] if anchor is None else read_anchors(anchor))
@@ -128,10 +146,11 @@ def audit_verify(config: ConfigPath, anchor: AnchorPath = None, json: Json = Non
 def audit_anchor(
     config: ConfigPath,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file that grows by a line.")],
+    model: ModelName = None,
     quiet: Quiet = False,
 ) -> None:
     """Add the audit's last hash to a file, to be kept where the store's owner cannot write."""
-    _, engine = _opened(config)
+    _, engine = _opened(config, model)
     from modelwatch_gpu.monitor.audit import head, write_anchor
     from modelwatch_gpu.monitor.clock import Clock
     from modelwatch_gpu.monitor.store.engine import reading
@@ -146,6 +165,7 @@ def audit_anchor(
 @audit_app.command("report", epilog=EXIT_CODES)
 def audit_report(
     config: ConfigPath,
+    model: ModelName = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Start of the period, ISO 8601.")] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="End of the period, not included.")] = None,
     anchor: AnchorPath = None,
@@ -162,7 +182,7 @@ def audit_report(
     check_outputs(html, json)
     if html is None and json is None:
         raise InputError("There is nothing to write; give --html FILE, --json FILE, or both.")
-    loaded, engine = _opened(config)
+    loaded, engine = _opened(config, model)
     from modelwatch_gpu.monitor.audit import read_anchors
     from modelwatch_gpu.monitor.audit.page import render_page
     from modelwatch_gpu.monitor.audit.report import governance_report
@@ -188,6 +208,7 @@ def audit_report(
 def deployments_add(
     config: ConfigPath,
     version: Annotated[str | None, typer.Argument(metavar="VERSION", help="Of the model.")] = None,
+    model: ModelName = None,
     stage: Annotated[Stage, typer.Option(help="How it takes part.")] = Stage.production,
     data: Annotated[str | None, typer.Option("--data-version", metavar="TEXT", help="Of its training data.")] = None,
     code: Annotated[str | None, typer.Option("--code-version", metavar="TEXT", help="Of its code.")] = None,
@@ -210,7 +231,7 @@ def deployments_add(
       modelwatch deployments add monitor.yaml 2024-05 --stage canary --code-version 1f3c9ab --who ada
       modelwatch deployments add monitor.yaml --mlflow flights --alias champion
     """
-    loaded, engine = _opened(config)
+    loaded, engine = _opened(config, model)
     from modelwatch_gpu.monitor.clock import Clock
     from modelwatch_gpu.monitor.versions.dependencies import snapshot
     from modelwatch_gpu.monitor.versions.deployments import add_deployment
@@ -245,10 +266,10 @@ def deployments_add(
 
 
 @deployments_app.command("list", epilog=EXIT_CODES)
-def deployments_list(config: ConfigPath, json: Json = None) -> None:
+def deployments_list(config: ConfigPath, model: ModelName = None, json: Json = None) -> None:
     """List what was deployed, oldest first."""
     check_outputs(json)
-    _, engine = _opened(config)
+    _, engine = _opened(config, model)
     from modelwatch_gpu.monitor.store.engine import reading
     from modelwatch_gpu.monitor.versions.deployments import list_deployments
 
@@ -301,8 +322,6 @@ def deployments_compare(
     """
     check_settings()
     check_outputs(json)
-    from modelwatch_gpu.monitor.extras import check_extra
-
     check_extra("monitor", "A comparison of versions")
     from modelwatch_gpu.monitor.versions import compare_versions
 
@@ -356,7 +375,7 @@ def _margins(options: list[str] | None) -> dict[str, float] | None:
 
 
 @metrics_app.command("rules", epilog=EXIT_CODES)
-def metrics_rules(config: ConfigPath, output: Written = None, quiet: Quiet = False) -> None:
+def metrics_rules(config: ConfigPath, model: ModelName = None, output: Written = None, quiet: Quiet = False) -> None:
     """Write alert rules for Prometheus: what drifted, and whether the monitor itself is well.
 
     \b
@@ -364,64 +383,48 @@ def metrics_rules(config: ConfigPath, output: Written = None, quiet: Quiet = Fal
       modelwatch metrics rules monitor.yaml -o /etc/prometheus/modelwatch.rules.yml
     """
     check_outputs(output)
-    from modelwatch_gpu.monitor.extras import check_extra
-
-    check_extra("monitor", "A monitor")
-    from modelwatch_gpu.monitor.config.model import MonitorConfig
+    configs = _configs(config, model)
     from modelwatch_gpu.serve.rules import rules_text
 
-    _give(rules_text(MonitorConfig.load(config)), output, quiet)
+    _give(rules_text(*configs), output, quiet)
 
 
 @metrics_app.command("dashboard", epilog=EXIT_CODES)
-def metrics_dashboard(config: ConfigPath, output: Written = None, quiet: Quiet = False) -> None:
+def metrics_dashboard(
+    config: ConfigPath, model: ModelName = None, output: Written = None, quiet: Quiet = False
+) -> None:
     """Write a Grafana dashboard of the metrics, as JSON to import."""
     check_outputs(output)
-    from modelwatch_gpu.monitor.extras import check_extra
-
-    check_extra("monitor", "A monitor")
-    from modelwatch_gpu.monitor.config.model import MonitorConfig
+    own = _config(config, model)
     from modelwatch_gpu.serve.dashboard import dashboard_of
 
-    _give(_json(dashboard_of(MonitorConfig.load(config))), output, quiet)
+    _give(_json(dashboard_of(own)), output, quiet)
 
 
 @app.command(epilog=EXIT_CODES, no_args_is_help=True)
 def serve(
     config: ConfigPath,
+    model: ModelName = None,
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Instead of serving.host.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Instead of serving.port; 0: any.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve a monitor: /metrics for Prometheus, findings as JSON, /healthz. Reads the store, and never writes.
 
+    A config of several models is served as one, with the name of each in the label monitor.
+
     \b
     Example:
       modelwatch serve monitor.yaml
     """
-    from modelwatch_gpu.monitor.extras import check_extra
-
-    check_extra("monitor", "A monitor")
+    configs = _configs(config, model)
     check_extra("serve", "Serving")
-    from modelwatch_gpu.monitor.config.model import MonitorConfig
-    from modelwatch_gpu.monitor.config.serving import ServingConfig
-    from modelwatch_gpu.serve.server import serve as serve_monitor
+    from modelwatch_gpu.serve.server import serve as serve_monitors
 
-    loaded = MonitorConfig.load(config)
-    if host is not None or port is not None:
-        serving = loaded.serving
-        own = {"host": host or serving.host, "port": serving.port if port is None else port}
-        try:
-            changed = ServingConfig.model_validate({**dict(serving), **own})
-        except ValueError as error:
-            first: Any = error
-            raise InputError(f"--host: {str(first.errors()[0]['msg']).removeprefix('Value error, ')}.") from None
-        document = loaded._document
-        loaded = loaded.model_copy(update={"serving": changed})
-        loaded._document = document
+    names = ", ".join(one.name for one in configs)
 
     def ready(address: str) -> None:
         if not quiet:
-            typer.echo(f"Serving {loaded.name} at {address}: /metrics, /api/v1/findings, /healthz. Ctrl-C stops it.")
+            typer.echo(f"Serving {names} at {address}: /metrics, /api/v1/findings, /healthz. Ctrl-C stops it.")
 
-    serve_monitor(loaded, ready=ready)
+    serve_monitors(configs, host=host, port=port, ready=ready)

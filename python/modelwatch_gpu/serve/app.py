@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -27,7 +27,7 @@ from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.store.engine import reading
 from modelwatch_gpu.monitor.versions.deployments import list_deployments
 from modelwatch_gpu.serve import current
-from modelwatch_gpu.serve.metrics import MonitorCollector
+from modelwatch_gpu.serve.metrics import MonitorCollector, MonitorsCollector
 
 #: Nothing that is served is a page, and nothing of it is for other pages.
 _HEADERS: Final = {
@@ -38,10 +38,13 @@ _HEADERS: Final = {
 _NAMES: Final = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
-def make_app(engine: Engine, config: MonitorConfig, clock: Clock | None = None) -> Starlette:
-    """The application of one monitor."""
+def make_app(monitors: Sequence[tuple[Engine, MonitorConfig]], clock: Clock | None = None) -> Starlette:
+    """The application of one monitor or several, each with its store; where to listen, the token and the names of the
+    host are those of the first."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(MonitorCollector(engine, config, clock))
+    registry.register(MonitorsCollector([MonitorCollector(engine, config, clock) for engine, config in monitors]))
+    engines = {config.name: engine for engine, config in monitors}
+    serving = monitors[0][1].serving
 
     async def metrics(request: Request) -> Response:
         encoder, kind = choose_encoder(request.headers.get("accept", ""))
@@ -49,14 +52,16 @@ def make_app(engine: Engine, config: MonitorConfig, clock: Clock | None = None) 
         return Response(content, headers={"Content-Type": kind})
 
     async def health(request: Request) -> Response:
-        try:
-            await run_in_threadpool(_ask, engine, lambda connection: connection.execute(text("SELECT 1")).scalar())
-        except SQLAlchemyError:
-            return JSONResponse({"status": "the store cannot be read"}, status_code=503)
-        return JSONResponse({"status": "ok", "monitor": config.name})
+        for name, engine in engines.items():
+            try:
+                await run_in_threadpool(_ask, engine, lambda connection: connection.execute(text("SELECT 1")).scalar())
+            except SQLAlchemyError:
+                return JSONResponse({"status": f"the store of {name} cannot be read"}, status_code=503)
+        return JSONResponse({"status": "ok", "monitors": list(engines)})
 
     def answer(rows: Callable[[Connection, Request], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
+            engine = _chosen(engines, request)
             try:
                 return JSONResponse(await run_in_threadpool(_ask, engine, lambda c: rows(c, request)))
             except SQLAlchemyError:
@@ -69,11 +74,19 @@ def make_app(engine: Engine, config: MonitorConfig, clock: Clock | None = None) 
         Route("/healthz", health),
         *(Route(f"/api/v1/{name}", answer(rows)) for name, rows in _ANSWERS.items()),
     ]
-    names = [*_NAMES, config.serving.host, *config.serving.names]
+    names = [*_NAMES, serving.host, *serving.names]
     middleware = [Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=names)]
-    if config.serving.token is not None:
-        middleware.append(Middleware(_Token, token=config.serving.token.get_secret_value()))
+    if serving.token is not None:
+        middleware.append(Middleware(_Token, token=serving.token.get_secret_value()))
     return Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _said})
+
+
+def _chosen(engines: Mapping[str, Engine], request: Request) -> Engine:
+    """The store of the monitor that is asked about; of a single one it need not be named."""
+    name = request.query_params.get("monitor", next(iter(engines)) if len(engines) == 1 else "")
+    if name not in engines:
+        raise HTTPException(400, f"monitor can be {', '.join(engines)}")
+    return engines[name]
 
 
 def _ask(engine: Engine, rows: Callable[[Connection], Any]) -> Any:

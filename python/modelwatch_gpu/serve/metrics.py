@@ -153,6 +153,28 @@ class MonitorCollector(Collector):
             yield own, number
 
 
+class MonitorsCollector(Collector):
+    """The metrics of several monitors, each kind once, as Prometheus wants them."""
+
+    def __init__(self, monitors: Sequence[MonitorCollector]) -> None:
+        self._monitors = monitors
+
+    def describe(self) -> Iterable[Any]:
+        """Nothing: what there is depends on the stores."""
+        return ()
+
+    def collect(self) -> Iterator[Any]:
+        """All metric families, the samples of all monitors in each."""
+        families: dict[str, Any] = {}
+        for monitor in self._monitors:
+            for family in monitor.collect():
+                if family.name in families:
+                    families[family.name].samples += family.samples
+                else:
+                    families[family.name] = family
+        yield from families.values()
+
+
 def served_measures(config: MonitorConfig) -> list[str]:
     """The measures that are served, those first that checks judge."""
     if config.serving.measures is not None:

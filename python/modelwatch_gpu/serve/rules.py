@@ -112,10 +112,11 @@ def rules_of(config: MonitorConfig, *, hold: str = _FOR) -> dict[str, Any]:
     }
 
 
-def rules_text(config: MonitorConfig, *, hold: str = _FOR) -> str:
-    """The rule file as YAML."""
+def rules_text(*configs: MonitorConfig, hold: str = _FOR) -> str:
+    """The rule file of some monitors as YAML."""
     yaml = module_of("yaml", "monitor", "A rule file")
-    text: str = yaml.safe_dump(rules_of(config, hold=hold), sort_keys=False, width=120, allow_unicode=True)
+    groups = [group for config in configs for group in rules_of(config, hold=hold)["groups"]]
+    text: str = yaml.safe_dump({"groups": groups}, sort_keys=False, width=120, allow_unicode=True)
     return text
 
 

@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvicorn
+from pydantic import ValidationError
 
-from modelwatch_gpu.errors import OutputError
+from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.monitor.clock import Clock
 from modelwatch_gpu.monitor.config.model import MonitorConfig
+from modelwatch_gpu.monitor.config.serving import ServingConfig
 from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.serve.app import make_app
 
 
 def serve(
-    config: MonitorConfig, *, clock: Clock | None = None, ready: Callable[[str], None] = lambda address: None
+    configs: Sequence[MonitorConfig],
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    clock: Clock | None = None,
+    ready: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM. ``ready``: is told the address once requests are taken.
+    """Serves one monitor or several until SIGINT or SIGTERM.
 
-    Raises OutputError where the address is taken or is not this machine's, and where the store cannot be opened.
+    Args:
+        configs: Of monitors that are served alike: their sections ``serving`` say the same host, port and token.
+        host, port: Instead of those of the config.
+        ready: Is told the address once requests are taken.
+
+    Raises:
+        InputError: The sections differ, or the host can be reached from elsewhere and there is no token.
+        OutputError: The address is taken or is not this machine's, or a store cannot be opened.
     """
-    engine = open_store(config.store.url, schema=config.store.schema_name, folder=config.folder)
+    serving = _alike([config.serving for config in configs], host, port)
+    with contextlib.ExitStack() as stack:
+        monitors = []
+        for config in configs:
+            engine = open_store(config.store.url, schema=config.store.schema_name, folder=config.folder)
+            stack.callback(engine.dispose)
+            monitors.append((engine, config))
+        monitors[0] = (monitors[0][0], configs[0].model_copy(update={"serving": serving}))
+        listening = stack.enter_context(_listen(serving.host, serving.port))
+        server = _Server(make_app(monitors, clock), lambda: ready(_address(listening)))
+        server.run(sockets=[listening])
+
+
+def _alike(sections: Sequence[ServingConfig], host: str | None, port: int | None) -> ServingConfig:
+    first = sections[0]
+    for other in sections[1:]:
+        for name in ("host", "port", "token", "names"):
+            if getattr(other, name) != getattr(first, name):
+                raise InputError(f"The models differ in serving.{name}; write it once, above models:.")
+    own = {"host": first.host if host is None else host, "port": first.port if port is None else port}
     try:
-        listening = _listen(config.serving.host, config.serving.port)
-        with listening:
-            server = _Server(make_app(engine, config, clock), lambda: ready(_address(listening)))
-            server.run(sockets=[listening])
-    finally:
-        engine.dispose()
+        return ServingConfig.model_validate({**dict(first), **own})
+    except ValidationError as error:
+        said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise InputError(f"{own['host']}:{own['port']} cannot be served at: {said}.") from None
 
 
 class _Server(uvicorn.Server):
