@@ -14,7 +14,7 @@ import numpy as np
 from modelwatch_gpu.profile.embedding_sums import EmbeddingTable
 from modelwatch_gpu.profile.facts import LogFacts
 from modelwatch_gpu.profile.moments import MomentRows
-from modelwatch_gpu.profile.parts import UNTIMED, Part
+from modelwatch_gpu.profile.parts import LABELLED_PREFIX, UNTIMED, Part
 from modelwatch_gpu.profile.sketches import Sketches
 from modelwatch_gpu.profile.sparse import SparseRows, narrow
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
@@ -42,7 +42,7 @@ def piece_of(part: Part, start: int, end: int) -> Part:
     """
     if len(part.origins) > 1:
         raise ValueError("files that have been added up cannot be cut into windows")
-    at = {name: _range(keys, start, end if name == _BLOCK else start + 1) for name, keys in part.groups.items()}
+    at = {name: _range(keys, start, end if name.removeprefix(LABELLED_PREFIX) == _BLOCK else start + 1) for name, keys in part.groups.items()}
     own = {name: rows[slice(*at[name])] for name, rows in part.group_rows.items()}
     rows = int(own["window"].sum())
     return replace(
