@@ -24,6 +24,7 @@ from modelwatch_gpu.monitor.alerts.channels.webhook import verify
 from modelwatch_gpu.monitor.config.actions import ActionsConfig, AirflowRun, CommandRun, GitHubRun
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.config.values import FromEnvironment
+from modelwatch_gpu.monitor.counts import pack
 from modelwatch_gpu.monitor.store import tables
 from modelwatch_gpu.monitor.store.alert_tables import actions, alerts
 
@@ -236,7 +237,7 @@ def test_evidence_holds_profile_report_findings_and_the_window_of_data(tmp_path)
             "baseline_sha256": "b",
         }
         connection.execute(insert(tables.runs).values(id="run", **run))
-        connection.execute(insert(tables.states).values(window_start=0, sha256="s", bytes=b"profile"))
+        connection.execute(insert(tables.states).values(window_start=0, sha256="s", bytes=pack(b"profile")))
         file = {"kind": "log", "size": 9, "etag": "e", "sha256": "f", "rows": 5, "state": "counted", "run_id": "run"}
         connection.execute(insert(tables.files).values(path="log/a.parquet", **file))
         part = {"part_sha256": "p", "rows": 5, "merged": True, "bytes": b""}

@@ -15,6 +15,7 @@ from modelwatch_gpu.monitor.alerts.machine import CLEAR, FIRING, UNKNOWN, Judged
 from modelwatch_gpu.monitor.alerts.reconcile import alert_id
 from modelwatch_gpu.monitor.alerts.verdicts import policy_of
 from modelwatch_gpu.monitor.config.alerts import Rule
+from modelwatch_gpu.monitor.store.tables import OF_FILES
 from modelwatch_gpu.profile.parts import UNTIMED
 
 HOOK = {"name": "ops", "kind": "webhook", "url": "http://127.0.0.1:9/hook"}
@@ -217,12 +218,17 @@ def test_a_flapping_alert_has_one_name_and_is_told_once_a_cool_down():
 
 
 @pytest.mark.parametrize("text", ["F", "CFC", "FFCCFF"])
-def test_rows_without_a_time_are_judged_apart(text):
+@pytest.mark.parametrize(("start", "about"), [(UNTIMED, "rows without a time"), (OF_FILES, "files")])
+def test_what_belongs_to_no_window_is_judged_apart(text, start, about):
     s = store()
-    s.run({UNTIMED: [Found("F")]})
+    s.run({start: [Found("F")]})
     one_by_one(s, text)
-    untimed = [row for row in s.rows("alerts") if "untimed" in row.key]
-    assert [(row.opened, row.status) for row in untimed] == [(UNTIMED, "open")]
+    (alert,) = [row for row in s.rows("alerts") if about in row.key]
+    assert (alert.opened, alert.status) == (start, "open")
+    assert f"delay, {about}" in json.loads(s.rows("deliveries", "queued_at")[0].body)["title"]
+    s.run({start: [Found("C")]})
+    (alert,) = [row for row in s.rows("alerts") if about in row.key]
+    assert (alert.status, alert.why) == ("resolved", "corrected")
 
 
 RULES = st.fixed_dictionaries(

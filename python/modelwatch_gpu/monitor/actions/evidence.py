@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, select
 from modelwatch_gpu.errors import OutputError
 from modelwatch_gpu.monitor.alerts.machine import LEVELS
 from modelwatch_gpu.monitor.config.model import MonitorConfig
+from modelwatch_gpu.monitor.counts import unpack
 from modelwatch_gpu.monitor.store import tables as t
 from modelwatch_gpu.monitor.store.alert_tables import alerts, deliveries
 
@@ -75,7 +76,7 @@ def _fill(folder: Path, connection: Connection, config: MonitorConfig, action: A
     _json(folder / "run.json", None if run is None else run._asdict())
     (folder / "profiles").mkdir(mode=0o700)
     for state in connection.execute(select(t.states).where(t.states.c.window_start.in_(starts))):
-        _write(folder / "profiles" / f"{state.window_start}.mwp", state.bytes)
+        _write(folder / "profiles" / f"{state.window_start}.mwp", unpack(state.bytes, str(state.window_start)))
     (folder / "reports").mkdir(mode=0o700)
     for path in connection.scalars(select(t.windows.c.report).where(t.windows.c.window_start.in_(starts))):
         page = _inside(config.folder, path)

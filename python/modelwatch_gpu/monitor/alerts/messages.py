@@ -55,6 +55,7 @@ def key_text(key: dict[str, Any]) -> str:
     """A group in words: ``dep_delay``, ``dep_delay, carrier = AA``."""
     parts = [clean(key[name]) for name in ("column", "check") if name in key]
     parts += [segment_text(key["segment"])] if key.get("segment") else []
+    parts += [key["about"]] if "about" in key else []
     return ", ".join(parts)
 
 

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, Row, Select, and_, select, true
 
 from modelwatch_gpu.monitor.alerts.machine import CLEAR, FIRING, LEVELS, UNKNOWN, Policy, Span, worse
 from modelwatch_gpu.monitor.config.alerts import Rule
-from modelwatch_gpu.monitor.store.tables import findings
+from modelwatch_gpu.monitor.store.tables import OF_FILES, findings
 from modelwatch_gpu.profile.parts import UNTIMED
 
+#: What findings can be about beside windows.
+TIMELESS: Final = frozenset((UNTIMED, OF_FILES))
 #: Findings of a window that an alert names one by one.
 MOST_NAMED: Final = 5
 #: Fields of a finding that messages show.
@@ -97,12 +99,12 @@ def _like(name: str, patterns: Iterable[str]) -> bool:
 
 
 def key_of(rule: Rule, found: Row[Any]) -> str:
-    """The group of a finding. Rows without a time are no step of the log's time, so they have groups of their own."""
+    """The group of a finding. What belongs to no window is no step of the log's time, so it is a group of its own."""
     key: dict[str, Any] = {name: getattr(found, name) for name in rule.group_by if name != "segment"}
     if "segment" in rule.group_by:
         key["segment"] = None if found.segment is None else json.loads(found.segment)
-    if found.window_start == UNTIMED:
-        key["untimed"] = True
+    if found.window_start in TIMELESS:
+        key["about"] = "files" if found.window_start == OF_FILES else "rows without a time"
     return canonical(key)
 
 

@@ -11,11 +11,10 @@ from sqlalchemy import Connection, and_, delete, func, insert, select
 
 from modelwatch_gpu.monitor.alerts import verdicts
 from modelwatch_gpu.monitor.alerts.machine import UNKNOWN, Folded, Judged, State, fold
-from modelwatch_gpu.monitor.alerts.verdicts import Said, Sayings, canonical
+from modelwatch_gpu.monitor.alerts.verdicts import TIMELESS, Said, Sayings, canonical
 from modelwatch_gpu.monitor.config.alerts import Rule
 from modelwatch_gpu.monitor.store.alert_tables import alert_rules, alert_windows
 from modelwatch_gpu.monitor.store.tables import windows as log_windows
-from modelwatch_gpu.profile.parts import UNTIMED
 
 
 @dataclass(frozen=True)
@@ -115,12 +114,9 @@ class RuleWindows:
 
     def _refold(self, key: str, said: dict[int, Said], evaluated: Collection[int], first: int) -> Refolded | None:
         """Writes what changed in a group and folds it from there on; None where nothing did."""
-        untimed = first == UNTIMED  # a group of one window
-        fresh = {
-            start: said.get(start, Said())
-            for start in {*evaluated, *said}
-            if start >= first and (start == UNTIMED) == untimed
-        }
+        told = {*evaluated, *said}
+        told = told & {first} if first in TIMELESS else {start for start in told - TIMELESS if start >= first}
+        fresh = {start: said.get(start, Said()) for start in told}
         for one in fresh.values():
             one.decided(self._rule.at_least)
         own = and_(self._of_rule, alert_windows.c.key == key)
@@ -166,7 +162,7 @@ class RuleWindows:
 
 def _first_of(there: set[int]) -> int | None:
     """The first window with a time."""
-    return min(there - {UNTIMED}, default=None)
+    return min(there - TIMELESS, default=None)
 
 
 def latest_said(connection: Connection, rule: str, key: str, start: int) -> dict[str, Any]:
