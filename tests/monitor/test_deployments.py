@@ -248,3 +248,48 @@ def test_nobody_changes_the_audit_by_a_slip(monitor: Monitor) -> None:
     monitor.run()
     with pytest.raises(DBAPIError, match="only added"), monitor.engine.begin() as connection:
         connection.execute(text("UPDATE audit SET body = '{}'"))
+
+
+def test_a_program_notes_what_it_deployed(monitor: Monitor) -> None:
+    import modelwatch_gpu as mw
+
+    added = mw.monitor.record_deployment(
+        monitor.path, "7", stage="canary", code_version="abc", dependencies=True, clock=monitor.clock
+    )
+    assert added.dependencies == json.loads(json.dumps(mw.monitor.snapshot()))
+    again = mw.monitor.record_deployment(monitor.config, "7", stage="canary", code_version="abc", clock=monitor.clock)
+    assert again == added
+    with monitor.engine.connect() as connection:
+        assert list_deployments(connection) == [added]
+    with pytest.raises(InputError, match="no version to note"):
+        mw.monitor.record_deployment(monitor.path)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = mw.monitor.nothing
+
+
+def test_the_package_imports_without_the_extras() -> None:
+    import subprocess
+    import sys
+
+    code = """
+import sys
+for name in ("sqlalchemy", "yaml", "starlette", "uvicorn", "prometheus_client", "mlflow", "croniter"):
+    sys.modules[name] = None
+import modelwatch_gpu as mw
+from typer.testing import CliRunner
+from modelwatch_gpu.cli import app
+assert "modelwatch_gpu.monitor.config.model" not in sys.modules
+try:
+    mw.monitor.compare_versions
+except mw.InputError as error:
+    print(error)
+for command in (["serve", "x"], ["audit", "verify", "x"], ["deployments", "list", "x"], ["metrics", "rules", "x"]):
+    done = CliRunner().invoke(app, command)
+    print(done.exit_code, done.output.strip())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5
+    assert all("install the extra: pip install 'modelwatch-gpu[monitor]'" in line for line in lines), lines
+    assert all(line.startswith("2 ") for line in lines[1:])

@@ -224,7 +224,11 @@ def test_deployments_are_added_and_listed(monitor: Monitor) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [((), "There is no version to note"), (("1", "--alias", "x"), "--alias is of --mlflow"), (("",), "is a text of 1")],
+    [
+        ((), "There is no version to note"),
+        (("1", "--alias", "x"), "An alias is of MLflow's registry"),
+        (("",), "is a text of 1"),
+    ],
 )
 def test_deployments_that_make_no_sense_are_refused(monitor: Monitor, arguments: tuple[str, ...], said: str) -> None:
     done = run("deployments", "add", str(monitor.path), *arguments)

@@ -63,10 +63,10 @@ def _configs(path: Path, model: str | None) -> list[MonitorConfig]:
 
 def _config(path: Path, model: str | None) -> MonitorConfig:
     """The config of one model."""
-    found = _configs(path, model)
-    if len(found) > 1:
-        raise InputError(f"{path}: is of several models; choose one: --model {' or '.join(c.name for c in found)}.")
-    return found[0]
+    check_extra("monitor", "A monitor")
+    from modelwatch_gpu.monitor.versions.recording import config_of
+
+    return config_of(path, model)
 
 
 def _opened(path: Path, model: str | None) -> tuple[MonitorConfig, Engine]:
@@ -231,36 +231,23 @@ def deployments_add(
       modelwatch deployments add monitor.yaml 2024-05 --stage canary --code-version 1f3c9ab --who ada
       modelwatch deployments add monitor.yaml --mlflow flights --alias champion
     """
-    loaded, engine = _opened(config, model)
-    from modelwatch_gpu.monitor.clock import Clock
-    from modelwatch_gpu.monitor.versions.dependencies import snapshot
-    from modelwatch_gpu.monitor.versions.deployments import add_deployment
-    from modelwatch_gpu.monitor.versions.mlflow_link import look_up
+    check_extra("monitor", "A monitor")
+    from modelwatch_gpu.monitor.versions.recording import record_deployment
 
-    source = "user"
-    if mlflow is not None:
-        registered = look_up(mlflow, alias=alias, version=version, uri=loaded.versions.mlflow.uri)
-        version, source = registered.version, "mlflow"
-        data, code = data or registered.data_version, code or registered.code_version
-    elif alias is not None:
-        raise InputError("--alias is of --mlflow, which is not given.")
-    if version is None:
-        raise InputError("There is no version to note; give VERSION, or --mlflow NAME.")
-    with engine.begin() as connection:
-        added = add_deployment(
-            connection,
-            model=loaded.versions.model or loaded.name,
-            model_version=version,
-            now=Clock().now(),
-            at=_time(at, "--at"),
-            data_version=data,
-            code_version=code,
-            stage=stage.value,
-            source=source,
-            who=who,
-            note=note,
-            dependencies=snapshot() if dependencies else None,
-        )
+    added = record_deployment(
+        config,
+        version,
+        model=model,
+        stage=stage.value,
+        data_version=data,
+        code_version=code,
+        at=_time(at, "--at"),
+        who=who,
+        note=note,
+        dependencies=dependencies,
+        mlflow=mlflow,
+        alias=alias,
+    )
     if not quiet:
         typer.echo(printable(f"{added.model} {added.model_version}: {added.stage} since {added.at} ({added.id})."))
 
