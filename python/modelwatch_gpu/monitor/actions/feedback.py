@@ -29,12 +29,13 @@ from modelwatch_gpu.log.files import LogFile
 from modelwatch_gpu.measures.embedding_rows import nearest
 from modelwatch_gpu.measures.results import segment_text
 from modelwatch_gpu.profile import Baseline
+from modelwatch_gpu.profile.embeddings import FARTHEST, EmbeddingColumn
 from modelwatch_gpu.profile.grouping import SegmentGroups, time_column
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE
 from modelwatch_gpu.profile.sample import row_hashes
 from modelwatch_gpu.profile.scoring import THRESHOLD
 from modelwatch_gpu.profile.segmentation import segmentation
-from modelwatch_gpu.profile.vectors import TAKEN
+from modelwatch_gpu.profile.vectors import TAKEN, Matrix, unit_length, vectors_of
 
 #: Why a row is in the set, in the order in which they are dealt out.
 REASONS: Final = ("drifted", "unsure", "novel")
@@ -237,13 +238,23 @@ class _Judge:
             field = batch.schema.field(column.name)
             if len(known) < NEIGHBOURS or not column.reads(field):
                 continue
-            found = column.read(batch.column(column.name))
+            found = vectors_of(batch.column(column.name), column.dimension)
+            values = unit_length(found.values) if column.normalize else found.values
             own = np.full(len(batch), np.nan)
-            rows = found.values.astype(np.float32)
-            if len(rows):
-                own[found.code == TAKEN] = nearest(rows, known, NEIGHBOURS, same=False).distance[:, -1] / column.spread
+            own[found.code == TAKEN] = _distances(column, values, known)
             farthest = np.fmax(farthest, own)
         return -farthest
+
+
+def _distances(column: EmbeddingColumn, values: Matrix, known: Matrix) -> Floats:
+    """(rows,) in units of the baseline's spread. So far away that float32 says little of it, from the baseline's centre
+    instead of its nearest vectors."""
+    centered = values.astype(np.float64) - column.center
+    out: Floats = np.sqrt(np.einsum("ij,ij->i", centered, centered))
+    near = out <= FARTHEST * column.spread
+    if near.any():
+        out[near] = nearest(values[near].astype(np.float32), known, NEIGHBOURS, same=False).distance[:, -1]
+    return out / column.spread
 
 
 def canonical_key(segment: Mapping[str, str | None]) -> str:
