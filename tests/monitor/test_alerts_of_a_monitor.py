@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 from datetime import timedelta
@@ -18,6 +19,9 @@ from watch_makers import NOW, World
 from modelwatch_gpu.cli import app
 from modelwatch_gpu.monitor.actions import start_due
 from modelwatch_gpu.monitor.clock import FixedClock
+from modelwatch_gpu.monitor.config.actions import Trigger
+from modelwatch_gpu.monitor.config.alerts import Rule
+from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.runner import Runner
 from modelwatch_gpu.profile import Profile
 
@@ -202,3 +206,41 @@ def test_a_feedback_set_needs_an_open_alert_or_a_window(world: World, tmp_path: 
     code, _, err = command("feedback", str(world.folder / "monitor.yaml"), "-o", str(tmp_path / "f.parquet"))
     assert code == 2
     assert "No alert is open" in err
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_config_that_the_page_shows_is_read_and_every_setting_is_on_the_page(tmp_path: Path, monkeypatch):
+    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    shown = text.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "monitor.yaml").write_text(f"baseline: b.mwb\nlog: {{path: log}}\n{shown}")
+    monkeypatch.setenv("SLACK_URL", "slack://a/b/c")
+    monkeypatch.setenv("HOOK_SECRET", "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ=")
+    config = MonitorConfig.load(tmp_path / "monitor.yaml")
+    assert [rule.name for rule in config.alerts.rules] == ["drift", "carriers"]
+    for section in (Rule, Trigger):
+        for name in section.model_fields:
+            assert f"{name}:" in shown or f"`{name}`" in text, name
+
+
+def test_the_page_has_the_options_of_the_commands():
+    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    stated = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `modelwatch ")}
+    for own in stated:
+        words = own.split(" ")
+        names = [w for w in words[1:] if w.islower()][:2] if words[1] != "feedback" else ["feedback"]
+        code, out, _ = command(*names, "--help")
+        assert code == 0
+        offered = set(re.findall(r"(--[a-z]+)", out.split("Exit codes")[0])) - {"--help", "--model", "--quiet"}
+        assert set(re.findall(r"--[a-z]+", own)) | {"--output"} >= offered, own
+
+
+def test_an_opened_message_has_the_fields_of_the_page(world: World, there: Receiver):
+    world.day(0, rows=400, shift=3.0)
+    world.day(1, rows=400)
+    Runner(world.config(HOOK.format(url=there.url)), clock=FixedClock(NOW)).once()
+    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    table = text.split("As JSON (webhooks):")[1].split("\n\n")[1]
+    stated = {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert {key for one in there.taken for key in one.json} | {"why"} == stated | {"why"}
