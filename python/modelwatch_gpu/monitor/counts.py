@@ -136,7 +136,11 @@ class Counter:
 
     def part_of(self, packed: bytes, where: str) -> Part:
         """A part that the store keeps (``pack``); ``where`` is what messages call it."""
-        profile = Profile.from_bytes(unpack(packed, where), where)
+        content = unpack(packed, where)
+        try:
+            profile = Profile.from_bytes(content, where)
+        except InputError as error:
+            raise InputError(f"{where}: the store's counts are damaged ({error}); run with --recount.") from None
         if profile.baseline != self.baseline.fingerprint:
             raise InputError(f"{where}: was counted against another baseline; count the log again, with --recount.")
         (part,) = profile.parts
@@ -168,8 +172,8 @@ def unpack(packed: bytes, where: str) -> bytes:
     """The inverse of ``pack``; raises InputError for bytes that are something else."""
     size = int.from_bytes(packed[:8], "little")
     try:
-        if size > MOST_BYTES:
-            raise ValueError("it says that it is larger than any state")
+        if not 0 < size <= MOST_BYTES:
+            raise ValueError("they have a size that none can have")
         content: bytes = pa.Codec("zstd").decompress(packed[8:], size, asbytes=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{where}: the store's counts are damaged ({error}); run with --recount.") from None

@@ -42,7 +42,10 @@ def piece_of(part: Part, start: int, end: int) -> Part:
     """
     if len(part.origins) > 1:
         raise ValueError("files that have been added up cannot be cut into windows")
-    at = {name: _range(keys, start, end if name.removeprefix(LABELLED_PREFIX) == _BLOCK else start + 1) for name, keys in part.groups.items()}
+    at = {
+        name: _range(keys, start, end if name.removeprefix(LABELLED_PREFIX) == _BLOCK else start + 1)
+        for name, keys in part.groups.items()
+    }
     own = {name: rows[slice(*at[name])] for name, rows in part.group_rows.items()}
     rows = int(own["window"].sum())
     return replace(

@@ -282,8 +282,8 @@ def _in_words(error: ValidationError, document: Document) -> InputError:
     if first["type"] == "literal_error" and not isinstance(first["input"], FromEnvironment):
         words = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ", ").split(",")]
         return document.error(_of_file(where, document), nearest(str(first["input"]), words))
-    said = str(context.get("error") or first["msg"]).rstrip(".")
-    return document.error(_of_file(where, document), f"{said}.")
+    said = str(context.get("error") or first["msg"])
+    return document.error(_of_file(where, document), said if said.endswith((".", "?")) else f"{said}.")
 
 
 def _of_file(where: Where, document: Document) -> Where:

@@ -22,6 +22,8 @@ MOST_NODES: Final = 20_000
 MOST_DEPTH: Final = 32
 MOST_BYTES: Final = 1 << 20
 
+#: Kinds of values that a config has.
+_TAGS: Final = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 #: Keys and numbers of list items on the way to a value.
@@ -106,7 +108,7 @@ class _Reader:
             )
         if depth > MOST_DEPTH:
             raise document.error(where, f"is nested deeper than {MOST_DEPTH} levels.")
-        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rpartition(":")[2] in ("binary", "set", "omap"):
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             raise document.error(where, f"has the tag {node.tag!r}, which a config has no use for; take it out.")
         if isinstance(node, yaml.SequenceNode):
             return [self.value(child, (*where, at), depth + 1) for at, child in enumerate(node.value)]

@@ -51,11 +51,11 @@ def open_store(url: str, *, schema: str | None = None, folder: str | os.PathLike
         ) from None
     try:
         with engine.begin() as connection:
-            if schema is not None:
-                connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
             if engine.dialect.name == "postgresql":
                 # Two that open a new store at once make its tables one after the other.
                 connection.execute(text("SELECT pg_advisory_xact_lock(5717341022)"))
+            if schema is not None:
+                connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
             migrate(connection)
     except DBAPIError as error:
         engine.dispose()
@@ -72,7 +72,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def shown(url: URL) -> str:
     """An address without its password and user."""
-    return url.database or "in memory" if url.get_backend_name() == "sqlite" else f"{url.host}/{url.database}"
+    return (
+        url.database or "in memory" if url.get_backend_name() == "sqlite" else f"{url.host or 'local'}/{url.database}"
+    )
 
 
 def _said(error: DBAPIError) -> str:
