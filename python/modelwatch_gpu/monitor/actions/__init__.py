@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from modelwatch_gpu.monitor.actions import starting, triggers
+from modelwatch_gpu.monitor.actions import starting, triggers, worth
 from modelwatch_gpu.monitor.actions.starting import Started
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 
@@ -20,4 +20,4 @@ def pull(connection: Connection, config: MonitorConfig, run_id: str, now: dateti
 
 def start_due(engine: Engine, config: MonitorConfig, now: datetime) -> Started:
     """Starts what is queued; to be called after every run, and every now and then without one."""
-    return starting.start_due(engine, config, now)
+    return starting.start_due(engine, config, now, worth.writer)

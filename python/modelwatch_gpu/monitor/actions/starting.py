@@ -26,8 +26,8 @@ from modelwatch_gpu.monitor.store.alert_tables import actions
 #: A start that nothing is heard of is made again after so long.
 _CLAIM: Final = timedelta(minutes=10)
 
-#: (config, action's row) -> what writes its feedback set.
-FeedbackOf = Callable[[MonitorConfig, Any, int], Feedback]
+#: (config, engine, action's row, rows) -> what writes its feedback set.
+FeedbackOf = Callable[[MonitorConfig, Engine, Any, int], Feedback]
 
 
 @dataclass
@@ -111,7 +111,7 @@ def _start(
 ) -> None:
     asked = asked_of(config, row)
     try:
-        wanted = feedback(config, row, trigger.feedback) if feedback is not None and trigger.feedback else None
+        wanted = feedback(config, engine, row, trigger.feedback) if feedback is not None and trigger.feedback else None
         folder = bundle(engine, config, row, asked, wanted)
         _note(engine, row, now, evidence=str(folder))
         if isinstance(trigger.run, CommandRun):
