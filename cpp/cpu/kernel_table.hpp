@@ -98,6 +98,8 @@ struct KernelTable {
   int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, GapRows* out);
   /// Adds them to the sums of a grid's gaps.
   void (*add_gaps)(GapRows const&, int count, GridData const&, GapSums*);
+  /// Their fractions.
+  void (*gap_fractions)(GapRows const&, int count, GridData const&, std::uint64_t* fractions);
   /// Their log-linear buckets and hashes.  whole: whole numbers hash as integers.
   void (*sketch_gaps)(GapRows const&, int count, Domain, bool whole, std::uint32_t* buckets, std::uint64_t* hashes);
   /// Smallest and largest key among ranked rows (cell < end_cell); leaves both alone where there is none.
