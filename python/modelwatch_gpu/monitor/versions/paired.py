@@ -209,14 +209,14 @@ class Pair:
             tables = [self._by_rows(statistic, side, starts, at) for at, side in enumerate(self._sides)]
             rows = int(min(table.counts.sum() for table in tables))
             # The rows of one version are not those of the other, so they are drawn apart.
-            again = (tables[0].again(BASELINE_UNITS), tables[1].again(CURRENT_UNITS))
+            again = (tables[0].again(statistic, BASELINE_UNITS), tables[1].again(statistic, CURRENT_UNITS))
             return _spread_of(statistic, tables[0], tables[1], again)._replace(units=rows, method=BY_ROWS)
         days = sorted(day for day, window in self._common.items() if window in starts)
         if len(days) < LEAST_UNITS:
             return UNKNOWN._replace(units=len(days))
         tables = [Draws(np.stack([own[day] for day in days])) for own in self._by_day]
         # One stream for both: the same days are drawn.
-        again = (tables[0].again(CURRENT_UNITS), tables[1].again(CURRENT_UNITS))
+        again = (tables[0].again(statistic, CURRENT_UNITS), tables[1].again(statistic, CURRENT_UNITS))
         return _spread_of(statistic, tables[0], tables[1], again)
 
     @property
@@ -260,7 +260,7 @@ def _spread_of(statistic: Statistic, current: Draws, candidate: Draws, again: tu
     """As ``intervals.spread_of`` has it of two samples, of pairs: variance times u / (u - 1), Student's t with u - 1
     degrees of freedom (Kunsch 1989, blocks that do not overlap)."""
     units = min(len(current), len(candidate))
-    drawn = statistic.drawn(*again)
+    drawn = statistic.between(*again)
     was = float(statistic.drawn(current.total, candidate.total)[0])
     growth = units / (units - 1)
     error = float(np.nanstd(drawn, ddof=1)) * growth**0.5
