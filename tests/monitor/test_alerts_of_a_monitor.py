@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import sys
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from servers import Receiver, receiver, wait_until
 from typer.testing import CliRunner
-from watch_makers import NOW, World
+from watch_makers import NOW, World, rows_of
 
 from modelwatch_gpu.cli import app
 from modelwatch_gpu.monitor.actions import start_due
@@ -23,7 +25,7 @@ from modelwatch_gpu.monitor.config.actions import Trigger
 from modelwatch_gpu.monitor.config.alerts import Rule
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.runner import Runner
-from modelwatch_gpu.profile import Profile
+from modelwatch_gpu.profile import Baseline, Profile
 
 HOOK = """
 alerts:
@@ -113,19 +115,51 @@ def test_a_drifted_day_starts_a_retraining_with_its_evidence_and_a_feedback_set(
     assert stat.S_IMODE((folder / "feedback.parquet").stat().st_mode) == 0o600
 
 
+HOSTILE = ["'; DROP TABLE alerts; --", "\x00\x1b[2J\n", "x" * 9_000, "<script>{{.}}</script>", "$(reboot)"]
+
+
+def test_hostile_values_of_segments_are_only_text_to_stores_and_receivers(world: World, store: str, there: Receiver):
+    rules = "rules:\n    - {name: each, segments: each, group_by: [column, segment], columns: x}\n"
+    channels = f"  channels:\n    - {{name: ops, kind: webhook, url: '{there.url}'}}\n"
+    runner = world.runner(f"{store}\nsegments: [kind]\nalerts:\n  {rules}{channels}")
+    table = rows_of(0, rows=2_000, shift=3.0)
+    values = pa.array([HOSTILE[i % len(HOSTILE)] for i in range(2_000)])
+    world.add("hostile.parquet", table.set_column(table.schema.get_field_index("kind"), "kind", values))
+    runner.once()
+    keys = [one.json["alert"]["key"]["segment"]["kind"] for one in there.taken]
+    assert len(there.taken) == len(HOSTILE)
+    assert set(keys) >= {value for value in HOSTILE if len(value) < 1_000}
+    assert any(key.startswith("x" * 64 + "… ") for key in keys)
+    for one in there.taken:
+        assert one.json["title"].isprintable()
+        assert all(line.isprintable() for line in one.json["text"].splitlines())
+        assert len(one.json["text"]) < 2_000
+    # They are known by their names the next time.
+    world.add("hostile-2.parquet", table.set_column(table.schema.get_field_index("kind"), "kind", values))
+    world.day(1)
+    runner.once()
+    assert len({one.json["alert"]["id"] for one in there.taken}) == len(HOSTILE)
+
+
 def command(*arguments: str) -> tuple[int, str, str]:
     result = CliRunner().invoke(app, list(arguments))
     return result.exit_code, result.stdout, result.stderr
 
 
-@pytest.fixture
-def drifted(world: World) -> str:
-    """A monitor with an open alert whose message could not be sent, and a retraining that is refused by its budget."""
-    more = retraining(["true"])
+@pytest.fixture(scope="module")
+def drifted_once(tmp_path_factory, month: Baseline) -> Path:
+    world = World(tmp_path_factory.mktemp("drifted"), month)
     for day in (0, 1):
         world.day(day, rows=400, shift=3.0)
-    Runner(world.config(more), clock=FixedClock(NOW)).once()
-    return str(world.folder / "monitor.yaml")
+    Runner(world.config(retraining(["true"])), clock=FixedClock(NOW)).once()
+    return world.folder
+
+
+@pytest.fixture
+def drifted(drifted_once: Path, tmp_path: Path) -> str:
+    """A monitor with an open alert whose message could not be sent, and a retraining that was started."""
+    shutil.copytree(drifted_once, tmp_path / "drifted")
+    return str(tmp_path / "drifted" / "monitor.yaml")
 
 
 def test_the_commands_about_alerts(drifted: str):

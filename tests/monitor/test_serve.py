@@ -429,3 +429,33 @@ def test_serving_changes_nothing_in_the_store(shared: Monitor, engine: Engine) -
     for path in ("/metrics", "/healthz", "/api/v1/findings", "/api/v1/runs", "/api/v1/audit/head"):
         client.get(path)
     assert content() == before
+
+
+def test_secrets_are_nowhere_but_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets = {"SERVE_TOKEN": "serve-hush-hush-hush", "MLFLOW_SECRET": "http://ada:mlflow-hush@127.0.0.1:9/x"}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    more = 'serving: {token: "${SERVE_TOKEN}"}\nversions: {mlflow: {uri: "${MLFLOW_SECRET}", experiment: x}}\n'
+    monitor = small_monitor(tmp_path, CONFIG + more)
+    monitor.run()
+    page, data = tmp_path / "report.html", tmp_path / "report.json"
+    done = CliRunner().invoke(app, ["audit", "report", str(monitor.path), "--html", str(page), "--json", str(data)])
+    assert done.exit_code == 0
+    client = client_of(monitor, monitor.engine)
+    own = {"Authorization": f"Bearer {secrets['SERVE_TOKEN']}"}
+    answers = [
+        client.get(path, headers=headers)
+        for path in ("/metrics", "/healthz", "/api/v1/runs", "/api/v1/findings")
+        for headers in (own, {})
+    ]
+    said = capfd.readouterr()
+    told = [done.output, said.out, said.err, caplog.text, repr(monitor.config), str(monitor.config.model_dump())]
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert monitor.folder / "monitor.db" in written
+    for secret in ("hush",):
+        assert not [path for path, content in written.items() if secret.encode() in content]
+        assert not [answer.url for answer in answers if secret in answer.text]
+        assert not [text for text in told if secret in text]

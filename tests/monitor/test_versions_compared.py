@@ -3,17 +3,22 @@ written out here, and how often a version that is no worse is told to be rolled 
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy.stats import t
 from sklearn.metrics import accuracy_score, roc_auc_score
 from tolerances import BOOTSTRAP_ERROR, PERFORMANCE
+from typer.testing import CliRunner
 
 import modelwatch_gpu as mw
+from modelwatch_gpu.cli import app
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.monitor.versions import compare_versions
 
@@ -250,3 +255,23 @@ def test_without_labels_nothing_is_recommended() -> None:
     found = compare_versions(scored, unlabelled, current="v1", candidate="v2")
     assert found.recommendation == "not_enough_data"
     assert found.differences[0].value is None
+
+
+def test_the_command_says_what_to_do_and_its_exit_code_too(baseline: mw.Baseline, tmp_path: Path) -> None:
+    file, fitted, data = tmp_path / "log.parquet", tmp_path / "baseline.mwb", tmp_path / "out.json"
+    baseline.save(fitted)
+    pq.write_table(canary(20_000, 4, worse=3.0), file)
+    names = ["--current", "v1", "--candidate", "v2"]
+    done = CliRunner().invoke(app, ["deployments", "compare", str(fitted), str(file), *names, "--json", str(data)])
+    assert done.exit_code == 1
+    assert done.output.startswith("rollback: Area under the ROC curve (score) of 'v2' is worse than that of 'v1' by ")
+    expected = compare_versions(baseline, canary(20_000, 4, worse=3.0), current="v1", candidate="v2").to_dict()
+    assert json.loads(data.read_text()) == json.loads(json.dumps(expected))
+    done = CliRunner().invoke(
+        app, ["deployments", "compare", str(fitted), str(file), *names, "--measure", "roc_auc=0.9", "--json", "-"]
+    )
+    assert done.exit_code == 0
+    assert json.loads(done.output)["recommendation"] == "promote"
+    done = CliRunner().invoke(app, ["deployments", "compare", str(fitted), str(file), *names, "--measure", "roc_auc=x"])
+    assert done.exit_code == 2
+    assert "--measure is 'roc_auc=x'" in done.output

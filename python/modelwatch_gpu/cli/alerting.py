@@ -138,9 +138,7 @@ def add(
     config: ConfigPath,
     length: Annotated[str, typer.Option("--for", metavar="LENGTH", help="How long, such as 30min, 2h, 7d.")],
     comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="Why.")],
-    rule: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this rule; * stands for any text.")
-    ] = None,
+    rule: Annotated[str | None, typer.Option(metavar="NAME", help="Of this rule; * stands for any text.")] = None,
     column: Annotated[str | None, typer.Option(metavar="NAME", help="About this column.")] = None,
     check: Annotated[str | None, typer.Option(metavar="NAME", help="Of this check.")] = None,
     severity: Annotated[str | None, typer.Option(metavar="NAME", help="This severe: warning or alert.")] = None,

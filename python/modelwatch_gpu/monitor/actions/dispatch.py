@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 
 from modelwatch_gpu.monitor.alerts.channels.webhook import signed
-from modelwatch_gpu.monitor.alerts.verdicts import canonical
 from modelwatch_gpu.monitor.config.actions import AirflowRun, GitHubRun, MlflowRun, WebhookRun, below
+from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.outgoing import Outcome, request
 
 #: GitHub takes inputs of at most 65,535 letters, MLflow tags of 5,000.

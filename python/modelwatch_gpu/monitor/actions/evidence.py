@@ -129,7 +129,7 @@ def _finish(folder: Path) -> None:
 
 
 def _json(path: Path, value: Any) -> None:
-    _write(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode())
+    _write(path, json.dumps(value, indent=1, sort_keys=True).encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -120,8 +120,10 @@ def _start(
             return
         outcome = dispatch(trigger.run, asked, now)
         error = outcome.error
-    except (ModelwatchError, OSError, ValueError, KeyError) as problem:
-        error = f"{type(problem).__name__}: {redacted(str(problem), ())}"
+    except ModelwatchError as problem:
+        error = str(problem)
+    except Exception as problem:  # such as an answer that no such service gives; no end of the monitor
+        error = f"unexpected {type(problem).__name__}"
     if error is None:
         _note(engine, row, now, state="done", result={"error": None, "told": ""})
         done.started.append(row.id)

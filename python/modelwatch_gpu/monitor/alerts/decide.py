@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +14,10 @@ from modelwatch_gpu.monitor.alerts import telling
 from modelwatch_gpu.monitor.alerts.machine import Episode
 from modelwatch_gpu.monitor.alerts.messages import Context, body_of
 from modelwatch_gpu.monitor.alerts.reconcile import Alert, alert_id, ended, reconcile
-from modelwatch_gpu.monitor.alerts.verdicts import canonical
 from modelwatch_gpu.monitor.alerts.windows import Refolded, RuleWindows, latest_said
 from modelwatch_gpu.monitor.clock import utc_text
 from modelwatch_gpu.monitor.config.alerts import AlertsConfig, Channel, Rule
+from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import alert_rules, alert_windows, alerts, deliveries
 from modelwatch_gpu.monitor.store.tables import windows as log_windows
 
@@ -108,9 +109,19 @@ class Decider:
             last = known.get(channel.name)
             kinds = telling.news(alert.episode, last, is_new=change.is_new, resolved=channel.resolved)
             for number, kind in enumerate(kinds, start=(last.seq + 1) if last else 0):
-                said = latest_said(self._connection, change.rule.name, change.key, alert.episode.last)
+                said = self._said(change, channel.name)
                 body = body_of(change.rule, change.key, alert, kind, said, opened_at, self._context)
                 queue(self._connection, alert, channel.name, number, kind, body, self._now)
+
+    def _said(self, change: Change, channel: str) -> dict[str, Any]:
+        """What the latest window that fires says; where none fires any more, what was told last."""
+        said = latest_said(self._connection, change.rule.name, change.key, change.alert.episode.last)
+        if said["named"]:
+            return said
+        own = select(deliveries.c.body).where(deliveries.c.alert_id == change.alert.id, deliveries.c.channel == channel)
+        told = self._connection.scalar(own.order_by(deliveries.c.seq.desc()).limit(1))
+        before = {"findings": [], "findings_total": 0} if told is None else json.loads(told)
+        return {"named": before["findings"], "firing": before["findings_total"]}
 
     def _receivers(self, change: Change, known: dict[str, telling.Known]) -> list[Channel]:
         if change.alert.why == "no rule":  # those who were told that it opened
@@ -154,15 +165,3 @@ def queue(
     }
     connection.execute(insert(deliveries).values(row))
     return name
-
-
-def windows_of(connection: Connection, alert: Alert, rule: str, key: str) -> list[int]:
-    """The windows that fired while an alert was open, oldest first."""
-    e = alert.episode
-    query = select(alert_windows.c.window_start).where(
-        alert_windows.c.rule == rule,
-        alert_windows.c.key == key,
-        alert_windows.c.verdict == "firing",
-        alert_windows.c.window_start.between(e.since, e.last),
-    )
-    return sorted(connection.scalars(query))

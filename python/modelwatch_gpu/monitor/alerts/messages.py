@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+from modelwatch_gpu.log.windows import iso, zone_of
 from modelwatch_gpu.monitor.alerts import telling
 from modelwatch_gpu.monitor.alerts.reconcile import Alert
 from modelwatch_gpu.monitor.clock import utc_text
 from modelwatch_gpu.monitor.config.alerts import Rule
+from modelwatch_gpu.monitor.store.tables import OF_FILES
 from modelwatch_gpu.report.table import printable
 
 #: Of the form of a message's JSON.
@@ -75,7 +77,9 @@ def body_of(
     named: list[dict[str, Any]] = said["named"]
 
     def window(start: int | None) -> str | None:
-        return None if start is None else context.windows.get(start)
+        known = None if start is None else context.windows.get(start)
+        # The store forgets old windows; then only the instant is known.
+        return known if known is not None or start is None or start <= OF_FILES else iso(start, zone_of(None))
 
     resolved = kind == telling.RESOLVED
     link = next((link for f in named if (link := report_link(f["report"], context.reports))), None)

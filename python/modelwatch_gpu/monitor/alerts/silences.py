@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert, select, update
 
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.monitor.alerts.verdicts import canonical
 from modelwatch_gpu.monitor.audit.chain import append
 from modelwatch_gpu.monitor.clock import utc_text
+from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import silences
 
 #: What a silence can ask of an alert, beside ``segment.<column>``.

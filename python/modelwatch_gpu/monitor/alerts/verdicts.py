@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Row, Select, and_, select, true
 
 from modelwatch_gpu.monitor.alerts.machine import CLEAR, FIRING, LEVELS, UNKNOWN, Policy, Span, worse
 from modelwatch_gpu.monitor.config.alerts import Rule
+from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.tables import OF_FILES, findings
 from modelwatch_gpu.profile.parts import UNTIMED
 
@@ -25,6 +27,9 @@ _SHOWN: Final = (
     *("window", "segment", "column", "check", "compared_with", "severity", "value", "lower", "upper", "threshold"),
     *("p_value", "e_value", "n", "reason", "report"),
 )
+#: Letters of a group's key, and of each name in one that is longer.
+_MOST_LETTERS: Final = 1_500
+_SHORT: Final = 64
 #: Values of one IN (...) at most.
 _MOST_VALUES: Final = 500
 
@@ -58,11 +63,6 @@ class Said:
 
 #: Group -> window -> what it says.
 Sayings = dict[str, dict[int, Said]]
-
-
-def canonical(value: Any) -> str:
-    """JSON that is the same text for the same value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def policy_of(rule: Rule) -> Policy:
@@ -105,7 +105,18 @@ def key_of(rule: Rule, found: Row[Any]) -> str:
         key["segment"] = None if found.segment is None else json.loads(found.segment)
     if found.window_start in TIMELESS:
         key["about"] = "files" if found.window_start == OF_FILES else "rows without a time"
-    return canonical(key)
+    text = canonical(key)
+    return text if len(text) <= _MOST_LETTERS else canonical(_shortened(key))
+
+
+def _shortened(value: Any) -> Any:
+    """With long texts cut and their hash behind them: an index of PostgreSQL takes 2,700 bytes, the data any name."""
+    if isinstance(value, dict):
+        return {_shortened(name): _shortened(one) for name, one in value.items()}
+    if not isinstance(value, str) or len(value) <= _SHORT:
+        return value
+    digest = hashlib.sha256(value.encode("utf-8", errors="surrogatepass")).hexdigest()
+    return f"{value[:_SHORT].encode('ascii', errors='replace').decode()}… {digest[:16]}"
 
 
 def firing(connection: Connection, rule: Rule, starts: Collection[int] | None) -> Sayings:
@@ -121,7 +132,7 @@ def firing(connection: Connection, rule: Rule, starts: Collection[int] | None) -
         one = said.setdefault(key_of(rule, found), {}).setdefault(found.window_start, Said())
         one.firing += 1
         one.severity = worse(one.severity, found.severity)
-        one.named.append({name: getattr(found, name) for name in _SHOWN})
+        one.named.append({name: _finite(getattr(found, name)) for name in _SHOWN})
         if len(one.named) > 8 * MOST_NAMED:
             one.named = _worst(one.named)
     for windows in said.values():
@@ -141,6 +152,11 @@ def quiet(connection: Connection, rule: Rule, starts: Collection[int] | None, sa
             one.judged = True
         elif found.value is not None and found.threshold is not None and found.value > found.threshold:
             one.unsure = True
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _worst(named: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, and_, delete, func, insert, select
 
 from modelwatch_gpu.monitor.alerts import verdicts
 from modelwatch_gpu.monitor.alerts.machine import UNKNOWN, Folded, Judged, State, fold
-from modelwatch_gpu.monitor.alerts.verdicts import TIMELESS, Said, Sayings, canonical
+from modelwatch_gpu.monitor.alerts.verdicts import TIMELESS, Said, Sayings
 from modelwatch_gpu.monitor.config.alerts import Rule
+from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import alert_rules, alert_windows
 from modelwatch_gpu.monitor.store.tables import windows as log_windows
 

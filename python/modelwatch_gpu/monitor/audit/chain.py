@@ -7,8 +7,6 @@ line that names the format. The first record follows on 64 zeros.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.monitor.clock import utc_text
+from modelwatch_gpu.monitor.judging import canonical as canonical_json
 from modelwatch_gpu.monitor.store.governance_tables import audit, audit_head
 
 #: What the first record follows on.
@@ -43,14 +42,9 @@ def canonical(body: Any) -> str:
     Raises InputError for what JSON cannot hold, numbers that are not finite and secrets among it.
     """
     try:
-        return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return canonical_json(body)
     except (TypeError, ValueError) as error:
         raise InputError(f"The audit takes JSON values; this is none ({error}).") from None
-
-
-def finite(value: float | None) -> float | None:
-    """A number as JSON can hold it: None for what is not finite."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def record_sha256(seq: int, at: str, kind: str, prev_sha256: str, body: str) -> str:

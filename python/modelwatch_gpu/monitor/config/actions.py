@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from modelwatch_gpu.monitor.config.alerts import Name, Patterns, WebAddress, key_of, names_once
-from modelwatch_gpu.monitor.config.values import Duration, Secret, Section
+from modelwatch_gpu.monitor.config.values import Duration, Secret, Section, nearest
 
 #: A part of an address that somebody names: no slash, no question mark.
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
@@ -120,6 +121,16 @@ class ActionsConfig(Section):
     def _names_differ(self) -> ActionsConfig:
         names_once(self.triggers, "triggers")
         return self
+
+
+def check_rules(actions: ActionsConfig, rules: Collection[str]) -> None:
+    """Raises ValueError where a trigger waits for alerts that there cannot be."""
+    for trigger in actions.triggers:
+        for name in trigger.rules or ():
+            if name not in rules:
+                raise ValueError(f"actions: trigger {trigger.name}: rule {nearest(name, rules)}")
+        if not rules:
+            raise ValueError(f"actions: trigger {trigger.name} waits for alerts, and alerts has no rules; add one")
 
 
 def below(address: SecretStr, *parts: str) -> SecretStr:

@@ -176,6 +176,8 @@ class AlertsConfig(Section):
     def _names_are_known(self) -> AlertsConfig:
         known = names_once(self.channels, "channels")
         names_once(self.rules, "rules")
+        if self.channels and not self.rules:
+            raise ValueError("has channels and no rules, so nobody would be told of anything; add a rule")
         for rule in self.rules:
             for name in rule.channels or ():
                 if name not in known:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, WithJsonSchema, field_validator
 
 from modelwatch_gpu.monitor.config.values import FromEnvironment, Section
 
@@ -12,7 +12,9 @@ from modelwatch_gpu.monitor.config.values import FromEnvironment, Section
 class MlflowConfig(Section):
     """What of MLflow is used; needs the extra mlflow."""
 
-    uri: str | None = Field(None, description="Of tracking and registry. Default: MLFLOW_TRACKING_URI.")
+    uri: Annotated[SecretStr, WithJsonSchema({"type": "string"})] | None = Field(
+        None, description="Of tracking and registry. Default: MLFLOW_TRACKING_URI."
+    )
     experiment: str | None = Field(
         None, min_length=1, max_length=200, description="Every run of the monitor is logged here; null: none is."
     )
@@ -20,10 +22,16 @@ class MlflowConfig(Section):
     @field_validator("uri", mode="before")
     @classmethod
     def _no_password(cls, value: Any) -> Any:
-        """A password in the file itself would be in its backups and in every store of configs."""
+        """A password in the file itself would be in its backups and in every store of configs. From the environment it
+        may hold one, so it is shown nowhere."""
         if isinstance(value, str) and not isinstance(value, FromEnvironment) and "@" in value.partition("://")[2]:
             raise ValueError("may hold a password; put the whole address into an environment variable: ${MLFLOW_URI}")
-        return value
+        return SecretStr(str(value)) if isinstance(value, str) else value
+
+    @property
+    def address(self) -> str | None:
+        """The address itself."""
+        return None if self.uri is None else self.uri.get_secret_value()
 
 
 class VersionsConfig(Section):

@@ -43,7 +43,7 @@ def log_to_mlflow(engine: Engine, config: MonitorConfig, now: datetime) -> list[
         name = f"{config.name} {run['id']}"
         try:
             logged = log_run(
-                numbers, found, experiment=own.experiment, run_name=name, uri=own.uri, tags=tags, pages=pages
+                numbers, found, experiment=own.experiment, run_name=name, uri=own.address, tags=tags, pages=pages
             )
         except (InputError, OutputError) as error:
             _log.warning("Run %s is not logged yet: %s", run["id"], error)

@@ -56,7 +56,7 @@ def record_deployment(
     own = config if isinstance(config, MonitorConfig) else config_of(config, model)
     source = "user"
     if mlflow is not None:
-        registered = look_up(mlflow, alias=alias, version=version, uri=own.versions.mlflow.uri)
+        registered = look_up(mlflow, alias=alias, version=version, uri=own.versions.mlflow.address)
         version, source = registered.version, "mlflow"
         data_version, code_version = data_version or registered.data_version, code_version or registered.code_version
     elif alias is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from modelwatch_gpu.errors import ModelwatchError
 from modelwatch_gpu.monitor.alerts.channels.alertmanager import send_to_alertmanager
 from modelwatch_gpu.monitor.alerts.channels.apprise import send_by_apprise
 from modelwatch_gpu.monitor.alerts.channels.webhook import send_to_webhook
@@ -25,5 +26,10 @@ _SEND: Final[dict[type, Callable[[Any, Sequence[Body], datetime], Outcome]]] = {
 
 
 def send(channel: Channel, bodies: Sequence[Body], now: datetime) -> Outcome:
-    """Sends at most ``AT_ONCE`` messages in one request; raises nothing for a receiver that is not there."""
-    return _SEND[type(channel)](channel, bodies, now)
+    """Sends at most ``AT_ONCE`` messages in one request; raises nothing: whatever goes wrong is the outcome."""
+    try:
+        return _SEND[type(channel)](channel, bodies, now)
+    except ModelwatchError as error:
+        return Outcome(error=str(error))
+    except Exception as error:  # of a package that we do not know the inside of; its text may hold an address
+        return Outcome(error=f"unexpected {type(error).__name__}")
