@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -30,15 +30,27 @@ def _found(module: str, name: str) -> Any:
 
 def in_transaction(connection: Connection, config: MonitorConfig, run_id: str, now: datetime) -> None:
     """Decides on alerts and actions by the findings of this run, then writes the audit's record of it."""
-    for module, name in (("alerts", "decide"), ("audit", "record_run")):
+    for module, name in (("alerts", "decide"), ("actions", "pull"), ("audit", "record_run")):
         step: InTransaction | None = _found(module, name)
         if step is not None:
             step(connection, config, run_id, now)
 
 
 def after_commit(engine: Engine, config: MonitorConfig, now: datetime) -> None:
-    """Sends what is due."""
-    for module, name in (("alerts", "deliver"), ("actions", "start_due")):
+    """Sends what is due, logs the run where that is wanted, and anchors the audit."""
+    for module, name in (
+        ("alerts", "deliver"),
+        ("actions", "start_due"),
+        ("versions", "log_to_mlflow"),
+        ("audit", "anchor_head"),
+    ):
         step: AfterCommit | None = _found(module, name)
         if step is not None:
             step(engine, config, now)
+
+
+def noted(connection: Connection, kind: str, body: Mapping[str, Any], now: datetime) -> None:
+    """Writes what somebody decided into the audit, in the transaction that does it."""
+    append = _found("audit", "append")
+    if append is not None:
+        append(connection, kind, body, now)

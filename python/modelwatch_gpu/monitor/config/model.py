@@ -15,7 +15,7 @@ from modelwatch_gpu.checks import DEFAULT_CHECKS, Check
 from modelwatch_gpu.checks.files import checks_from_file
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import RowWindow, parse_window, zone_of
-from modelwatch_gpu.monitor.config.actions import ActionsConfig
+from modelwatch_gpu.monitor.config.actions import ActionsConfig, check_rules
 from modelwatch_gpu.monitor.config.alerts import AlertsConfig
 from modelwatch_gpu.monitor.config.reading import Document, Where, read_yaml
 from modelwatch_gpu.monitor.config.serving import ServingConfig
@@ -214,6 +214,11 @@ class MonitorConfig(Section):
         for row in value if isinstance(value, list) else ():
             Check.from_dict(row)
         return value
+
+    @model_validator(mode="after")
+    def _triggers_have_rules(self) -> Self:
+        check_rules(self.actions, [rule.name for rule in self.alerts.rules])
+        return self
 
     @property
     def folder(self) -> Path:
