@@ -32,11 +32,16 @@ _A_FILE: Final = Ahead(windows=8, blocks=92, rows=5_000_000)
 
 @dataclass(frozen=True)
 class Piece:
-    """What one file counted in one window. ``packed``: a profile of one part, see ``pack``."""
+    """What one file counted in one window. ``packed``: the same as a profile of one part, see ``pack``."""
 
     window_start: int
-    rows: int
+    part: Part
     packed: bytes
+
+    @property
+    def rows(self) -> int:
+        """Rows of the file in the window."""
+        return self.part.rows
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class Counter:
     def _pieces(self, part: Part) -> Iterator[Piece]:
         for start in window_starts(part):
             own = piece_of(part, start, self.end_of(start))
-            yield Piece(start, own.rows, pack(self.content_of(own)))
+            yield Piece(start, own, pack(self.content_of(own)))
 
     def end_of(self, start: int) -> int:
         """Where the next window begins, in epoch seconds."""

@@ -16,7 +16,7 @@ from modelwatch_gpu.log import Derived
 from modelwatch_gpu.monitor import hooks
 from modelwatch_gpu.monitor.clock import Clock, utc_text
 from modelwatch_gpu.monitor.config.model import MonitorConfig
-from modelwatch_gpu.monitor.counts import Counter, compatible, pack, sha256
+from modelwatch_gpu.monitor.counts import Counter, Piece, compatible, pack, sha256
 from modelwatch_gpu.monitor.discover import Found, discover, is_unchanged, opened, settled, sha256_of
 from modelwatch_gpu.monitor.judging import Judge, file_findings
 from modelwatch_gpu.monitor.late import LateLabels
@@ -33,6 +33,9 @@ from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 WINDOWS_PER_RUN: Final = 64
 #: Seconds before a file that could not be read is tried again, unless it changes.
 _TRY_AGAIN: Final = 900.0
+
+#: Windows of a file whose counts stay in memory until they are judged.
+_FRESH: Final = 8
 
 #: Called with a sentence about what is done.
 Tell = Callable[[str], None]
@@ -124,6 +127,7 @@ class Runner:
         #: Set by whoever wants an end after the file at hand.
         self.stop = threading.Event()
         self._tried: dict[str, float] = {}
+        self._fresh: dict[tuple[str, int], Piece] = {}
         self._about = {
             "config_sha256": config.sha256,
             "code_version": str(_core.build_info()["version"]),
@@ -171,6 +175,7 @@ class Runner:
             return False
         run_id = self.ledger.begin_run(self._about)
         try:
+            self._fresh = {}
             self._count_all(run_id, work, done)
             results, also_dirty = self._judged((work.left or self._to_judge())[:WINDOWS_PER_RUN])
         except InputError as error:
@@ -254,6 +259,8 @@ class Runner:
             return  # it was written while it was read: the next look takes it
         same_as = self._copied_from(found, self.ledger.alike(counted, found), work)
         state = self.ledger.record(run_id, found, counted, sha256=content, same_as=same_as)
+        if len(self._fresh) < _FRESH:
+            self._fresh |= {(found.path, piece.window_start): piece for piece in counted.pieces[:_FRESH]}
         (done.duplicates if state == "duplicate" else done.files).append(found.path)
         if same_as is not None:
             self._tell(f"{found.path} has the rows of {same_as}, so it is not counted again.")
@@ -317,15 +324,24 @@ class Runner:
         found = self.ledger.contents_of(start)
         if not found.packed:
             return WindowResult(start, 0, 0), None
-        state = self.counter.merged([self.counter.part_of(packed, name) for name, packed in found.packed])
-        content = self.counter.content_of(state)
-        result = WindowResult(start, found.rows, found.files, pack(content), sha256(content))
+        parts = [self._part_of(name, start, packed) for name, packed in found.packed]
+        state = self.counter.merged(parts)
+        # Of one file alone the state is what that counted, byte for byte.
+        packed = found.packed[0][1] if len(parts) == 1 else pack(self.counter.content_of(state))
+        result = WindowResult(start, found.rows, found.files, packed, sha256(packed))
         if start == UNTIMED:
             return result, state
         judged = self._judge.judge(start, state, before)
         label = self.counter.texts_of(start)[2]
         page = self._pages.write(judged.report, label, judged.severity)
         return result.with_findings(judged.measures, judged.findings, judged.severity, page), state
+
+    def _part_of(self, name: str, start: int, packed: bytes) -> Part:
+        """A part of the store; one that this run has just counted is at hand."""
+        fresh = self._fresh.pop((name, start), None)
+        if fresh is not None and fresh.packed == packed:
+            return fresh.part
+        return self.counter.part_of(packed, name)
 
     def _of_files(self) -> WindowResult:
         """Findings about files: those that cannot be read, and those that changed too late."""

@@ -94,7 +94,7 @@ windows = Table(
     Column("report", Text),
 )
 
-#: The merge of all parts of a window, as a profile of one part.
+#: The merge of all parts of a window, as a profile of one part, and the SHA-256 of these bytes.
 states = Table(
     "states",
     metadata,
