@@ -45,7 +45,7 @@ void bind_fit(py::module_& m) {
           },
           py::arg("batch"), py::arg("threads") = 0)
       .def("column", [](SplitPass const& pass, std::size_t i) {
-        return to_numpy(std::vector<std::uint64_t>(pass.column(i).counts()));
+        return to_numpy(pass.column(i).counts());
       });
   py::class_<KeepPass>(m, "KeepPass")
       .def(py::init([](std::vector<KeepArguments> const& columns) {

@@ -194,9 +194,18 @@ void bind_grid(py::module_& m) {
           py::gil_scoped_release const release;
           out = cross_groups(a.data(), groups, b.data(), many, a.size());
         }
-        return py::make_tuple(to_numpy(std::move(out.pairs)), to_numpy(std::move(out.of_row)), to_numpy(std::move(out.rows)));
+        return py::make_tuple(to_numpy(std::move(out.of_row)), to_numpy(std::move(out.rows)));
       },
       py::arg("a"), py::arg("groups"), py::arg("b"), py::arg("many"));
+  m.def(
+      "renumber",
+      [](py::array_t<std::int32_t, py::array::c_style>& numbers, py::array_t<std::int32_t, py::array::c_style> const& to) {
+        if (numbers.ndim() != 1 || to.ndim() != 1) throw InvalidInput("numbers are one after the other.");
+        std::int32_t* const own = numbers.mutable_data();
+        py::gil_scoped_release const release;
+        renumber(own, numbers.size(), to.data(), to.size());
+      },
+      py::arg("numbers").noconvert(), py::arg("to"));
   bind_reference(m);
 }
 

@@ -60,7 +60,7 @@ MW_HD void fractions_of(GapRows const& all, int first, int rows, GridData const&
   }
 }
 
-template <class Value, bool kScaled = false>
+template <class Value, bool kScaled>
 void add_gaps_of(GapRows const& rows, int count, GridData const& grid, GapSums* out) {
   std::uint64_t low = out->low;
   std::uint64_t high = out->high;
@@ -83,15 +83,28 @@ void add_gaps_of(GapRows const& rows, int count, GridData const& grid, GapSums* 
   }
 }
 
-void add_gaps(GapRows const& rows, int count, GridData const& grid, GapSums* out) {
+/// Calls of.template operator()<Value, kScaled>() for a grid's values.
+template <class F>
+MW_HD void with_gaps(GridData const& grid, F const& of) {
   switch (grid.domain) {
-    case Domain::float32: return add_gaps_of<float>(rows, count, grid, out);
+    case Domain::float32: return of.template operator()<float, false>();
     case Domain::float64:
-      if (grid.gap_scales != nullptr) return add_gaps_of<double, true>(rows, count, grid, out);
-      return add_gaps_of<double>(rows, count, grid, out);
-    case Domain::int64: return add_gaps_of<std::int64_t>(rows, count, grid, out);
-    case Domain::uint64: return add_gaps_of<std::uint64_t>(rows, count, grid, out);
+      if (grid.gap_scales != nullptr) return of.template operator()<double, true>();
+      return of.template operator()<double, false>();
+    case Domain::int64: return of.template operator()<std::int64_t, false>();
+    case Domain::uint64: return of.template operator()<std::uint64_t, false>();
   }
+}
+
+void add_gaps(GapRows const& rows, int count, GridData const& grid, GapSums* out) {
+  with_gaps(grid, [&]<class Value, bool kScaled>() { add_gaps_of<Value, kScaled>(rows, count, grid, out); });
+}
+
+void gap_fractions(GapRows const& rows, int count, GridData const& grid, std::uint64_t* fractions) {
+  with_gaps(grid, [&]<class Value, bool kScaled>() {
+    for (int first = 0; first < count; first += kGapStrip)
+      fractions_of<Value, kScaled>(rows, first, count - first < kGapStrip ? count - first : kGapStrip, grid, fractions + first);
+  });
 }
 
 template <class Value>

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "core/interval_rule.hpp"
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
 #include "core/value_kinds.hpp"
@@ -60,6 +61,26 @@ struct BucketPages {
   std::uint32_t first;         // the page that begin[0] is of
 };
 
+/// Intervals of one width, a power of two, cut into 2^split pieces that are counted.  Keys of one interval agree above
+/// `shift` bits: what they have there tells the interval.
+struct IntervalPlaces {
+  std::uint32_t const* first;  // the interval with a prefix, from the least on; then kNoInterval
+  std::uint64_t least;
+  std::uint64_t count;  // of prefixes
+  std::int32_t shift;
+  std::int32_t split;
+  std::int32_t piece;  // bits of a piece
+  std::uint32_t none;  // the counter of keys in no interval
+};
+
+/// Keys that may lie in some intervals: a bit for every place that what a key has above `shift` bits hashes to.
+struct KeyFilter {
+  static constexpr int kPlaceBits = 16;
+  static constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15u;
+  std::uint32_t const* bits;
+  std::int32_t shift;
+};
+
 /// Upper halves of float32 values; null rows have this slot.
 inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 
@@ -98,6 +119,8 @@ struct KernelTable {
   int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, GapRows* out);
   /// Adds them to the sums of a grid's gaps.
   void (*add_gaps)(GapRows const&, int count, GridData const&, GapSums*);
+  /// Their fractions.
+  void (*gap_fractions)(GapRows const&, int count, GridData const&, std::uint64_t* fractions);
   /// Their log-linear buckets and hashes.  whole: whole numbers hash as integers.
   void (*sketch_gaps)(GapRows const&, int count, Domain, bool whole, std::uint32_t* buckets, std::uint64_t* hashes);
   /// Smallest and largest key among ranked rows (cell < end_cell); leaves both alone where there is none.
@@ -109,6 +132,12 @@ struct KernelTable {
                        BinCounters const&);
   /// Adds what the rows of a tile are to `out`; keys are of the domain that the storage has of its own.
   void (*survey_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, ValueKinds* out);
+  /// Keys, in a domain that fits the storage, of the rows that have a value, one after the other; how many they are.
+  int (*key_tile)(NumericView const&, std::int64_t begin, int rows, Domain, std::uint8_t const* valid, std::uint64_t* keys);
+  /// The counter of the piece that each key lies in.
+  void (*split_keys)(std::uint64_t const* keys, int count, IntervalPlaces const&, std::uint32_t* counters);
+  /// The keys that a filter lets through, one after the other; how many they are.
+  int (*filter_keys)(std::uint64_t const* keys, int count, KeyFilter const&, std::uint64_t* out);
   /// Log-linear buckets of the rows that have a value (neither null nor NaN), one after the other; how many they are.
   int (*bucket_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t* buckets);
   /// The hashes of these rows, as core/sketch_rule.hpp makes them; how many they are.

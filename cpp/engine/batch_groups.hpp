@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "core/views.hpp"
@@ -13,21 +12,21 @@ namespace modelwatch {
 /// lie in one window and one day: what the columns of a batch need to know about that is found out once.
 class BatchGroups {
  public:
-  /// rows[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.
-  BatchGroups(std::vector<std::int32_t const*> rows, std::int64_t count) : rows_(std::move(rows)), count_(count), tiles_((count + kTileRows - 1) / kTileRows) {
-    std::vector<bool> whole(static_cast<std::size_t>(tiles_), true);
-    for (auto const* const own : rows_)
-      for (std::int64_t t = 0; own != nullptr && t < tiles_; ++t) {
-        std::int32_t different = 0;
-        for (std::int64_t i = t * kTileRows + 1; i < end_of(t); ++i) different |= own[i] ^ own[t * kTileRows];
-        if (different != 0) whole[static_cast<std::size_t>(t)] = false;
-      }
-    run_end_.resize(static_cast<std::size_t>(tiles_));
-    for (std::int64_t t = tiles_ - 1; t >= 0; --t) {
-      bool const joined = t + 1 < tiles_ && whole[static_cast<std::size_t>(t + 1)] && same(t, t + 1);
-      run_end_[static_cast<std::size_t>(t)] = !whole[static_cast<std::size_t>(t)] ? t : joined ? run_end_[static_cast<std::size_t>(t + 1)] : t + 1;
-    }
-  }
+  /// A tile of rows with more combinations of groups than this is counted row by row.
+  static constexpr int kMostTogether = 64;
+
+  /// The combinations of groups that the rows of a tile are in: each is one group of every set.
+  struct Together {
+    std::uint8_t const* of_row;  // from the tile's first row on; nullptr where there are too many
+    int count;
+    std::int32_t const* ids;  // ids[set * count + combination], -1: in no group of the set
+
+    std::int32_t id(std::size_t set, int combination) const { return ids[set * static_cast<std::size_t>(count) + static_cast<std::size_t>(combination)]; }
+  };
+
+  /// rows[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.  weighted: tiles will be
+  /// counted row by row in any case.
+  BatchGroups(std::vector<std::int32_t const*> rows, std::int64_t count, bool weighted = false);
 
   std::size_t sets() const { return rows_.size(); }
   std::int64_t rows() const { return count_; }
@@ -41,18 +40,33 @@ class BatchGroups {
   /// Tiles [tile, run_end(tile)) belong to one group in every set; empty where a tile has rows of several.
   std::int64_t run_end(std::int64_t tile) const { return run_end_[static_cast<std::size_t>(tile)]; }
 
- private:
-  std::int64_t end_of(std::int64_t tile) const { return std::min(count_, (tile + 1) * kTileRows); }
-  bool same(std::int64_t a, std::int64_t b) const {
-    for (std::size_t s = 0; s < rows_.size(); ++s)
-      if (first(s, a) != first(s, b)) return false;
-    return true;
+  /// The combinations of a tile for which run_end is empty.
+  Together together(std::int64_t tile) const {
+    Tile const& own = of_tile(tile);
+    if (own.count == 0) return {nullptr, 0, nullptr};
+    return {places_.data() + tile * kTileRows, own.count, ids_.data() + own.ids};
   }
+  /// Tiles [tile, end) have the same combinations.
+  std::int64_t together_end(std::int64_t tile) const;
+
+ private:
+  struct Tile {
+    int count = 0;        // of combinations; 0: one, or too many
+    std::size_t ids = 0;  // where they begin in ids_
+  };
+
+  std::int64_t end_of(std::int64_t tile) const { return std::min(count_, (tile + 1) * kTileRows); }
+  Tile const& of_tile(std::int64_t tile) const { return of_tile_[static_cast<std::size_t>(tile)]; }
+  bool same(std::int64_t a, std::int64_t b) const;
+  void find_together(std::int64_t tile);
 
   std::vector<std::int32_t const*> rows_;
   std::int64_t count_;
   std::int64_t tiles_;
   std::vector<std::int64_t> run_end_;
+  std::vector<Tile> of_tile_;         // empty where no tile has rows of several groups
+  std::vector<std::uint8_t> places_;  // of every row among the combinations of its tile
+  std::vector<std::int32_t> ids_;
 };
 
 }  // namespace modelwatch

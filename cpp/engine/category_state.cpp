@@ -96,22 +96,6 @@ std::uint32_t CategoryState::slot_of(CategoryView const& column, std::size_t cod
   return slot_of_code_[code];
 }
 
-/// Slot of every row of a tile.
-template <class Code>
-void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots,
-                                 std::uint32_t* row_codes) {
-  auto const* const codes = static_cast<Code const*>(column.codes.values) + begin;
-  for (int i = 0; i < rows; ++i) {
-    if (!column.codes.validity.valid(begin + i)) {
-      slots[i] = kNullSlot;
-      continue;
-    }
-    auto const code = static_cast<std::size_t>(codes[i]);
-    slots[i] = slot_of(column, code);
-    row_codes[i] = static_cast<std::uint32_t>(code);
-  }
-}
-
 void CategoryState::count(Set const& set, Group& into, std::uint32_t slot, std::uint64_t times) const {
   if (set.coarse)
     into.cells.add(coarse_of(slot), times);
@@ -132,31 +116,6 @@ void CategoryState::note_beyond(Set const& set, Group& into, std::uint64_t hash)
   into.beyond->add(hash);
 }
 
-void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::uint64_t const* hashes,
-                               std::int32_t const* groups, std::uint32_t const* weights, int rows) {
-  std::uint32_t const end_of_known = first_unseen();
-  std::int32_t current = -1;
-  Group* into = nullptr;
-  std::uint64_t* dense = nullptr;
-  for (int i = 0; i < rows; ++i) {
-    std::int32_t const group = groups == nullptr ? 0 : groups[i];
-    if (group < 0) continue;
-    if (group != current) {
-      into = &group_of(set, group);
-      current = group;
-      dense = into->cells.dense();
-    }
-    std::uint64_t const times = weights == nullptr ? 1 : weights[i];
-    if (!set.coarse && dense != nullptr && slots[i] < end_of_known && slots[i] != kOtherSlot) {
-      dense[slots[i]] += times;  // nearly every row
-    } else {
-      count(set, *into, slots[i], times);
-      if (is_beyond(slots[i])) note_beyond(set, *into, hashes[codes == nullptr ? static_cast<std::uint32_t>(i) : codes[i]]);
-      dense = into->cells.dense();
-    }
-  }
-}
-
 void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner, BatchGroups const& groups,
                         std::uint32_t const* weights) {
   if (groups.sets() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
@@ -173,6 +132,8 @@ void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner c
     if (end > t && (size <= kMostRunCodes || groups.rows_of(t, end) >= kRowsPerCode * size)) {
       count_run(column, groups, t, end);
       t = end;
+    } else if (std::int64_t const same = weights == nullptr && end == t ? count_together(column, groups, t) : t; same > t) {
+      t = same;
     } else {
       for (std::int64_t const last = std::max(t + 1, end); t < last; ++t) add_tile(column, groups, t, weights);
     }
@@ -215,28 +176,6 @@ void CategoryState::count_run(CategoryView const& column, BatchGroups const& gro
       if (is_beyond(slot)) note_beyond(*set, *group, hash_of_code_[code]);
     }
   }
-}
-
-void CategoryState::add_tile(CategoryView const& column, BatchGroups const& groups, std::int64_t tile, std::uint32_t const* weights) {
-  std::uint32_t slots[kTileRows];
-  std::uint32_t codes[kTileRows];
-  std::int64_t const begin = tile * kTileRows;
-  int const rows = static_cast<int>(groups.rows_of(tile, tile + 1));
-  switch (column.codes.storage) {
-    case Storage::int8: resolve_tile<std::int8_t>(column, begin, rows, slots, codes); break;
-    case Storage::int16: resolve_tile<std::int16_t>(column, begin, rows, slots, codes); break;
-    case Storage::int32: resolve_tile<std::int32_t>(column, begin, rows, slots, codes); break;
-    case Storage::int64: resolve_tile<std::int64_t>(column, begin, rows, slots, codes); break;
-    case Storage::uint8: resolve_tile<std::uint8_t>(column, begin, rows, slots, codes); break;
-    case Storage::uint16: resolve_tile<std::uint16_t>(column, begin, rows, slots, codes); break;
-    case Storage::uint32: resolve_tile<std::uint32_t>(column, begin, rows, slots, codes); break;
-    case Storage::uint64: resolve_tile<std::uint64_t>(column, begin, rows, slots, codes); break;
-    case Storage::float32:
-    case Storage::float64: throw InvalidInput("dictionary codes must be integers.");
-  }
-  for (std::size_t s = 0; s < sets_.size(); ++s)
-    count_tile(sets_[s], slots, codes, hash_of_code_.data(), groups.from_tile(s, tile), weights == nullptr ? nullptr : weights + begin,
-               rows);
 }
 
 void CategoryState::evict_beyond_cap() {

@@ -61,7 +61,7 @@ class CategoryState {
   /// The same for a column by itself, with the arguments of BatchGroups.
   void add(CategoryView const& column, std::shared_ptr<ArrowOwner const> owner, std::vector<std::int32_t const*> groups,
            std::uint32_t const* weights = nullptr) {
-    add(column, std::move(owner), BatchGroups(std::move(groups), column.codes.rows), weights);
+    add(column, std::move(owner), BatchGroups(std::move(groups), column.codes.rows, weights != nullptr), weights);
   }
 
   /// Plain text or bytes; counts what the same values in a dictionary would.
@@ -89,6 +89,8 @@ class CategoryState {
   static constexpr std::int64_t kMostRunCodes = 4096;
   /// And at most this many tiles at once: their counters have 32 bits.
   static constexpr std::int64_t kMostRunTiles = std::int64_t{1} << 20;
+  /// And at most this many counters where rows of several groups are counted together.
+  static constexpr std::int64_t kMostTogetherCounters = std::int64_t{1} << 15;
   static constexpr std::uint32_t kUnresolved = 0xffffffffu;
   static constexpr std::uint32_t kEvicted = 0xfffffffeu;  // an unseen value beyond the cap
 
@@ -125,6 +127,7 @@ class CategoryState {
   Group& group_of(Set& set, std::int32_t group);
   std::uint32_t slot_of(CategoryView const& column, std::size_t code);
   void count_run(CategoryView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to);
+  std::int64_t count_together(CategoryView const& column, BatchGroups const& groups, std::int64_t from);
   template <class Code>
   void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
   void add_tile(CategoryView const& column, BatchGroups const& groups, std::int64_t tile, std::uint32_t const* weights);

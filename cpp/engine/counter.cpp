@@ -68,7 +68,7 @@ Counter::Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets) {
 void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<std::int32_t const*> const& groups, int threads,
                   Poll const& poll, std::uint32_t const* weights) {
   auto const views = checked_views(*batch, domains_);
-  BatchGroups const by(groups, rows_of(*batch));
+  BatchGroups const by(groups, rows_of(*batch), weights != nullptr);
   cpu::parallel_for(
       static_cast<std::int64_t>(states_.size()), threads,
       [&](std::int64_t task) {

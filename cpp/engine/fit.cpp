@@ -6,51 +6,33 @@
 
 #include "core/error.hpp"
 #include "core/interval_rule.hpp"
-#include "core/key.hpp"
+#include "cpu/kernel_table.hpp"
 
 namespace modelwatch {
 namespace {
 
-template <class Stored, class Value, class F>
-void each_of(NumericView const& column, F& f, std::uint64_t* nulls, std::uint64_t* nans) {
-  auto const* const values = static_cast<Stored const*>(column.values);
-  for (std::int64_t i = 0; i < column.rows; ++i) {
-    if (!column.validity.valid(i)) {
-      ++*nulls;
-      continue;
-    }
-    auto const x = static_cast<Value>(values[i]);
-    if (KeyOf<Value>::missing(x))
-      ++*nans;
-    else
-      f(static_cast<std::uint64_t>(KeyOf<Value>::key(x)));
-  }
-}
+/// What the tiles of a column are made of: keys of the rows that are neither null nor NaN, and how many are not.
+struct KeyTile {
+  std::uint64_t keys[kTileRows];
+  int count;
+  int nulls;
+  int nans;
+};
 
-template <class Stored, class F>
-void each_integer(NumericView const& column, Domain domain, F& f, std::uint64_t* nulls, std::uint64_t* nans) {
-  if (domain == Domain::float64)
-    each_of<Stored, double>(column, f, nulls, nans);
-  else
-    each_of<Stored, std::int64_t>(column, f, nulls, nans);
-}
-
-/// Calls f(key) for every value that is neither null nor NaN, and counts the others.
+/// Calls f(tile) for every tile of a column.
 template <class F>
-void each_key(NumericView const& column, Domain domain, F f, std::uint64_t* nulls, std::uint64_t* nans) {
-  if (domain == Domain::float64 && column.storage == Storage::float32)
-    return each_of<float, double>(column, f, nulls, nans);
-  switch (column.storage) {
-    case Storage::int8: return each_integer<std::int8_t>(column, domain, f, nulls, nans);
-    case Storage::int16: return each_integer<std::int16_t>(column, domain, f, nulls, nans);
-    case Storage::int32: return each_integer<std::int32_t>(column, domain, f, nulls, nans);
-    case Storage::int64: return each_of<std::int64_t, std::int64_t>(column, f, nulls, nans);
-    case Storage::uint8: return each_integer<std::uint8_t>(column, domain, f, nulls, nans);
-    case Storage::uint16: return each_integer<std::uint16_t>(column, domain, f, nulls, nans);
-    case Storage::uint32: return each_integer<std::uint32_t>(column, domain, f, nulls, nans);
-    case Storage::uint64: return each_of<std::uint64_t, std::uint64_t>(column, f, nulls, nans);
-    case Storage::float32: return each_of<float, float>(column, f, nulls, nans);
-    case Storage::float64: return each_of<double, double>(column, f, nulls, nans);
+void each_tile(NumericView const& column, Domain domain, F f) {
+  auto const& kernel = cpu::kernels();
+  KeyTile tile;
+  std::uint8_t expanded[kTileRows];
+  for (std::int64_t begin = 0; begin < column.rows; begin += kTileRows) {
+    int const rows = static_cast<int>(std::min<std::int64_t>(kTileRows, column.rows - begin));
+    bool const nullable = column.validity.bits != nullptr;
+    int const valid = nullable ? kernel.expand_validity(column.validity, begin, rows, expanded) : rows;
+    tile.count = kernel.key_tile(column, begin, rows, domain, valid < rows ? expanded : nullptr, tile.keys);
+    tile.nulls = rows - valid;
+    tile.nans = valid - tile.count;
+    f(tile);
   }
 }
 
@@ -101,13 +83,12 @@ void DistinctValues::insert(std::uint64_t key) {
 
 void DistinctValues::add(NumericView const& column) {
   int const shift = key_bits(domain_) - kTopBits;
-  each_key(
-      column, domain_,
-      [&](std::uint64_t key) {
-        ++top_[key >> shift];
-        if (!overflowed_) insert(key);
-      },
-      &nulls_, &nans_);
+  each_tile(column, domain_, [&](KeyTile const& tile) {
+    for (int i = 0; i < tile.count; ++i) ++top_[tile.keys[i] >> shift];
+    for (int i = 0; i < tile.count && !overflowed_; ++i) insert(tile.keys[i]);
+    nulls_ += static_cast<std::uint64_t>(tile.nulls);
+    nans_ += static_cast<std::uint64_t>(tile.nans);
+  });
   rows_ += static_cast<std::uint64_t>(column.rows);
 }
 
@@ -139,12 +120,16 @@ IntervalSet::IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> width
     shift_ = std::max(shift_, width);
     equal_widths_ = equal_widths_ && width == widths_[0];
   }
+  for (auto const low : lows_) {
+    std::uint64_t const place = prefix_of(low) * cpu::KeyFilter::kFactor >> (64 - cpu::KeyFilter::kPlaceBits);
+    filter_[place / 32] |= 1u << (place % 32);
+  }
   if (lows_.empty()) return;
   least_ = prefix_of(lows_.front());
   std::uint64_t const span = prefix_of(lows_.back()) - least_;
   direct_ = span < kDirectPlaces || span / 8 < lows_.size();
   if (direct_) {
-    first_.assign(static_cast<std::size_t>(span) + 1, kNone);
+    first_.assign(static_cast<std::size_t>(span) + 2, kNone);  // and one of no prefix
     for (auto i = static_cast<std::uint32_t>(lows_.size()); i-- > 0;) first_[prefix_of(lows_[i]) - least_] = i;
     return;
   }
@@ -160,7 +145,7 @@ IntervalSet::IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> width
 }
 
 inline std::uint32_t IntervalSet::first_with(std::uint64_t prefix) const {
-  if (direct_) return prefix - least_ < first_.size() ? first_[prefix - least_] : kNone;
+  if (direct_) return first_[std::min<std::uint64_t>(prefix - least_, first_.size() - 1)];
   std::size_t at = place_of(prefix);
   while (first_[at] != kNone && prefix_of(lows_[first_[at]]) != prefix) at = (at + 1) & (first_.size() - 1);
   return first_[at];
@@ -176,6 +161,12 @@ std::uint32_t IntervalSet::find(std::uint64_t key) const {
   return key - lows_[found] <= last_of_width(widths_[found]) ? found : kNone;
 }
 
+std::optional<cpu::IntervalPlaces> IntervalSet::places(int split) const {
+  if (!direct_ || !equal_widths_ || size() << split >= kNone) return std::nullopt;
+  auto const none = static_cast<std::uint32_t>(size() << split);
+  return cpu::IntervalPlaces{first_.data(), least_, first_.size() - 1, shift_, split, shift_ - split, none};
+}
+
 IntervalSplitter::IntervalSplitter(Domain domain, std::vector<std::uint64_t> lows, int width, int split)
     : domain_(domain), split_(checked_split(width, split)), piece_(width - split), intervals_(lows, std::vector<int>(lows.size(), width)) {
   counts_.assign(intervals_.size() << split, 0);
@@ -183,29 +174,55 @@ IntervalSplitter::IntervalSplitter(Domain domain, std::vector<std::uint64_t> low
 
 void IntervalSplitter::add(NumericView const& column) {
   if (intervals_.size() == 0) return;
-  std::uint64_t nulls = 0;
-  std::uint64_t nans = 0;
-  each_key(
-      column, domain_,
-      [&](std::uint64_t key) {
-        std::uint32_t const at = intervals_.find(key);
-        if (at != IntervalSet::kNone) ++counts_[(std::size_t{at} << split_) + ((key - intervals_.low(at)) >> piece_)];
-      },
-      &nulls, &nans);
+  auto const places = intervals_.places(split_);
+  if (places) recent_.resize(counts_.size() + 1, 0);
+  each_tile(column, domain_, [&](KeyTile const& tile) {
+    if (places) {
+      std::uint32_t counters[kTileRows];
+      cpu::kernels().split_keys(tile.keys, tile.count, *places, counters);
+      cpu::kernels().count_one(counters, tile.count, recent_.data());
+      if ((recent_rows_ += kTileRows) >= kRecentRows) settle();
+      return;
+    }
+    for (int i = 0; i < tile.count; ++i) {
+      std::uint64_t const key = tile.keys[i];
+      std::uint32_t const at = intervals_.find(key);
+      if (at != IntervalSet::kNone) ++counts_[(std::size_t{at} << split_) + ((key - intervals_.low(at)) >> piece_)];
+    }
+  });
+}
+
+/// Moves 32-bit counters to 64-bit ones.
+void IntervalSplitter::settle() {
+  counts_ = counts();
+  std::fill(recent_.begin(), recent_.end(), 0u);
+  recent_rows_ = 0;
+}
+
+std::vector<std::uint64_t> IntervalSplitter::counts() const {
+  std::vector<std::uint64_t> out = counts_;
+  for (std::size_t i = 0; i < out.size() && !recent_.empty(); ++i) out[i] += recent_[i];
+  return out;
 }
 
 IntervalKeeper::IntervalKeeper(Domain domain, std::vector<std::uint64_t> lows, std::vector<int> widths)
     : domain_(domain), intervals_(std::move(lows), std::move(widths)) {}
 
 void IntervalKeeper::add(NumericView const& column) {
-  std::uint64_t nulls = 0;
-  std::uint64_t nans = 0;
-  each_key(
-      column, domain_,
-      [&](std::uint64_t key) {
-        if (intervals_.find(key) != IntervalSet::kNone) keys_.push_back(key);
-      },
-      &nulls, &nans);
+  auto const places = intervals_.places(0);
+  each_tile(column, domain_, [&](KeyTile const& tile) {
+    if (places) {
+      std::uint32_t at[kTileRows];
+      cpu::kernels().split_keys(tile.keys, tile.count, *places, at);
+      for (int i = 0; i < tile.count; ++i)
+        if (at[i] != places->none) keys_.push_back(tile.keys[i]);
+      return;
+    }
+    std::uint64_t keys[kTileRows];
+    int const count = cpu::kernels().filter_keys(tile.keys, tile.count, intervals_.filter(), keys);
+    for (int i = 0; i < count; ++i)
+      if (intervals_.find(keys[i]) != IntervalSet::kNone) keys_.push_back(keys[i]);
+  });
 }
 
 std::vector<std::int64_t> knot_places(std::vector<std::int64_t> const& ends, std::vector<std::int64_t> const& heavy, std::int64_t most) {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/interval_rule.hpp"
 #include "core/views.hpp"
+#include "cpu/kernel_table.hpp"
 
 namespace modelwatch {
 
@@ -56,6 +58,10 @@ class IntervalSet {
   std::uint64_t low(std::uint32_t at) const { return lows_[at]; }
   /// The interval that holds a key, or kNone.
   std::uint32_t find(std::uint64_t key) const;
+  /// For the kernel that cuts each into 2^split pieces, where the intervals are of one width and lie close together.
+  std::optional<cpu::IntervalPlaces> places(int split) const;
+  /// Lets all keys through that lie in an interval, and few others where there are few intervals.
+  cpu::KeyFilter filter() const { return {filter_.data(), shift_}; }
 
  private:
   std::uint64_t prefix_of(std::uint64_t key) const { return shift_ < 64 ? key >> shift_ : 0; }
@@ -69,6 +75,7 @@ class IntervalSet {
   int place_shift_ = 63;
   bool direct_ = false;                 // prefixes lie close together: each has a place of its own, from the least on
   std::uint64_t least_ = 0;
+  std::vector<std::uint32_t> filter_ = std::vector<std::uint32_t>((std::size_t{1} << cpu::KeyFilter::kPlaceBits) / 32, 0);
   std::vector<std::uint32_t> first_;    // by prefix, directly or by open addressing: the first interval with it
 };
 
@@ -79,14 +86,21 @@ class IntervalSplitter {
   void add(NumericView const& column);
   Domain domain() const { return domain_; }
   /// intervals x 2^split counts, row by row.
-  std::vector<std::uint64_t> const& counts() const { return counts_; }
+  std::vector<std::uint64_t> counts() const;
 
  private:
+  /// Before a 32-bit counter could overflow.
+  static constexpr std::uint64_t kRecentRows = std::uint64_t{1} << 31;
+
+  void settle();
+
   Domain domain_;
   int split_;
   int piece_;  // bits of a piece
   IntervalSet intervals_;
   std::vector<std::uint64_t> counts_;
+  std::vector<std::uint32_t> recent_;  // of rows since they were last settled, and of keys in no interval
+  std::uint64_t recent_rows_ = 0;
 };
 
 /// A last pass: the keys within some intervals are kept, row by row.

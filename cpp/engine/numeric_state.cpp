@@ -9,29 +9,10 @@
 
 #include "core/key.hpp"
 #include "core/error.hpp"
+#include "engine/numeric_tile.hpp"
 #include "engine/rank.hpp"
 
 namespace modelwatch {
-
-/// Scratch of one tile: everything below is read again while it is in the first-level cache.
-struct NumericState::Tile {
-  int rows;
-  std::uint8_t valid[kTileRows];
-  std::uint32_t ranked[kTileRows];  // cells of the counting grid
-  std::uint32_t cells[kTileRows];   // slots of the set being counted
-  std::uint64_t keys[kTileRows];
-  double values[kTileRows];
-  std::uint64_t usable[kTileRows];
-  int usable_rows;
-  std::int32_t slots[kTileRows];
-  cpu::GapRows gaps;
-  int gap_count;
-  std::uint32_t buckets[kTileRows];  // of the rows in gaps
-  std::uint64_t hashes[kTileRows];
-  std::vector<MomentLanes> lanes;
-  std::vector<Moments> moments;
-  std::vector<std::int32_t> slot_group;
-};
 
 namespace {
 
@@ -43,17 +24,6 @@ constexpr std::int64_t kRunRowsPerSlot = 1;
 constexpr std::uint64_t kSkewedPart = 16;
 
 bool is_float(Domain domain) { return domain == Domain::float32 || domain == Domain::float64; }
-
-/// Calls f with a value of a domain's type.
-template <class F>
-void with_domain(Domain domain, F f) {
-  switch (domain) {
-    case Domain::float32: return f(float{});
-    case Domain::float64: return f(double{});
-    case Domain::int64: return f(std::int64_t{});
-    case Domain::uint64: return f(std::uint64_t{});
-  }
-}
 
 /// The integers whose cells a table needs: those from the first knot to the last and one more at each end, if the type
 /// has them.  first > last where there is nothing to look up, or too much.
@@ -159,23 +129,6 @@ void NumericState::add_tails(Tile const& tile) {
       if (lower || gap >= plan_.grid->upper_tail())
         run_tails_[lower ? 0 : 1].add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.gaps.key[i])));
     }
-  });
-}
-
-/// Row `at` of those in gaps, counted `times` times, on a fine grid.
-void NumericState::add_gap(SetPlan const& plan, Group& group, Tile const& tile, int at, std::uint32_t times) const {
-  std::uint32_t const gap = tile.gaps.gap[at];
-  bool const lower = gap <= plan_.grid->lower_tail();
-  bool const inner = !lower && gap < plan_.grid->upper_tail();
-  auto const grid = plan_.grid->data();
-  with_domain(domain(), [&]<class Value>(Value) {
-    Value x = KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.gaps.key[at]));
-    if (plan.sketches) group.add_to_sketch(bucket_of(static_cast<double>(x)), hashes_whole() ? hash_whole(static_cast<double>(x)) : hash_number(x), times);
-    if (!inner) return group.tail(lower ? 0 : 1).add(x, times);
-    if constexpr (std::is_same_v<Value, double>)
-      if (grid.gap_scales != nullptr) x *= grid.gap_scales[gap];
-    std::uint64_t const fraction = gap_offset(x, grid.gaps[gap]);
-    if (fraction != 0) group.gaps.add(gap - plan_.gap_shift, fraction * times);
   });
 }
 
@@ -293,102 +246,6 @@ void NumericState::flush_run(std::vector<Target> const& targets) {
   run_low_ = ~std::uint64_t{0};
   run_high_ = 0;
   skewed_ = most > total / kSkewedPart;
-}
-
-void NumericState::add_mixed(NumericView const& column, BatchGroups const& groups, std::int64_t at, Tile& tile,
-                             std::uint32_t const* weights) {
-  tile.rows = static_cast<int>(groups.rows_of(at, at + 1));
-  make_room(tile.rows);
-  load(column, at * kTileRows, tile);
-  if (moments_ && tile.usable_rows == tile.rows) std::fill_n(tile.usable, tile.rows, ~std::uint64_t{0});
-  std::uint32_t const* const times = weights == nullptr ? nullptr : weights + at * kTileRows;
-  for (std::size_t s = 0; s < sets_.size(); ++s) {
-    Set& set = sets_[s];
-    std::int32_t const* const own = groups.from_tile(s, at);
-    std::uint32_t const* const slots = slots_of(set.plan, tile);
-    if (times != nullptr)
-      count_weighted(set, tile, slots, own, times);
-    else
-      count_mixed(set, tile, slots, own);
-    for (int i = 0; !set.plan.coarse && i < tile.gap_count; ++i) {
-      std::uint32_t const row = tile.gaps.row[i];
-      std::int32_t const id = own == nullptr ? 0 : own[row];
-      if (id < 0) continue;
-      Group& group = group_of(set, id);
-      add_gap(set.plan, group, tile, i, times == nullptr ? 1 : times[row]);
-    }
-    if (set.plan.moments) add_mixed_moments(set, tile, own, times);
-  }
-}
-
-void NumericState::count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups) {
-  std::uint32_t const end_cell = plan_.grid->slots() - 2;
-  // Rows of one group mostly follow each other, as in a log that is nearly sorted.
-  for (int i = 0; i < tile.rows;) {
-    std::int32_t const id = groups == nullptr ? 0 : groups[i];
-    int end = i + 1;
-    while (end < tile.rows && (groups == nullptr || groups[end] == id)) ++end;
-    if (id < 0) {
-      i = end;
-      continue;
-    }
-    Group& group = group_of(set, id);
-    for (; i < end; ++i) {
-      if (std::uint32_t* const dense = group.cells.dense())
-        ++dense[slots[i]];
-      else
-        group.cells.add(slots[i], 1);
-      if (tile.ranked[i] >= end_cell) continue;
-      group.low = std::min(group.low, tile.keys[i]);
-      group.high = std::max(group.high, tile.keys[i]);
-    }
-  }
-}
-
-/// Weighted counters are 64-bit ones from the start: those that `spill` fills.
-void NumericState::count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups,
-                                  std::uint32_t const* weights) {
-  std::uint32_t const end_cell = plan_.grid->slots() - 2;
-  for (int i = 0; i < tile.rows; ++i) {
-    std::int32_t const id = groups == nullptr ? 0 : groups[i];
-    if (id < 0) continue;
-    Group& group = group_of(set, id);
-    if (group.spilled.size() == 0) group.spilled = SparseArray<std::uint64_t>(group.cells.size());
-    group.spilled.add(slots[i], weights[i]);
-    if (tile.ranked[i] < end_cell) {
-      group.low = std::min(group.low, tile.keys[i]);
-      group.high = std::max(group.high, tile.keys[i]);
-    }
-  }
-}
-
-void NumericState::add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights) {
-  // Where a group's slot is, for groups of this tile; rows of one group mostly follow each other.
-  set.slot_of.resize(set.groups.size(), -1);
-  tile.slot_group.clear();
-  std::int32_t last = -1;
-  std::int32_t slot = -1;
-  for (int i = 0; i < tile.rows; ++i) {
-    std::int32_t const group = groups == nullptr ? 0 : groups[i];
-    if (group != last) {
-      last = group;
-      slot = group < 0 ? -1 : set.slot_of[static_cast<std::size_t>(group)];
-      if (group >= 0 && slot < 0) {
-        slot = set.slot_of[static_cast<std::size_t>(group)] = static_cast<std::int32_t>(tile.slot_group.size());
-        tile.slot_group.push_back(group);
-      }
-    }
-    tile.slots[i] = slot;
-  }
-  std::size_t const slots = tile.slot_group.size();
-  tile.lanes.resize(std::max(slots, tile.lanes.size()));
-  tile.moments.resize(std::max(slots, tile.moments.size()));
-  cpu::kernels().moments_slots(tile.values, tile.usable, tile.slots, weights, tile.rows, static_cast<int>(slots), tile.lanes.data(),
-                               tile.moments.data());
-  for (std::size_t s = 0; s < slots; ++s) {
-    set.slot_of[static_cast<std::size_t>(tile.slot_group[s])] = -1;
-    group_of(set, tile.slot_group[s]).moments.merge(tile.moments[s]);
-  }
 }
 
 /// Spills before the 32-bit counters could overflow.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/moments.hpp"
@@ -69,7 +70,7 @@ class NumericState {
   void add(NumericView const& column, BatchGroups const& groups, std::uint32_t const* weights = nullptr);
   /// The same for a column by itself, with the arguments of BatchGroups.
   void add(NumericView const& column, std::vector<std::int32_t const*> groups, std::uint32_t const* weights = nullptr) {
-    add(column, BatchGroups(std::move(groups), column.rows), weights);
+    add(column, BatchGroups(std::move(groups), column.rows, weights != nullptr), weights);
   }
 
   /// Adds what was counted elsewhere by the same rules: the slab of one group of a set.  Its moments are not part of that.
@@ -131,6 +132,9 @@ class NumericState {
 
   // Tiles of several groups, or with weights.
   void add_mixed(NumericView const& column, BatchGroups const& groups, std::int64_t at, Tile& tile, std::uint32_t const* weights);
+  void look_between(Tile& tile) const;
+  void count_together(Set& set, std::size_t at, Tile& tile, std::uint32_t const* slots, BatchGroups::Together const& together);
+  void add_gaps_together(Set& set, Tile& tile, std::uint8_t const* of_row, Group* const* into, int count);
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
@@ -154,6 +158,9 @@ class NumericState {
   TailSum run_tails_[2];                   // lower, upper
   std::uint64_t run_low_ = ~std::uint64_t{0};  // smallest and largest key in a gap
   std::uint64_t run_high_ = 0;
+  // Where rows are counted that no group of a set counts; never read.
+  std::vector<std::uint32_t> unused_counts_;
+  std::vector<std::uint64_t> unused_sums_;
   bool skewed_ = false;                    // the last run had a slot that holds much of it
 };
 

@@ -131,22 +131,41 @@ Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const
 Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t const* b, std::int64_t many, std::int64_t rows) {
   constexpr std::int64_t kMost = std::int64_t{1} << 22;
   if (groups < 0 || many < 0 || (many > 0 && groups > kMost / many)) throw InvalidInput("there are too many groups.");
-  std::vector<std::int64_t> count(static_cast<std::size_t>(groups * many), 0);
-  for (std::int64_t i = 0; i < rows; ++i) {
-    if (a[i] < 0 || a[i] >= groups || b[i] < 0 || b[i] >= many) throw InvalidInput("a row has a group that is not there.");
-    ++count[static_cast<std::size_t>(a[i] * many + b[i])];
+  auto const size = static_cast<std::size_t>(groups * many);
+  Crossed out{std::vector<std::int32_t>(static_cast<std::size_t>(rows)), std::vector<std::int64_t>(size, 0)};
+  auto const groups_there = static_cast<std::uint32_t>(groups);
+  auto const many_there = static_cast<std::uint32_t>(many);
+  // Few counters are there four times, so that equal rows do not wait for each other.
+  bool const few = size <= std::size_t{1} << 14;
+  std::vector<std::uint32_t> counts((few ? 4 : 1) * size);
+  for (std::int64_t begin = 0; begin < rows; begin += kTileRows) {
+    int const here = static_cast<int>(std::min<std::int64_t>(kTileRows, rows - begin));
+    std::uint32_t pairs[kTileRows];
+    std::uint32_t absent = 0;
+    for (int i = 0; i < here; ++i) {
+      auto const one = static_cast<std::uint32_t>(a[begin + i]);
+      auto const other = static_cast<std::uint32_t>(b[begin + i]);
+      absent |= (one >= groups_there ? 1u : 0u) | (other >= many_there ? 1u : 0u);
+      pairs[i] = one * many_there + other;
+    }
+    if (absent != 0) throw InvalidInput("a row has a group that is not there.");
+    if (few)
+      cpu::kernels().count_four(pairs, here, counts.data(), static_cast<std::uint32_t>(size));
+    else
+      cpu::kernels().count_one(pairs, here, counts.data());
+    std::copy_n(pairs, here, out.of_row.begin() + begin);
+    // Before 32 bits could overflow.
+    if ((begin / kTileRows) % (std::int64_t{1} << 20) == (std::int64_t{1} << 20) - 1 || begin + here == rows)
+      for (std::size_t at = 0; at < counts.size(); ++at) out.rows[at % size] += std::exchange(counts[at], 0u);
   }
-  Crossed out;
-  std::vector<std::int32_t> place(count.size(), 0);
-  for (std::size_t pair = 0; pair < count.size(); ++pair) {
-    if (count[pair] == 0) continue;
-    place[pair] = static_cast<std::int32_t>(out.pairs.size());
-    out.pairs.push_back(static_cast<std::int64_t>(pair));
-    out.rows.push_back(count[pair]);
-  }
-  out.of_row.resize(static_cast<std::size_t>(rows));
-  for (std::int64_t i = 0; i < rows; ++i) out.of_row[static_cast<std::size_t>(i)] = place[static_cast<std::size_t>(a[i] * many + b[i])];
   return out;
+}
+
+void renumber(std::int32_t* numbers, std::int64_t rows, std::int32_t const* to, std::int64_t many) {
+  std::uint32_t most = 0;
+  for (std::int64_t i = 0; i < rows; ++i) most = std::max(most, static_cast<std::uint32_t>(numbers[i]));
+  if (rows > 0 && most >= many) throw InvalidInput("a number is not there.");
+  for (std::int64_t i = 0; i < rows; ++i) numbers[i] = to[numbers[i]];
 }
 
 }  // namespace modelwatch

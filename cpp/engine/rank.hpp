@@ -70,14 +70,15 @@ void check_intervals(NumericView const& values, std::vector<std::int64_t> const&
 /// Which of the intervals between neighbouring boundaries does each row lie in?  They hold their lower end.
 Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries);
 
-/// Groups that are two numbers, a and b: `pairs` has those that any row is of, a * many + b, in order; `of_row` which of
-/// them each row is of; `rows` how many rows each has.
+/// Groups that are two numbers, a and b, as one: a * many + b.
 struct Crossed {
-  std::vector<std::int64_t> pairs;
   std::vector<std::int32_t> of_row;
-  std::vector<std::int64_t> rows;
+  std::vector<std::int64_t> rows;  // of each
 };
-/// a, b: (rows,) numbers, those of b below `many`, those of a below `groups`.  Throws InvalidInput for others.
+/// a, b: (rows,) numbers, those of a below `groups`, those of b below `many`.  Throws InvalidInput for others.
 Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t const* b, std::int64_t many, std::int64_t rows);
+
+/// numbers[i] = to[numbers[i]].  Throws InvalidInput, and changes nothing, where one is not below `many`.
+void renumber(std::int32_t* numbers, std::int64_t rows, std::int32_t const* to, std::int64_t many);
 
 }  // namespace modelwatch

@@ -37,6 +37,7 @@ OF_THE_HOST = {
     "rank_distances",
     "rank_ties",
     "reference",
+    "renumber",
     "transport_between_knots",
 }
 

@@ -136,7 +136,8 @@ TEST("both passes of a fit end in the same state on any number of threads") {
       std::vector<std::uint64_t> keys;
       distinct.column(i).sorted(keys, out);
       CHECK_EQ(distinct.column(i).rows(), std::uint64_t{3 * kRows});
-      out.insert(out.end(), split.column(i).counts().begin(), split.column(i).counts().end());
+      auto const pieces = split.column(i).counts();
+      out.insert(out.end(), pieces.begin(), pieces.end());
     }
     return out;
   };

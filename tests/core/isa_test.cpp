@@ -62,6 +62,12 @@ void check_added(KernelTable const& table, Scratch& s, int found, Domain domain,
   CHECK(std::equal(fractions.begin(), fractions.end(), expected.sums));
   CHECK_EQ(sums.low, expected.low);
   CHECK_EQ(sums.high, expected.high);
+  // The same, row by row.
+  std::vector<std::uint64_t> each(static_cast<std::size_t>(found));
+  std::vector<std::uint64_t> by_gap(fractions.size(), 0);
+  table.gap_fractions(s.gaps, found, grid, each.data());
+  for (int i = 0; i < found; ++i) by_gap[s.gaps.gap[i]] += each[static_cast<std::size_t>(i)];
+  CHECK_EQ(by_gap, fractions);
   Sketch own;
   table.sketch_gaps(s.gaps, found, domain, false, s.buckets, s.hashes);
   own.buckets.add(s.buckets, found, table);
@@ -220,6 +226,47 @@ void check_cell_table(KernelTable const& table, int rows, Random& random) {
   }
 }
 
+/// Keys of rows that have a value, the pieces of intervals they lie in, and those that a filter lets through.
+template <class Value>
+void check_keys(KernelTable const& table, reference::Rows<Value> const& rows, Random& random) {
+  auto const column = make_column(rows, 3);
+  int const count = static_cast<int>(rows.size());
+  std::uint8_t valid[kTileRows];
+  std::uint64_t keys[kTileRows];
+  int const found = table.key_tile(column.view(), 0, count, domain_of<Value>(), expanded(table, column.view(), count, valid), keys);
+  std::vector<std::uint64_t> expected;
+  for (auto const& x : rows)
+    if (x && *x == *x) expected.push_back(KeyOf<Value>::key(*x));
+  CHECK_EQ(std::vector<std::uint64_t>(keys, keys + found), expected);
+  int const bits = sizeof(typename KeyOf<Value>::Key) * 8;
+  for (int const shift : {64, bits - 4, bits - 9}) {
+    constexpr int kSplit = 3;
+    std::uint64_t const least = shift == 64 ? 0 : 2;
+    std::vector<std::uint32_t> first(shift == 64 ? 1 : 5);
+    for (std::size_t i = 0; i < first.size(); ++i) first[i] = i % 3 == 1 ? kNoInterval : static_cast<std::uint32_t>(i);
+    first.push_back(kNoInterval);
+    cpu::IntervalPlaces const places{first.data(), least, first.size() - 1, shift, kSplit, shift - kSplit, 99};
+    std::uint32_t counters[kTileRows];
+    table.split_keys(keys, found, places, counters);
+    for (int i = 0; i < found; ++i) {
+      std::uint64_t const prefix = shift == 64 ? 0 : keys[i] >> shift;
+      bool const inside = prefix >= least && prefix < least + places.count && first[prefix - least] != kNoInterval;
+      std::uint64_t const piece = (shift == 64 ? keys[i] : keys[i] - (prefix << shift)) >> places.piece;
+      CHECK_EQ(counters[i], inside ? first[prefix - least] * 8 + static_cast<std::uint32_t>(piece) : places.none);
+    }
+    std::vector<std::uint32_t> letting((std::size_t{1} << cpu::KeyFilter::kPlaceBits) / 32);
+    for (auto& word : letting) word = static_cast<std::uint32_t>(random.next());
+    std::uint64_t kept[kTileRows];
+    int const let = table.filter_keys(keys, found, {letting.data(), shift}, kept);
+    std::vector<std::uint64_t> wanted;
+    for (int i = 0; i < found; ++i) {
+      std::uint64_t const place = (shift == 64 ? 0 : keys[i] >> shift) * cpu::KeyFilter::kFactor >> (64 - cpu::KeyFilter::kPlaceBits);
+      if ((letting[place / 32] >> (place % 32) & 1u) != 0) wanted.push_back(keys[i]);
+    }
+    CHECK_EQ(std::vector<std::uint64_t>(kept, kept + let), wanted);
+  }
+}
+
 /// All a table offers against the reference: tables that equal it equal each other.
 void check_table(KernelTable const& table) {
   auto const names = cpu::available_isas();
@@ -234,6 +281,7 @@ void check_table(KernelTable const& table) {
       check_ranks_and_gaps(table, column, as_knots(knots));
       check_ranks_and_gaps(table, column, as_knots<Value>({}));
       check_moments(table, column, random);
+      check_keys(table, column, random);
     });
     for (bool const skewed : {false, true}) {
       check_counting(table, rows, skewed, random);

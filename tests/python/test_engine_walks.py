@@ -47,13 +47,31 @@ def test_heavy_places_that_are_none_are_refused(heavy: list[int]) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 1000])
-@pytest.mark.parametrize(("groups", "many"), [(1, 1), (3, 5), (40, 2)])
+@pytest.mark.parametrize(("groups", "many"), [(1, 1), (3, 5), (40, 2), (300, 70)])
 def test_crossed_groups_are_numpys_distinct_pairs(rows: int, groups: int, many: int) -> None:
     rng = np.random.default_rng(rows + groups)
     a, b = (rng.integers(0, n, rows).astype(np.int32) for n in (groups, many))
-    pairs, of_row, counts = _core.cross_groups(a, groups, b, many)
-    wanted = np.unique(a * np.int64(many) + b, return_inverse=True, return_counts=True)
-    assert (pairs.tolist(), of_row.tolist(), counts.tolist()) == tuple(w.tolist() for w in wanted)
+    of_row, counts = _core.cross_groups(a, groups, b, many)
+    pairs = a * np.int64(many) + b
+    assert of_row.tolist() == pairs.tolist()
+    assert counts.tolist() == np.bincount(pairs, minlength=groups * many).tolist()
+
+
+def test_rows_are_renumbered_where_they_lie() -> None:
+    numbers = np.random.default_rng(1).integers(0, 50, 3000).astype(np.int32)
+    to = np.random.default_rng(2).permutation(50).astype(np.int32)
+    wanted = to[numbers]
+    _core.renumber(numbers, to)
+    assert numbers.tolist() == wanted.tolist()
+    _core.renumber(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32))
+
+
+@pytest.mark.parametrize("numbers", [[0, 3], [-1, 0]])
+def test_numbers_that_are_not_there_are_refused_and_nothing_is_changed(numbers: list[int]) -> None:
+    own = np.array(numbers, dtype=np.int32)
+    with pytest.raises(InputError, match="not there"):
+        _core.renumber(own, np.array([2, 1, 0], dtype=np.int32))
+    assert own.tolist() == numbers
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from modelwatch_gpu import keys
-from modelwatch_gpu.checks.statistics import Statistic, auc_drop
+from modelwatch_gpu.checks.statistics import Statistic, auc, drop, rise
 from modelwatch_gpu.measures import scored
 from modelwatch_gpu.measures.answers import Labelled, cell_ends
 from modelwatch_gpu.measures.predicted import Predictions, has_bools, of_several, of_two, one, predictions_of
@@ -61,16 +61,12 @@ def answer_statistic(baseline: Baseline, merged: Part, column: Column, measure: 
         scores = _Scores(column, scoring)
         tables, measured = scores.tables, lambda counts: scores.measured(base, counts)
         if base == "roc_auc":
-            return _statistic(tables, auc_drop)
+            measured = auc
     else:
         return None
-    sign = -1.0 if MEASURES[base].better == "higher" else 1.0
+    worse = drop if MEASURES[base].better == "higher" else rise
     linear = base not in _GAIN_BY_NOISE
-    return _statistic(tables, lambda before, after: sign * (measured(after) - measured(before)), linear)
-
-
-def _statistic(tables: _Tables, of: Callable[[Floats, Floats], Floats], linear: bool = True) -> Statistic:
-    return Statistic(lambda _, counts, __: counts, of, linear=linear, low=-np.inf, by_label=tables)
+    return Statistic(lambda _, counts, __: counts, worse, measured, linear=linear, low=-np.inf, by_label=tables)
 
 
 def _numbers(values: Values | None, count: int) -> Floats:
@@ -129,7 +125,7 @@ class _Scores:
     def measured(self, measure: str, counts: Floats) -> Floats:
         """(replicates,) a measure of (replicates, 2 cells) counts."""
         cells = len(self.knot)
-        negatives, positives = counts[:, :cells].astype(np.int64), counts[:, cells:].astype(np.int64)
+        negatives, positives = (side.astype(np.int64, order="C") for side in (counts[:, :cells], counts[:, cells:]))
         g = self.grids
         grids = replace(
             g,

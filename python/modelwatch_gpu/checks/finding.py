@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -183,6 +184,7 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
     value, effect = result.values.get(check.measure), result.effects.get(check.measure)
     severity, threshold = SEVERITIES[int(verdicts.severity[at])], float(verdicts.threshold[at])
     judged: float | None = float(verdicts.judged[at])
+    how = _certainty(verdicts, at)
     instead = None if verdicts.reasons is None else verdicts.reasons[at]
     if value is None or value.value is None:
         judged, reason = None, _reason(value, result)
@@ -195,7 +197,7 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
         judged, reason = None, f"Only {rows}; a verdict needs {check.min_rows}."
     else:
         assert judged is not None
-        reason = _reason_of(check, judged, severity, threshold, result, verdicts, at)
+        reason = _reason_of(check, judged, severity, threshold, result, verdicts, at, how)
     return Finding(
         start=result.start,
         segment=result.segment,
@@ -212,7 +214,7 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
         n=value.n if value else 0,
         by=result.by,
         compared_with=result.compared_with,
-        **_certainty(verdicts, at),
+        **how,
     )
 
 
@@ -225,7 +227,7 @@ def _certainty(verdicts: Verdicts, at: int) -> dict[str, Any]:
     intervals, ends = verdicts.intervals, verdicts.ends
     if intervals is None or ends is None:
         return {}
-    known = bool(intervals.known[at])
+    known = bool(ends[0][at] == ends[0][at])
     return {
         "interval_lower": number(ends[0]) if known else None,
         "interval_upper": number(ends[1]) if known else None,
@@ -239,14 +241,20 @@ def _certainty(verdicts: Verdicts, at: int) -> dict[str, Any]:
 
 
 def _reason_of(
-    check: Check, judged: float, severity: str, threshold: float, result: Result, verdicts: Verdicts, at: int
+    check: Check,
+    judged: float,
+    severity: str,
+    threshold: float,
+    result: Result,
+    verdicts: Verdicts,
+    at: int,
+    how: Mapping[str, Any],
 ) -> str:
     """Why a number is worth its severity, and how sure that is."""
     why, name = int(verdicts.why[at]), measure_name(check.measure, result.compared_with)
     effect = result.effects.get(check.measure)
     if why == BY_CHANCE and effect is not None:
         return f"{name} {judged:.3g}, but chance alone can add {effect.chance:.2g} to samples this small."
-    how = _certainty(verdicts, at)
     if why == NOT_TESTED:
         return f"{name} {judged:.3g} here, but the column is not off in this window, so segments were not tested."
     if verdicts.reasons is not None and why == CLEAR:

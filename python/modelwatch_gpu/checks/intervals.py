@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from modelwatch_gpu.checks.resampling import (
     NULL_BASELINE,
     NULL_CURRENT,
     RELABELLINGS,
+    Draws,
     draws,
     labels,
     summed,
@@ -31,6 +33,10 @@ ROOT_WIDER: Final = 1.04
 MAXIMUM_WIDER: Final = 1.06
 #: What D shows between samples of one distribution, in standard errors of a D: 0.8687 over 1/2 (``rank.ks_noise``).
 KS_NOISE: Final = 1.7374623
+#: Numbers that are worked on at once: memory this small is at hand, larger pieces are asked of the system each time.
+_NEAR_NUMBERS: Final = (1 << 14) - 64
+#: The same of a statistic that needs hardly any memory of its own.
+_FRUGAL_NUMBERS: Final = 1 << 17
 #: With fewer units on a side there is no interval from them.
 LEAST_UNITS: Final = 8
 #: Two-sided level of intervals; a verdict rests on the lower end.
@@ -63,26 +69,50 @@ UNKNOWN: Final = Spread(np.nan, np.nan, np.nan, np.nan, 0, NOT_KNOWN)
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """``counts``: (units, cells) of one side, whole numbers. What was drawn of them is kept: it is asked for again."""
+    """``counts``: (units, cells) of one side, whole numbers. What was made of them is kept: it is asked for again."""
 
     counts: Floats
-    _made: dict[tuple[int, ...], Floats] = field(default_factory=dict)
+    _made: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.counts)
 
-    @property
+    @cached_property
     def total(self) -> Floats:
         """(1, cells) of all units."""
         found: Floats = self.counts.sum(axis=0)[None]
         return found
 
-    def again(self, stream: int, taken: int | None = None) -> Floats:
-        """(replicates, cells) of units drawn with replacement, exact whole numbers."""
-        key = (stream, -1 if taken is None else taken)
+    def again(self, statistic: Statistic, stream: int, taken: int | None = None) -> Floats:
+        """What a statistic makes of units drawn with replacement, one side of it."""
+        return self.kept(
+            (statistic.side, stream, taken),
+            lambda: statistic.side(summed(draws(len(self), stream, taken), self.counts)),
+        )
+
+    def kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What was made under this name, or is now."""
         if key not in self._made:
-            self._made[key] = summed(draws(len(self), stream, taken), self.counts)
+            self._made[key] = make()
         return self._made[key]
+
+    @cached_property
+    def alike(self) -> float:
+        """How much alike rows of one unit are, see ``likeness``."""
+        return likeness(self.counts)
+
+
+def _in_pieces(
+    statistic: Statistic, drawn: Draws, counts: Floats, make: Callable[[Floats, slice], Floats]
+) -> Floats:
+    """What is made of the sums of drawn units, so many replicates at a time as memory is at hand for.
+
+    ``make``: (replicates, cells) sums, which may be overwritten, and which replicates these are -> a number of each.
+    """
+    step = max(1, (_FRUGAL_NUMBERS if statistic.frugal else _NEAR_NUMBERS) // max(1, counts.shape[1]))
+    pieces = [slice(begin, begin + step) for begin in range(0, len(drawn), step)]
+    found = [make(summed(drawn[piece], counts, lasting=False), piece) for piece in pieces]
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def spread_of(
@@ -116,10 +146,17 @@ def spread_of(
 
 
 def _by_units(statistic: Statistic, baseline: Table, current: Table, units: int, relabel: bool) -> Spread:
-    again = statistic.drawn(baseline.again(BASELINE_UNITS), current.again(CURRENT_UNITS))
+    before = baseline.again(statistic, BASELINE_UNITS)
+    again = _in_pieces(
+        statistic,
+        draws(len(current), CURRENT_UNITS),
+        current.counts,
+        lambda sums, piece: statistic.between(before[piece], statistic.side(sums)),
+    )
     was = float(statistic.drawn(baseline.total, current.total)[0])
     growth = units / (units - 1)
-    error = float(np.nanstd(again, ddof=1)) * growth**0.5
+    deviation = np.nanstd if np.isnan(again).any() else np.std
+    error = float(deviation(again, ddof=1)) * growth**0.5
     noise = float(np.mean(again**2) - was**2 if statistic.root else np.mean(again) - was) * growth
     noise = 0.0 if statistic.linear else max(0.0, noise)
     if statistic.root:
@@ -133,18 +170,21 @@ def _by_units(statistic: Statistic, baseline: Table, current: Table, units: int,
 
 def _change(statistic: Statistic, baseline: Table, current: Table, was: float) -> float:
     """The p-value of no change, by relabelling units."""
-    both = np.concatenate([current.counts, baseline.counts])
-    relabelled = summed(labels(len(both), len(current)), both)
-    apart = statistic.drawn(both.sum(axis=0) - relabelled, relabelled)
+    both, total = np.concatenate([current.counts, baseline.counts]), baseline.total + current.total
+    apart = _in_pieces(
+        statistic,
+        labels(len(both), len(current)),
+        both,
+        lambda sums, _: statistic.between(statistic.side(total - sums), statistic.side(sums)),
+    )
     # A relabelling that gives the very same tables must count as equal, whatever the sums round to.
     as_far = int(np.count_nonzero(np.abs(apart) >= abs(was) - 1e-12))
     return (1 + as_far) / (1 + RELABELLINGS)
 
 
 def _by_baseline(statistic: Statistic, baseline: Table, current: Table, pool: Table, units: int) -> Spread:
-    apart = statistic.drawn(pool.again(NULL_BASELINE, len(baseline)), pool.again(NULL_CURRENT, len(current)))
     freedom = len(pool) - 1.0
-    most = float(np.nanquantile(apart, (1 + CONFIDENCE) / 2))
+    most = pool.kept((statistic, len(baseline), len(current)), lambda: _far_by_chance(statistic, baseline, current, pool))
     error = max(0.0, most) / _quantile((1 - CONFIDENCE) / 2, freedom)
     # Units with fewer rows than the baseline's are noisier, at most by as much as if rows were all that varies.
     usual = statistic.rows(pool.total) / len(pool) * len(current)
@@ -152,16 +192,32 @@ def _by_baseline(statistic: Statistic, baseline: Table, current: Table, pool: Ta
     return Spread(error * max(1.0, fewer) ** 0.5, 0.0, freedom, np.nan, units, BY_BASELINE_UNITS)
 
 
+def _far_by_chance(statistic: Statistic, baseline: Table, current: Table, pool: Table) -> float:
+    """What samples of so many units from ``pool`` on either side hardly ever exceed."""
+    before = pool.again(statistic, NULL_BASELINE, len(baseline))
+    apart = _in_pieces(
+        statistic,
+        draws(len(pool), NULL_CURRENT, len(current)),
+        pool.counts,
+        lambda sums, piece: statistic.between(before[piece], statistic.side(sums)),
+    )
+    return float(np.nanquantile(apart, (1 + CONFIDENCE) / 2))
+
+
 def _by_likeness(baseline: Table, current: Table, pool: Table, cells: Table, units: int) -> Spread:
     """Of a share: p(1 - p) (1 / rows + likeness / units) on either side."""
-    shares = np.stack([pool.counts[:, 0], pool.counts[:, 1] - pool.counts[:, 0]], axis=1)
-    alike = likeness(shares) if shares[:, 0].any() else likeness(cells.counts)
+    alike = pool.kept(("alike", cells), lambda: _alike(pool, cells))
     variance = 0.0
     for side in (baseline, current):
         some, rows = side.total[0].tolist()
         each = float(share_variance(np.array([some / max(rows, 1.0)]), max(rows, 1.0))[0])
         variance += each * (1 + alike * rows / len(side))
     return Spread(variance**0.5, 0.0, len(pool) - 1.0, np.nan, units, BY_BASELINE_UNITS)
+
+
+def _alike(pool: Table, cells: Table) -> float:
+    shares = np.stack([pool.counts[:, 0], pool.counts[:, 1] - pool.counts[:, 0]], axis=1)
+    return likeness(shares) if shares[:, 0].any() else cells.alike
 
 
 def likeness(counts: Floats) -> float:
@@ -213,7 +269,7 @@ class Judged:
         return self.baseline_variance + self.current_variance
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Intervals:
     """The interval of one measure in many groups: (groups,) arrays.
 
@@ -230,12 +286,12 @@ class Intervals:
     units: Ints
     method: npt.NDArray[np.uint8]
 
-    @property
+    @cached_property
     def by_units(self) -> bool:
         """Whether these are of units of time, not of rows."""
         return not bool((self.method == BY_ROWS).any())
 
-    @property
+    @cached_property
     def known(self) -> npt.NDArray[np.bool_]:
         """(groups,) whether there is an interval."""
         found: Bools = ~np.isnan(self.error) & ~np.isnan(self.centre)

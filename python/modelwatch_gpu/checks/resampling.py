@@ -8,7 +8,9 @@ they do not depend on the order of adding either.
 from __future__ import annotations
 
 import functools
-from typing import Final
+import os
+import threading
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,11 @@ ROW_UNITS: Final = 64
 #: Products of so many multiplications are left to one thread by BLAS libraries; waking others for a little more costs
 #: ten times the work where processors are shared.
 _SMALL_PRODUCT: Final = 1 << 18
+#: Whole numbers below it are exact in float32.
+_EXACT_FLOAT32: Final = 1 << 24
+
+#: How often each unit is drawn: whole numbers far below what float32 holds.
+Draws = npt.NDArray[np.float32]
 
 _KEY: Final = 0x6D6F64656C776174  # "modelwat": any fixed key would do
 
@@ -38,7 +45,7 @@ def words(count: int, stream: int, size: int) -> npt.NDArray[np.uint64]:
 
 
 @functools.lru_cache(maxsize=64)
-def draws(units: int, stream: int, taken: int | None = None, replicates: int = REPLICATES) -> Floats:
+def draws(units: int, stream: int, taken: int | None = None, replicates: int = REPLICATES) -> Draws:
     """(replicates, units) how often each unit is drawn when ``taken`` (default: as many as there are) are drawn with
     replacement.
 
@@ -49,31 +56,66 @@ def draws(units: int, stream: int, taken: int | None = None, replicates: int = R
     chosen = ((raw >> np.uint64(32)) * np.uint64(units)) >> np.uint64(32)
     row = np.repeat(np.arange(replicates, dtype=np.int64), size)
     counts = np.bincount(row * units + chosen.astype(np.int64), minlength=replicates * units)
-    out = counts.reshape(replicates, units).astype(np.float64)
+    out = counts.reshape(replicates, units).astype(np.float32)
     out.flags.writeable = False
     return out
 
 
 @functools.lru_cache(maxsize=64)
-def labels(units: int, current: int, replicates: int = RELABELLINGS) -> Floats:
+def labels(units: int, current: int, replicates: int = RELABELLINGS) -> Draws:
     """(replicates, units) 1 for the ``current`` units of each random relabelling that go to the current side, else 0:
     those with the smallest words."""
     raw = words(replicates * units, LABELS, units).reshape(replicates, units)
-    out = np.zeros((replicates, units))
+    out = np.zeros((replicates, units), dtype=np.float32)
     first = np.argsort(raw, axis=1, kind="stable")[:, :current]
     np.put_along_axis(out, first, 1.0, axis=1)
     out.flags.writeable = False
     return out
 
 
-def summed(drawn: Floats, counts: Floats) -> Floats:
+def summed(drawn: Draws, counts: Floats, *, lasting: bool = True) -> Floats:
     """(replicates, cells) what was drawn: ``drawn`` (replicates, units) times ``counts`` (units, cells), whole numbers
-    whose sums are exact in any order."""
-    rows = max(1, _SMALL_PRODUCT // max(1, counts.size))
-    out = np.empty((len(drawn), counts.shape[1]))
-    for begin in range(0, len(drawn), rows):
-        np.matmul(drawn[begin : begin + rows], counts, out=out[begin : begin + rows])
-    return out
+    whose sums are exact in any order. In memory cell after cell, so that all replicates are worked on at once.
+
+    Not ``lasting``: the next such call of the thread overwrites it, which saves asking for memory anew.
+    """
+    most = float(counts.max(initial=0.0)) * float(drawn.sum(axis=1).max(initial=0.0))
+    # No sum on the way is larger than the last one: float32 holds all of them, in half the bytes.
+    kind = np.float32 if most < _EXACT_FLOAT32 else np.float64
+    left, right = drawn.T.astype(kind, copy=False), counts.T.astype(kind, copy=False)
+    shape = len(right), len(drawn)
+    out = np.empty(shape) if lasting else _scratch.array("sums", shape, np.float64)
+    made = out if kind is np.float64 else _scratch.array("narrow", shape, np.float32)
+    cells = len(made) if _alone() else max(1, _SMALL_PRODUCT // max(1, drawn.size))
+    for begin in range(0, len(made), cells):
+        np.matmul(right[begin : begin + cells], left, out=made[begin : begin + cells])
+    if made is not out:
+        out[:] = made
+    return out.T
+
+
+@functools.cache
+def _alone() -> bool:
+    """Whether there is one processor, so that BLAS libraries have no other threads to wake."""
+    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return len(own) == 1
+
+
+class _Scratch(threading.local):
+    """Memory that is used again and again, by name."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+
+    def array(self, name: str, shape: tuple[int, int], dtype: type) -> npt.NDArray[Any]:
+        """An array of this shape with anything in it."""
+        size = shape[0] * shape[1]
+        if name not in self._arrays or len(self._arrays[name]) < size:
+            self._arrays[name] = np.empty(size, dtype=dtype)
+        return self._arrays[name][:size].reshape(shape)
+
+
+_scratch: Final = _Scratch()
 
 
 def split(counts: Floats, stream: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -30,7 +30,7 @@ from modelwatch_gpu.checks.intervals import (
 from modelwatch_gpu.checks.multiplicity import CORRECTIONS
 from modelwatch_gpu.checks.resampling import split
 from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, Statistic
-from modelwatch_gpu.checks.units import DAY, Units, all_units, units_by_window
+from modelwatch_gpu.checks.units import DAY, Units, all_units, block_counts, units_by_window
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window, parse_window, zone_of
 from modelwatch_gpu.measures import bins
@@ -217,7 +217,7 @@ class Sampling:
         for part in (self.baseline.part, self.merged):
             table = part.tables.get(("block", column.name))
             if table is not None:
-                used[table.cell] = True
+                used[table.cells.index] = True
         return ColumnTables(column, used)
 
     def statistic(self, column: Column, measure: str) -> Statistic | None:
@@ -300,8 +300,6 @@ class Sampling:
         """One for every window whose effect comes near the lowest threshold, and for all where there are segments:
         those borrow it."""
         starts = tuple(block.place.starts.tolist())
-        pool = tables.of(self.pool, statistic)
-        cells = tables.of(self.pool, STATISTICS["psi"])
         if block.compared_with == BASELINE:
             pairs = [(self.pool, units) for units in self.units_of(starts)]
         else:
@@ -314,6 +312,9 @@ class Sampling:
                 out.append(UNKNOWN._replace(units=min(len(before), len(after))))
                 continue
             sides = tables.of(before, statistic), tables.of(after, statistic)
+            pool = tables.of(self.pool, statistic)
+            few = min(len(side) for side in sides) < LEAST_UNITS
+            cells = tables.of(self.pool, STATISTICS["psi"]) if few else pool
             out.append(spread_of(statistic, *sides, pool, cells, relabel=size > limit))
         return out
 
@@ -332,30 +333,35 @@ class ColumnTables:
 
     column: Column
     used: Bools
-    _counts: dict[Units, Floats] = field(default_factory=dict)
+    _by_block: dict[tuple[int, object], Floats | None] = field(default_factory=dict)
     _made: dict[tuple[Units, object], Table] = field(default_factory=dict)
 
     def of(self, units: Units, statistic: Statistic) -> Table:
         """What a statistic needs; no units where the column was not there."""
-        key = (units, statistic.table if statistic.by_label is None else statistic)
-        if key not in self._made and statistic.by_label is not None:
-            self._made[key] = Table(_by_label(units, statistic.by_label))
-        if key not in self._made:
-            if units not in self._counts:
-                found = units.counts(self.column)
-                self._counts[units] = np.zeros((0, self.column.coarse_slots)) if found is None else found
-            self._made[key] = Table(statistic.table(self.column, self._counts[units], self.used))
-        return self._made[key]
+        counted: object = statistic.table if statistic.by_label is None else statistic
+        if (units, counted) not in self._made:
+            key = (id(units.part), counted)
+            if key not in self._by_block:
+                self._by_block[key] = self._counted(units.part, statistic)
+            by_block = self._by_block[key]
+            if by_block is None or not len(units):
+                counts = np.zeros((0, self.column.coarse_slots if statistic.by_label is None else 0))
+            else:
+                counts = units.summed(by_block)
+                if statistic.by_label is not None:  # of the units in which any row has a label
+                    counts = counts[counts.any(axis=1)]
+            self._made[units, counted] = Table(counts)
+        return self._made[units, counted]
 
-
-def _by_label(units: Units, tables: Callable[[Part, str, str], Floats | None]) -> Floats:
-    """(units, cells) counted apart for each label: of the units in which any row has one."""
-    by_block = tables(units.part, "block", "coarse") if len(units) else None
-    if by_block is None:
-        return np.zeros((0, 0))
-    counts = units.summed(by_block)
-    found: Floats = counts[counts.any(axis=1)]
-    return found
+    def _counted(self, part: Part, statistic: Statistic) -> Floats | None:
+        """(blocks of the part, cells) what is summed; None where there is nothing."""
+        if statistic.by_label is not None:
+            return statistic.by_label(part, "block", "coarse")
+        key = (id(part), None)
+        if key not in self._by_block:
+            self._by_block[key] = block_counts(part, self.column)
+        counts = self._by_block[key]
+        return None if counts is None else statistic.table(self.column, counts, self.used)
 
 
 def _coarse_floor(column: Column, measure: str, n: Floats, m: Floats) -> Floats:

@@ -22,10 +22,15 @@ from modelwatch_gpu.profile.parts import Part
 _LEAST_KS: Final = 0.02
 
 
+def _itself(sums: Floats) -> Floats:
+    return sums
+
+
 @dataclass(frozen=True)
 class Statistic:
     """``table``: a column, (units, slots) counts, and (slots,) which of these any unit of any side uses -> the (units,
-    cells) that are summed. ``of``: the number.
+    cells) that are summed. ``side``: what is made of (replicates, cells) sums of one side before both meet, maybe in
+    their place; ``of``: of the baseline's and the window's the (replicates,) numbers, maybe in place of the window's.
 
     ``root``: whether the spread is taken of the number's square root, whose variance hardly depends on its size where
     it is a divergence. ``squared``: whether the measure is the square of that root, or the root itself. ``linear``:
@@ -38,6 +43,7 @@ class Statistic:
 
     table: Callable[[Column, Floats, Bools], Floats]
     of: Callable[[Floats, Floats], Floats]
+    side: Callable[[Floats], Floats] = _itself
     root: bool = False
     squared: bool = False
     linear: bool = False
@@ -54,7 +60,17 @@ class Statistic:
         return float(total[0, -1] if self.cumulative else total.sum())
 
     def drawn(self, baseline: Floats, current: Floats) -> Floats:
-        """(replicates,) numbers on the scale of the interval."""
+        """(replicates,) numbers on the scale of the interval, of (replicates, cells) sums of both sides, which stay as
+        they are."""
+        return self.between(self.side(np.array(baseline)), self.side(np.array(current)))
+
+    @property
+    def frugal(self) -> bool:
+        """Whether it works in place, so that many replicates at once take little memory."""
+        return self.of is _ks
+
+    def between(self, baseline: Floats, current: Floats) -> Floats:
+        """The same of what ``side`` made of them."""
         found = self.of(baseline, current)
         return np.sqrt(np.maximum(0.0, found)) if self.root else found
 
@@ -67,23 +83,35 @@ class Statistic:
         return np.clip(np.maximum(0.0, number) ** 2 if self.squared else number, self.low, self.high)
 
 
+def _shares_upto(counts: Floats) -> Floats:
+    """(replicates, cells) distribution functions; a replicate without rows is empty everywhere."""
+    if counts.shape[1]:
+        counts /= np.maximum(counts[:, -1:], 1.0)
+    return counts
+
+
 def _ks(baseline: Floats, current: Floats) -> Floats:
     if not baseline.shape[1]:
         return np.zeros(len(baseline))
-    # A replicate without rows is empty everywhere.
-    apart = baseline / np.maximum(baseline[:, -1:], 1.0)
-    apart -= current / np.maximum(current[:, -1:], 1.0)
+    apart = np.subtract(baseline, current, out=current)
     found: Floats = np.maximum(apart.max(axis=1), -apart.min(axis=1))
     return found
 
 
-def _over_bins(measure: Callable[[bins.Histograms], Floats]) -> Callable[[Floats, Floats], Floats]:
+def _shares(counts: Floats) -> Floats:
+    """(replicates, cells) shares, NaN of a replicate without rows."""
+    with np.errstate(invalid="ignore"):
+        counts /= counts.sum(axis=1, keepdims=True)
+    return counts
+
+
+def _over_bins(measure: Callable[[bins.Shares], Floats]) -> Callable[[Floats, Floats], Floats]:
     def of(baseline: Floats, current: Floats) -> Floats:
-        used = (baseline.any(axis=0)) | (current.any(axis=0))
-        some = (baseline.sum(axis=1) > 0) & (current.sum(axis=1) > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = measure(bins.Histograms(baseline[:, used], current[:, used]))
-        return np.where(some, found, 0.0)
+        if len(current) == 1:
+            used = (baseline != 0)[0] | (current != 0)[0]
+            baseline, current = baseline[:, used], current[:, used]
+        found = measure(bins.Shares(baseline, current))
+        return np.where(np.isnan(found), 0.0, found)
 
     return of
 
@@ -100,10 +128,10 @@ def _missing_change(baseline: Floats, current: Floats) -> Floats:
 def auc_drop(baseline: Floats, current: Floats) -> Floats:
     """(replicates,) area under the ROC curve of the baseline less that of the window, of (replicates, 2 K) counts over
     K cells of a score in increasing order: first of negatives, then of positives. Rows of one cell count as ties."""
-    return _auc(baseline) - _auc(current)
+    return auc(baseline) - auc(current)
 
 
-def _auc(counts: Floats) -> Floats:
+def auc(counts: Floats) -> Floats:
     """Mann and Whitney's U over the pairs; 1/2 where there are none."""
     cells = counts.shape[1] // 2
     negatives, positives = counts[:, :cells], counts[:, cells:]
@@ -111,6 +139,16 @@ def _auc(counts: Floats) -> Floats:
     pairs = negatives.sum(axis=1) * positives.sum(axis=1)
     found: Floats = np.where(pairs > 0, (positives * below).sum(axis=1) / np.maximum(pairs, 1.0), 0.5)
     return found
+
+
+def drop(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) how much smaller a number became."""
+    return baseline - current
+
+
+def rise(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) how much larger a number became."""
+    return current - baseline
 
 
 def _constant(variance: float) -> Callable[[Floats], Floats]:
@@ -133,13 +171,13 @@ _js = _over_bins(bins.js_divergence_of)
 
 #: What can be resampled, by measure.
 STATISTICS: Final[dict[str, Statistic]] = {
-    "ks": Statistic(values_upto, _ks, row_variance=_ks_variance, high=1.0, cumulative=True),
-    "psi": Statistic(default_bins, _over_bins(bins.psi_of), root=True, squared=True, row_variance=_PSI),
-    "js_divergence": Statistic(default_bins, _js, root=True, squared=True, row_variance=_JS, high=1.0),
-    "js_distance": Statistic(default_bins, _js, root=True, row_variance=_JS, high=1.0),
-    "hellinger": Statistic(default_bins, _over_bins(bins.hellinger_of), row_variance=_HELLINGER, high=1.0),
-    "tv": Statistic(default_bins, _over_bins(bins.tv_of), row_variance=_SHARE, high=1.0),
-    "l_infinity": Statistic(default_bins, _over_bins(bins.l_infinity_of), row_variance=_SHARE, high=1.0),
+    "ks": Statistic(values_upto, _ks, _shares_upto, row_variance=_ks_variance, high=1.0, cumulative=True),
+    "psi": Statistic(default_bins, _over_bins(bins.psi_of), _shares, root=True, squared=True, row_variance=_PSI),
+    "js_divergence": Statistic(default_bins, _js, _shares, root=True, squared=True, row_variance=_JS, high=1.0),
+    "js_distance": Statistic(default_bins, _js, _shares, root=True, row_variance=_JS, high=1.0),
+    "hellinger": Statistic(default_bins, _over_bins(bins.hellinger_of), _shares, row_variance=_HELLINGER, high=1.0),
+    "tv": Statistic(default_bins, _over_bins(bins.tv_of), _shares, row_variance=_SHARE, high=1.0),
+    "l_infinity": Statistic(default_bins, _over_bins(bins.l_infinity_of), _shares, row_variance=_SHARE, high=1.0),
     "missing": Statistic(missing_rows, _share, linear=True, high=1.0),
     "missing_change": Statistic(missing_rows, _missing_change, linear=True, low=-1.0, high=1.0),
     "unseen": Statistic(unseen_rows, _share, linear=True, high=1.0),

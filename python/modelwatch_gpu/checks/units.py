@@ -13,7 +13,6 @@ from modelwatch_gpu.log.windows import Window
 from modelwatch_gpu.measures.value import Bools, Floats, Ints
 from modelwatch_gpu.profile.columns import COARSE_UNSEEN, NULL_SLOT, CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.parts import UNTIMED, Part
-from modelwatch_gpu.profile.tables import Table
 
 #: The unit that bootstrap and permutation draw, and the shortest one (DESIGN 1).
 DAY: Final = Window(1, "d")
@@ -36,23 +35,16 @@ class Units:
         dense = by_block[self.block]
         return dense if len(self.block) == len(self) else np.add.reduceat(dense, self.begin[:-1], axis=0)
 
-    def counts(self, column: Column) -> Floats | None:
-        """(units, coarse slots) rows of each unit in each cell, whole numbers; None where the column was not there."""
-        table = self.part.tables.get(("block", column.name))
-        if table is None or not len(self):
-            return None
-        dense = _dense(table, self.block, column.coarse_slots)
-        return dense if len(self.block) == len(self) else np.add.reduceat(dense, self.begin[:-1], axis=0)
 
-
-def _dense(table: Table, groups: Ints, slots: int) -> Floats:
-    """(groups, slots) counts of some groups of a table."""
-    place = np.full(table.groups + 1, -1, dtype=np.int64)
-    place[groups[groups < table.groups]] = np.flatnonzero(groups < table.groups)
-    row = place[table.cell_group]
-    kept = row >= 0
-    out = np.zeros((len(groups), slots))
-    out[row[kept], table.cell[kept]] = table.count[kept]
+def block_counts(part: Part, column: Column) -> Floats | None:
+    """(blocks, coarse slots) rows of every block of a part in each cell, whole numbers; None where the column was not
+    there."""
+    table = part.tables.get(("block", column.name))
+    if table is None:
+        return None
+    cells, slots = table.cells, column.coarse_slots
+    out = np.zeros((len(part.groups["block"]), slots))
+    out.reshape(-1)[cells.group * np.int64(slots) + cells.index] = cells.value
     return out
 
 

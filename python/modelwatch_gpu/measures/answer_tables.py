@@ -123,11 +123,12 @@ def _each(
     if crossed is None or not isinstance(table, NumericTable) or not isinstance(column, NumericColumn):
         return
     positive = crossed.is_class(str(scoring.positive))
-    ranges = chunks_of_groups(crossed, table, slots_of(column, grid))
-    if alone:
-        ranges = [(at, at + 1) for at in range(crossed.groups)]
-    for begin, end in ranges:
-        yield begin, score_grids(column, grid, table, crossed, positive, begin, end, scoring.threshold)
+    for begin, end in chunks_of_groups(crossed, table, slots_of(column, grid)):
+        grids = score_grids(column, grid, table, crossed, positive, begin, end, scoring.threshold)
+        if alone:
+            yield from ((at, grids.of_group(at - begin)) for at in range(begin, end))
+        else:
+            yield begin, grids
 
 
 def _calibration(g: ScoreGrids, start: int | None, name: str) -> Iterator[CalibrationRow]:
@@ -136,16 +137,16 @@ def _calibration(g: ScoreGrids, start: int | None, name: str) -> Iterator[Calibr
     edges = uniform_edges(ECE_BINS)
     bins = np.searchsorted(edges, g.first, side="left")
     ends = [0.0, *edges.tolist(), 1.0]
-    for b in range(ECE_BINS):
-        inside = bins == b
-        found, rest = (int(side[0, inside].sum()) for side in (g.positives, g.negatives))
-        rows = found + rest
-        if rows == 0:
-            continue
-        least, most = ((g.positive_sums + g.negative_sums)[:, 0, inside].sum(axis=1) / rows).tolist()
-        low, high = proportions.wilson(np.float64(found), np.float64(rows), CONFIDENCE)
+    sums = (g.positive_sums + g.negative_sums)[:, 0]
+    begin = np.searchsorted(bins, np.arange(ECE_BINS + 1))
+    hits, rests = (np.diff(np.append(0, np.cumsum(side[0]))[begin]) for side in (g.positives, g.negatives))
+    total = hits + rests
+    lows, highs = proportions.wilson(hits.astype(np.float64), np.maximum(total, 1).astype(np.float64), CONFIDENCE)
+    for b in np.flatnonzero(total).tolist():
+        found, rows = int(hits[b]), int(total[b])
+        least, most = (sums[:, begin[b] : begin[b + 1]].sum(axis=1) / rows).tolist()
         mean = (least + most) / 2
-        share = (found / rows, float(low), float(high))
+        share = (found / rows, float(lows[b]), float(highs[b]))
         yield CalibrationRow(start, name, ends[b], ends[b + 1], rows, (mean, least, most), share)
 
 

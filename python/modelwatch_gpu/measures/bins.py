@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,10 @@ Ints = npt.NDArray[np.int64]
 SHARE_FLOOR: Final = 1e-4
 #: Categories with fewer expected rows are pooled before an effect is judged (DESIGN 3.9).
 EXPECTED_ROWS: Final = 5.0
+
+
+#: Less than any share of rows over another.
+_NO_SHARE: Final = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +106,23 @@ class Histograms:
         return total
 
 
+class Shares(NamedTuple):
+    """Pairs of shares, (groups, bins) each, without more bins: as ``Histograms`` sums them."""
+
+    baseline: Floats
+    current: Floats
+
+    def summed(self, term: Callable[[Floats, Floats], Floats]) -> Floats:
+        """(groups,) sums over bins."""
+        found: Floats = np.sum(term(self.baseline, self.current), axis=1)
+        return found
+
+    def largest(self, term: Callable[[Floats, Floats], Floats]) -> Floats:
+        """(groups,) maxima over bins."""
+        found: Floats = np.max(term(self.baseline, self.current), axis=1, initial=0.0)
+        return found
+
+
 def _rows(counts: Counts) -> Any:
     total = counts.sum(axis=1)
     return total.astype(np.int64) if total.dtype.kind == "u" else total
@@ -124,11 +145,16 @@ def _kl_terms(p: Floats, q: Floats) -> Floats:
 
 
 def _js_terms(p: Floats, q: Floats) -> Floats:
-    middle = (p + q) / 2
+    middle: Floats = p + q
+    middle /= 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        left: Floats = np.where(p > 0, p * np.log2(p / middle), 0.0)
-        right: Floats = np.where(q > 0, q * np.log2(q / middle), 0.0)
-    total: Floats = left + right
+        total, terms = p / middle, np.divide(q, middle, out=middle)
+    for ratio, share in ((total, p), (terms, q)):
+        # Logarithms of 0 are slow, and what they are multiplied by is 0.
+        np.fmax(ratio, _NO_SHARE, out=ratio)
+        np.log2(ratio, out=ratio)
+        ratio *= share
+    total += terms
     return total
 
 
@@ -143,7 +169,7 @@ def change(p: Floats, q: Floats) -> Floats:
     return moved
 
 
-def psi_of(h: Histograms) -> Floats:
+def psi_of(h: Histograms | Shares) -> Floats:
     """(groups,) ``psi`` of every pair."""
     return h.summed(_psi_terms)
 
@@ -152,7 +178,7 @@ def _kl(h: Histograms) -> Floats:
     return h.summed(_kl_terms)
 
 
-def js_divergence_of(h: Histograms) -> Floats:
+def js_divergence_of(h: Histograms | Shares) -> Floats:
     """(groups,) ``js_divergence`` of every pair."""
     return np.clip(h.summed(_js_terms) / 2, 0.0, 1.0)
 
@@ -161,15 +187,15 @@ def _js_distance(h: Histograms) -> Floats:
     return np.sqrt(js_divergence_of(h))
 
 
-def hellinger_of(h: Histograms) -> Floats:
+def hellinger_of(h: Histograms | Shares) -> Floats:
     return np.minimum(1.0, np.sqrt(h.summed(_hellinger_terms) / 2))
 
 
-def tv_of(h: Histograms) -> Floats:
+def tv_of(h: Histograms | Shares) -> Floats:
     return np.minimum(1.0, h.summed(change) / 2)
 
 
-def l_infinity_of(h: Histograms) -> Floats:
+def l_infinity_of(h: Histograms | Shares) -> Floats:
     return h.largest(change)
 
 

@@ -103,6 +103,14 @@ class ScoreGrids:
         """The same rows without the negatives."""
         return replace(self, negatives=np.zeros_like(self.negatives), negative_sums=np.zeros_like(self.negative_sums))
 
+    def of_group(self, at: int) -> ScoreGrids:
+        """One of the groups, in the cells that it occupies itself."""
+        used = (self.positives[at] + self.negatives[at]) > 0
+        sides = {name: getattr(self, name)[at : at + 1, used] for name in ("positives", "negatives")}
+        sums = {name: getattr(self, name)[:, at : at + 1, used] for name in ("positive_sums", "negative_sums")}
+        cells = {name: getattr(self, name)[used] for name in ("first", "last", "knot", "low", "high")}
+        return replace(self, **sides, **sums, **cells, cut=int(np.count_nonzero(used[: self.cut])))
+
     def big(self, counts: Ints) -> npt.NDArray[Any]:
         """Counts whose products do not overflow."""
         return counts.astype(object) if self.wide else counts

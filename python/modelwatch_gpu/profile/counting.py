@@ -421,7 +421,7 @@ class FileCounter:
             at = {key: i for i, key in enumerate(groups[spec.name])}
             to = np.array([at[key] for key in own], dtype=np.uint32)
             rows[spec.name] = np.zeros(len(at), dtype=np.uint64)
-            np.add.at(rows[spec.name], to, np.array(numbering.rows, dtype=np.uint64))
+            np.add.at(rows[spec.name], to, numbering.rows.astype(np.uint64))
             if spec.name in self.weights:
                 weights[spec.name] = self.weights[spec.name].regrouped(to, len(at))
             for column, reading, counted in self._counted(spec):

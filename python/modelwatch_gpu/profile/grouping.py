@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -54,7 +55,14 @@ class Numbering:
 
     keys: list[GroupKey] = field(default_factory=list)
     at: dict[GroupKey, int] = field(default_factory=dict)
-    rows: list[int] = field(default_factory=list)
+    #: How often keys were forgotten: numbers that were noted before may then be of other keys.
+    forgotten: int = 0
+    _rows: Int64 = field(default_factory=lambda: np.zeros(64, dtype=np.int64))  # and room for more keys
+
+    @property
+    def rows(self) -> Int64:
+        """(keys,) rows of each."""
+        return self._rows[: len(self.keys)]
 
     def number(self, key: GroupKey) -> int:
         """The number of a key, a new one if it was not seen before."""
@@ -62,13 +70,18 @@ class Numbering:
         if found is None:
             found = self.at[key] = len(self.keys)
             self.keys.append(key)
-            self.rows.append(0)
+            if len(self.keys) > len(self._rows):
+                self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
         return found
+
+    def add(self, numbers: npt.NDArray[Any], rows: npt.NDArray[Any]) -> None:
+        """Counts rows of the keys with these numbers, of which some may be the same."""
+        np.add.at(self._rows, numbers, rows)
 
     def all_in(self, key: GroupKey, rows: int) -> Int32:
         """The number of a key for every one of so many rows, which are counted; a key of no rows gets one too."""
         at = self.number(key)
-        self.rows[at] += rows
+        self._rows[at] += rows
         return np.full(rows, at, dtype=np.int32)
 
     def numbers(self, local: Int32, rows: Int64, keys: list[GroupKey]) -> Int32:
@@ -78,7 +91,7 @@ class Numbering:
         used = np.flatnonzero(rows[: len(keys)])
         for i in used.tolist():
             to[i] = self.number(keys[i])
-            self.rows[to[i]] += int(rows[i])
+        self.add(to[used], rows[used])
         if not len(used):
             return local
         shifts = to[used] - used
@@ -89,11 +102,53 @@ class Numbering:
 
     def take_back(self, numbers: Int32, keys: int) -> None:
         """Forgets the rows with these numbers, and all keys but the first so many: they were not counted after all."""
-        for at, rows in enumerate(np.bincount(numbers, minlength=len(self.keys)).tolist()):
-            self.rows[at] -= rows
+        self.rows[:] -= np.bincount(numbers, minlength=len(self.keys))
         for key in self.keys[keys:]:
             del self.at[key]
-        del self.keys[keys:], self.rows[keys:]
+        del self.keys[keys:]
+        self.forgotten += 1
+
+
+class Combinations:
+    """Numbers of combinations of values, remembered from batch to batch: only new ones are looked up one by one."""
+
+    #: Combinations there may be, for their numbers to be remembered: 4 MiB.
+    MOST = 1 << 20
+
+    def __init__(self) -> None:
+        self._of: Any = None
+        self._numbers = np.empty(0, dtype=np.int32)
+
+    def of(
+        self, rows: Int64, size: int, meaning: Any, numbering: Numbering, look_up: Callable[[Int64], list[int]]
+    ) -> Int32:
+        """The number of every row, which is counted. ``rows``: (rows,) its combination, below ``size``. ``meaning``:
+        equal where combinations mean what they did in the last batch; there may be more of them. ``look_up``: gives the
+        numbers of combinations that occur."""
+        if size > self.MOST:
+            present, local = compact(rows, size)
+            to = np.array(look_up(present), dtype=np.int32)
+            numbering.add(to, np.bincount(local, minlength=len(present)))
+            return to[local]
+        meaning = (meaning, numbering.forgotten)
+        if self._of != meaning:
+            self._of, self._numbers = meaning, np.empty(0, dtype=np.int32)
+        if size > len(self._numbers):
+            more = np.full(size - len(self._numbers), -1, dtype=np.int32)
+            self._numbers = np.concatenate([self._numbers, more])
+        out = self._numbers[rows]
+        new = np.flatnonzero(out < 0)
+        if len(new):
+            present, _ = compact(rows[new], size)
+            self._numbers[present] = look_up(present)
+            out = self._numbers[rows]
+        counts = np.bincount(out, minlength=len(numbering.keys)) if len(out) else np.empty(0, dtype=np.int64)
+        numbering.rows[: len(counts)] += counts
+        return out
+
+    def forget(self) -> None:
+        """Looks all of them up again."""
+        self._of = None
 
 
 class TimeGroups:
@@ -143,21 +198,34 @@ Value = tuple[int, str]
 _NULL: Value = (SEGMENT_NULL, "")
 
 
-def values_by_code(array: pa.Array) -> tuple[Int64, list[Value]]:
-    """The code of every row, and what each code stands for; the last one is null."""
-    coded = coded_array(array)
-    names = coded.dictionary.cast(
-        pa.large_binary() if pa.types.is_large_string(coded.dictionary.type) else pa.binary()
-    ).to_pylist()
-    codes = _codes(coded.indices, len(names))
-    values = [_NULL if v is None else (SEGMENT_VALUE, v.decode("utf-8", errors="surrogateescape")) for v in names]
-    return codes, [*values, _NULL]
+class ByValue:
+    """Takes a column by its values. What codes stand for is found out once for a dictionary, not for every batch."""
+
+    def __init__(self) -> None:
+        self._dictionary: pa.Array | None = None
+        self._values: list[Value] = []
+
+    def of(self, array: pa.Array) -> tuple[Int32, list[Value]]:
+        """The code of every row, and what each code stands for; the last one is null."""
+        coded = coded_array(array)
+        if self._dictionary is None or not self._dictionary.equals(coded.dictionary):
+            self._dictionary, self._values = coded.dictionary, _values_of(coded.dictionary)
+        return _codes(coded.indices, len(self._values) - 1), self._values
 
 
-def _codes(indices: pa.Array, null: int) -> Int64:
+def _values_of(dictionary: pa.Array) -> list[Value]:
+    large = pa.types.is_large_string(dictionary.type)
+    names = dictionary.cast(pa.large_binary() if large else pa.binary()).to_pylist()
+    return [
+        *(_NULL if v is None else (SEGMENT_VALUE, v.decode("utf-8", errors="surrogateescape")) for v in names), _NULL
+    ]  # fmt: skip
+
+
+def _codes(indices: pa.Array, null: int) -> Int32:
     """Codes as numbers. Arrow's own ways to NumPy import pandas where that is installed, which takes a second."""
     kind, end = np.dtype(str(indices.type)), indices.offset + len(indices)
-    codes = np.frombuffer(indices.buffers()[1], dtype=kind, count=end)[indices.offset :].astype(np.int64)
+    stored = np.frombuffer(indices.buffers()[1], dtype=kind, count=end)[indices.offset :]
+    codes = stored.astype(np.int32, copy=indices.null_count > 0)
     if indices.null_count:
         bits = np.unpackbits(np.frombuffer(indices.buffers()[0], dtype=np.uint8), count=end, bitorder="little")
         codes[bits[indices.offset :] == 0] = null
@@ -178,16 +246,16 @@ class _ByInterval:
         intervals = len(cut.labels)
         slots = np.arange(self.grid.slots)
         at = slots // 2 - (1 if keys.is_float(domain) else 0)
-        self.codes = np.where(slots < self.grid.slots - 2, np.clip(at, 0, intervals - 1), intervals)
+        self.codes = np.where(slots < self.grid.slots - 2, np.clip(at, 0, intervals - 1), intervals).astype(np.int32)
         self.values: list[Value] = [*((SEGMENT_VALUE, label) for label in cut.labels), _NULL]
 
-    def of(self, array: pa.Array) -> tuple[Int64, list[Value]]:
+    def of(self, array: pa.Array) -> tuple[Int32, list[Value]]:
         try:
             ranked = _core.rank_cells(self.reading.convert(array), self.grid)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             # Values that the baseline's type cannot hold are not compared either.
-            return np.full(len(array), len(self.values) - 1, dtype=np.int64), self.values
-        return self.codes[ranked].astype(np.int64), self.values
+            return np.full(len(array), len(self.values) - 1, dtype=np.int32), self.values
+        return self.codes[ranked], self.values
 
 
 class SegmentGroups:
@@ -201,7 +269,7 @@ class SegmentGroups:
         self.columns = segmentation.columns
         self.cap = cap
         self.numbering = Numbering()
-        self._readers: list[_ByInterval | None] = []
+        self._readers: list[_ByInterval | ByValue] = []
         self._absent: list[bool] = []
         for name, cut in zip(segmentation.columns, segmentation.cuts, strict=True):
             there = name in schema.names
@@ -209,36 +277,38 @@ class SegmentGroups:
             reading = reading_of(cut.column, kind) if cut is not None and there else None
             if cut is None and not (is_supported(kind) or pa.types.is_null(kind)):
                 raise InputError(f"Cannot segment by '{name}': its type is {kind}, which has no values to tell apart.")
-            self._readers.append(_ByInterval(cut, reading) if cut is not None and reading is not None else None)
+            self._readers.append(_ByInterval(cut, reading) if cut is not None and reading is not None else ByValue())
             self._absent.append(not there or (cut is not None and reading is None))
+        self._combinations = Combinations()
         self._tails: dict[tuple[Value, ...], GroupKey] = {}
         self._seen: dict[GroupKey, tuple[int, bytes]] = {}
         self._limit: tuple[int, bytes] | None = None
 
     def of(self, windows: Int32, window_keys: list[GroupKey], batch: pa.RecordBatch) -> Int32:
         """Group of every row; ``windows`` are its window groups, numbered by ``window_keys``."""
-        used, local = np.unique(windows, return_inverse=True)
-        local = local.astype(np.int64)
+        local = windows.astype(np.int64)
         coded: list[list[Value]] = []
         for name, reader, absent in zip(self.columns, self._readers, self._absent, strict=True):
             if absent:
-                codes, values = np.zeros(len(windows), dtype=np.int64), [_NULL]
+                codes, values = np.zeros(len(windows), dtype=np.int32), [_NULL]
             else:
-                codes, values = reader.of(batch.column(name)) if reader else values_by_code(batch.column(name))
+                codes, values = reader.of(batch.column(name))
             local = local * len(values) + codes
             coded.append(values)
-        present, local = compact(local, len(used) * int(np.prod([len(v) for v in coded], dtype=object)))
-        rest, digits = present, []
-        for values in reversed(coded):
-            rest, digit = np.divmod(rest, len(values))
-            digits.append([values[i] for i in digit.tolist()])
-        numbers = np.empty(len(present), dtype=np.int32)
-        starts = [window_keys[w][0] for w in used[rest].tolist()]
-        for i, (start, *values) in enumerate(zip(starts, *reversed(digits), strict=True)):
-            numbers[i] = self.numbering.number((start, *self._tail(tuple(values))))
-        for number, rows in zip(numbers.tolist(), np.bincount(local, minlength=len(present)).tolist(), strict=True):
-            self.numbering.rows[number] += rows
-        return numbers[local]
+        size = len(window_keys) * int(np.prod([len(v) for v in coded], dtype=object))
+
+        def look_up(combinations: Int64) -> list[int]:
+            rest, digits = combinations, []
+            for values in reversed(coded):
+                rest, digit = np.divmod(rest, len(values))
+                digits.append([values[i] for i in digit.tolist()])
+            starts = [window_keys[w][0] for w in rest.tolist()]
+            return [
+                self.numbering.number((start, *self._tail(tuple(values))))
+                for start, *values in zip(starts, *reversed(digits), strict=True)
+            ]
+
+        return self._combinations.of(local, size, coded, self.numbering, look_up)
 
     def _tail(self, values: tuple[Value, ...]) -> GroupKey:
         """What follows the start in the key of a segment: its own values, or those of `other`."""
@@ -263,6 +333,7 @@ class SegmentGroups:
             self._seen = dict(kept)
             self._limit = kept[-1][1]
             self._tails.clear()
+            self._combinations.forget()
         return tail if tail in self._seen else other
 
 

@@ -17,7 +17,7 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.device import engine
 from modelwatch_gpu.profile.adapt import Reading, is_supported
 from modelwatch_gpu.profile.columns import Column
-from modelwatch_gpu.profile.grouping import Numbering, Value, compact, values_by_code
+from modelwatch_gpu.profile.grouping import ByValue, Combinations, Numbering, Value, compact
 from modelwatch_gpu.profile.parts import (
     LABELLED_PREFIX,
     SEGMENT_NULL,
@@ -36,6 +36,8 @@ _NULL: Final[Value] = (SEGMENT_NULL, "")
 _OTHER: Final[Value] = (SEGMENT_OTHER, "")
 #: Of a dictionary with more values those that no row of the batch has are left out first.
 _FEW_LABELS: Final = 1024
+#: Up to so many pairs of a group and a label one walk over the rows finds them, and the pairs are looked up each time.
+_FEW_PAIRS: Final = 1 << 16
 
 
 def labelled_sets(sets: Sequence[SetSpec], scoring: Scoring | None) -> tuple[SetSpec, ...]:
@@ -73,6 +75,8 @@ class LabelledCounter:
             [readings[i].plan for i in self.places],
             [_core.SetPlan(coarse=s.grid == "coarse", moments=False, sketches=False) for s in self.sets],
         )
+        self._by_value = ByValue()
+        self._combinations = {s.name: Combinations() for s in self.sets}
         self._admitted: dict[Value, tuple[int, bytes]] = {}
         self._limit: tuple[int, bytes] | None = None
 
@@ -84,7 +88,8 @@ class LabelledCounter:
         out = {}
         for spec in self.sets:
             base = spec.name.removeprefix(LABELLED_PREFIX)
-            out[spec.name] = _crossed(groups[base], numberings[base].keys, codes, values, self.numberings[spec.name])
+            own, pairs = self.numberings[spec.name], self._combinations[spec.name]
+            out[spec.name] = self._crossed(groups[base], numberings[base].keys, codes, values, own, pairs)
         return out
 
     def add(self, values: pa.RecordBatch, groups: list[Any], threads: int, weights: Any) -> None:
@@ -93,15 +98,14 @@ class LabelledCounter:
             self.counter.add(values.select(self.places), groups, threads, weights)
 
     def _codes(self, batch: pa.RecordBatch) -> tuple[Int32, list[Value]]:
-        """The label of every row as a number, and what each number stands for; those that no row has are null."""
+        """The label of every row as a number, and what each number stands for."""
         if self.label is None:
             return np.zeros(len(batch), dtype=np.int32), [_NULL]
-        codes, values = values_by_code(batch.column(self.label))
-        if len(values) > _FEW_LABELS:
-            present, codes = compact(codes, len(values))
-            return codes.astype(np.int32), [self._label(values[i]) for i in present.tolist()]
-        rows = np.bincount(codes, minlength=len(values)).tolist()
-        return codes.astype(np.int32), [self._label(v) if n else _NULL for v, n in zip(values, rows, strict=True)]
+        codes, values = self._by_value.of(batch.column(self.label))
+        if len(values) <= _FEW_LABELS:
+            return codes, values
+        present, places = compact(codes, len(values))
+        return places.astype(np.int32), [values[i] for i in present.tolist()]
 
     def _label(self, value: Value) -> Value:
         """The label itself, or `other` of those beyond the cap: the same ones whatever the order (DESIGN 3.3)."""
@@ -118,20 +122,29 @@ class LabelledCounter:
         self._admitted[value] = rank
         return value
 
+    def _crossed(
+        self,
+        base: Int32,
+        base_keys: list[GroupKey],
+        codes: Int32,
+        values: list[Value],
+        own: Numbering,
+        combinations: Combinations,
+    ) -> Int32:
+        """The group of every row by group and label; ``codes`` index ``values``."""
+        size = len(base_keys) * len(values)
 
-def _crossed(base: Int32, base_keys: list[GroupKey], codes: Int32, values: list[Value], own: Numbering) -> Int32:
-    """The group of every row by group and label; ``codes`` index ``values``."""
-    if not len(base):
-        return base
-    if len(base_keys) * len(values) <= 4 * len(base) + 1024:
-        present, local, rows = _core.cross_groups(base, len(base_keys), codes, len(values))
-    else:
-        pairs = base * np.int64(len(values)) + codes
-        present, local, rows = np.unique(pairs, return_inverse=True, return_counts=True)
-    keys: list[GroupKey] = [(*base_keys[p // len(values)], *values[p % len(values)]) for p in present.tolist()]
-    # Two values may be one key: those beyond the cap. The numbering counts their rows together.
-    to = np.array([own.number(key) for key in keys], dtype=np.int32)
-    for number, count in zip(to.tolist(), rows.tolist(), strict=True):
-        own.rows[number] += count
-    out: Int32 = to[local]
-    return out
+        def look_up(pairs: Int64) -> list[int]:
+            # Two values may be one key: those beyond the cap. The numbering counts their rows together.
+            of = [divmod(pair, len(values)) for pair in pairs.tolist()]
+            return [own.number((*base_keys[group], *self._label(values[code]))) for group, code in of]
+
+        if size > _FEW_PAIRS:
+            return combinations.of(base * np.int64(len(values)) + codes, size, values, own, look_up)
+        groups, rows = _core.cross_groups(base, len(base_keys), codes, len(values))
+        present = np.flatnonzero(rows)
+        to = np.zeros(size, dtype=np.int32)
+        to[present] = look_up(present)
+        own.add(to[present], rows[present])
+        _core.renumber(groups, to)
+        return groups

@@ -290,7 +290,7 @@ def segment_rank(values: GroupKey) -> tuple[int, bytes]:
 
 def is_capped(values: GroupKey) -> bool:
     """Whether a segment counts towards the cap: `other` and the one without any value do not."""
-    return any(kind == SEGMENT_VALUE for kind in values[0::2])
+    return SEGMENT_VALUE in values[0::2]
 
 
 def other_segment(columns: int) -> GroupKey:
@@ -300,7 +300,9 @@ def other_segment(columns: int) -> GroupKey:
 
 def capped_segments(keys: list[GroupKey], cap: int) -> list[GroupKey]:
     """The keys with every segment beyond the cap replaced by `other`."""
-    values = {key[1:] for key in keys if is_capped(key[1:])}
+    if len(keys) <= cap:
+        return keys
+    values = {values for values in {key[1:] for key in keys} if is_capped(values)}
     if len(values) <= cap:
         return keys
     kept = set(sorted(values, key=segment_rank)[:cap])
@@ -311,9 +313,12 @@ def capped_keys(name: str, keys: list[GroupKey], segment_cap: int) -> list[Group
     """The keys of a set's groups with every segment, and every label, beyond its cap replaced by `other`."""
     if not name.startswith(LABELLED_PREFIX):
         return capped_segments(keys, segment_cap) if name.startswith(SEGMENT_PREFIX) else keys
-    bases = capped_keys(name.removeprefix(LABELLED_PREFIX), [key[:-2] for key in keys], segment_cap)
-    labels = capped_segments([(0, *key[-2:]) for key in keys], LABEL_CAP)
-    return [(*base, *label[1:]) for base, label in zip(bases, labels, strict=True)]
+    bases, labels = [key[:-2] for key in keys], [(0, *key[-2:]) for key in keys]
+    kept = capped_keys(name.removeprefix(LABELLED_PREFIX), bases, segment_cap)
+    kept_labels = capped_segments(labels, LABEL_CAP)
+    if kept is bases and kept_labels is labels:
+        return keys
+    return [(*base, *label[1:]) for base, label in zip(kept, kept_labels, strict=True)]
 
 
 def _merged_keys(parts: Sequence[Part], name: str, segment_cap: int) -> tuple[list[GroupKey], list[UInt32]]:
@@ -321,10 +326,16 @@ def _merged_keys(parts: Sequence[Part], name: str, segment_cap: int) -> tuple[li
     union = sorted({key for part in parts for key in part.groups.get(name, [])})
     # A value that one part kept may lie beyond the cap of all: then some other part has counted it as `other`.
     kept = capped_keys(name, union, segment_cap)
-    into = dict(zip(union, kept, strict=True))
-    merged = sorted(set(kept))
-    at = {key: i for i, key in enumerate(merged)}
-    return merged, [np.array([at[into[key]] for key in part.groups.get(name, [])], dtype=np.uint32) for part in parts]
+    merged = union if kept is union else sorted(set(kept))
+    place = {key: i for i, key in enumerate(merged)}
+    at = place if kept is union else {key: place[into] for key, into in zip(union, kept, strict=True)}
+
+    def numbers(keys: list[GroupKey]) -> UInt32:
+        if keys == union and kept is union:
+            return np.arange(len(keys), dtype=np.uint32)
+        return np.array([at[key] for key in keys], dtype=np.uint32)
+
+    return merged, [numbers(part.groups.get(name, [])) for part in parts]
 
 
 def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = False) -> Part:
