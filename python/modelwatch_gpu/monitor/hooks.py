@@ -37,8 +37,13 @@ def in_transaction(connection: Connection, config: MonitorConfig, run_id: str, n
 
 
 def after_commit(engine: Engine, config: MonitorConfig, now: datetime) -> None:
-    """Sends what is due."""
-    for module, name in (("alerts", "deliver"), ("actions", "start_due")):
+    """Sends what is due, logs the run where that is wanted, and anchors the audit."""
+    for module, name in (
+        ("alerts", "deliver"),
+        ("actions", "start_due"),
+        ("versions", "log_to_mlflow"),
+        ("audit", "anchor_head"),
+    ):
         step: AfterCommit | None = _found(module, name)
         if step is not None:
             step(engine, config, now)

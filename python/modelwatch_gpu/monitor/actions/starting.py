@@ -16,6 +16,7 @@ from modelwatch_gpu.monitor.actions import command
 from modelwatch_gpu.monitor.actions.dispatch import dispatch
 from modelwatch_gpu.monitor.actions.evidence import Feedback, bundle
 from modelwatch_gpu.monitor.alerts.outbox import waited
+from modelwatch_gpu.monitor.audit.chain import append
 from modelwatch_gpu.monitor.clock import utc_text
 from modelwatch_gpu.monitor.config.actions import CommandRun, Trigger
 from modelwatch_gpu.monitor.config.model import MonitorConfig
@@ -140,3 +141,6 @@ def _note(engine: Engine, row: Any, now: datetime, *, result: Any = None, **valu
         values["ended_at"] = utc_text(now)
     with engine.begin() as connection:
         connection.execute(update(actions).where(actions.c.id == row.id).values(**values))
+        if "ended_at" in values:
+            ended = {"id": row.id, "name": row.name, "run": row.run_id, "state": values["state"], "reason": row.reason}
+            append(connection, "action", ended, now)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert, select, update
 
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.monitor.audit.chain import append
 from modelwatch_gpu.monitor.clock import utc_text
 from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import silences
@@ -63,7 +64,7 @@ def add_silence(
     by: str,
     comment: str,
 ) -> Silence:
-    """Writes a silence.
+    """Writes a silence, and who made it into the audit.
 
     Raises InputError where it would match everything, asks for what alerts do not have, or ends before it begins.
     """
@@ -83,6 +84,7 @@ def add_silence(
     name = hashlib.sha256(canonical(row).encode()).hexdigest()[:32]
     if connection.execute(select(silences.c.id).where(silences.c.id == name)).first() is None:
         connection.execute(insert(silences).values(id=name, **row))
+        append(connection, "silence", {**row, "id": name, "matchers": dict(matchers)}, now)
     return Silence(name, dict(matchers), row["starts_at"], row["ends_at"], row["created_at"], by, comment)
 
 
@@ -96,6 +98,7 @@ def end_silence(connection: Connection, name: str, now: datetime) -> Silence:
     if not silence.ends_at > at:
         raise InputError(f"The silence {name} ended at {silence.ends_at} already.")
     connection.execute(update(silences).where(silences.c.id == silence.id).values(ends_at=at))
+    append(connection, "silence", {"id": silence.id, "matchers": silence.matchers, "ended_at": at}, now)
     return silence
 
 
