@@ -21,6 +21,7 @@ from watch_makers import NOW, World, rows_of
 
 from modelwatch_gpu.cli import app
 from modelwatch_gpu.monitor.actions import start_due
+from modelwatch_gpu.monitor.audit import verify_store
 from modelwatch_gpu.monitor.clock import FixedClock
 from modelwatch_gpu.monitor.config.actions import Trigger
 from modelwatch_gpu.monitor.config.alerts import Rule
@@ -283,12 +284,11 @@ def test_an_opened_message_has_the_fields_of_the_page(world: World, there: Recei
 
 
 def test_the_audit_says_who_silenced_what(drifted: str):
-    audit = pytest.importorskip("modelwatch_gpu.monitor.audit")
     said = ["--for", "2h", "--comment", "known", "--by", "ann"]
     assert command("silence", "add", drifted, "--rule", "drift", *said)[0] == 0
     own = MonitorConfig.load(drifted)
     engine = open_store(own.store.url, folder=own.folder)
-    assert audit.verify_store(engine).ok
+    assert verify_store(engine).ok
     with engine.connect() as connection:
         (body,) = connection.execute(text("SELECT body FROM audit WHERE kind = 'silence'")).scalars()
         run = connection.execute(text("SELECT body FROM audit WHERE kind = 'run'")).scalars().first()

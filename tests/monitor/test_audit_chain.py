@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelwatch_gpu.monitor.store.engine import open_store
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.monitor.audit import append, canonical, head, read_anchors, verify, verify_store, write_anchor
 from modelwatch_gpu.monitor.audit.chain import record_sha256
+from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.monitor.store.governance_tables import audit, audit_head
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
