@@ -6,12 +6,18 @@ MODELWATCH_KILLS says how often (default 8; `make test-kills` takes 200).
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
 import shutil
 import signal
+import threading
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +25,20 @@ import pyarrow as pa
 from sqlalchemy import select
 from watch_makers import World, exact_state, rows_of
 
+from modelwatch_gpu.monitor.clock import Clock
+from modelwatch_gpu.monitor.store.alert_tables import alerts
+from modelwatch_gpu.monitor.store.tables import RUN_STATES, runs
+
 KILLS = int(os.environ.get("MODELWATCH_KILLS", "8"))
-MORE = "schedule: {every: 10ms}\nlabels: {path: labels, at: said}\nsegments: [kind]\nfiles_per_run: 3"
+MORE = (
+    "schedule: {every: 10ms}\nlabels: {path: labels, at: said}\nsegments: [kind]\nfiles_per_run: 3\n"
+    "alerts: {rules: [{name: drift, severity: warning, group_by: [column, check]}]}"
+)
 #: Longer than any run here takes: a kill may come at any moment of it.
 LONGEST = 0.8
 
 
-def follow(folder: str) -> None:
+def follow(folder: str, ready: Any) -> None:
     """What is killed: a process that watches, as `modelwatch run --watch` does."""
     import threading
 
@@ -34,6 +47,7 @@ def follow(folder: str) -> None:
     from modelwatch_gpu.monitor.watching import watch
 
     runner = Runner(MonitorConfig.load(Path(folder) / "monitor.yaml"))
+    ready.set()
     watch(runner, threading.Event(), told=lambda done: None, tell=lambda said: None)
 
 
@@ -69,27 +83,35 @@ class Writer:
             self.world.add(f"labels-{self.days:03d}.parquet", labels, folder="labels")
 
 
-def test_the_store_after_kills_is_that_of_an_uninterrupted_run(world: World, store: str) -> None:
-    (world.folder / "labels").mkdir()
-    world.config(f"{store}\n{MORE}")
+def kill_at_random(world: World, change: Callable[[], None], times: int) -> int:
+    """Lets a process follow the log while it changes, and kills it at random moments; returns how often."""
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["modelwatch_gpu.monitor.watching", "modelwatch_gpu.report.judge"])
     chance = random.Random(20_240_301)
-    writer = Writer(world, 5)
-    for _ in range(5):
-        writer.something()
-    killed = 0
-    while killed < KILLS:
-        process = context.Process(target=follow, args=(str(world.folder),))
+    for _ in range(times):
+        ready = context.Event()
+        process = context.Process(target=follow, args=(str(world.folder), ready))
         process.start()
-        end = time.monotonic() + 0.05 + chance.random() * LONGEST
+        if chance.random() < 0.7:  # the others are killed wherever they are, also while they start
+            ready.wait(60)
+        end = time.monotonic() + 0.02 + chance.random() * LONGEST
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
-            writer.something() if chance.random() < 0.1 else None
+            if chance.random() < 0.1:
+                change()
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         assert process.exitcode == -signal.SIGKILL, "it ended by itself"
-        killed += 1
+    return times
+
+
+def test_the_store_after_kills_is_that_of_an_uninterrupted_run(world: World, store: str) -> None:
+    (world.folder / "labels").mkdir()
+    world.config(f"{store}\n{MORE}")
+    writer = Writer(world, 5)
+    for _ in range(5):
+        writer.something()
+    killed = kill_at_random(world, writer.something, KILLS)
     runner = world.runner(f"{store}\n{MORE}")
     done = runner.once()
     assert done.busy is None  # the lease of the last one is free at once
@@ -102,11 +124,81 @@ def test_the_store_after_kills_is_that_of_an_uninterrupted_run(world: World, sto
     mine, expected = exact_state(runner.engine), exact_state(alone.engine)
     for name in expected:
         assert mine[name] == expected[name], name
+    assert _open(runner.engine) == _open(alone.engine)
 
 
-def _states_of_runs(engine) -> dict[str, int]:  # type: ignore[no-untyped-def]
-    from modelwatch_gpu.monitor.store.tables import RUN_STATES, runs
+def test_after_kills_every_alert_was_told_under_the_id_that_it_has_without(world: World, store: str) -> None:
+    with receiver() as (address, received):
+        more = (
+            "schedule: {every: 10ms}\nfiles_per_run: 1\nalerts:\n"
+            "  rules: [{name: drift, severity: warning, group_by: [column, check]}]\n"
+            f"  channels: [{{name: hook, kind: webhook, url: '{address}'}}]"
+        )
+        world.config(f"{store}\n{more}")
+        days = iter(range(10_000))
 
+        def a_day() -> None:
+            day = next(days)
+            world.day(day, rows=200, shift=2.5 if day % 3 == 1 else 0.0)
+
+        for _ in range(4):
+            a_day()
+        killed = kill_at_random(world, a_day, max(4, KILLS // 2))
+        runner = world.runner(f"{store}\n{more}")
+        assert runner.once().busy is None
+        told = Counter(received)
+        alone = world.runner("store: {url: 'sqlite:///alone.db'}\n" + more, clock=Clock())
+        received.clear()
+        alone.once()
+        expected = Counter(received)
+    assert len(expected) >= 2
+    assert set(told) == set(expected)  # nothing is lost, and what came twice came under one id
+    assert set(expected.values()) == {1}
+    assert _alerts(runner.engine) == _alerts(alone.engine)
+    print(f"{killed} kills: {len(expected)} messages, {sum(told.values()) - len(told)} repeats")
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[str]]]:
+    """A server that takes messages, and the ids of those it took."""
+    received: list[str] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.append(str(json.loads(body)["id"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/hook", received
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _open(engine: Any) -> set[tuple[str, str]]:
+    """Rule and group of every open alert."""
+    with engine.connect() as connection:
+        rows = connection.execute(select(alerts.c.rule, alerts.c.key).where(alerts.c.status == "open"))
+        return {(row.rule, row.key) for row in rows}
+
+
+def _alerts(engine: Any) -> list[tuple[Any, ...]]:
+    """Every alert without runs and times."""
+    columns = (alerts.c.id, alerts.c.rule, alerts.c.key, alerts.c.opened, alerts.c.closed, alerts.c.severity)
+    with engine.connect() as connection:
+        return sorted(tuple(row) for row in connection.execute(select(*columns)))
+
+
+def _states_of_runs(engine: Any) -> dict[str, int]:
     with engine.connect() as connection:
         states = list(connection.execute(select(runs.c.state)).scalars())
     return {state: states.count(state) for state in RUN_STATES}

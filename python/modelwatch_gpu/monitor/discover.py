@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import posixpath
@@ -61,6 +62,11 @@ def _listed(source: Any, folder: Path, name: str) -> list[Place]:
     try:
         if isinstance(source, Files):
             return places_in(source, name)
+        if "://" not in source and not glob.has_magic(source) and not os.path.lexists(folder / source):
+            raise InputError(
+                f"The {name} {folder / source} does not exist; check the path, or make the folder: an empty one is a "
+                "log whose rows are still to come."
+            )
         return places_of(source if "://" in source else folder / source, name, _TAKEN)
     except InputError as error:
         if _still_empty(str(error)):
