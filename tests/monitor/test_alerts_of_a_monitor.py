@@ -15,16 +15,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from servers import Receiver, receiver, wait_until
+from sqlalchemy import text
 from typer.testing import CliRunner
 from watch_makers import NOW, World, rows_of
 
 from modelwatch_gpu.cli import app
 from modelwatch_gpu.monitor.actions import start_due
+from modelwatch_gpu.monitor.audit import verify_store
 from modelwatch_gpu.monitor.clock import FixedClock
 from modelwatch_gpu.monitor.config.actions import Trigger
 from modelwatch_gpu.monitor.config.alerts import Rule
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.runner import Runner
+from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.profile import Baseline, Profile
 
 HOOK = """
@@ -246,8 +249,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_config_that_the_page_shows_is_read_and_every_setting_is_on_the_page(tmp_path: Path, monkeypatch):
-    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
-    shown = text.split("```yaml\n")[1].split("```")[0]
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    shown = page.split("```yaml\n")[1].split("```")[0]
     (tmp_path / "monitor.yaml").write_text(f"baseline: b.mwb\nlog: {{path: log}}\n{shown}")
     monkeypatch.setenv("SLACK_URL", "slack://a/b/c")
     monkeypatch.setenv("HOOK_SECRET", "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ=")
@@ -255,12 +258,12 @@ def test_the_config_that_the_page_shows_is_read_and_every_setting_is_on_the_page
     assert [rule.name for rule in config.alerts.rules] == ["drift", "carriers"]
     for section in (Rule, Trigger):
         for name in section.model_fields:
-            assert f"{name}:" in shown or f"`{name}`" in text, name
+            assert f"{name}:" in shown or f"`{name}`" in page, name
 
 
 def test_the_page_has_the_options_of_the_commands():
-    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
-    stated = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `modelwatch ")}
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    stated = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `modelwatch ")}
     for own in stated:
         words = own.split(" ")
         names = [w for w in words[1:] if w.islower()][:2] if words[1] != "feedback" else ["feedback"]
@@ -274,7 +277,22 @@ def test_an_opened_message_has_the_fields_of_the_page(world: World, there: Recei
     world.day(0, rows=400, shift=3.0)
     world.day(1, rows=400)
     Runner(world.config(HOOK.format(url=there.url)), clock=FixedClock(NOW)).once()
-    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
-    table = text.split("As JSON (webhooks):")[1].split("\n\n")[1]
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    table = page.split("As JSON (webhooks):")[1].split("\n\n")[1]
     stated = {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
     assert {key for one in there.taken for key in one.json} | {"why"} == stated | {"why"}
+
+
+def test_the_audit_says_who_silenced_what(drifted: str):
+    said = ["--for", "2h", "--comment", "known", "--by", "ann"]
+    assert command("silence", "add", drifted, "--rule", "drift", *said)[0] == 0
+    own = MonitorConfig.load(drifted)
+    engine = open_store(own.store.url, folder=own.folder)
+    assert verify_store(engine).ok
+    with engine.connect() as connection:
+        (body,) = connection.execute(text("SELECT body FROM audit WHERE kind = 'silence'")).scalars()
+        run = connection.execute(text("SELECT body FROM audit WHERE kind = 'run'")).scalars().first()
+    told = json.loads(body)
+    assert (told["created_by"], told["comment"], told["matchers"]) == ("ann", "known", {"rule": "drift"})
+    assert [alert["rule"] for alert in json.loads(run)["alerts"]] == ["drift"]
+    assert [action["state"] for action in json.loads(run)["actions"]] == ["queued"]

@@ -11,11 +11,14 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 from watch_makers import NOW, World
 
+from modelwatch_gpu.checks.finding import SEVERITIES
 from modelwatch_gpu.monitor.audit import append, verify_store
 from modelwatch_gpu.monitor.audit.report import governance_report
-from modelwatch_gpu.monitor.store.engine import open_store
+from modelwatch_gpu.monitor.store.engine import open_store, reading
 from modelwatch_gpu.monitor.store.governance_tables import audit
 from modelwatch_gpu.monitor.versions.deployments import add_deployment, list_deployments
+from modelwatch_gpu.serve.current import alerts_of, findings_of, runs_of, windows_of
+from modelwatch_gpu.serve.metrics import MonitorCollector
 
 
 @pytest.fixture
@@ -92,4 +95,25 @@ def test_runs_are_audited_the_same_in_both(world: World, store: str) -> None:
     assert found["audit"]["ok"]
     assert (found["runs"]["count"], found["runs"]["files"], found["runs"]["windows"]) == (1, 3, 3)
     assert {row["column"] for row in found["findings"]} >= {"x"}
+    runner.engine.dispose()
+
+
+def test_what_is_served_is_the_same_in_both(world: World, store: str) -> None:
+    for day in range(3):
+        world.day(day, shift=3.0 if day == 2 else 0.0)
+    runner = world.runner(store)
+    runner.once()
+    families = list(MonitorCollector(runner.engine, runner.config, runner.clock).collect())
+    found = {family.name: {tuple(s.labels.values()): s.value for s in family.samples} for family in families}
+    assert found["modelwatch_up"] == {("monitor",): 1}
+    assert found["modelwatch_finding_severity"][("monitor", "x", "ks", "baseline")] == 3
+    assert found["modelwatch_windows"][("monitor", "alert")] == 1
+    assert found["modelwatch_rows"] == {("monitor",): 180}
+    with reading(runner.engine) as connection:
+        rows = findings_of(connection, window="latest")
+        assert [row["severity"] for row in rows] == sorted((row["severity"] for row in rows), key=SEVERITIES.index)
+        assert rows[0]["severity"] == "alert"
+        assert len(windows_of(connection)) == 3
+        assert len(runs_of(connection)) == 1
+        assert alerts_of(connection, status="open") == []
     runner.engine.dispose()

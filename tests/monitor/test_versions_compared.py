@@ -148,10 +148,10 @@ def test_a_version_that_is_worse_is_rolled_back_and_the_same_one_is_not(baseline
 def test_a_version_that_is_no_worse_is_seldom_rolled_back(baseline: mw.Baseline) -> None:
     found = [
         compare_versions(baseline, canary(1_500, seed, shared=0.5), current="v1", candidate="v2").recommendation
-        for seed in range(100, 140)
+        for seed in range(100, 124)
     ]
-    # 2.5% of 40 is 1; above 4 has a chance of 0.4%.
-    assert found.count("rollback") <= 4
+    # 2.5% of 24 is 0.6; more than 3 have a chance of 0.3%.
+    assert found.count("rollback") <= 3
 
 
 def test_too_few_days_recommend_nothing_and_rows_do_where_asked(baseline: mw.Baseline) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -184,7 +183,6 @@ def add(
         silence = add_silence(
             connection, matchers, starts=now, ends=now + lasts, now=now, by=by or _user(), comment=comment
         )
-        _note(connection, "silence", silence, now)
         count = matching(connection, silence)
     if not quiet:
         what = f"{count} open {'alert matches' if count == 1 else 'alerts match'}"
@@ -236,7 +234,6 @@ def end(
     now = Clock().now()
     with engine.begin() as connection:
         ended = end_silence(connection, silence, now)
-        _note(connection, "silence_ended", ended, now)
     if not quiet:
         typer.echo(f"Silence {ended.id[:12]} has ended.")
 
@@ -291,11 +288,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
-
-
-def _note(connection: Any, kind: str, silence: Any, now: datetime) -> None:
-    """Into the audit, where the monitor keeps one: who silenced what."""
-    from modelwatch_gpu.monitor.hooks import noted
-
-    told = {name: getattr(silence, name) for name in ("id", "matchers", "ends_at", "created_by", "comment")}
-    noted(connection, kind, told, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -47,10 +47,3 @@ def after_commit(engine: Engine, config: MonitorConfig, now: datetime) -> None:
         step: AfterCommit | None = _found(module, name)
         if step is not None:
             step(engine, config, now)
-
-
-def noted(connection: Connection, kind: str, body: Mapping[str, Any], now: datetime) -> None:
-    """Writes what somebody decided into the audit, in the transaction that does it."""
-    append = _found("audit", "append")
-    if append is not None:
-        append(connection, kind, body, now)

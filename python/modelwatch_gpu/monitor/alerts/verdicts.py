@@ -181,6 +181,12 @@ def _in_windows(starts: Collection[int] | None) -> Iterator[Any]:
     if starts is None:
         yield true()
         return
-    ordered = sorted(starts)
+    for some in chunks(starts):
+        yield findings.c.window_start.in_(some)
+
+
+def chunks(values: Collection[Any]) -> Iterator[list[Any]]:
+    """Values in order, as many at a time as a query takes."""
+    ordered = sorted(values)
     for at in range(0, len(ordered), _MOST_VALUES):
-        yield findings.c.window_start.in_(ordered[at : at + _MOST_VALUES])
+        yield ordered[at : at + _MOST_VALUES]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from modelwatch_gpu.monitor.alerts import verdicts
 from modelwatch_gpu.monitor.alerts.machine import UNKNOWN, Folded, Judged, State, fold
@@ -20,13 +20,18 @@ from modelwatch_gpu.monitor.store.tables import windows as log_windows
 
 @dataclass(frozen=True)
 class Refolded:
-    """A group whose windows changed: its fold from the first of these on, and what was there before it. ``last``: the
-    latest window that was folded."""
+    """A group whose windows changed: its fold from the first of these on, and what was there before it. ``said``: what
+    each of these windows says, as ``Said.as_json``."""
 
     key: str
     folded: Folded
     before: State
-    last: int
+    said: dict[int, str]
+
+    @property
+    def last(self) -> int:
+        """The latest window that was folded."""
+        return max(self.said)
 
 
 class RuleWindows:
@@ -57,11 +62,11 @@ class RuleWindows:
         if starts is not None:
             self._fill_behind(said, firsts, known, there - starts)
         evaluated = there if starts is None else starts
-        found = []
+        fresh = {}
         for key, windows in said.items():
             first = min(start for start in (known.get(key), firsts.get(key)) if start is not None)
-            found.append(self._refold(key, windows, evaluated, first))
-        return [one for one in found if one is not None]
+            fresh[key] = self._fresh(windows, evaluated, first)
+        return self._refolded(fresh, nothing_kept=rebuild)
 
     def _rule_changed(self) -> bool:
         """Whether the rule is not what its windows were folded by; notes what it is now."""
@@ -113,40 +118,77 @@ class RuleWindows:
             for start in missing:
                 said[key][start] = more[key].get(start, Said())
 
-    def _refold(self, key: str, said: dict[int, Said], evaluated: Collection[int], first: int) -> Refolded | None:
-        """Writes what changed in a group and folds it from there on; None where nothing did."""
+    def _fresh(self, said: dict[int, Said], evaluated: Collection[int], first: int) -> dict[int, Said]:
+        """What the windows of a group that were evaluated say, from its first firing on."""
         told = {*evaluated, *said}
         told = told & {first} if first in TIMELESS else {start for start in told - TIMELESS if start >= first}
-        fresh = {start: said.get(start, Said()) for start in told}
-        for one in fresh.values():
-            one.decided(self._rule.at_least)
-        own = and_(self._of_rule, alert_windows.c.key == key)
-        changed = [start for start, one in fresh.items() if self._kept(own, start) != (one.verdict, one.as_json)]
-        if not changed:
-            return None
-        since = min(changed)
-        later = select(alert_windows).where(own, alert_windows.c.window_start >= since)
-        rows: dict[int, dict[str, Any]] = {row.window_start: row._asdict() for row in self._connection.execute(later)}
-        for start in changed:
-            rows[start] = self._row(key, start, fresh[start])
-        before = self._state_before(own, since)
-        judged = [Judged(start, row["verdict"], row["severity"]) for start, row in rows.items()]
-        folded = fold(self._policy, judged, before)
-        for window, state in folded.states:
-            rows[window.order]["state"] = canonical(state.to_json())
-        self._connection.execute(delete(alert_windows).where(own, alert_windows.c.window_start >= since))
-        self._connection.execute(insert(alert_windows), list(rows.values()))
-        return Refolded(key, folded, before, max(rows))
+        return {start: said.get(start, Said()).decided(self._rule.at_least) for start in told}
 
-    def _kept(self, own: Any, start: int) -> tuple[str, str] | None:
-        query = select(alert_windows.c.verdict, alert_windows.c.findings)
-        row = self._connection.execute(query.where(own, alert_windows.c.window_start == start)).first()
-        return None if row is None else (row.verdict, row.findings)
+    def _refolded(self, fresh: dict[str, dict[int, Said]], *, nothing_kept: bool) -> list[Refolded]:
+        """Writes what changed and folds each group from there on. Groups that changed from the same window on are read
+        together: there may be thousands."""
+        kept = {} if nothing_kept else self._kept({start for own in fresh.values() for start in own})
+        changed: dict[str, dict[int, Said]] = {}
+        for key, own in fresh.items():
+            new = {start: one for start, one in own.items() if kept.get((key, start)) != (one.verdict, one.as_json)}
+            if new:
+                changed[key] = new
+        by_start: dict[int, list[str]] = {}
+        for key, own in changed.items():
+            by_start.setdefault(min(own), []).append(key)
+        found: list[Refolded] = []
+        rows: list[dict[str, Any]] = []
+        for since, keys in sorted(by_start.items()):
+            before = {} if nothing_kept else self._states_before(since)
+            later: dict[str, dict[int, dict[str, Any]]] = {} if nothing_kept else self._rows_from(since)
+            for key in sorted(keys):
+                own_rows = later.get(key, {}) | {s: self._row(key, s, one) for s, one in changed[key].items()}
+                state = before.get(key, State())
+                windows = [Judged(start, row["verdict"], row["severity"]) for start, row in own_rows.items()]
+                folded = fold(self._policy, windows, state)
+                for window, after in folded.states:
+                    own_rows[window.order]["state"] = canonical(after.to_json())
+                rows += own_rows.values()
+                found.append(Refolded(key, folded, state, {s: row["findings"] for s, row in own_rows.items()}))
+        if not rows:
+            return []
+        if not nothing_kept:
+            gone = delete(alert_windows).where(
+                self._of_rule,
+                alert_windows.c.key == bindparam("of_key"),
+                alert_windows.c.window_start >= bindparam("from_start"),
+            )
+            which = [{"of_key": key, "from_start": since} for since, keys in by_start.items() for key in keys]
+            self._connection.execute(gone, which)
+        self._connection.execute(insert(alert_windows), rows)
+        return found
 
-    def _state_before(self, own: Any, start: int) -> State:
-        query = select(alert_windows.c.state).where(own, alert_windows.c.window_start < start)
-        kept = self._connection.scalar(query.order_by(alert_windows.c.window_start.desc()).limit(1))
-        return State() if kept is None else State.from_json(json.loads(kept))
+    def _kept(self, starts: set[int]) -> dict[tuple[str, int], tuple[str, str]]:
+        """(group, window) -> verdict and findings, of these windows."""
+        w = alert_windows.c
+        query = select(w.key, w.window_start, w.verdict, w.findings).where(self._of_rule)
+        return {
+            (row.key, row.window_start): (row.verdict, row.findings)
+            for some in verdicts.chunks(starts)
+            for row in self._connection.execute(query.where(w.window_start.in_(some)))
+        }
+
+    def _states_before(self, start: int) -> dict[str, State]:
+        """The last state of each group before a window."""
+        w = alert_windows.c
+        latest = select(w.key, func.max(w.window_start).label("latest")).where(self._of_rule, w.window_start < start)
+        last = latest.group_by(w.key).subquery()
+        query = select(w.key, w.state).join(last, and_(w.key == last.c.key, w.window_start == last.c.latest))
+        rows = self._connection.execute(query.where(self._of_rule))
+        return {key: State.from_json(json.loads(kept)) for key, kept in rows}
+
+    def _rows_from(self, start: int) -> dict[str, dict[int, dict[str, Any]]]:
+        """The rows of each group from a window on."""
+        found: dict[str, dict[int, dict[str, Any]]] = {}
+        query = select(alert_windows).where(self._of_rule, alert_windows.c.window_start >= start)
+        for row in self._connection.execute(query):
+            found.setdefault(row.key, {})[row.window_start] = row._asdict()
+        return found
 
     def _row(self, key: str, start: int, said: Said) -> dict[str, Any]:
         return {

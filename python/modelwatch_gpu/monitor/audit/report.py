@@ -76,8 +76,6 @@ def governance_report(
         raise InputError("The period ends before it begins; give --since before --until.")
     collected = _Collected()
     with reading(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
         verified = verify(connection, anchors)
         for record in records(connection, since, until):
             collected.add(record)

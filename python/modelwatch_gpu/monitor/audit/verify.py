@@ -63,8 +63,6 @@ class Verification:
 def verify_store(engine: Engine, anchors: Sequence[Anchor] = ()) -> Verification:
     """``verify`` on one state of a store that others may append to meanwhile."""
     with reading(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
         return verify(connection, anchors)
 
 

@@ -66,8 +66,11 @@ def open_store(url: str, *, schema: str | None = None, folder: str | os.PathLike
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that only reads, one state of the store, and never waits for a writer."""
+    options: dict[str, Any] = {"only_reads": True}
+    if engine.dialect.name == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"  # else every statement would see a state of its own
     with engine.connect() as connection:
-        yield connection.execution_options(only_reads=True)
+        yield connection.execution_options(**options)
 
 
 def shown(url: URL) -> str:
