@@ -44,7 +44,9 @@ FUSES = {
     "profile_kernel": _DIVIDES,
     "fold_moments_kernel": _DIVIDES,
     "column_moments_kernel": _DIVIDES,
-    "pair_sums_kernel": ("[DF]FMA.*", "sums of exp and sqrt with a stated tolerance"),
+    "pair_sums_kernel": ("[DF]FMA.*", "sums of distances, exp and sqrt with a stated tolerance"),
+    "products_kernel": ("[DF]FMA.*", "sums of products with a stated tolerance"),
+    "features_kernel": ("[DF]FMA.*", "sums of cosines and sines with a stated tolerance"),
 }
 # Kernels that read columns, whose loads are 16 bytes wide.
 STREAMS = {
@@ -56,6 +58,7 @@ STREAMS = {
     "interval_of_kernel",
     "keep_flags_kernel",
     "keys_kernel",
+    "knot_numbers_kernel",
     "log_linear_kernel",
     "profile_kernel",
     "rank_cells_kernel",

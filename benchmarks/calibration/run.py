@@ -16,9 +16,9 @@ import platform
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import worlds
@@ -26,8 +26,10 @@ from worlds import Floats
 
 from modelwatch_gpu import DEFAULT_CHECKS, Check
 from modelwatch_gpu.checks import intervals
+from modelwatch_gpu.checks.answer_rows import auc_variances, variances_by_deletion
+from modelwatch_gpu.checks.default import PERFORMANCE_CHECKS
 from modelwatch_gpu.checks.finding import ALERT, OK, WARNING, decide
-from modelwatch_gpu.checks.statistics import STATISTICS
+from modelwatch_gpu.checks.statistics import STATISTICS, OwnTables, Statistic, auc, drop, growth
 from modelwatch_gpu.measures import bins, rank
 from modelwatch_gpu.measures.effects import Effects, bin_effects
 from modelwatch_gpu.measures.value import Values
@@ -63,7 +65,7 @@ def cells() -> Iterator[Cell]:
 
 
 def check_of(measure: str) -> Check:
-    return next(c for c in DEFAULT_CHECKS if c.measure == measure)
+    return next(c for c in (*DEFAULT_CHECKS, *PERFORMANCE_CHECKS.values()) if c.measure == measure)
 
 
 def size_of(cell: Cell) -> float:
@@ -84,6 +86,8 @@ def tables(measure: str, counts: Floats) -> Floats:
 def one(cell: Cell, world: worlds.World, rng: np.random.Generator) -> tuple[int, float, float]:
     """Severity, p-value at the threshold and p-value of no change of one repeat."""
     _, days, clustered = next(d for d in DESIGNS if d[0] == cell.design)
+    if cell.check in worlds.ANSWERS:
+        return of_answers(cell, world, rng, days, clustered)
     measure, statistic, check = cell.check, STATISTICS[cell.check], check_of(cell.check)
     baseline = worlds.counts(rng, world.day(rng, False, BASELINE_DAYS, clustered), cell.rows * BASELINE_DAYS // days)
     current = worlds.counts(rng, world.day(rng, True, days, clustered), cell.rows)
@@ -98,6 +102,64 @@ def one(cell: Cell, world: worlds.World, rng: np.random.Generator) -> tuple[int,
     limit = check.warn if cell.effect in ("none", "warn") else check.alert
     assert limit is not None
     return int(verdict.severity[0]), float(found.tails(limit)[0]), float(found.change[0])
+
+
+#: What a measure of answers is made of; any object there says that these are no cells of a column.
+ANSWERED: dict[str, Statistic] = {
+    name: Statistic(
+        lambda _, counts, __: counts,
+        of,
+        side,
+        linear=True,
+        low=-np.inf,
+        own=cast("OwnTables", object()),
+        growth=of is growth,
+    )
+    for name, of, side in (
+        ("roc_auc_drop", drop, auc),
+        ("accuracy_drop", drop, lambda counts: counts[:, 0] / counts.sum(axis=1)),
+        ("rmse", growth, lambda sums: np.sqrt(sums[:, 1] / sums[:, 0])),
+    )
+}
+
+
+def of_answers(
+    cell: Cell, world: worlds.World, rng: np.random.Generator, days: int, clustered: bool
+) -> tuple[int, float, float]:
+    """The same of a check of performance."""
+    measure, statistic, check = cell.check, ANSWERED[cell.check], check_of(cell.check)
+    draw = worlds.squares if measure == "rmse" else worlds.counts
+    baseline = draw(rng, world.day(rng, False, BASELINE_DAYS, clustered), cell.rows * BASELINE_DAYS // days)
+    current = draw(rng, world.day(rng, True, days, clustered), cell.rows)
+    before, after = (side.sum(axis=0)[None] for side in (baseline, current))
+    with np.errstate(invalid="ignore"):
+        value = statistic.drawn(before, after)
+    nothing, rows = np.zeros(1), np.array([cell.rows])
+    each = [row_variance(measure, side) for side in (before, after)]
+    whole = np.array([cell.rows * BASELINE_DAYS // days])
+    judged = intervals.Judged(value, value, nothing, nothing, whole, rows, *each)
+    if cell.design == "rows":
+        found = intervals.of_rows(statistic, judged)
+    else:
+        sides = [intervals.Table(side) for side in (baseline, current)]
+        spread = intervals.spread_of(statistic, *sides, sides[0], sides[0], relabel=cell.effect == "none")
+        found = intervals.of_windows(statistic, [spread], judged)
+    values = Values.exact(statistic.unscaled(value), rows)
+    verdict = decide(replace(check, relative=False), values, None, 1, found)
+    limit = check.warn if cell.effect in ("none", "warn") else check.alert
+    assert limit is not None
+    return int(verdict.severity[0]), float(found.tails(limit)[0]), float(found.change[0])
+
+
+def row_variance(measure: str, total: Floats) -> Floats:
+    """Of one side, when rows are independent."""
+    if measure == "roc_auc_drop":
+        return auc_variances(total, np.ones(1))
+    if measure == "accuracy_drop":
+        return variances_by_deletion(ANSWERED[measure].side, total, np.ones(1))
+    n, square, fourth = total[0]
+    mean = square / n
+    return np.array([(fourth / n - mean * mean) / (4 * n * mean * mean)])  # of the logarithm of a root
 
 
 def judged_of(measure: str, b: Floats, c: Floats) -> tuple[intervals.Judged, Values, Effects | None]:

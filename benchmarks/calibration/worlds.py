@@ -110,12 +110,86 @@ def unseen(effect: float) -> World:
     return _categories(known, (1 - effect) * known + effect * new, "unseen", effect)
 
 
+#: Of answers: how far days differ, in the logits of the positive class, in the share of right answers, in the
+#: logarithm of the size of errors; and what is true in the baseline.
+POSITIVE_BETWEEN, ERRORS_BETWEEN = 0.3, 0.15
+AREA, POSITIVES, RIGHT = 0.75, 0.2, 0.85
+
+
+def _scores(mean: Floats, sd: float) -> Floats:
+    """(days, cells) shares of normal scores, which 33 cells tell apart."""
+    return np.add.reduceat(_normal(mean, sd), np.arange(0, len(EDGES) + 1, 4), axis=1)
+
+
+def _area(shift: float, sd: float) -> float:
+    """Under the ROC curve: normal scores of negatives, moved ones of positives."""
+    negatives, positives = _scores(np.zeros(1), 1.0)[0], _scores(np.array([shift]), sd)[0]
+    return float((positives * (np.cumsum(negatives) - negatives / 2)).sum())
+
+
+def roc_auc_drop(effect: float) -> World:
+    """Scores of two classes, normal in either: those of positives move from day to day, and towards the negatives'."""
+    sd = sqrt(1 + POSITIVE_BETWEEN**2)
+    base, moved = (_solve(lambda d: _area(d, sd), AREA - less, 6.0) for less in (0.0, effect))
+
+    def day(rng: np.random.Generator, window: bool, days: int, clustered: bool) -> Floats:
+        mean = np.full(days, moved if window else base)
+        rate = np.full(days, POSITIVES)
+        if clustered:
+            mean = mean + POSITIVE_BETWEEN * rng.normal(size=days)
+            rate = rng.beta(CONCENTRATION * POSITIVES, CONCENTRATION * (1 - POSITIVES), size=days)
+        positives = _scores(mean, 1.0 if clustered else sd)
+        negatives = np.repeat(_scores(np.zeros(1), 1.0), days, axis=0)
+        return np.concatenate([(1 - rate[:, None]) * negatives, rate[:, None] * positives], axis=1)
+
+    return World("roc_auc_drop", day, effect)
+
+
+def accuracy_drop(effect: float) -> World:
+    """Right answers and wrong ones."""
+    return _categories(
+        np.array([RIGHT, 1 - RIGHT]), np.array([RIGHT - effect, 1 - RIGHT + effect]), "accuracy_drop", effect
+    )
+
+
+def rmse(effect: float) -> World:
+    """Normal errors, whose size differs from day to day; shares are of one cell, for sums of squares are drawn."""
+
+    def day(rng: np.random.Generator, window: bool, days: int, clustered: bool) -> Floats:
+        size = np.full(days, 1 + effect if window else 1.0)
+        if clustered:  # the mean square stays what it is
+            size *= np.exp(ERRORS_BETWEEN * rng.normal(size=days) - ERRORS_BETWEEN**2)
+        return size[:, None]
+
+    return World("rmse", day, effect)
+
+
+def squares(rng: np.random.Generator, sizes: Floats, rows: int) -> Floats:
+    """(days, 3) rows, sums of squares and of fourth powers of normal errors of these sizes."""
+    each = spread(len(sizes), rows)
+    if rows <= 10_000:
+        errors = np.split(rng.normal(size=rows), np.cumsum(each)[:-1])
+        powers = np.array([[len(e), (e**2).sum(), (e**4).sum()] for e in errors])
+    else:  # of so many the fourth powers add up to what they are on average
+        square = rng.chisquare(np.maximum(each, 1)) * (each > 0)
+        powers = np.stack([each, square, 3 * square**2 / np.maximum(each, 1)], axis=1)
+    found: Floats = powers * np.concatenate([np.ones_like(sizes), sizes**2, sizes**4], axis=1)
+    return found
+
+
 WORLDS = {"ks": ks, "js_distance": js_distance, "missing_change": missing_change, "unseen": unseen}
+#: Of answers, where the log has labels.
+ANSWERS = {"roc_auc_drop": roc_auc_drop, "accuracy_drop": accuracy_drop, "rmse": rmse}
+WORLDS |= ANSWERS
+
+
+def spread(days: int, rows: int) -> npt.NDArray[np.int64]:
+    """(days,) rows of each, as even as whole numbers can be."""
+    each = np.full(days, rows // days)
+    each[: rows % days] += 1
+    return each
 
 
 def counts(rng: np.random.Generator, shares: Floats, rows: int) -> Floats:
     """(days, cells) counts of ``rows`` rows spread over the days as evenly as whole numbers can be."""
-    days = len(shares)
-    each = np.full(days, rows // days)
-    each[: rows % days] += 1
-    return rng.multinomial(each, shares / shares.sum(axis=1, keepdims=True)).astype(np.float64)
+    return rng.multinomial(spread(len(shares), rows), shares / shares.sum(axis=1, keepdims=True)).astype(np.float64)

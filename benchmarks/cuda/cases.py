@@ -1,6 +1,7 @@
 """What is timed on a device: one operation of the engine on one column, or a whole table.
 
-Every case has the same answer on the CPU, which is asserted; `bytes` is what a kernel that reads its input once reads.
+Every case has the same answer on the CPU, which is asserted, of sums of vectors within what float32 loses; `bytes` is
+what a kernel that reads its input once reads.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
+from modelwatch_gpu.device_arrays import DeviceColumn, DeviceMatrix
+from modelwatch_gpu.measures.embedding_rows import gaussian, pair_sums
+from modelwatch_gpu.profile.embedding_sums import DEALT
+from modelwatch_gpu.profile.embeddings import BANDWIDTHS, FREQUENCIES
 
 DTYPES = {"float32": np.float32, "float64": np.float64, "int64": np.int64}
 #: Shapes of a column: what they are like to count.
@@ -24,7 +29,8 @@ KNOTS = (20, 1_000, 10_000, 100_000)
 @dataclass(frozen=True)
 class Case:
     """``run(engine, column)`` gives the answer. ``peers``: named functions of a module of arrays (CuPy or torch) and a
-    device array of it, which do what a user of it would do instead."""
+    device array of it, which do what a user of it would do instead. ``most``: values that it takes of a longer column;
+    ``loses``: how far answers may be apart, relative to the largest number, where it is not 0."""
 
     operation: str
     dtype: str
@@ -32,13 +38,21 @@ class Case:
     size: str
     run: Callable[[Any, Any], Any]
     peers: dict[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
+    most: int = 1 << 40
+    loses: float = 0.0
 
     @property
     def name(self) -> str:
         return "/".join(part for part in (self.operation, self.dtype, self.shape, self.size) if part)
 
     def values(self, rows: int) -> np.ndarray[Any, Any]:
-        return column(self.dtype, self.shape, rows, zlib.crc32(self.name.encode()))
+        return column(self.dtype, self.shape, min(rows, self.most), zlib.crc32(self.name.encode()))
+
+    def agree(self, a: Any, b: Any) -> bool:
+        """Whether two answers are the same, to the bit or to what they may lose."""
+        if not self.loses or not isinstance(a, dict):
+            return equal(a, b)
+        return all(np.allclose(a[k], b[k], rtol=0, atol=self.loses * max(1.0, float(np.abs(b[k]).max()))) for k in b)
 
 
 def column(dtype: str, shape: str, rows: int, seed: int) -> np.ndarray[Any, Any]:
@@ -128,9 +142,70 @@ def _sorts() -> Iterator[Case]:
         )
 
 
+def _groups() -> Iterator[Case]:
+    cuts = keys.keys_of(np.linspace(-3000, 3000, 65, dtype=np.float32), "float32")
+    for groups in (10, 1_000):
+
+        def run(e: Any, c: Any, n: int = groups) -> Any:
+            of_row = np.arange(len(c), dtype=np.int64) * 7919 % n
+            return e.count_bins_of([c], keys.DOMAINS["float32"], [cuts], of_row.astype(np.int32), n)[0]
+
+        yield Case("count_bins_of", "float32", "normal", f"64 bins x {groups} groups", run)
+
+
+#: Elements of a vector, and the standard deviation of one.
+_D = 64
+_SD = 1000.0
+
+
+def _vectors_of(column: Any) -> tuple[Any, int]:
+    """A column's values as rows of vectors where they lie, and how many there are."""
+    rows = len(column) // _D
+    if isinstance(column, DeviceColumn):
+        memory = column.device_memory
+        return DeviceMatrix(column, memory.device, memory.pointer, "float32", rows, _D), rows
+    return column.to_numpy()[: rows * _D].reshape(rows, _D), rows
+
+
+def _pairs(e: Any, c: Any) -> Any:
+    vectors, rows = _vectors_of(c)
+    marks = np.zeros((rows, 1), dtype=np.float32)
+    marks[: rows // 2] = 1
+    bandwidth = _SD * _D**0.5
+    if e is not _core:
+        found = e.pair_sums([vectors], marks.astype(np.uint8), np.array([0.5 / bandwidth**2]))
+        return {"within": found["within"][0], "touching": found["touching"][0]}
+    (sums,) = pair_sums(vectors, marks, [gaussian(bandwidth)])
+    return {"within": sums.within, "touching": sums.within + sums.across}
+
+
+def _window(e: Any, c: Any) -> Any:
+    vectors, rows = _vectors_of(c)
+    frequencies = np.random.default_rng(3).normal(size=(_D, FREQUENCIES)) / (_SD * _D**0.5)
+    hand = np.arange(rows) * 7919 % DEALT
+    if e is not _core:
+        adder = e.VectorAdder(frequencies, BANDWIDTHS[0], DEALT)
+        adder.add(0, vectors, hand)
+        found = adder.sums(0)
+        trace = found["products"].reshape(_D, _D).trace()
+        return {"total": found["total"], "trace": trace, "features": found["features"]}
+    wide = vectors.astype(np.float64)
+    angles = wide @ frequencies.astype(np.float32).astype(np.float64)
+    turned = [f(angles / width) for width in BANDWIDTHS for f in (np.cos, np.sin)]
+    features = np.zeros((DEALT, len(turned), FREQUENCIES))
+    for at, values in enumerate(turned):
+        np.add.at(features[:, at], hand, values)
+    return {"total": wide.sum(axis=0), "trace": (wide**2).sum(), "features": features.reshape(-1)}
+
+
+def _vectors() -> Iterator[Case]:
+    yield Case("pair_sums", "float32", "normal", f"vectors of {_D}", _pairs, most=_D << 14, loses=1e-5)
+    yield Case("VectorAdder", "float32", "normal", f"vectors of {_D}", _window, most=_D << 20, loses=1e-5)
+
+
 def cases(names: Callable[[str], bool] = lambda name: True) -> list[Case]:
     """All cases whose operation every engine has, and whose name is wanted."""
-    every = [*_ranks(), *_bins(), *_columns(), *_sorts()]
+    every = [*_ranks(), *_bins(), *_groups(), *_columns(), *_sorts(), *_vectors()]
     return [case for case in every if names(case.name)]
 
 

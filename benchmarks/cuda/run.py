@@ -39,7 +39,7 @@ import cuda_module  # noqa: E402
 cuda_module.choose(None)
 
 import pyarrow as pa  # noqa: E402
-from cases import Case, cases, equal, table  # noqa: E402
+from cases import Case, cases, table  # noqa: E402
 from page import page_of  # noqa: E402
 
 import modelwatch_gpu as mw  # noqa: E402
@@ -112,7 +112,7 @@ def time_case(case: Case, device: str, rows: int, turns: int, bandwidth: float) 
     libraries = putters()
     chosen = engine(device)
     short = case.values(min(rows, 1_000_000))
-    assert equal(case.run(chosen, pa.array(short)), case.run(_core, pa.array(short))), (
+    assert case.agree(case.run(chosen, pa.array(short)), case.run(_core, pa.array(short))), (
         f"{case.name}: another answer than the CPU's"
     )
     values = case.values(rows)
@@ -135,7 +135,7 @@ def time_case(case: Case, device: str, rows: int, turns: int, bandwidth: float) 
     cpu = median_seconds(lambda: case.run(_core, pa.array(values)), 1)
     return {
         "name": case.name,
-        "rows": rows,
+        "rows": len(values),
         "seconds": ours,
         "bytes_per_second": values.nbytes / ours,
         "of_bandwidth": values.nbytes / ours / bandwidth,
@@ -158,7 +158,7 @@ def time_job(device: str, rows: int, turns: int) -> list[dict[str, Any]]:
 def toy(case: Case, device: str) -> None:
     """Runs a case at a toy size, for the machine's counters."""
     values = pa.array(case.values(TOY_ROWS))
-    assert equal(case.run(engine(device), values), case.run(_core, values)), (
+    assert case.agree(case.run(engine(device), values), case.run(_core, values)), (
         f"{case.name}: another answer than the CPU's"
     )
 

@@ -132,7 +132,7 @@ void bind_grid(py::module_& m) {
           py::gil_scoped_release const release;
           counts = count_bins_of(views, domain_of(domain), keys, of_row, threads, signal_poll());
         }
-        return bins_result(std::move(counts), groups, group_count);
+        return bins_result(std::move(counts), groups.has_value(), group_count);
       },
       py::arg("columns"), py::arg("domain"), py::arg("cuts"), py::arg("groups") = py::none(), py::arg("group_count") = 1,
       py::arg("threads") = 0);

@@ -25,12 +25,12 @@ inline RowGroups row_groups(Groups const& groups, std::int32_t count) {
 }
 
 /// A list with an array for each column: of its bins, or with groups of groups x bins.
-inline py::list bins_result(std::vector<std::vector<std::uint64_t>>&& counts, Groups const& groups, std::int32_t count) {
+inline py::list bins_result(std::vector<std::vector<std::uint64_t>>&& counts, bool grouped, std::int32_t count) {
   py::list out;
   for (auto& of_column : counts) {
     auto const bins = static_cast<py::ssize_t>(of_column.size()) / (count > 0 ? count : 1);
     auto array = to_numpy(std::move(of_column));
-    out.append(groups ? array.reshape({py::ssize_t{count}, bins}) : array);
+    out.append(grouped ? array.reshape({py::ssize_t{count}, bins}) : array);
   }
   return out;
 }

@@ -15,6 +15,7 @@ struct CodeSet {
   std::uint32_t const* map;     // place -> slot of the set's slabs; nullptr: the same
   std::uint32_t slots;
   std::uint32_t counters;       // place of counters for all groups of the chunk in the team's memory, or kNotThere
+  FarCounters far;              // where these do not fit
 };
 
 struct CodeColumn {
@@ -38,10 +39,11 @@ MW_HD std::uint32_t code_of_row(NumericView const& codes, std::int64_t row) {
   }
 }
 
-/// Counts tiles [from, to) of a column.  valid: kTileWords words of the team's memory.
+/// Counts tiles [from, to) of a column.  valid: kTileWords words of the team's memory; own: which of the teams that count
+/// the column this is.
 template <class Team>
 MW_HD void count_codes(Team const& team, CodeColumn const& column, ProfileChunk const& chunk, std::int64_t from, std::int64_t to,
-                       std::uint32_t* valid, std::uint32_t* memory) {
+                       std::uint32_t* valid, std::uint32_t* memory, std::uint32_t own) {
   for (auto w = static_cast<std::uint32_t>(team.rank()); w < column.zeroed; w += static_cast<std::uint32_t>(team.size())) memory[w] = 0;
   team.sync();
   for (std::int64_t t = from; t < to; ++t) {
@@ -69,6 +71,8 @@ MW_HD void count_codes(Team const& team, CodeColumn const& column, ProfileChunk 
         std::uint32_t const slot = set.map == nullptr ? place : set.map[place];
         if (set.counters != kNotThere)
           team.add_one(&memory[set.counters + (static_cast<std::uint32_t>(group) - groups.first_group) * set.slots + slot]);
+        else if (set.far.at != nullptr)
+          team.add_one(&set.far.copy(own)[(static_cast<std::uint32_t>(group) - groups.first_group) * set.slots + slot]);
         else if (chunk.weights == nullptr)
           team.add_one(&set.slabs[group][slot]);
         else

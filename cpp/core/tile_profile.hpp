@@ -40,6 +40,16 @@ struct ProfileChunk {
   std::int32_t set_count;
 };
 
+/// Counters of 32 bits for all slots of all groups of a chunk, group by group, in memory that all teams share: several
+/// copies, so that teams that count at once seldom meet at one counter.  Added to the slabs when the chunk is counted.
+struct FarCounters {
+  std::uint32_t* at;     // of the first copy; nullptr: there are none
+  std::uint32_t stride;  // words from one copy to the next
+  std::uint32_t copies;  // a power of two
+
+  MW_HD std::uint32_t* copy(std::uint32_t team) const { return at + std::size_t{team & (copies - 1)} * stride; }
+};
+
 /// One counter set of one column.
 struct ProfileSet {
   std::uint64_t* const* slabs;  // of each group that a row of the chunk is in: of all columns
@@ -47,6 +57,7 @@ struct ProfileSet {
   std::uint32_t const* map;     // slot of the counting grid -> slot of the set's; nullptr: the same
   SlabLayout layout;
   std::uint32_t counters;       // place of counters for all slots of all groups in the team's memory, or kNotThere
+  FarCounters far;              // where these do not fit
 };
 
 struct ProfileColumn {
@@ -97,6 +108,7 @@ struct ProfileTile {
   std::uint64_t** run;          // slab of the run of tiles that is counted, or nullptr
   std::uint64_t** next;
   std::uint32_t* memory;        // the rest, by the places of the column
+  std::uint32_t team;           // which of the teams that count the column this is
 };
 
 /// Adds to a counter of 64 bits kept as two words of 32, since a team's memory has no quick addition of 64.
@@ -241,7 +253,7 @@ class ColumnProfiler {
       std::uint32_t const at = slot_in(set, slot);
       if (slab != nullptr) {
         if (has_run()) continue;
-        count_in_slab(slab, at, times);
+        count_far(s, static_cast<std::uint32_t>(chunk_.sets[s].of_tile[t]), slab, at, times);
       } else {
         ProfileGroups const& groups = chunk_.sets[s];
         if (groups.of_tile[t] != kMixedTile) continue;
@@ -251,15 +263,18 @@ class ColumnProfiler {
         if (set.counters != kNotThere)
           team_.add_one(&tile_.memory[set.counters + (static_cast<std::uint32_t>(group) - groups.first_group) * set.layout.slots + at]);
         else
-          count_in_slab(slab, at, times);
+          count_far(s, static_cast<std::uint32_t>(group), slab, at, times);
       }
       if (slot < end_cell()) raise_range(set, slab, Keys::key(x), Keys::key(x));
       if (between && set.layout.gaps != 0) count_between(set, slab, x, slot / 2, times);
     }
   }
 
-  MW_HD void count_in_slab(std::uint64_t* slab, std::uint32_t at, std::uint32_t times) const {
-    if (chunk_.weights == nullptr)
+  MW_HD void count_far(int s, std::uint32_t group, std::uint64_t* slab, std::uint32_t at, std::uint32_t times) const {
+    ProfileSet const& set = column_.sets[s];
+    if (set.far.at != nullptr)
+      team_.add_one(&set.far.copy(tile_.team)[(group - chunk_.sets[s].first_group) * set.layout.slots + at]);
+    else if (chunk_.weights == nullptr)
       team_.add_one(&slab[at]);
     else
       team_.add(&slab[at], std::uint64_t{times});

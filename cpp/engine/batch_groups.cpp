@@ -1,34 +1,97 @@
 #include "engine/batch_groups.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace modelwatch {
 
 BatchGroups::BatchGroups(std::vector<std::int32_t const*> rows, std::int64_t count, bool weighted)
-    : rows_(std::move(rows)), count_(count), tiles_((count + kTileRows - 1) / kTileRows), run_end_(static_cast<std::size_t>(tiles_)) {
+    : rows_(std::move(rows)), count_(count), tiles_((count + kTileRows - 1) / kTileRows), by_group_(rows_.size()) {
+  run_end_ = run_ends(false);
+  bool const all_whole = std::all_of(run_end_.begin(), run_end_.end(), [at = std::int64_t{0}](std::int64_t end) mutable { return end > at++; });
+  if (!weighted && !all_whole) find_all_together();
+}
+
+/// Tiles [t, result[t]) are in one group of every set; of those that are not scattered, for `near`.
+std::vector<std::int64_t> BatchGroups::run_ends(bool near) const {
   std::vector<bool> whole(static_cast<std::size_t>(tiles_), true);
-  for (auto const* const own : rows_)
-    for (std::int64_t t = 0; own != nullptr && t < tiles_; ++t) {
+  for (std::size_t s = 0; s < rows_.size(); ++s) {
+    std::int32_t const* const own = rows_[s];
+    if (own == nullptr || (near && scattered(s))) continue;
+    for (std::int64_t t = 0; t < tiles_; ++t) {
       std::int32_t different = 0;
       for (std::int64_t i = t * kTileRows + 1; i < end_of(t); ++i) different |= own[i] ^ own[t * kTileRows];
       if (different != 0) whole[static_cast<std::size_t>(t)] = false;
     }
-  for (std::int64_t t = tiles_ - 1; t >= 0; --t) {
-    bool const joined = t + 1 < tiles_ && whole[static_cast<std::size_t>(t + 1)] && same(t, t + 1);
-    run_end_[static_cast<std::size_t>(t)] = !whole[static_cast<std::size_t>(t)] ? t : joined ? run_end_[static_cast<std::size_t>(t + 1)] : t + 1;
   }
-  if (weighted || std::find(whole.begin(), whole.end(), false) == whole.end()) return;
-  of_tile_.resize(static_cast<std::size_t>(tiles_));
-  places_.resize(static_cast<std::size_t>(count_));
-  for (std::int64_t t = 0; t < tiles_; ++t)
-    if (!whole[static_cast<std::size_t>(t)]) find_together(t);
+  std::vector<std::int64_t> ends(static_cast<std::size_t>(tiles_));
+  for (std::int64_t t = tiles_ - 1; t >= 0; --t) {
+    bool const joined = t + 1 < tiles_ && whole[static_cast<std::size_t>(t + 1)] && same(t, t + 1, near);
+    ends[static_cast<std::size_t>(t)] = !whole[static_cast<std::size_t>(t)] ? t : joined ? ends[static_cast<std::size_t>(t + 1)] : t + 1;
+  }
+  return ends;
 }
 
 /// Whether the first rows of two tiles are in the same groups.
-bool BatchGroups::same(std::int64_t a, std::int64_t b) const {
+bool BatchGroups::same(std::int64_t a, std::int64_t b, bool near) const {
   for (std::size_t s = 0; s < rows_.size(); ++s)
-    if (first(s, a) != first(s, b)) return false;
+    if (!(near && scattered(s)) && first(s, a) != first(s, b)) return false;
   return true;
+}
+
+/// Combinations of all tiles that have several; a set with too many groups for that is scattered.
+void BatchGroups::find_all_together() {
+  of_tile_.assign(static_cast<std::size_t>(tiles_), {});
+  places_.resize(static_cast<std::size_t>(count_));
+  for (std::int64_t t = 0; t < tiles_; ++t) {
+    if (near_end(t) > t) continue;
+    std::size_t const many = find_together(t);
+    if (many == rows_.size()) continue;
+    scatter(many);
+    near_end_ = run_ends(true);
+    ids_.clear();
+    return find_all_together();  // at most once for each set
+  }
+}
+
+/// Puts the rows of every tile in the order of a set's groups.
+void BatchGroups::scatter(std::size_t set) {
+  ByGroup& out = by_group_[set];
+  out.many = any_scattered_ = true;
+  std::int32_t const* const own = rows_[set];
+  out.first.reserve(static_cast<std::size_t>(tiles_) + 1);
+  out.rows.resize(static_cast<std::size_t>(count_));
+  std::int32_t const most = *std::max_element(own, own + count_);
+  std::vector<std::int32_t> place(static_cast<std::size_t>(std::max(most, 0)) + 1, -1);  // of a group in its tile
+  std::vector<std::uint16_t> next;
+  for (std::int64_t t = 0; t < tiles_; ++t) {
+    std::int32_t const* const groups = own + t * kTileRows;
+    int const rows = static_cast<int>(rows_of(t, t + 1));
+    std::size_t const first = out.ids.size();
+    out.first.push_back(first);
+    next.clear();
+    for (int i = 0; i < rows; ++i) {
+      if (groups[i] < 0) continue;
+      std::int32_t& at = place[static_cast<std::size_t>(groups[i])];
+      if (at < 0) {
+        at = static_cast<std::int32_t>(next.size());
+        out.ids.push_back(groups[i]);
+        next.push_back(0);
+      }
+      ++next[static_cast<std::size_t>(at)];
+    }
+    std::uint16_t sum = 0;
+    for (auto& count : next) {
+      out.begin.push_back(sum);
+      sum = static_cast<std::uint16_t>(sum + std::exchange(count, sum));
+    }
+    out.begin.push_back(sum);
+    std::uint16_t* const order = out.rows.data() + t * kTileRows;
+    for (int i = 0; i < rows; ++i)
+      if (groups[i] >= 0) order[next[static_cast<std::size_t>(place[static_cast<std::size_t>(groups[i])])]++] = static_cast<std::uint16_t>(i);
+    for (std::size_t k = first; k < out.ids.size(); ++k) place[static_cast<std::size_t>(out.ids[k])] = -1;
+  }
+  out.first.push_back(out.ids.size());
 }
 
 std::int64_t BatchGroups::together_end(std::int64_t tile) const {
@@ -40,8 +103,9 @@ std::int64_t BatchGroups::together_end(std::int64_t tile) const {
   return end;
 }
 
-/// Numbers the combinations of a tile, set by set: those of the sets so far, each with the groups of the next one.
-void BatchGroups::find_together(std::int64_t tile) {
+/// Numbers the combinations of a tile, set by set: those of the sets so far, each with the groups of the next one.  Returns
+/// the set that has too many of them, or sets().
+std::size_t BatchGroups::find_together(std::int64_t tile) {
   constexpr std::int64_t kMostApart = 256;  // groups of a set are numbered as they come, so those of a tile are near each other
   constexpr std::uint8_t kSeen = 255;
   static_assert(kMostTogether < kSeen);
@@ -53,6 +117,10 @@ void BatchGroups::find_together(std::int64_t tile) {
   std::vector<std::uint8_t> places;
   for (std::size_t s = 0; s < rows_.size(); ++s) {
     std::int32_t const* const own = from_tile(s, tile);
+    if (scattered(s)) {
+      ids[s].assign(static_cast<std::size_t>(count), -1);
+      continue;
+    }
     std::int32_t low = own == nullptr ? 0 : own[0];
     std::int32_t high = low;
     for (int i = 0; own != nullptr && i < rows; ++i) {
@@ -63,15 +131,24 @@ void BatchGroups::find_together(std::int64_t tile) {
       ids[s].assign(static_cast<std::size_t>(count), low);
       continue;
     }
+    // Often the sets so far tell the group: within a day, a label tells that of the day and the label.
+    std::vector<std::int32_t> told(static_cast<std::size_t>(count), -1);
+    std::uint32_t untold = count == 1 ? 1 : 0;
+    for (int i = 0; i < rows && untold == 0; ++i) told[place[i]] = own[i];
+    for (int i = 0; i < rows && count > 1; ++i) untold |= static_cast<std::uint32_t>(told[place[i]] ^ own[i]);
+    if (untold == 0) {
+      ids[s] = std::move(told);
+      continue;
+    }
     std::int64_t const apart = std::int64_t{high} - low + 1;
-    if (apart > kMostApart) return;
+    if (apart > kMostApart) return s;
     auto const many = static_cast<int>(apart);
     places.assign(static_cast<std::size_t>(count * many), 0);
     for (int i = 0; i < rows; ++i) places[static_cast<std::size_t>(place[i] * many + (own[i] - low))] = kSeen;
     std::vector<int> before;  // the combination of the sets so far that each is made of
     for (int at = 0; at < count * many; ++at) {
       if (places[static_cast<std::size_t>(at)] == 0) continue;
-      if (before.size() == static_cast<std::size_t>(kMostTogether)) return;
+      if (before.size() == static_cast<std::size_t>(kMostTogether)) return s;
       places[static_cast<std::size_t>(at)] = static_cast<std::uint8_t>(before.size());
       before.push_back(at / many);
       ids[s].push_back(low + at % many);
@@ -85,6 +162,7 @@ void BatchGroups::find_together(std::int64_t tile) {
   }
   of_tile_[static_cast<std::size_t>(tile)] = {count, ids_.size()};
   for (auto const& own : ids) ids_.insert(ids_.end(), own.begin(), own.end());
+  return rows_.size();
 }
 
 }  // namespace modelwatch

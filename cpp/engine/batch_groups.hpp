@@ -24,6 +24,14 @@ class BatchGroups {
     std::int32_t id(std::size_t set, int combination) const { return ids[set * static_cast<std::size_t>(count) + static_cast<std::size_t>(combination)]; }
   };
 
+  /// The rows of a tile in one set, group by group; those in no group are left out.
+  struct Scattered {
+    int count;                   // of groups
+    std::int32_t const* ids;
+    std::uint16_t const* begin;  // count + 1 places in rows
+    std::uint16_t const* rows;   // in order within a group
+  };
+
   /// rows[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.  weighted: tiles will be
   /// counted row by row in any case.
   BatchGroups(std::vector<std::int32_t const*> rows, std::int64_t count, bool weighted = false);
@@ -40,7 +48,20 @@ class BatchGroups {
   /// Tiles [tile, run_end(tile)) belong to one group in every set; empty where a tile has rows of several.
   std::int64_t run_end(std::int64_t tile) const { return run_end_[static_cast<std::size_t>(tile)]; }
 
-  /// The combinations of a tile for which run_end is empty.
+  /// Whether a tile of the batch has rows of so many groups of a set that they are counted group by group: then the set is
+  /// left out of near_end and of the combinations.
+  bool scattered(std::size_t s) const { return by_group_[s].many; }
+  bool any_scattered() const { return any_scattered_; }
+  /// As run_end, of the sets that are not scattered.
+  std::int64_t near_end(std::int64_t tile) const { return (any_scattered_ ? near_end_ : run_end_)[static_cast<std::size_t>(tile)]; }
+  Scattered of_scattered(std::size_t s, std::int64_t tile) const {
+    ByGroup const& own = by_group_[s];
+    std::size_t const first = own.first[static_cast<std::size_t>(tile)];
+    auto const count = static_cast<int>(own.first[static_cast<std::size_t>(tile) + 1] - first);
+    return {count, own.ids.data() + first, own.begin.data() + first + static_cast<std::size_t>(tile), own.rows.data() + tile * kTileRows};
+  }
+
+  /// The combinations of a tile for which near_end is empty.
   Together together(std::int64_t tile) const {
     Tile const& own = of_tile(tile);
     if (own.count == 0) return {nullptr, 0, nullptr};
@@ -55,15 +76,30 @@ class BatchGroups {
     std::size_t ids = 0;  // where they begin in ids_
   };
 
+  /// Of one set: the groups of all tiles, one tile after the other, and the rows of each.
+  struct ByGroup {
+    bool many = false;
+    std::vector<std::size_t> first;    // of each tile in ids, and the end
+    std::vector<std::int32_t> ids;
+    std::vector<std::uint16_t> begin;  // one more than ids for each tile
+    std::vector<std::uint16_t> rows;
+  };
+
   std::int64_t end_of(std::int64_t tile) const { return std::min(count_, (tile + 1) * kTileRows); }
   Tile const& of_tile(std::int64_t tile) const { return of_tile_[static_cast<std::size_t>(tile)]; }
-  bool same(std::int64_t a, std::int64_t b) const;
-  void find_together(std::int64_t tile);
+  bool same(std::int64_t a, std::int64_t b, bool near) const;
+  std::vector<std::int64_t> run_ends(bool near) const;
+  std::size_t find_together(std::int64_t tile);
+  void find_all_together();
+  void scatter(std::size_t set);
 
   std::vector<std::int32_t const*> rows_;
   std::int64_t count_;
   std::int64_t tiles_;
   std::vector<std::int64_t> run_end_;
+  std::vector<std::int64_t> near_end_;  // empty where no set is scattered
+  std::vector<ByGroup> by_group_;       // of every set
+  bool any_scattered_ = false;
   std::vector<Tile> of_tile_;         // empty where no tile has rows of several groups
   std::vector<std::uint8_t> places_;  // of every row among the combinations of its tile
   std::vector<std::int32_t> ids_;

@@ -44,6 +44,7 @@ void with_codes(Storage storage, F f) {
 /// Counts the tiles from `from` on that have the same combinations of groups, by combination and code, and looks codes up
 /// at the end; returns where it stopped: at `from` where there are too many counters for that.
 std::int64_t CategoryState::count_together(CategoryView const& column, BatchGroups const& groups, std::int64_t from) {
+  if (groups.any_scattered()) return from;
   auto const together = groups.together(from);
   if (together.of_row == nullptr) return from;
   std::int64_t const counters = together.count * (column.values.size + 1);
@@ -109,7 +110,9 @@ void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32
       dense = into->cells.dense();
     }
     std::uint64_t const times = weights == nullptr ? 1 : weights[i];
-    if (!set.coarse && dense != nullptr && slots[i] < end_of_known && slots[i] != kOtherSlot) {
+    if (set.coarse && dense != nullptr) {
+      dense[coarse_of(slots[i])] += times;  // a coarse set keeps no sketches
+    } else if (!set.coarse && dense != nullptr && slots[i] < end_of_known && slots[i] != kOtherSlot) {
       dense[slots[i]] += times;  // nearly every row
     } else {
       count(set, *into, slots[i], times);

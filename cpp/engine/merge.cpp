@@ -1,6 +1,7 @@
 #include "engine/merge.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 #include <utility>
 
@@ -46,24 +47,30 @@ struct Entry {
 /// Adds up the entries of one group, in whatever order they come.
 class Accumulator {
  public:
-  void add(std::uint32_t index, std::uint64_t value) {
-    increasing_ = increasing_ && (entries_.empty() || entries_.back().index < index);
-    entries_.push_back({index, value});
+  /// Adds all entries of a group of a table.
+  void add(SparseView const& table, std::size_t group) {
+    std::size_t const before = entries_.size();
+    auto const more = static_cast<std::size_t>(table.begin[group + 1] - table.begin[group]);
+    if (more == 0) return;
+    entries_.resize(before + more);
+    Entry* to = entries_.data() + before;
+    each_entry(table, group, [&](std::uint32_t index, std::uint64_t value) { *to++ = {index, value}; });
+    for (std::size_t i = std::max<std::size_t>(before, 1); i < entries_.size(); ++i) increasing_ = increasing_ && entries_[i - 1].index < entries_[i].index;
+    for (std::size_t i = before; i < entries_.size(); ++i) last_ = std::max(last_, entries_[i].index);
   }
 
   /// Puts the sums into `out` by increasing index, and begins anew.
   void move_to(SparseSum& out) {
-    std::uint32_t end = 0;
-    for (auto const& entry : entries_) end = std::max(end, entry.index);
     // Looking at every place is cheaper than sorting where a good part of them is used.
     constexpr std::size_t kLooked = 16;
     if (increasing_)  // as from a table alone
       take(out);
-    else if (end < kMostDense && end < kLooked * entries_.size())
-      add_up(end + 1, out);
+    else if (last_ < kMostDense && last_ < kLooked * entries_.size())
+      add_up(out);
     else
       sort_up(out);
     entries_.clear();
+    last_ = 0;
     increasing_ = true;
   }
 
@@ -75,18 +82,22 @@ class Accumulator {
     }
   }
 
-  void add_up(std::size_t size, SparseSum& out) {
-    sums_.assign(size, 0);
-    there_.assign(size, 0);
+  /// Leaves no sum behind, so there is none to clear before the next one.
+  void add_up(SparseSum& out) {
+    if (sums_.size() <= last_) {
+      sums_.resize(std::size_t{last_} + 1, 0);
+      there_.resize((sums_.size() + 63) / 64, 0);
+    }
     for (auto const& entry : entries_) {
       sums_[entry.index] += entry.value;
-      there_[entry.index] = 1;  // a sum can be 0
+      there_[entry.index / 64] |= std::uint64_t{1} << entry.index % 64;  // a sum can be 0
     }
-    for (std::uint32_t index = 0; index < size; ++index) {
-      if (there_[index] == 0) continue;
-      out.index.push_back(index);
-      out.value.push_back(sums_[index]);
-    }
+    for (std::uint32_t strip = 0; strip <= last_ / 64; ++strip)
+      for (std::uint64_t word = std::exchange(there_[strip], 0); word != 0; word &= word - 1) {
+        std::uint32_t const index = 64 * strip + static_cast<std::uint32_t>(std::countr_zero(word));
+        out.index.push_back(index);
+        out.value.push_back(std::exchange(sums_[index], 0));
+      }
   }
 
   void sort_up(SparseSum& out) {
@@ -102,9 +113,10 @@ class Accumulator {
   }
 
   bool increasing_ = true;
+  std::uint32_t last_ = 0;  // the largest index
   std::vector<Entry> entries_;
-  std::vector<std::uint64_t> sums_;
-  std::vector<std::uint8_t> there_;
+  std::vector<std::uint64_t> sums_;   // 0 between groups
+  std::vector<std::uint64_t> there_;  // a bit for each of them
 };
 
 }  // namespace
@@ -134,7 +146,7 @@ SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups
   for (std::size_t group = 0; group < groups; ++group) {
     for (std::size_t part = from[group]; part < from[group + 1]; ++part) {
       auto const [table, own] = parts[part];
-      each_entry(tables[table], own, [&](std::uint32_t index, std::uint64_t value) { sum.add(index, value); });
+      sum.add(tables[table], own);
     }
     sum.move_to(out);
     out.begin.push_back(static_cast<std::int64_t>(out.index.size()));

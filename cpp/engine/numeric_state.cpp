@@ -83,6 +83,7 @@ NumericState::Group& NumericState::group_of(Set& set, std::int32_t group) {
     auto fresh = std::make_unique<Group>();
     std::uint32_t const slots = set.plan.coarse ? plan_.coarse_slots : plan_.fine_slots;
     fresh->cells = SparseArray<std::uint32_t>(slots);
+    fresh->counts = fresh->cells.dense();
     if (!set.plan.coarse) fresh->gaps = SparseArray<std::uint64_t>(slots / 2);
     set.groups[at] = std::move(fresh);
   }
@@ -136,8 +137,8 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
   auto const& kernel = cpu::kernels();
   std::vector<Target> targets;
   for (std::size_t s = 0; s < sets_.size(); ++s)
-    if (std::int32_t const id = groups.first(s, from); id >= 0) targets.push_back({sets_[s].plan, &group_of(sets_[s], id)});
-  if (targets.empty()) return;
+    if (std::int32_t const id = groups.scattered(s) ? -1 : groups.first(s, from); id >= 0) targets.push_back({sets_[s].plan, &group_of(sets_[s], id)});
+  if (targets.empty() && !groups.any_scattered()) return;
   std::uint32_t const slots = plan_.grid->slots();
   bool const apart = groups.rows_of(from, to) >= kRunRowsPerSlot * static_cast<std::int64_t>(slots);
   if (apart) {
@@ -149,6 +150,7 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
     if (apart && rows_since_spill_ + static_cast<std::uint64_t>(tile.rows) > spill_rows_) flush_run(targets);
     make_room(tile.rows);
     load(column, t * kTileRows, tile);
+    if (groups.any_scattered()) add_scattered(groups, t, tile);
     if (!apart)
       add_directly(targets, tile);
     else if (run_counts_.size() > slots)
@@ -262,6 +264,7 @@ void NumericState::spill() {
       if (group.spilled.size() == 0) group.spilled = SparseArray<std::uint64_t>(group.cells.size());
       group.cells.each([&](std::uint32_t cell, std::uint32_t count) { group.spilled.add(cell, count); });
       group.cells = SparseArray<std::uint32_t>(group.cells.size());
+      group.counts = group.cells.dense();
     }
   rows_since_spill_ = 0;
 }
@@ -283,7 +286,7 @@ void NumericState::add(NumericView const& column, BatchGroups const& groups, std
   if (rows_ > kTableRows && table_cells_.empty()) make_table(column.storage);
   auto const tile = std::make_unique_for_overwrite<Tile>();
   for (std::int64_t t = 0; t < groups.tiles();) {
-    std::int64_t const end = weights == nullptr ? groups.run_end(t) : t;
+    std::int64_t const end = weights == nullptr ? groups.near_end(t) : t;
     if (end > t) {
       add_run(column, groups, t, end, *tile);
       t = end;

@@ -85,13 +85,15 @@ class NumericState {
   std::size_t bytes() const;
 
  private:
-  struct Group {
-    SparseArray<std::uint32_t> cells;
-    SparseArray<std::uint64_t> gaps;
-    SparseArray<std::uint64_t> spilled;  // of no size until it is needed
+  /// What nearly every row needs comes first, in one line of the cache: a log can have thousands of groups.
+  struct alignas(64) Group {
+    std::uint32_t* counts = nullptr;  // cells.dense()
     std::uint64_t low = ~std::uint64_t{0};
     std::uint64_t high = 0;
     Moments moments{};
+    SparseArray<std::uint32_t> cells;
+    SparseArray<std::uint64_t> gaps;
+    SparseArray<std::uint64_t> spilled;  // of no size until it is needed
     std::unique_ptr<WideSum[]> tails;  // lower, upper
     std::unique_ptr<Sketch> sketch;
 
@@ -137,6 +139,8 @@ class NumericState {
   void add_gaps_together(Set& set, Tile& tile, std::uint8_t const* of_row, Group* const* into, int count);
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
+  void add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile);
+  void add_scattered_moments(Group& group, Tile const& tile, std::uint16_t const* rows, int count) const;
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
   void make_table(Storage storage);
   void make_room(int rows);

@@ -132,7 +132,8 @@ Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t co
   constexpr std::int64_t kMost = std::int64_t{1} << 22;
   if (groups < 0 || many < 0 || (many > 0 && groups > kMost / many)) throw InvalidInput("there are too many groups.");
   auto const size = static_cast<std::size_t>(groups * many);
-  Crossed out{std::vector<std::int32_t>(static_cast<std::size_t>(rows)), std::vector<std::int64_t>(size, 0)};
+  Crossed out{{}, std::vector<std::int64_t>(size, 0)};
+  out.of_row.reserve(static_cast<std::size_t>(rows));
   auto const groups_there = static_cast<std::uint32_t>(groups);
   auto const many_there = static_cast<std::uint32_t>(many);
   // Few counters are there four times, so that equal rows do not wait for each other.
@@ -153,10 +154,11 @@ Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t co
       cpu::kernels().count_four(pairs, here, counts.data(), static_cast<std::uint32_t>(size));
     else
       cpu::kernels().count_one(pairs, here, counts.data());
-    std::copy_n(pairs, here, out.of_row.begin() + begin);
+    out.of_row.insert(out.of_row.end(), pairs, pairs + here);
     // Before 32 bits could overflow.
     if ((begin / kTileRows) % (std::int64_t{1} << 20) == (std::int64_t{1} << 20) - 1 || begin + here == rows)
-      for (std::size_t at = 0; at < counts.size(); ++at) out.rows[at % size] += std::exchange(counts[at], 0u);
+      for (std::size_t from = 0; from < counts.size(); from += size)
+        for (std::size_t pair = 0; pair < size; ++pair) out.rows[pair] += std::exchange(counts[from + pair], 0u);
   }
   return out;
 }

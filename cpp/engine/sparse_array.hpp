@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>  // count, sort
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -59,11 +61,7 @@ class SparseArray {
   /// Calls f(index, value) for the entries that are not zero, by index.
   template <class F>
   void each(F f) const {
-    if (!dense_.empty()) {
-      for (std::uint32_t i = 0; i < size_; ++i)
-        if (dense_[i] != 0) f(i, dense_[i]);
-      return;
-    }
+    if (!dense_.empty()) return each_dense(f);
     std::vector<std::uint64_t> entries;
     entries.reserve(used_);
     for (std::size_t at = 0; at < keys_.size(); ++at)
@@ -77,6 +75,28 @@ class SparseArray {
  private:
   static constexpr std::uint32_t kEmpty = 0xffffffffu;
   static constexpr std::size_t kLeastSparse = 16;
+
+  /// Which of a strip are there is found without branches: nobody could foretell them.
+  template <class F>
+  void each_dense(F& f) const {
+    static_assert(std::endian::native == std::endian::little);
+    constexpr std::uint32_t kStrip = 64;
+    std::uint32_t begin = 0;
+    for (; begin + kStrip <= size_; begin += kStrip) {
+      std::uint8_t there[kStrip];
+      for (std::uint32_t i = 0; i < kStrip; ++i) there[i] = dense_[begin + i] != 0 ? 1 : 0;
+      for (std::uint32_t eight = 0; eight < kStrip; eight += 8) {
+        std::uint64_t word;
+        std::memcpy(&word, there + eight, sizeof word);
+        for (; word != 0; word &= word - 1) {
+          std::uint32_t const i = begin + eight + static_cast<std::uint32_t>(std::countr_zero(word)) / 8;
+          f(i, dense_[i]);
+        }
+      }
+    }
+    for (std::uint32_t i = begin; i < size_; ++i)
+      if (dense_[i] != 0) f(i, dense_[i]);
+  }
 
   std::size_t find(std::uint32_t index) const {
     std::size_t const mask = keys_.size() - 1;

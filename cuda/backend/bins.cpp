@@ -35,14 +35,16 @@ std::vector<std::shared_ptr<Tables const>> tables_of(Session const& session, Dom
 
 std::vector<std::vector<std::uint64_t>> count_bins_of(Session& session, std::vector<ColumnInput> const& columns, Domain domain,
                                                       std::vector<std::vector<std::uint64_t>> const& cuts, RowGroups const& groups,
-                                                      Poll const& poll) {
+                                                      Poll const& poll, DeviceGroups const* there, std::int32_t groups_there) {
   if (columns.size() != cuts.size()) throw InvalidInput("every column needs its cuts.");
   for (auto const& column : columns) {
     if (!fits(column.view.storage, domain)) throw InvalidInput("the values cannot be compared with the cuts: their types differ.");
     if (column.view.rows != columns.front().view.rows) throw InvalidInput("columns that are counted together have as many rows.");
     check_groups(groups, column.view.rows);
+    if (there != nullptr && there->rows != column.view.rows) throw InvalidInput("every row needs a group.");
+    if (there != nullptr && there->device != session.info().index) throw InvalidInput("the groups lie on another device than the one that is to count.");
   }
-  auto const group_count = static_cast<std::size_t>(groups.of_row == nullptr ? 1 : groups.count);
+  auto const group_count = static_cast<std::size_t>(there != nullptr ? groups_there : groups.of_row == nullptr ? 1 : groups.count);
   auto const tables = tables_of(session, domain, cuts);
   std::vector<std::size_t> begins{0};
   for (auto const& table : tables) begins.push_back(begins.back() + group_count * table->cuts.bins());
@@ -51,6 +53,7 @@ std::vector<std::vector<std::uint64_t>> count_bins_of(Session& session, std::vec
   auto const* const of_row = groups.of_row;
   DeviceArray<std::int32_t> device_groups(of_row == nullptr ? 0 : static_cast<std::size_t>(groups.rows), session.stream());
   if (of_row != nullptr) device_groups.upload(of_row, device_groups.size());
+  std::int32_t const* const all_groups = there != nullptr ? there->of_row->data() : of_row != nullptr ? device_groups.data() : nullptr;
 
   // Those whose tables fit shared memory first: they are one launch, and the others are another.
   std::vector<std::size_t> order(columns.size());
@@ -67,7 +70,7 @@ std::vector<std::vector<std::uint64_t>> count_bins_of(Session& session, std::vec
     for (std::size_t i = 0; i < order.size(); ++i)
       batch[i] = {chunks[order[i]], tables[order[i]]->uploaded.view(), counts.data() + begins[order[i]]};
     device_batch.upload(batch.data(), batch.size());
-    auto const* const of_chunk = of_row == nullptr ? nullptr : device_groups.data() + first;
+    auto const* const of_chunk = all_groups == nullptr ? nullptr : all_groups + first;
     auto const launch = [&](std::size_t begin, std::size_t count, std::size_t bytes) {
       if (count != 0)
         launch_count_bins(device_batch.data() + begin, count, chunks.front().rows, domain, of_chunk,

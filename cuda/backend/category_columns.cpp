@@ -207,11 +207,13 @@ CodeColumn CategoryColumns::describe(Column& own, Staging const& staging, Counte
     bool const coarse = plans_[s].coarse;
     // Of the room, only as much as there are values.
     auto const slots = coarse ? own.state->plan().coarse_slots : static_cast<std::uint32_t>(own.vocabulary.size() + 1);
-    CodeSet set{own.slabs[s].table(), coarse ? own.device_coarse.data() : nullptr, slots, kNotThere};
+    CodeSet set{own.slabs[s].table(), coarse ? own.device_coarse.data() : nullptr, slots, kNotThere, {nullptr, 0, 1}};
     std::size_t const counters = std::size_t{groups.sets[s].span} * slots;
     if (chunk.weights == nullptr && 4 * (out.zeroed + counters) <= CodeTuning::kMemoryBytes) {
       set.counters = out.zeroed;
       out.zeroed += static_cast<std::uint32_t>(counters);
+    } else if (chunk.weights == nullptr) {
+      set.far = far_.take(set.slabs, 0, static_cast<std::uint32_t>(groups.sets[s].least), groups.sets[s].span, slots);
     }
     sets.push_back(set);
   }
@@ -223,6 +225,7 @@ void CategoryColumns::launch(Staging const& staging, CountedRows const& rows, st
   std::vector<CodeSet> sets;
   std::vector<CodeColumn> columns;
   std::uint32_t most_words = 0;
+  far_.begin(chunk.rows);
   for (auto& own : columns_) {
     columns.push_back(describe(*own, staging, rows, begin, chunk, groups, sets));
     most_words = std::max(most_words, columns.back().zeroed);
@@ -236,6 +239,7 @@ void CategoryColumns::launch(Staging const& staging, CountedRows const& rows, st
   std::int64_t const most = (tiles + CodeTuning::kLeastTiles - 1) / CodeTuning::kLeastTiles;
   launch_count_codes({device_columns_.data(), chunk, count, static_cast<std::uint32_t>(std::clamp<std::int64_t>(stripes, 1, most)), 4 * most_words},
                      session_.stream());
+  far_.add();
 }
 
 void CategoryColumns::drain() {

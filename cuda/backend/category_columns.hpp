@@ -6,6 +6,7 @@
 
 #include "cuda/backend/chunk_groups.hpp"
 #include "cuda/backend/counted_rows.hpp"
+#include "cuda/backend/far_counters.hpp"
 #include "cuda/backend/session.hpp"
 #include "cuda/backend/slabs.hpp"
 #include "cuda/backend/staging.hpp"
@@ -19,7 +20,7 @@ namespace modelwatch::cuda {
 /// what a value is to the baseline, and which are beyond a cap, is the engine's to say when counts are brought to it.
 class CategoryColumns {
  public:
-  CategoryColumns(Session& session, std::vector<SetPlan> const& sets) : session_(session), plans_(sets) {}
+  CategoryColumns(Session& session, std::vector<SetPlan> const& sets) : session_(session), plans_(sets), far_(session) {}
 
   /// `state` must stay where it is.
   void add_column(std::size_t column, CategoryState& state);
@@ -80,6 +81,7 @@ class CategoryColumns {
   Session& session_;
   std::vector<SetPlan> plans_;
   std::vector<std::unique_ptr<Column>> columns_;
+  FarChunk far_;
   DeviceArray<CodeSet> device_sets_;
   DeviceArray<CodeColumn> device_columns_;
 };

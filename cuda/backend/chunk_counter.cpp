@@ -58,6 +58,7 @@ ChunkCounter::ChunkCounter(Session& session, std::vector<ColumnPlan> columns, st
       categories_(session, sets),
       finder_(sets_with_moments(sets)),
       staging_(session.stream()),
+      far_(session),
       most_slab_bytes_(session.info().memory / CounterTuning::kPartOfMemory),
       most_rows_(session.chunk_rows()) {
   states_.reserve(columns.size());  // where they are they stay
@@ -294,6 +295,7 @@ std::uint32_t ChunkCounter::describe(CountedRows const& rows, std::int64_t count
                                                           sets_[s].plan.moments};
   }
   std::uint32_t most_words = 0;
+  far_.begin(count);
   for (std::size_t n = 0; n < numerics_.size(); ++n) {
     auto const& view = std::get<NumericView>(rows.columns[numerics_[n].column]);
     // A chunk begins at a whole tile of its batch, so its first bit is where the batch's is in its byte.
@@ -339,7 +341,7 @@ ProfileColumn ChunkCounter::describe(std::size_t n, NumericView const& values, C
   bool whole = false;  // some tile lies in one group of a set
   for (std::size_t s = 0; s < sets_.size(); ++s) {
     auto const& map = sets_[s].plan.coarse ? own.to_coarse : own.to_fine;
-    sets.push_back({sets_[s].slabs.table(), sets_[s].first[n], map.data(), sets_[s].layouts[n], kNotThere});
+    sets.push_back({sets_[s].slabs.table(), sets_[s].first[n], map.data(), sets_[s].layouts[n], kNotThere, {nullptr, 0, 1}});
     out.fine |= !sets_[s].plan.coarse;
     out.sketches |= sets_[s].plan.sketches;
     for (auto const group : groups.sets[s].of_tile) whole |= group >= 0;
@@ -363,8 +365,13 @@ ProfileColumn ChunkCounter::describe(std::size_t n, NumericView const& values, C
     if (out.fine && fits(gaps, part)) out.run_gaps = take(gaps);
   }
   for (std::size_t s = 0; s < sets_.size(); ++s) {
-    std::size_t const counters = std::size_t{groups.sets[s].span} * sets[s].layout.slots;
-    if (groups.sets[s].mixed && !weighted && fits(counters, part)) sets[s].counters = take(counters);
+    SetGroups const& own_groups = groups.sets[s];
+    std::size_t const counters = std::size_t{own_groups.span} * sets[s].layout.slots;
+    if (weighted) continue;
+    if (own_groups.mixed && fits(counters, part))
+      sets[s].counters = take(counters);
+    else if (own_groups.mixed || out.run_counts == kNotThere)
+      sets[s].far = far_.take(sets[s].slabs, sets[s].first, static_cast<std::uint32_t>(own_groups.least), own_groups.span, sets[s].layout.slots);
   }
   out.zeroed = words;
   std::size_t const key_words = grid.domain == Domain::float32 ? 1 : 2;
@@ -390,6 +397,7 @@ void ChunkCounter::launch(CountedRows const& rows, std::int64_t begin, std::int6
   launch_profile({staging_.device<ProfileColumn>(pieces.descriptions), chunk, columns,
                   static_cast<std::uint32_t>(std::clamp<std::int64_t>(stripes, 1, most)), memory_bytes, groups.mixed_moments},
                  session_.stream());
+  far_.add();
   launch_fold_moments({staging_.device<FoldRow>(pieces.folds), staging_.device<std::uint32_t>(pieces.refs), tile_moments_.data(),
                        staging_.device<Moments*>(pieces.group_moments), static_cast<std::uint32_t>(groups.folds.size()), columns,
                        groups.moments_of_column},

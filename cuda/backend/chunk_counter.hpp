@@ -8,6 +8,7 @@
 #include "cuda/backend/category_columns.hpp"
 #include "cuda/backend/chunk_groups.hpp"
 #include "cuda/backend/counted_rows.hpp"
+#include "cuda/backend/far_counters.hpp"
 #include "cuda/backend/session.hpp"
 #include "cuda/backend/slabs.hpp"
 #include "cuda/backend/staging.hpp"
@@ -71,6 +72,7 @@ class ChunkCounter {
   std::vector<Set> sets_;
   GroupFinder finder_;
   Staging staging_;
+  FarChunk far_;
   DeviceArray<Moments> tile_moments_;
   std::size_t most_slab_bytes_;
   std::int64_t most_rows_;

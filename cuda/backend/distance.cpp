@@ -23,7 +23,7 @@ Side<Key> sorted_side(Session& session, ColumnInput const& column, Domain domain
   DeviceArray<Missing> missing(1, session.stream());
   missing.zero();
   feed(session, column, poll, [&](NumericView const& chunk, std::int64_t first) {
-    launch_keys(chunk, domain, keys.data() + first, missing.data(), nullptr, session.info().multiprocessors, session.stream());
+    launch_keys(chunk, domain, {nullptr, 0}, keys.data() + first, missing.data(), nullptr, session.info().multiprocessors, session.stream());
   });
   DeviceArray<Key> spare(keys.size(), session.stream());
   sort_keys(keys, spare, rows, session.stream());

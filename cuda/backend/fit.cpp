@@ -3,20 +3,20 @@
 #include <algorithm>
 
 #include "core/error.hpp"
-#include "cuda/kernels/fit.hpp"
 #include "cuda/kernels/sort.hpp"
 #include "engine/counter.hpp"  // numeric_views
 
 namespace modelwatch::cuda {
 namespace {
 
-/// Parts of a chunk whose positions 32 bits hold: a column that lies on the device is one chunk, however long.
+/// Calls f(part, its first row) for parts of a chunk whose positions 32 bits hold: a column that lies on the device is one
+/// chunk, however long.
 template <class F>
 void each_part(NumericView const& chunk, F f) {
   constexpr std::int64_t kMost = std::int64_t{1} << 30;
   for (std::int64_t begin = 0; begin < chunk.rows; begin += kMost) {
     auto const* const values = static_cast<std::uint8_t const*>(chunk.values) + static_cast<std::size_t>(begin) * bytes_of(chunk.storage);
-    f(NumericView{values, {chunk.validity.bits, chunk.validity.offset + begin}, std::min(kMost, chunk.rows - begin), chunk.storage});
+    f(NumericView{values, {chunk.validity.bits, chunk.validity.offset + begin}, std::min(kMost, chunk.rows - begin), chunk.storage}, begin);
   }
 }
 
@@ -77,15 +77,16 @@ void DistinctColumn::add_runs(Session& session, DeviceArray<Key> const& keys, st
 }
 
 template <class Key>
-void DistinctColumn::add_keys(Session& session, ColumnInput const& column, Poll const& poll) {
+void DistinctColumn::add_keys(Session& session, ColumnInput const& column, Poll const& poll, GroupRows const& rows) {
   auto top = uploaded(top_, session.stream());
-  feed(session, column, poll, [&](NumericView const& chunk, std::int64_t) {
-    each_part(chunk, [&](NumericView const& part) {
+  feed(session, column, poll, [&](NumericView const& chunk, std::int64_t first) {
+    each_part(chunk, [&](NumericView const& part, std::int64_t begin) {
+      GroupRows const own{rows.of_row == nullptr ? nullptr : rows.of_row + first + begin, rows.group};
       auto const size = static_cast<std::size_t>(part.rows);
       DeviceArray<Key> keys(size, session.stream());
       DeviceArray<Missing> missing(1, session.stream());
       missing.zero();
-      launch_keys(part, domain_, keys.data(), missing.data(), top.data(), session.info().multiprocessors, session.stream());
+      launch_keys(part, domain_, own, keys.data(), missing.data(), top.data(), session.info().multiprocessors, session.stream());
       Missing found{};
       missing.download(&found, 1);
       rows_ += size;
@@ -102,11 +103,11 @@ void DistinctColumn::add_keys(Session& session, ColumnInput const& column, Poll 
   top.download(top_.data(), top_.size());
 }
 
-void DistinctColumn::add(Session& session, ColumnInput const& column, Poll const& poll) {
+void DistinctColumn::add(Session& session, ColumnInput const& column, Poll const& poll, GroupRows const& rows) {
   if (domain_ == Domain::float32)
-    add_keys<std::uint32_t>(session, column, poll);
+    add_keys<std::uint32_t>(session, column, poll, rows);
   else
-    add_keys<std::uint64_t>(session, column, poll);
+    add_keys<std::uint64_t>(session, column, poll, rows);
 }
 
 SplitColumn::SplitColumn(int device, Domain domain, std::vector<std::uint64_t> lows, int width, int split)
@@ -138,7 +139,7 @@ void KeepColumn::add(Session& session, ColumnInput const& column, Poll const& po
   DeviceIntervals const intervals(session, intervals_);
   int const multiprocessors = session.info().multiprocessors;
   feed(session, column, poll, [&](NumericView const& chunk, std::int64_t) {
-    each_part(chunk, [&](NumericView const& part) {
+    each_part(chunk, [&](NumericView const& part, std::int64_t) {
       auto const size = static_cast<std::size_t>(part.rows);
       DeviceArray<std::uint64_t> keys(size, session.stream());
       DeviceArray<std::uint32_t> flags(size, session.stream());

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cuda/backend/feed.hpp"
+#include "cuda/kernels/fit.hpp"  // GroupRows
 #include "engine/arrow_view.hpp"
 #include "engine/fit.hpp"
 
@@ -39,7 +40,8 @@ class Resident {
 class DistinctColumn {
  public:
   DistinctColumn(Domain domain, std::uint64_t cap) : domain_(domain), cap_(cap), top_(std::size_t{1} << DistinctValues::kTopBits, 0) {}
-  void add(Session& session, ColumnInput const& column, Poll const& poll);
+  /// rows: which are taken, those of other groups are counted as null.
+  void add(Session& session, ColumnInput const& column, Poll const& poll, GroupRows const& rows = {nullptr, 0});
 
   Domain domain() const { return domain_; }
   bool overflowed() const { return overflowed_; }
@@ -54,7 +56,7 @@ class DistinctColumn {
 
  private:
   template <class Key>
-  void add_keys(Session& session, ColumnInput const& column, Poll const& poll);
+  void add_keys(Session& session, ColumnInput const& column, Poll const& poll, GroupRows const& rows);
   template <class Key>
   void add_runs(Session& session, DeviceArray<Key> const& sorted, std::int64_t count);
   void merge(std::vector<std::uint64_t> const& keys, std::vector<std::uint64_t> const& counts);

@@ -9,80 +9,95 @@ namespace {
 
 using Tuning = PairsTuning;
 
-/// Rows of either side that lie on the device at a time: enough for any device to be busy, few enough for its memory.
-constexpr std::int64_t kStripRows = std::int64_t{1} << 16;
-constexpr std::int64_t kStripBytes = std::int64_t{1} << 30;
-
-std::int64_t pieces(std::int64_t rows, std::int64_t size) { return (rows + size - 1) / size; }
+/// Partial sums that lie on the device at a time.
+constexpr std::int64_t kPartialBytes = std::int64_t{64} << 20;
+/// Blocks of a whole run, about, where there are few tiles; part of what fixes the bits.
+constexpr std::int64_t kBlocks = 2048;
+constexpr std::int64_t kMostStripes = 16;
 
 template <class Value>
-DeviceArray<Value> upload_rows(Session const& session, Value const* rows, std::int64_t count, std::int64_t dimensions) {
-  DeviceArray<Value> out(static_cast<std::size_t>(count * dimensions), session.stream());
-  out.upload(rows, out.size());
+DeviceArray<Value> together(Session& session, std::vector<MatrixInput> const& matrices, std::int64_t rows) {
+  std::int64_t const dimensions = matrices.front().dimensions;
+  DeviceArray<Value> out(static_cast<std::size_t>(rows * dimensions), session.stream());
+  std::int64_t at = 0;
+  for (auto const& matrix : matrices) {
+    std::int64_t const count = matrix.rows * dimensions;
+    if (count != 0)
+      check(cudaMemcpyAsync(out.data() + at, matrix.values, static_cast<std::size_t>(count) * sizeof(Value),
+                            matrix.on_device ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice, session.stream()),
+            "copy to the device");
+    at += count;
+  }
+  DeviceArray<std::uint32_t> found(1, session.stream());
+  found.zero();
+  launch_find_not_finite(out.data(), at, found.data(), session.info().multiprocessors, session.stream());
+  if (found.download()[0] != 0) throw InvalidInput("the samples hold NaN or infinite elements; leave these rows out.");
   return out;
 }
 
-/// Sums of every tile of x, kSums each, over all of y, whose segments are added in order however long the strips are.
+std::vector<std::uint64_t> words_of(std::vector<std::uint8_t> const& marks, std::size_t columns, std::int64_t rows, std::int64_t tiles) {
+  std::vector<std::uint64_t> out(static_cast<std::size_t>(tiles) * columns, 0);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
+    for (std::size_t c = 0; c < columns; ++c)
+      if (marks[row * columns + c] != 0) out[row / Tuning::kTile * columns + c] |= std::uint64_t{1} << (row % Tuning::kTile);
+  return out;
+}
+
 template <class Value>
-std::vector<double> sums_of_tiles(Session& session, PairRows<Value> const& all, PairScales const& scales, std::int64_t strip, Poll const& poll) {
-  std::vector<double> out(static_cast<std::size_t>(pieces(all.n, Tuning::kTile) * Tuning::kSums), 0.0);
-  for (std::int64_t i = 0; i < all.n; i += strip) {
-    std::int64_t const n = std::min(strip, all.n - i);
-    std::int64_t const tiles = pieces(n, Tuning::kTile);
-    auto const x = upload_rows(session, all.x + i * all.dimensions, n, all.dimensions);
-    for (std::int64_t j = 0; j < all.m; j += strip) {
+MarkedPairSums sums_of(Session& session, std::vector<MatrixInput> const& matrices, std::int64_t rows, std::vector<std::uint8_t> const& marks,
+                       std::size_t columns, std::vector<double> const& scales, Poll const& poll) {
+  auto const values = together<Value>(session, matrices, rows);
+  PairRows<Value> const all{values.data(), rows, matrices.front().dimensions};
+  std::int64_t const tiles = all.tiles();
+  auto const words = uploaded(words_of(marks, columns, rows, tiles), session.stream());
+  int const parts = columns <= 16 ? 16 : columns <= 64 ? 4 : 1;
+  PairMarks const marked{words.data(), static_cast<int>(columns), parts};
+  auto const sums = static_cast<std::size_t>(marked.sums());
+  auto const stripes = std::clamp<std::int64_t>(kBlocks / std::max<std::int64_t>(tiles, 1), 1, kMostStripes);
+  MarkedPairSums out{std::vector<double>(scales.size(), 0.0), std::vector<double>(scales.size() * columns, 0.0), {}};
+  out.touching = out.within;
+  for (std::size_t first = 0; first < scales.size(); first += Tuning::kFunctions) {
+    PairFunctions functions{};
+    for (std::size_t f = first; f < std::min<std::size_t>(scales.size(), first + Tuning::kFunctions); ++f)
+      functions.scales[functions.count++] = scales[f];
+    auto const of_tile = static_cast<std::size_t>(functions.count) * sums;
+    std::int64_t const most = std::max<std::int64_t>(1, kPartialBytes / (stripes * static_cast<std::int64_t>(of_tile * sizeof(double))));
+    for (std::int64_t tile = 0; tile < tiles; tile += most) {
       if (poll) poll();
-      std::int64_t const m = std::min(strip, all.m - j);
-      auto const y = upload_rows(session, all.y + j * all.dimensions, m, all.dimensions);
-      auto const of_segment = static_cast<std::size_t>(tiles * Tuning::kSums);
-      DeviceArray<double> partials(static_cast<std::size_t>(pieces(m, Tuning::kSegment)) * of_segment, session.stream());
-      launch_pair_sums(PairRows<Value>{x.data(), n, y.data(), m, all.dimensions}, scales, partials.data(), tiles, session.stream());
+      std::int64_t const count = std::min(most, tiles - tile);
+      DeviceArray<double> partials(static_cast<std::size_t>(stripes * count) * of_tile, session.stream());
+      partials.zero();
+      launch_pair_sums(all, marked, functions, tile, count, static_cast<int>(stripes), partials.data(), session.stream());
       auto const found = partials.download();
-      double* const to = out.data() + i / Tuning::kTile * Tuning::kSums;
-      for (std::size_t at = 0; at < found.size(); ++at) to[at % of_segment] += found[at];
+      for (std::size_t at = 0; at < found.size(); at += sums) {
+        std::size_t const f = first + at / sums % static_cast<std::size_t>(functions.count);
+        out.total[f] += found[at];
+        for (std::size_t item = 0; item < columns * static_cast<std::size_t>(parts); ++item) {
+          out.within[f * columns + item % columns] += found[at + 1 + item];
+          out.touching[f * columns + item % columns] += found[at + 1 + columns * static_cast<std::size_t>(parts) + item];
+        }
+      }
     }
   }
   return out;
-}
-
-template <class Value>
-std::vector<double> sums_in_strips(Session& session, PairRows<Value> const& all, PairScales const& scales, Poll const& poll) {
-  std::int64_t const fitting = kStripBytes / (all.dimensions * static_cast<std::int64_t>(sizeof(Value)));
-  std::int64_t strip = std::max<std::int64_t>(Tuning::kSegment, std::min(kStripRows, fitting) / Tuning::kSegment * Tuning::kSegment);
-  while (true) {
-    try {
-      auto const tiles = sums_of_tiles(session, all, scales, strip, poll);
-      std::vector<double> sums(Tuning::kSums, 0.0);
-      for (std::size_t at = 0; at < tiles.size(); ++at) sums[at % Tuning::kSums] += tiles[at];
-      return sums;
-    } catch (DeviceError const& error) {
-      if (!error.out_of_memory() || strip == Tuning::kSegment) throw;
-      strip = std::max<std::int64_t>(Tuning::kSegment, strip / 2 / Tuning::kSegment * Tuning::kSegment);
-    }
-  }
 }
 
 }  // namespace
 
-template <class Value>
-PairSums pair_sums(Session& session, Value const* x, std::int64_t n, Value const* y, std::int64_t m, std::int64_t dimensions,
-                              std::vector<double> const& scales, Poll const& poll) {
-  PairSums out{0.0, std::vector<double>(scales.size(), 0.0)};
-  if (n == 0 || m == 0) return out;
-  for (std::size_t first = 0; first == 0 || first < scales.size(); first += Tuning::kScales) {
-    PairScales together{};
-    for (std::size_t s = first; s < std::min<std::size_t>(scales.size(), first + Tuning::kScales); ++s)
-      together.values[together.count++] = scales[s];
-    auto const sums = sums_in_strips(session, PairRows<Value>{x, n, y, m, dimensions}, together, poll);
-    out.distance = sums[0];
-    for (int s = 0; s < together.count; ++s) out.gaussian[first + static_cast<std::size_t>(s)] = sums[static_cast<std::size_t>(s) + 1];
+MarkedPairSums pair_sums(Session& session, std::vector<MatrixInput> const& matrices, std::vector<std::uint8_t> const& marks, std::size_t columns,
+                         std::vector<double> const& scales, Poll const& poll) {
+  if (matrices.empty() || matrices.front().dimensions < 1) throw InvalidInput("expected matrices with at least one column.");
+  std::int64_t rows = 0;
+  for (auto const& matrix : matrices) {
+    if (matrix.dimensions != matrices.front().dimensions || matrix.wide != matrices.front().wide)
+      throw InvalidInput("both sides must have the same columns, of one type.");
+    if (matrix.on_device && matrix.device != session.info().index)
+      throw InvalidInput("a matrix lies on another device than the one that is to read it.");
+    rows += matrix.rows;
   }
-  return out;
+  if (marks.size() != static_cast<std::size_t>(rows) * columns) throw InvalidInput("every row needs its marks.");
+  return matrices.front().wide ? sums_of<double>(session, matrices, rows, marks, columns, scales, poll)
+                               : sums_of<float>(session, matrices, rows, marks, columns, scales, poll);
 }
-
-template PairSums pair_sums(Session&, float const*, std::int64_t, float const*, std::int64_t, std::int64_t,
-                                       std::vector<double> const&, Poll const&);
-template PairSums pair_sums(Session&, double const*, std::int64_t, double const*, std::int64_t, std::int64_t,
-                                       std::vector<double> const&, Poll const&);
 
 }  // namespace modelwatch::cuda

@@ -5,15 +5,32 @@
 
 #include "cuda/backend/session.hpp"
 #include "engine/rank.hpp"  // Poll
-#include "core/pair_sums.hpp"
 
 namespace modelwatch::cuda {
 
-/// What cpp/reference gives, of rows in host memory.  Every tile of pairs is added up by itself and tiles in
-/// order, so the same bits whatever the device and however the rows are cut to fit it.  Rows of floats have squared
-/// distances and exponentials of single precision.
-template <class Value>
-PairSums pair_sums(Session& session, Value const* x, std::int64_t n, Value const* y, std::int64_t m, std::int64_t dimensions,
-                              std::vector<double> const& scales, Poll const& poll);
+/// A matrix of floats, one row behind the other.
+struct MatrixInput {
+  void const* values;
+  std::int64_t rows;
+  std::int64_t dimensions;
+  bool wide;  // float64, else float32
+  bool on_device;
+  int device;
+};
+
+/// For every function: total: the sum over ordered pairs of different rows.  For every column of marks besides: within: of
+/// those whose rows are both marked; touching: over pairs of a marked row and any other.
+struct MarkedPairSums {
+  std::vector<double> total;
+  std::vector<double> within;
+  std::vector<double> touching;
+};
+
+/// Sums of functions of the distance of all pairs of rows of the matrices, one below the other: exp(-scale |x - y|^2) for
+/// every scale, |x - y| for a negative one.  marks: of `columns` columns, row by row, other than 0 where a row is marked.
+/// Tiles of pairs are added up by themselves and in order, so the same bits whatever the device.  Throws InvalidInput for
+/// what is not finite.
+MarkedPairSums pair_sums(Session& session, std::vector<MatrixInput> const& matrices, std::vector<std::uint8_t> const& marks, std::size_t columns,
+                         std::vector<double> const& scales, Poll const& poll);
 
 }  // namespace modelwatch::cuda

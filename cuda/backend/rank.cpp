@@ -35,4 +35,14 @@ std::vector<std::uint32_t> rank_cells(Session& session, ColumnInput const& colum
   return cells.download();
 }
 
+DeviceGroups knot_numbers(Session& session, ColumnInput const& column, std::shared_ptr<Grid const> const& grid, Poll const& poll) {
+  check_fits(column, *grid);
+  DeviceGrid const tables = session.grid(grid);
+  auto numbers = std::make_shared<DeviceArray<std::int32_t>>(static_cast<std::size_t>(column.view.rows), session.stream());
+  feed(session, column, poll, [&](NumericView const& chunk, std::int64_t first) {
+    launch_knot_numbers(chunk, tables, numbers->data() + first, session.info().multiprocessors, session.stream());
+  });
+  return {std::move(numbers), column.view.rows, static_cast<std::int32_t>(tables.count), session.info().index};
+}
+
 }  // namespace modelwatch::cuda

@@ -15,4 +15,15 @@ std::vector<std::uint64_t> count_cells(Session& session, ColumnInput const& colu
 /// The cell of every row.
 std::vector<std::uint32_t> rank_cells(Session& session, ColumnInput const& column, std::shared_ptr<Grid const> const& grid);
 
+/// A group of every row, on the device: numbers below `count`, or -1 for none.
+struct DeviceGroups {
+  std::shared_ptr<DeviceArray<std::int32_t> const> of_row;
+  std::int64_t rows;
+  std::int32_t count;
+  int device;
+};
+
+/// The knot that every row lies on; of none where it lies between them or has no value.
+DeviceGroups knot_numbers(Session& session, ColumnInput const& column, std::shared_ptr<Grid const> const& grid, Poll const& poll);
+
 }  // namespace modelwatch::cuda

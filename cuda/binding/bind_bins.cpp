@@ -19,7 +19,7 @@ void bind_bins(py::class_<Backend>& backend) {
       py::arg("values"), py::arg("domain"), py::arg("cuts"), py::arg("threads") = 0);
   backend.def(
       "count_bins_of",
-      [](Backend const& self, py::list const& columns, int domain, std::vector<Keys> const& cuts, Groups const& groups,
+      [](Backend const& self, py::list const& columns, int domain, std::vector<Keys> const& cuts, py::object const& groups,
          std::int32_t group_count, int) {
         std::vector<ImportedColumn> imported;
         std::vector<ColumnInput> inputs;
@@ -28,14 +28,17 @@ void bind_bins(py::class_<Backend>& backend) {
           inputs.push_back(imported.back().input);
         }
         auto const keys = cuts_of(cuts);
-        auto const of_row = row_groups(groups, group_count);
+        auto const* const there = py::isinstance<DeviceGroups>(groups) ? &groups.cast<DeviceGroups const&>() : nullptr;
+        Groups const here = there == nullptr ? groups.cast<Groups>() : std::nullopt;
+        auto const of_row = row_groups(here, group_count);
+        if (there != nullptr && there->count > group_count) throw InvalidInput("a row's group is not among the groups.");
         std::vector<std::vector<std::uint64_t>> counts;
         {
           py::gil_scoped_release const release;
           Use const session(self.device);
-          counts = count_bins_of(*session, inputs, domain_of(domain), keys, of_row, signal_poll());
+          counts = count_bins_of(*session, inputs, domain_of(domain), keys, of_row, signal_poll(), there, there == nullptr ? 1 : group_count);
         }
-        return bins_result(std::move(counts), groups, group_count);
+        return bins_result(std::move(counts), there != nullptr || here.has_value(), group_count);
       },
       py::arg("columns"), py::arg("domain"), py::arg("cuts"), py::arg("groups") = py::none(), py::arg("group_count") = 1,
       py::arg("threads") = 0);

@@ -1,5 +1,6 @@
 #include "binding/fit_arguments.hpp"
 #include "cuda/backend/fit.hpp"
+#include "cuda/backend/rank.hpp"  // DeviceGroups
 #include "cuda/binding/support.hpp"
 
 namespace modelwatch::cuda::binding {
@@ -41,14 +42,17 @@ void bind_fit(py::module_& m, py::class_<Backend>& backend) {
       py::arg("domains"), py::arg("cap"));
   backend.def(
       "distinct_keys",
-      [](Backend const& self, py::object const& values, int domain) {
+      [](Backend const& self, py::object const& values, int domain, DeviceGroups const* groups, std::int32_t group) {
         return distinct_result(of_column(self, values, [&](Session& session, ColumnInput const& column) {
+          if (groups != nullptr && groups->rows != column.view.rows) throw InvalidInput("every row needs a group.");
+          if (groups != nullptr && groups->device != session.info().index)
+            throw InvalidInput("the groups lie on another device than the one that is to count.");
           DistinctColumn found(domain_of(domain), ~std::uint64_t{0});
-          found.add(session, column, signal_poll());
+          found.add(session, column, signal_poll(), {groups == nullptr ? nullptr : groups->of_row->data(), group});
           return found;
         }));
       },
-      py::arg("values"), py::arg("domain"));
+      py::arg("values"), py::arg("domain"), py::arg("groups") = py::none(), py::arg("group") = 0);
   backend.def(
       "SplitPass",
       [](Backend const& self, std::vector<SplitArguments> const& columns) {

@@ -3,7 +3,17 @@
 
 namespace modelwatch::cuda::binding {
 
-void bind_rank(py::class_<Backend>& backend) {
+void bind_rank(py::module_& m, py::class_<Backend>& backend) {
+  py::class_<DeviceGroups>(m, "DeviceGroups")
+      .def_readonly("rows", &DeviceGroups::rows)
+      .def_readonly("count", &DeviceGroups::count)
+      .def_readonly("device", &DeviceGroups::device);
+  backend.def(
+      "knot_numbers",
+      [](Backend const& self, py::object const& values, std::shared_ptr<Grid> const& grid) {
+        return of_column(self, values, [&](Session& session, ColumnInput const& column) { return knot_numbers(session, column, grid, signal_poll()); });
+      },
+      py::arg("values"), py::arg("grid"));
   backend.def(
       "count_cells",
       [](Backend const& self, py::object const& values, std::shared_ptr<Grid> const& grid, int) {

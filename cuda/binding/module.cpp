@@ -60,11 +60,12 @@ PYBIND11_MODULE(_cuda, m) {
   cuda::binding::bind_counter(m, backend);
   cuda::binding::bind_probe(backend);
   cuda::binding::bind_arrays(m, backend);
-  cuda::binding::bind_rank(backend);
+  cuda::binding::bind_rank(m, backend);
   cuda::binding::bind_column(backend);
   cuda::binding::bind_bins(backend);
   cuda::binding::bind_fit(m, backend);
   cuda::binding::bind_rows(backend);
   cuda::binding::bind_pairs(backend);
+  cuda::binding::bind_vectors(m, backend);
   cuda::binding::bind_text(m, backend);
 }

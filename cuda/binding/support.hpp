@@ -71,12 +71,13 @@ auto with_session(Backend const& self, F f) {
 void bind_counter(py::module_& m, py::class_<Backend>& backend);
 void bind_probe(py::class_<Backend>& backend);
 void bind_arrays(py::module_& m, py::class_<Backend>& backend);
-void bind_rank(py::class_<Backend>& backend);
+void bind_rank(py::module_& m, py::class_<Backend>& backend);
 void bind_column(py::class_<Backend>& backend);
 void bind_bins(py::class_<Backend>& backend);
 void bind_fit(py::module_& m, py::class_<Backend>& backend);
 void bind_rows(py::class_<Backend>& backend);
 void bind_pairs(py::class_<Backend>& backend);
+void bind_vectors(py::module_& m, py::class_<Backend>& backend);
 void bind_text(py::module_& m, py::class_<Backend>& backend);
 
 /// An Arrow array that lies on this device, taken over from its producer, whose event is waited for by what the session

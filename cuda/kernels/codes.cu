@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(CodeTuning::kThreads, 4) count_codes_kernel(Co
   std::int64_t const tiles = (launch.chunk.rows + kTileRows - 1) / kTileRows;
   std::uint32_t const stripe = blockIdx.x % launch.stripes;
   count_codes(team, launch.columns[blockIdx.x / launch.stripes], launch.chunk, tiles * stripe / launch.stripes,
-              tiles * (stripe + 1) / launch.stripes, valid, memory);
+              tiles * (stripe + 1) / launch.stripes, valid, memory, stripe);
 }
 
 /// Offset `at` of a column of text.

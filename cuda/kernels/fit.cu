@@ -28,7 +28,7 @@ __device__ void each_key(CudaTeam const& team, NumericView const& column, std::i
 
 template <class Value>
 __global__ void __launch_bounds__(Tuning::kThreads, Tuning::kBlocksPerMultiprocessor)
-    keys_kernel(NumericView column, typename KeyOf<Value>::Key* keys, Missing* missing, std::uint64_t* top) {
+    keys_kernel(NumericView column, GroupRows rows, typename KeyOf<Value>::Key* keys, Missing* missing, std::uint64_t* top) {
   using Key = typename KeyOf<Value>::Key;
   constexpr int kShift = 8 * static_cast<int>(sizeof(Key)) - kTopBits;
   __shared__ RankTile<Value> tile;
@@ -40,6 +40,7 @@ __global__ void __launch_bounds__(Tuning::kThreads, Tuning::kBlocksPerMultiproce
   std::uint64_t nans = 0;
   twice_first(column.rows, top != nullptr, [&](std::int64_t begin, bool naming) {
     each_key(team, column, begin, tile, [&](std::int64_t row, Key key, bool valid, bool nan) {
+      valid = valid && (rows.of_row == nullptr || rows.of_row[row] == rows.group);
       bool const there = valid && !nan;
       auto const counter = static_cast<std::uint32_t>(key >> kShift);
       if (naming) {
@@ -134,12 +135,12 @@ __global__ void __launch_bounds__(Tuning::kThreads)
 
 }  // namespace
 
-void launch_keys(NumericView const& column, Domain domain, void* keys, Missing* missing, std::uint64_t* top, int multiprocessors,
-                 cudaStream_t stream) {
+void launch_keys(NumericView const& column, Domain domain, GroupRows const& rows, void* keys, Missing* missing, std::uint64_t* top,
+                 int multiprocessors, cudaStream_t stream) {
   if (column.rows == 0) return;
   with_domain(domain, [&]<class Value>(Value) {
     keys_kernel<Value><<<blocks_for(column.rows, most_blocks(multiprocessors)), Tuning::kThreads, 0, stream>>>(
-        column, static_cast<typename KeyOf<Value>::Key*>(keys), missing, top);
+        column, rows, static_cast<typename KeyOf<Value>::Key*>(keys), missing, top);
   });
   check_launch("keys");
 }

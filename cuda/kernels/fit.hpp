@@ -23,10 +23,17 @@ struct Missing {
   std::uint64_t nans;
 };
 
-/// The key of every row of a column (device memory), all ones where it has none; adds those up.
+/// Rows of one group; of_row: of the rows of a column, or nullptr, and all are taken.
+struct GroupRows {
+  std::int32_t const* of_row;
+  std::int32_t group;
+};
+
+/// The key of every row of a column (device memory), all ones where it has none; adds those up.  Rows of other groups
+/// count as null.
 /// top: if not nullptr, counters of the first 16 bits of the keys.  Key is that of the domain.
-void launch_keys(NumericView const& column, Domain domain, void* keys, Missing* missing, std::uint64_t* top, int multiprocessors,
-                 cudaStream_t stream);
+void launch_keys(NumericView const& column, Domain domain, GroupRows const& rows, void* keys, Missing* missing, std::uint64_t* top,
+                 int multiprocessors, cudaStream_t stream);
 
 /// flags[i] = 1 where a sorted key differs from the one before it, else 0.
 template <class Key>

@@ -1,55 +1,74 @@
+#include "cuda/kernels/fused.hpp"
 #include "cuda/kernels/pairs.hpp"
+#include "cuda/kernels/tiling.hpp"
 #include "cuda/runtime/error.hpp"
 
 namespace modelwatch::cuda {
 namespace {
 
 using Tuning = PairsTuning;
+constexpr int kTile = Tuning::kTile;
 constexpr int kThreads = Tuning::kSide * Tuning::kSide;
 
-/// Coordinates of the rows of a tile, [coordinate][row]; one more row than there is keeps the threads that write one row's
-/// coordinates out of each other's banks.
+/// Coordinates of the rows of two tiles, [coordinate][row]; one more row than there is keeps the threads that write one
+/// row's coordinates out of each other's banks.
 template <class Value>
-struct Slab {
-  Value at[Tuning::kSlab][Tuning::kTile + 1];
+struct Slabs {
+  Value x[Tuning::kSlab][kTile + 1];
+  Value y[Tuning::kSlab][kTile + 1];
+};
+
+/// What a block keeps near by: coordinates until all distances are there, then a function of them.
+template <class Value>
+union Near {
+  Slabs<Value> slabs;
+  Value of_pair[kTile][kTile + 1];
 };
 
 /// Rows from `row` on and coordinates from `from` on; 0 beyond the ends.
 template <class Value>
-__device__ __forceinline__ void load(Slab<Value>& slab, Value const* values, std::int64_t row, std::int64_t rows, std::int64_t from,
-                                     std::int64_t dimensions) {
-  for (int i = static_cast<int>(threadIdx.x); i < Tuning::kSlab * Tuning::kTile; i += kThreads) {
+__device__ __forceinline__ void load(Value (&slab)[Tuning::kSlab][kTile + 1], PairRows<Value> const& rows, std::int64_t row, std::int64_t from) {
+  for (int i = static_cast<int>(threadIdx.x); i < Tuning::kSlab * kTile; i += kThreads) {
     int const k = i % Tuning::kSlab;
     int const r = i / Tuning::kSlab;
-    bool const inside = row + r < rows && from + k < dimensions;
-    slab.at[k][r] = inside ? values[(row + r) * dimensions + from + k] : Value{0};
+    bool const inside = row + r < rows.rows && from + k < rows.dimensions;
+    slab[k][r] = inside ? rows.values[(row + r) * rows.dimensions + from + k] : Value{0};
   }
 }
 
-__device__ __forceinline__ double kernel_of(double squared, double scale, double) { return exp(-scale * squared); }
+__device__ __forceinline__ double value_of(double squared, double scale) { return scale < 0 ? sqrt(squared) : exp(-scale * squared); }
 /// Rows of floats have squared distances of single precision; so has what comes of them.
-__device__ __forceinline__ double kernel_of(double squared, double scale, float) {
-  return static_cast<double>(expf(static_cast<float>(-scale * squared)));
+__device__ __forceinline__ float value_of(float squared, double scale) {
+  return scale < 0 ? sqrtf(squared) : expf(static_cast<float>(-scale * static_cast<double>(squared)));
 }
 
 template <class Value>
-__global__ void __launch_bounds__(kThreads, 2) pair_sums_kernel(PairRows<Value> rows, PairScales scales, double* partials, std::int64_t stride) {
-  __shared__ Slab<Value> x;
-  __shared__ Slab<Value> y;
-  __shared__ double folded[kThreads];
+__global__ void __launch_bounds__(kThreads, 2)
+    pair_sums_kernel(PairRows<Value> rows, PairMarks marks, PairFunctions functions, std::int64_t first, double* partials) {
+  __shared__ Near<Value> near;
+  __shared__ double of_row[kTile];
+  __shared__ double of_column[kTile];
+  __shared__ double scales[Tuning::kFunctions];
+  if (threadIdx.x == 0)
+#pragma unroll
+    for (int f = 0; f < Tuning::kFunctions; ++f) scales[f] = functions.scales[f];
   int const across = static_cast<int>(threadIdx.x) % Tuning::kSide;
   int const down = static_cast<int>(threadIdx.x) / Tuning::kSide;
-  std::int64_t const x_row = std::int64_t{blockIdx.x} * Tuning::kTile;
-  std::int64_t const y_end = (std::int64_t{blockIdx.y} + 1) * Tuning::kSegment < rows.m ? (std::int64_t{blockIdx.y} + 1) * Tuning::kSegment : rows.m;
-  double sums[Tuning::kSums] = {};
-  for (std::int64_t y_row = std::int64_t{blockIdx.y} * Tuning::kSegment; y_row < y_end; y_row += Tuning::kTile) {
-    double squared[Tuning::kEach][Tuning::kEach] = {};
+  std::int64_t const tiles = (rows.rows + kTile - 1) / kTile;
+  std::int64_t const x_tile = first + blockIdx.x;
+  int const sums = 1 + 2 * marks.count * marks.parts;
+  double* const own = partials + (std::int64_t{blockIdx.y} * gridDim.x + blockIdx.x) * functions.count * sums;
+  for (std::int64_t y_tile = x_tile + blockIdx.y; y_tile < tiles; y_tile += gridDim.y) {
+    std::int64_t const x_row = x_tile * kTile;
+    std::int64_t const y_row = y_tile * kTile;
+    bool const apart = x_tile != y_tile;  // of one tile's pairs both orders are there
+    Value squared[Tuning::kEach][Tuning::kEach] = {};
     for (std::int64_t from = 0; from < rows.dimensions; from += Tuning::kSlab) {
       __syncthreads();  // nobody reads what was there
-      load(x, rows.x, x_row, rows.n, from, rows.dimensions);
-      load(y, rows.y, y_row, rows.m, from, rows.dimensions);
+      load(near.slabs.x, rows, x_row, from);
+      load(near.slabs.y, rows, y_row, from);
       __syncthreads();
-      // A slab in the rows' own type, slabs in double: rounding does not grow with the dimensions.
+      // Slab by slab, so that rounding grows with the number of slabs and not of dimensions.
       Value part[Tuning::kEach][Tuning::kEach] = {};
 #pragma unroll 4
       for (int k = 0; k < Tuning::kSlab; ++k)
@@ -57,50 +76,93 @@ __global__ void __launch_bounds__(kThreads, 2) pair_sums_kernel(PairRows<Value> 
         for (int i = 0; i < Tuning::kEach; ++i)
 #pragma unroll
           for (int j = 0; j < Tuning::kEach; ++j) {
-            Value const apart = x.at[k][down + i * Tuning::kSide] - y.at[k][across + j * Tuning::kSide];
-            part[i][j] += apart * apart;
+            Value const difference = near.slabs.x[k][down + i * Tuning::kSide] - near.slabs.y[k][across + j * Tuning::kSide];
+            part[i][j] = fused(difference, difference, part[i][j]);
           }
 #pragma unroll
       for (int i = 0; i < Tuning::kEach; ++i)
 #pragma unroll
-        for (int j = 0; j < Tuning::kEach; ++j) squared[i][j] += static_cast<double>(part[i][j]);
+        for (int j = 0; j < Tuning::kEach; ++j) squared[i][j] += part[i][j];
     }
+    for (int f = 0; f < functions.count; ++f) {
+      double* const out = own + f * sums;
+      __syncthreads();  // nobody reads the slabs, or the function before
 #pragma unroll
-    for (int i = 0; i < Tuning::kEach; ++i)
+      for (int i = 0; i < Tuning::kEach; ++i)
 #pragma unroll
-      for (int j = 0; j < Tuning::kEach; ++j) {
-        if (x_row + down + i * Tuning::kSide >= rows.n || y_row + across + j * Tuning::kSide >= rows.m) continue;
-        sums[0] += sqrt(squared[i][j]);
-#pragma unroll
-        for (int s = 0; s < Tuning::kScales; ++s)
-          if (s < scales.count) sums[s + 1] += kernel_of(squared[i][j], scales.values[s], Value{});
-      }
-  }
-  double* const out = partials + (std::int64_t{blockIdx.y} * stride + blockIdx.x) * Tuning::kSums;
-#pragma unroll
-  for (int s = 0; s < Tuning::kSums; ++s) {
-    folded[threadIdx.x] = sums[s];
-    __syncthreads();
-    for (int half = kThreads / 2; half != 0; half /= 2) {
-      if (static_cast<int>(threadIdx.x) < half) folded[threadIdx.x] += folded[threadIdx.x + half];
+        for (int j = 0; j < Tuning::kEach; ++j) {
+          int const r = down + i * Tuning::kSide;
+          int const c = across + j * Tuning::kSide;
+          bool const pair = x_row + r < rows.rows && y_row + c < rows.rows && x_row + r != y_row + c;
+          near.of_pair[r][c] = pair ? value_of(squared[i][j], scales[f]) : Value{0};
+        }
       __syncthreads();
+      if (static_cast<int>(threadIdx.x) < 2 * kTile) {
+        int const at = static_cast<int>(threadIdx.x) % kTile;
+        bool const row = static_cast<int>(threadIdx.x) < kTile;
+        double sum = 0;
+#pragma unroll 4
+        for (int i = 0; i < kTile; ++i) sum += static_cast<double>(row ? near.of_pair[at][i] : near.of_pair[i][at]);
+        (row ? of_row : of_column)[at] = sum;
+      }
+      __syncthreads();
+      if (threadIdx.x == 0) {
+        double sum = 0;
+#pragma unroll 4
+        for (int i = 0; i < kTile; ++i) sum += of_row[i];
+        out[0] += apart ? 2 * sum : sum;
+      }
+      int const each = kTile / marks.parts;
+      for (int item = static_cast<int>(threadIdx.x); item < marks.count * marks.parts; item += kThreads) {
+        int const column = item % marks.count;
+        int const begin = item / marks.count * each;
+        std::uint64_t const x = marks.words[x_tile * marks.count + column];
+        std::uint64_t const y = marks.words[y_tile * marks.count + column];
+        double within = 0;
+        double touching = 0;
+        for (int r = begin; r < begin + each; ++r) {
+          Value sum = 0;
+#pragma unroll 4
+          for (int c = 0; c < kTile; ++c) sum += ((y >> c) & 1) != 0 ? near.of_pair[r][c] : Value{0};
+          within += ((x >> r) & 1) != 0 ? static_cast<double>(sum) : 0.0;
+          touching += ((x >> r) & 1) != 0 ? of_row[r] : 0.0;
+          if (apart) touching += ((y >> r) & 1) != 0 ? of_column[r] : 0.0;
+        }
+        out[1 + item] += apart ? 2 * within : within;
+        out[1 + marks.count * marks.parts + item] += touching;
+      }
     }
-    if (threadIdx.x == 0) out[s] = folded[0];
-    __syncthreads();
   }
+}
+
+template <class Value>
+__global__ void __launch_bounds__(kThreads) find_not_finite_kernel(Value const* values, std::int64_t count, std::uint32_t* found) {
+  bool bad = false;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += std::int64_t{gridDim.x} * blockDim.x)
+    bad |= !(values[i] - values[i] == Value{0});
+  if (bad) atomicOr(found, 1u);
 }
 
 }  // namespace
 
 template <class Value>
-void launch_pair_sums(PairRows<Value> const& rows, PairScales const& scales, double* partials, std::int64_t stride, cudaStream_t stream) {
-  if (rows.n == 0 || rows.m == 0) return;
-  dim3 const blocks(static_cast<unsigned>((rows.n + Tuning::kTile - 1) / Tuning::kTile),
-                    static_cast<unsigned>((rows.m + Tuning::kSegment - 1) / Tuning::kSegment));
-  pair_sums_kernel<<<blocks, kThreads, 0, stream>>>(rows, scales, partials, stride);
+void launch_pair_sums(PairRows<Value> const& rows, PairMarks const& marks, PairFunctions const& functions, std::int64_t first,
+                      std::int64_t tiles, int stripes, double* partials, cudaStream_t stream) {
+  if (tiles == 0) return;
+  dim3 const blocks(static_cast<unsigned>(tiles), static_cast<unsigned>(stripes));
+  pair_sums_kernel<<<blocks, kThreads, 0, stream>>>(rows, marks, functions, first, partials);
   check_launch("pair_sums");
 }
-template void launch_pair_sums(PairRows<float> const&, PairScales const&, double*, std::int64_t, cudaStream_t);
-template void launch_pair_sums(PairRows<double> const&, PairScales const&, double*, std::int64_t, cudaStream_t);
+template void launch_pair_sums(PairRows<float> const&, PairMarks const&, PairFunctions const&, std::int64_t, std::int64_t, int, double*, cudaStream_t);
+template void launch_pair_sums(PairRows<double> const&, PairMarks const&, PairFunctions const&, std::int64_t, std::int64_t, int, double*, cudaStream_t);
+
+template <class Value>
+void launch_find_not_finite(Value const* values, std::int64_t count, std::uint32_t* found, int multiprocessors, cudaStream_t stream) {
+  if (count == 0) return;
+  find_not_finite_kernel<<<blocks_for(count, std::int64_t{multiprocessors} * 8), kThreads, 0, stream>>>(values, count, found);
+  check_launch("find_not_finite");
+}
+template void launch_find_not_finite(float const*, std::int64_t, std::uint32_t*, int, cudaStream_t);
+template void launch_find_not_finite(double const*, std::int64_t, std::uint32_t*, int, cudaStream_t);
 
 }  // namespace modelwatch::cuda

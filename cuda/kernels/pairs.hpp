@@ -12,30 +12,46 @@ struct PairsTuning {
   static constexpr int kEach = 4;         // pairs of a thread: kEach x kEach
   static constexpr int kTile = kSide * kEach;
   static constexpr int kSlab = 16;        // coordinates that lie in shared memory at a time
-  static constexpr int kSegmentTiles = 16;  // tiles of y that a block goes through
-  static constexpr int kSegment = kTile * kSegmentTiles;
-  static constexpr int kScales = 8;       // of one launch
-  static constexpr int kSums = kScales + 1;
+  static constexpr int kFunctions = 8;    // of one launch
 };
 
-/// Rows of two samples, dense, in device memory.
+/// Rows of a sample, dense, in device memory.
 template <class Value>
 struct PairRows {
-  Value const* x;
-  std::int64_t n;
-  Value const* y;
-  std::int64_t m;
+  Value const* values;
+  std::int64_t rows;
   std::int64_t dimensions;
+
+  std::int64_t tiles() const { return (rows + PairsTuning::kTile - 1) / PairsTuning::kTile; }
 };
 
-struct PairScales {
-  double values[PairsTuning::kScales];
+/// Functions of the distance: exp(-scale |x - y|^2), and |x - y| where the scale is negative.
+struct PairFunctions {
+  double scales[PairsTuning::kFunctions];
   int count;
 };
 
-/// Partial sums of kTile rows of x and kSegment rows of y: of the Euclidean distances, and of exp(-scale |x - y|^2) for every
-/// scale; kSums doubles each at partials[(segment * stride + tile) * kSums].
+/// Which rows take part, for each of `count` columns: words[tile * count + column] has a bit for each row of a tile.
+/// parts: of a tile's rows, whose sums are kept apart: threads that few columns would leave idle.
+struct PairMarks {
+  std::uint64_t const* words;
+  int count;
+  int parts;
+
+  /// Doubles of one function: the sum over all pairs, then `within` of each column and part, then `touching`.
+  int sums() const { return 1 + 2 * count * parts; }
+};
+
+/// Sums over ordered pairs of different rows of which the first, or by symmetry the second, is in one of the tiles
+/// [first, first + tiles): of all; of those whose rows are both marked; of those with a marked row, once for each.
+/// Each pair of tiles is worked on once, by the block of the first of them: of its tiles stripes times, in turn.
+/// partials: of stripe, tile and function marks.sums() doubles, which begin as zero.
 template <class Value>
-void launch_pair_sums(PairRows<Value> const& rows, PairScales const& scales, double* partials, std::int64_t stride, cudaStream_t stream);
+void launch_pair_sums(PairRows<Value> const& rows, PairMarks const& marks, PairFunctions const& functions, std::int64_t first,
+                      std::int64_t tiles, int stripes, double* partials, cudaStream_t stream);
+
+/// *found becomes 1 where a number is NaN or infinite.
+template <class Value>
+void launch_find_not_finite(Value const* values, std::int64_t count, std::uint32_t* found, int multiprocessors, cudaStream_t stream);
 
 }  // namespace modelwatch::cuda

@@ -50,7 +50,7 @@ __device__ void copy_items(Item* to, Item const* from, std::uint32_t count) {
 
 template <class Value>
 __device__ void profile_stripe(ProfileColumn const& column, ProfileChunk const& chunk, SharedPlaces const& at, unsigned char* shared,
-                               std::int64_t from, std::int64_t to) {
+                               std::uint32_t stripe, std::int64_t from, std::int64_t to) {
   CudaTeam const team;
   ProfileTile<Value> const tile{reinterpret_cast<RankTile<Value>*>(shared + at.tile),
                                 reinterpret_cast<MomentTile*>(shared + at.moments),
@@ -58,7 +58,8 @@ __device__ void profile_stripe(ProfileColumn const& column, ProfileChunk const& 
                                 reinterpret_cast<std::int32_t*>(shared + at.row_groups),
                                 reinterpret_cast<std::uint64_t**>(shared + at.run),
                                 reinterpret_cast<std::uint64_t**>(shared + at.next),
-                                reinterpret_cast<std::uint32_t*>(shared + at.memory)};
+                                reinterpret_cast<std::uint32_t*>(shared + at.memory),
+                                stripe};
   ColumnProfiler<Value, CudaTeam>(team, column, chunk, tile).count(from, to);
 }
 
@@ -87,10 +88,10 @@ __global__ void __launch_bounds__(ProfileTuning::kThreads, ProfileTuning::kLeast
   std::int64_t const from = tiles * stripe / launch.stripes;
   std::int64_t const to = tiles * (stripe + 1) / launch.stripes;
   switch (column.domain) {
-    case Domain::float32: return profile_stripe<float>(column, chunk, at, shared, from, to);
-    case Domain::float64: return profile_stripe<double>(column, chunk, at, shared, from, to);
-    case Domain::int64: return profile_stripe<std::int64_t>(column, chunk, at, shared, from, to);
-    case Domain::uint64: return profile_stripe<std::uint64_t>(column, chunk, at, shared, from, to);
+    case Domain::float32: return profile_stripe<float>(column, chunk, at, shared, stripe, from, to);
+    case Domain::float64: return profile_stripe<double>(column, chunk, at, shared, stripe, from, to);
+    case Domain::int64: return profile_stripe<std::int64_t>(column, chunk, at, shared, stripe, from, to);
+    case Domain::uint64: return profile_stripe<std::uint64_t>(column, chunk, at, shared, stripe, from, to);
   }
 }
 

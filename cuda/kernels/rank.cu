@@ -40,6 +40,18 @@ __global__ void __launch_bounds__(RankTuning::kThreads, RankTuning::kBlocksPerMu
     rank_tile(team, column, begin, rows_of_tile(begin, column.rows), rule, tile, [&](int row, std::uint32_t slot) { cells[begin + row] = slot; });
 }
 
+template <class Value>
+__global__ void __launch_bounds__(RankTuning::kThreads, RankTuning::kBlocksPerMultiprocessor) knot_numbers_kernel(NumericView column, DeviceGrid grid, std::int32_t* numbers) {
+  __shared__ RankTile<Value> tile;
+  CudaTeam const team;
+  auto const rule = grid.rule<Value>();
+  for (std::int64_t begin = std::int64_t{blockIdx.x} * kTileRows; begin < column.rows; begin += std::int64_t{gridDim.x} * kTileRows)
+    rank_tile(team, column, begin, rows_of_tile(begin, column.rows), rule, tile, [&](int row, std::uint32_t slot) {
+      bool const on_knot = slot % 2 != 0 && slot < 2 * grid.count + 1;
+      numbers[begin + row] = on_knot ? static_cast<std::int32_t>(slot / 2) : -1;
+    });
+}
+
 }  // namespace
 
 void launch_count_cells(NumericView const& column, DeviceGrid const& grid, std::uint64_t* counts, int multiprocessors, cudaStream_t stream) {
@@ -61,6 +73,15 @@ void launch_rank_cells(NumericView const& column, DeviceGrid const& grid, std::u
     rank_cells_kernel<Value><<<blocks, RankTuning::kThreads, 0, stream>>>(column, grid, cells);
   });
   check_launch("rank_cells");
+}
+
+void launch_knot_numbers(NumericView const& column, DeviceGrid const& grid, std::int32_t* numbers, int multiprocessors, cudaStream_t stream) {
+  if (column.rows == 0) return;
+  unsigned const blocks = blocks_for(column.rows, std::int64_t{multiprocessors} * RankTuning::kBlocksPerMultiprocessor);
+  with_domain(grid.domain, [&]<class Value>(Value) {
+    knot_numbers_kernel<Value><<<blocks, RankTuning::kThreads, 0, stream>>>(column, grid, numbers);
+  });
+  check_launch("knot_numbers");
 }
 
 }  // namespace modelwatch::cuda

@@ -24,4 +24,7 @@ void launch_count_cells(NumericView const& column, DeviceGrid const& grid, std::
 /// The slot of every row.
 void launch_rank_cells(NumericView const& column, DeviceGrid const& grid, std::uint32_t* cells, int multiprocessors, cudaStream_t stream);
 
+/// The number of the knot that every row lies on; -1 where it lies on none or has no value.
+void launch_knot_numbers(NumericView const& column, DeviceGrid const& grid, std::int32_t* numbers, int multiprocessors, cudaStream_t stream);
+
 }  // namespace modelwatch::cuda

@@ -66,7 +66,8 @@ def compare(
         promote: Segmentations to count on the fine grid, where memory allows.
         max_groups: Segments of each segmentation that are kept apart, the others are one, `other`. Default: as many as
             memory allows, at most 10,000.
-        checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7).
+        checks: Thresholds; default: one verdict a column, missing and unseen values (DESIGN 7), and where the log has
+            labels, how right its answers are.
         consecutive: Also compare every window with the window before it that has rows; segments are not.
         units: What intervals of effects draw again on both sides: whole days ("1d") or several ("1w"); "rows" takes
             rows as independent, as is done where no column says when; None makes no intervals and judges numbers as
@@ -146,6 +147,7 @@ def compare(
         preset=preset,
         device=chosen,
         joining=joining,
+        performance=checks is None and preset is None,
     )
 
 

@@ -104,9 +104,50 @@ class _Array:
         memory = backend.column((self.owner, self.mask), place if rows else 0, self.element, rows, step, mask)
         return DeviceColumn(_ELEMENTS[self.element], device, memory)
 
+    def matrix(self, name: str) -> DeviceMatrix:
+        """All of it as rows, one behind the other; of one dimension each row has one element."""
+        shape = self.shape if len(self.shape) == 2 else (*self.shape, 1)
+        strides = self.strides if len(self.shape) == 2 else (*self.strides, _width(self.element))
+        if len(self.shape) > 2 or shape[1] == 0:
+            raise InputError(f"{name} has the shape {self.shape}; pass one vector a row, (rows, elements).")
+        if self.element not in ("float32", "float64") or self.mask is not None:
+            raise InputError(
+                f"{name} holds {self.element} on a device; vectors there are float32 or float64, unmasked."
+            )
+        dense = _in_c_order(shape, _width(self.element))
+        if any(n > 1 and own != step for n, own, step in zip(shape, strides, dense, strict=True)) and shape[0]:
+            raise InputError(f"the rows of {name} do not lie one behind the other on the device; copy it first.")
+        return DeviceMatrix(self.owner, self.device, self.pointer if shape[0] else 0, self.element, shape[0], shape[1])
+
     def _column(self, at: int) -> tuple[int, int]:
         """Bytes between its rows, and where the first one lies."""
         return self.strides[0], self.pointer + (at * self.strides[1] if len(self.shape) == 2 else 0)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceMatrix:
+    """``rows`` vectors of ``dimensions`` elements, one behind the other in a device's memory, which ``owner`` keeps.
+    ``element``: "float32" or "float64"."""
+
+    owner: Any
+    device_number: int
+    device_pointer: int
+    element: str
+    rows: int
+    dimensions: int
+
+    @property
+    def device(self) -> str:
+        """ "cuda:N"."""
+        return f"cuda:{self.device_number}"
+
+    def first(self, rows: int) -> np.ndarray[Any, Any]:
+        """A copy of the first rows, at most so many, in the host's memory."""
+        count, dtype = min(rows, self.rows), np.dtype(self.element)
+        backend: Any = engine(self.device)
+        held = backend.download(self.device_pointer, count * self.dimensions * dtype.itemsize)
+        found: np.ndarray[Any, Any] = held.view(dtype).reshape(count, self.dimensions)
+        return found
 
 
 class DeviceColumns(Sequence[DeviceColumn]):
@@ -233,11 +274,7 @@ def columns_on_device(values: Any, name: str) -> tuple[Sequence[DeviceColumn | D
         if (found := _from_arrow(values, name)) is not None:
             return [found], False
         return None
-    if (device := _dlpack_device(values)) is not None and device >= 0:
-        array = _from_dlpack(values, device, name)
-    elif device is None and (described := _interface(values)) is not None:
-        array = _from_interface(described, values, name)
-    else:
+    if (array := _array_of(values, name)) is None:
         return None
     if len(array.shape) not in (1, 2):
         raise InputError(f"{name} has {len(array.shape)} dimensions; pass one column (n,) or several (n, columns).")
@@ -246,6 +283,21 @@ def columns_on_device(values: Any, name: str) -> tuple[Sequence[DeviceColumn | D
     if len(array.shape) == 1:
         return [array.column(0)], False
     return DeviceColumns(array, range(array.shape[1])), True
+
+
+def matrix_on_device(values: Any, name: str) -> DeviceMatrix | None:
+    """An array of a device as vectors, None for the host's; raises InputError where it has no floats in rows."""
+    array = None if _is_of_host(values) else _array_of(values, name)
+    return None if array is None else array.matrix(name)
+
+
+def _array_of(values: Any, name: str) -> _Array | None:
+    """An array of a device by DLPack or its interface; None for the host's."""
+    if (device := _dlpack_device(values)) is not None and device >= 0:
+        return _from_dlpack(values, device, name)
+    if device is None and (described := _interface(values)) is not None:
+        return _from_interface(described, values, name)
+    return None
 
 
 def _is_of_host(values: Any) -> bool:

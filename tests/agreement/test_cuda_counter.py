@@ -290,3 +290,23 @@ def test_a_run_whose_gaps_do_not_fit_beside_its_counts() -> None:
         for counter in (cpu, gpu):
             counter.add(batch, [None])
         assert_counters_agree(cpu, gpu, columns, SETS[:1])
+
+
+@pytest.mark.parametrize("kind", ["mixed", "one"])
+def test_what_fits_no_block_is_counted_in_copies(kind: str) -> None:
+    """Far counters: of groups, and of a grid too large for a block, with rows enough that several copies pay."""
+    columns = [numeric_plan("float32", 6500, 5), numeric_plan("int64", 2000, 6), category_plan([b"a", b"b"])]
+    sets = [{"coarse": c, "moments": False, "sketches": False} for c in (False, True)]
+    cpu, gpu = both(columns, sets)
+    rows, random = 110_000, np.random.default_rng(6)
+    text = pa.array(random.integers(0, 3000, rows).astype(str)).dictionary_encode()
+    numbers = [masked("float32", rows, 1), masked("int64", rows, 2)]
+    batch = pa.RecordBatch.from_arrays([*numbers, text], names=["x", "n", "c"])
+    groups: list[Any] = [None, None]
+    if kind == "mixed":
+        groups = [random.integers(lowest, 43, rows).astype(np.int32) for lowest in (40, 1)]
+        groups[0][::7] = -1
+    for counter in (cpu, gpu):
+        counter.add(batch, groups)
+        counter.add(batch.slice(11), [None if g is None else g[11:] for g in groups])
+    assert_counters_agree(cpu, gpu, columns, sets)

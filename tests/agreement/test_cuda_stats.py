@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from columns import ARROW, DOMAINS, seeded
-from tolerances import PAIR_SUMS
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.device import engine as engine_named
@@ -212,17 +211,3 @@ def test_hashes_of_rows(cuda: Any) -> None:
         batch = pa.RecordBatch.from_arrays([columns[n] for n in names], names=names)
         for part in (batch, batch.slice(3, 1025), batch.slice(0, 0)):
             same(cuda.hash_rows(part), _core.hash_rows(part))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (33, 70, 3), (130, 65, 40), (64, 64, 257)])
-def test_pair_sums(cuda: Any, dtype: Any, n: int, m: int, d: int) -> None:
-    """SUM of Gaussian kernels and of distances over all pairs, against loops in float64."""
-    random = np.random.default_rng(5)
-    x, y = (random.normal(size=(rows, d)).astype(dtype) for rows in (n, m))
-    scales = np.array([0.1, 1.0, 7.5]) / d
-    found, expected = cuda.pair_sums(x, y, scales), _core.reference.pair_sums(x, y, scales)
-    tolerance = PAIR_SUMS[np.dtype(dtype).name]
-    np.testing.assert_allclose(found["gaussian"], expected["gaussian"], rtol=tolerance)
-    np.testing.assert_allclose(found["distance"], expected["distance"], rtol=tolerance)
-    same(cuda.pair_sums(x, y, scales), found)

@@ -98,11 +98,12 @@ struct CodeWork {
   std::vector<CodeSet> sets;
   std::vector<std::uint32_t> seen;
   std::vector<std::uint32_t> memory;
+  std::vector<std::vector<std::uint32_t>> far;  // of each set: two copies of its counters
   std::vector<std::uint32_t> valid;
   CodeColumn column{};
   ProfileChunk chunk{};
 
-  CodeWork(Codes const& of, bool own_counters) : seen(Codes::kPlaces, 0), valid(kTileWords) {
+  CodeWork(Codes const& of, bool own_counters, bool far_counters) : seen(Codes::kPlaces, 0), valid(kTileWords) {
     auto const rows = static_cast<std::int64_t>(of.codes.size());
     std::uint32_t words = 0;
     for (std::size_t s = 0; s < of.groups.size(); ++s) {
@@ -114,7 +115,10 @@ struct CodeWork {
       chunk_sets.push_back({own.of_tile.data(), own.of_row.data(), nullptr, nullptr, 0, 0, groups, false});
       std::uint32_t const at = own_counters && of.weights.empty() ? words : kNotThere;
       if (at != kNotThere) words += groups * of.slots(s);
-      sets.push_back({nullptr, s == 2 ? of.to_coarse.data() : nullptr, of.slots(s), at});
+      std::uint32_t const counters = groups * of.slots(s);
+      far.emplace_back(far_counters && of.weights.empty() ? 2 * counters : 0, 0);
+      FarCounters const copies{far.back().empty() ? nullptr : far.back().data(), counters, 2};
+      sets.push_back({nullptr, s == 2 ? of.to_coarse.data() : nullptr, of.slots(s), at, copies});
     }
     for (std::size_t s = 0; s < sets.size(); ++s) sets[s].slabs = tables[s].data();
     memory.assign(words + 1, 0x5a5a5a5a);  // as a block finds it
@@ -125,9 +129,17 @@ struct CodeWork {
   template <class Team>
   void count(Team const& team) {
     auto const tiles = static_cast<std::int64_t>(chunk.rows + kTileRows - 1) / kTileRows;
-    count_codes(team, column, chunk, 0, tiles / 2, valid.data(), memory.data());
+    count_codes(team, column, chunk, 0, tiles / 2, valid.data(), memory.data(), 0);
     team.sync();
-    count_codes(team, column, chunk, tiles / 2, tiles, valid.data(), memory.data());
+    count_codes(team, column, chunk, tiles / 2, tiles, valid.data(), memory.data(), 1);
+  }
+  /// Adds both copies of the far counters to the slabs.
+  void add_far() {
+    for (std::size_t s = 0; s < far.size(); ++s)
+      for (std::size_t w = 0; w < far[s].size(); ++w) {
+        std::size_t const at = w % (far[s].size() / 2);
+        slabs[s][at / sets[s].slots][at % sets[s].slots] += far[s][w];
+      }
   }
 };
 
@@ -194,7 +206,7 @@ TEST("counters near by and those far away add up to all") {
 TEST("threads that count codes together count every row once, in each set's group") {
   Random random{3};
   for (bool const weighted : {false, true})
-    for (bool const own_counters : {true, false})
+    for (int const counters : {0, 1, 2})  // in slabs, in the team's memory, far ones
       for (std::size_t const size : {1, 1000, 1024, 5 * 1024 + 33}) {
         Codes const of(size, weighted, random);
         auto const check = [&](CodeWork const& work, int threads) {
@@ -203,12 +215,14 @@ TEST("threads that count codes together count every row once, in each set's grou
             for (std::size_t g = 0; g < work.slabs[s].size(); ++g) CHECK_EQ_ABOUT(work.slabs[s][g], of.expected[s][g], about);
           CHECK_EQ_ABOUT(work.seen, of.expected_seen, about);
         };
-        CodeWork alone(of, own_counters);
+        CodeWork alone(of, counters == 1, counters == 2);
         alone.count(HostTeam{});
+        alone.add_far();
         check(alone, 1);
         for (int const threads : kTeamSizes) {
-          CodeWork together(of, own_counters);
+          CodeWork together(of, counters == 1, counters == 2);
           with_threads(threads, [&](ThreadTeam const& team) { together.count(team); });
+          together.add_far();
           check(together, threads);
         }
       }

@@ -86,10 +86,12 @@ void check_profile(std::vector<int> const& kinds, ProfilePlaces places, bool wei
   };
   TeamProfile<Value> alone(plan, kSets, column.view(), groups, times, places);
   alone.count(HostTeam{});
+  alone.add_far();
   check(alone, 1);
   for (int const threads : kTeamSizes) {
     TeamProfile<Value> together(plan, kSets, column.view(), groups, times, places);
     with_threads(threads, [&](ThreadTeam const& team) { together.count(team); });
+    together.add_far();
     check(together, threads);
   }
 }
@@ -108,18 +110,20 @@ TEST("threads that count tiles of a column into profiles leave the engine's stat
   each_domain([&]<class Value>(Value) {
     for (bool const near : {true, false})
       for (auto const& kinds : {std::vector{0, 0, 0}, std::vector{1, 1, 0}, std::vector{2, 1, 2}})
-        check_profile<Value>(kinds, {near, near, near, near}, false, knots_among_rows<Value>(40), random);
+        check_profile<Value>(kinds, {near, near, near, near, false}, false, knots_among_rows<Value>(40), random);
   });
+  // Far counters, of mixed tiles alone and of all.
+  for (bool const run : {true, false}) check_profile<float>({2, 1, 2}, {run, run, run, false, true}, false, knots_among_rows<float>(40), random);
   // Places that do not come together, as where a grid is large.
-  check_profile<double>({1, 2, 0}, {true, false, false, true}, false, knots_among_rows<double>(300), random);
-  check_profile<std::int64_t>({2, 2, 1}, {false, false, true, true}, false, {}, random);
-  check_profile<float>({0, 2, 1}, {true, true, true, false}, false, hard_values<float>(), random);
+  check_profile<double>({1, 2, 0}, {true, false, false, true, true}, false, knots_among_rows<double>(300), random);
+  check_profile<std::int64_t>({2, 2, 1}, {false, false, true, true, false}, false, {}, random);
+  check_profile<float>({0, 2, 1}, {true, true, true, false, true}, false, hard_values<float>(), random);
 }
 
 TEST("threads that count rows with weights leave the engine's state") {
   Random random{2};
   each_domain([&]<class Value>(Value) {
-    check_profile<Value>({0, 1, 2}, {true, true, true, true}, true, knots_among_rows<Value>(40), random);
+    check_profile<Value>({0, 1, 2}, {true, true, true, true, true}, true, knots_among_rows<Value>(40), random);
   });
 }
 

@@ -45,6 +45,7 @@ struct ProfilePlaces {
   bool gaps_of_run;
   bool own_guide;
   bool counters;
+  bool far;  // of what has no counters in the team's memory
 };
 
 /// One column's counts by a team, in slabs.  All threads call count(); then one calls results().
@@ -80,12 +81,24 @@ class TeamProfile {
   template <class Team>
   void count(Team const& team) {
     ProfileTile<Value> const tile{&tile_rows_, &moment_tile_, &mean_,
-                                  row_groups_.data(), run_.data(), next_.data(), reinterpret_cast<std::uint32_t*>(memory_.data())};
+                                  row_groups_.data(), run_.data(), next_.data(), reinterpret_cast<std::uint32_t*>(memory_.data()), 0};
+    ProfileTile<Value> other = tile;  // another team, which counts in the other copy
+    other.team = 1;
     // As two stripes of tiles, one after the other; the second finds the team's memory as the first left it.
     auto const tiles = static_cast<std::int64_t>(groups_.front().of_tile.size());
     ColumnProfiler<Value, Team>(team, column_, chunk_, tile).count(0, tiles / 2);
     team.sync();
-    ColumnProfiler<Value, Team>(team, column_, chunk_, tile).count(tiles / 2, tiles);
+    ColumnProfiler<Value, Team>(team, column_, chunk_, other).count(tiles / 2, tiles);
+  }
+
+  /// Adds both copies of far counters to the slabs.  Once, by one thread.
+  void add_far() {
+    for (std::size_t s = 0; s < far_.size(); ++s)
+      for (std::size_t w = 0; w < far_[s].size(); ++w) {
+        std::size_t const at = w % (far_[s].size() / 2);
+        std::size_t const slots = column_sets_[s].layout.slots;
+        slabs_[s][at / slots][kBefore + at % slots] += far_[s][w];
+      }
   }
 
   /// As the engine has them: slabs absorbed, moments of tiles folded in order.
@@ -153,7 +166,11 @@ class TeamProfile {
       auto const& map = sets_[s].coarse ? plan_.to_coarse : plan_.to_fine;
       std::uint32_t const counters =
           take(groups_[s].mixed && !weighted && places.counters, static_cast<std::uint32_t>(groups_[s].groups) * layout.slots);
-      column_sets_.push_back({tables_[s].data(), kBefore, map.empty() ? nullptr : map.data(), layout, counters});
+      std::uint32_t const copy = static_cast<std::uint32_t>(groups_[s].groups) * layout.slots;
+      bool const far = places.far && counters == kNotThere && !weighted;
+      far_.emplace_back(far ? 2 * std::size_t{copy} : 0, 0);
+      column_sets_.push_back(
+          {tables_[s].data(), kBefore, map.empty() ? nullptr : map.data(), layout, counters, {far ? far_.back().data() : nullptr, copy, 2}});
     }
     column_.zeroed = words;
     words += words % 2;
@@ -181,6 +198,7 @@ class TeamProfile {
   std::vector<std::uint64_t*> next_;
   std::vector<std::uint32_t> guide_;
   std::vector<ProfileSet> column_sets_;
+  std::vector<std::vector<std::uint32_t>> far_;
   std::vector<std::uint64_t> memory_;
   ProfileChunk chunk_{};
   ProfileColumn column_{};

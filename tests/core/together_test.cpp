@@ -45,6 +45,9 @@ void check_same(NumericResult const& a, NumericResult const& b, std::string cons
   auto const same = [](std::vector<WideSum> const& x, std::vector<WideSum> const& y) {
     return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(WideSum)) == 0);
   };
+  bool const moments = a.moments.size() == b.moments.size() &&
+                       (a.moments.empty() || std::memcmp(a.moments.data(), b.moments.data(), a.moments.size() * sizeof(Moments)) == 0);
+  CHECK_ABOUT(moments, about + ": moments");
   CHECK_ABOUT(same(a.tail_lower, b.tail_lower) && same(a.tail_upper, b.tail_upper), about);
 }
 
@@ -60,7 +63,7 @@ TEST("the combinations of a tile name the groups of each of its rows, in every s
     BatchGroups const by(rows, 9'500);
     int found = 0;
     for (std::int64_t t = 0; t < by.tiles(); ++t) {
-      if (by.run_end(t) > t) continue;
+      if (by.near_end(t) > t) continue;
       auto const together = by.together(t);
       if (together.of_row == nullptr) continue;
       ++found;
@@ -68,12 +71,47 @@ TEST("the combinations of a tile name the groups of each of its rows, in every s
       for (std::int64_t i = 0; i < by.rows_of(t, t + 1); ++i)
         for (std::size_t s = 0; s < rows.size(); ++s) {
           std::int32_t const own = rows[s] == nullptr ? 0 : rows[s][t * kTileRows + i];
-          CHECK_EQ(together.id(s, together.of_row[i]), own);
+          CHECK_EQ(together.id(s, together.of_row[i]), by.scattered(s) ? -1 : own);
         }
       for (std::int64_t same = t; same < by.together_end(t); ++same) CHECK_EQ(by.together(same).count, together.count);
     }
-    // With 63 labels and none, tiles of two days have more combinations than are taken together; with 90 all do.
-    CHECK_EQ(found, labels == 1 || labels == 2 || labels == 20 ? 10 : labels == 63 ? 7 : 0);
+    // With 63 labels and none, a tile of two days has more combinations than are taken together: labels are scattered, and
+    // three tiles have two days.
+    CHECK_EQ(by.any_scattered(), labels >= 63);
+    CHECK_EQ(by.scattered(1) && by.scattered(2), labels >= 63);
+    CHECK(!by.scattered(0) && !by.scattered(3) && !by.scattered(4));
+    CHECK_EQ(found, labels >= 63 ? 3 : 10);
+  }
+}
+
+TEST("the rows of a scattered set are listed group by group, those of no group left out") {
+  Random random{504};
+  for (std::int64_t const rows : {1, 1'023, 1'024, 5'000}) {
+    std::vector<std::int32_t> groups;
+    for (std::int64_t i = 0; i < rows; ++i) groups.push_back(static_cast<std::int32_t>(random.below(3'000)) - 1);
+    groups[0] = 2'999;
+    std::vector<std::int32_t> const whole(groups.size(), 4);
+    BatchGroups const by({groups.data(), whole.data()}, rows);
+    if (rows == 1) {
+      CHECK(!by.any_scattered());
+      continue;
+    }
+    CHECK(by.scattered(0) && !by.scattered(1));
+    CHECK_EQ(by.near_end(0), by.tiles());
+    CHECK_EQ(by.run_end(0), 0);
+    for (std::int64_t t = 0; t < by.tiles(); ++t) {
+      auto const own = by.of_scattered(0, t);
+      std::vector<bool> seen(static_cast<std::size_t>(by.rows_of(t, t + 1)), false);
+      for (int k = 0; k < own.count; ++k) {
+        CHECK(own.begin[k] < own.begin[k + 1]);
+        for (int i = own.begin[k]; i < own.begin[k + 1]; ++i) {
+          CHECK_EQ(groups[static_cast<std::size_t>(t * kTileRows + own.rows[i])], own.ids[k]);
+          CHECK(i == own.begin[k] || own.rows[i - 1] < own.rows[i]);
+          seen[own.rows[i]] = true;
+        }
+      }
+      for (std::size_t i = 0; i < seen.size(); ++i) CHECK_EQ(seen[i], groups[static_cast<std::size_t>(t) * kTileRows + i] >= 0);
+    }
   }
 }
 
@@ -81,7 +119,7 @@ TEST("groups far apart, or of weighted rows, are not taken together") {
   std::vector<std::int32_t> far(1024, 0);
   far[5] = 1'000;
   BatchGroups const by({far.data()}, 1024);
-  CHECK(by.run_end(0) == 0 && by.together(0).of_row == nullptr);
+  CHECK(by.run_end(0) == 0 && by.scattered(0) && by.near_end(0) == 1);
   std::vector<std::int32_t> near(1024, 0);
   near[5] = 1;
   CHECK(BatchGroups({near.data()}, 1024).together(0).of_row != nullptr);
@@ -90,7 +128,7 @@ TEST("groups far apart, or of weighted rows, are not taken together") {
 TEST("numbers of tiles counted together are those of rows counted one by one") {
   each_domain([]<class Value>(Value) {
     Random random{502};
-    for (std::int32_t const labels : {1, 3, 90})
+    for (std::int32_t const labels : {1, 3, 90, 700})
       for (std::size_t const knot_count : {0u, 5u, 3000u}) {
         auto rows = sprinkled_rows<Value>(9'500, random);
         for (std::size_t i = 2'000; i < 4'100; ++i) rows[i].reset();  // a tile of nothing but nulls
@@ -100,7 +138,7 @@ TEST("numbers of tiles counted together are those of rows counted one by one") {
         auto const grid = make_grid(as_knots(knots));
         NumericPlan plan{grid, {}, {}, grid->slots(), 3, 0, KeyOf<Value>::key(Value{0})};
         for (std::uint32_t slot = 0; slot < grid->slots(); ++slot) plan.to_coarse.push_back(slot % 3);
-        std::vector<SetPlan> const sets{{false, true, true}, {true, false, false}, {false, false, false}};
+        std::vector<SetPlan> const sets{{false, true, true}, {true, true, false}, {false, true, false}};
         auto const groups = crossed_groups(rows.size(), labels, random);
         auto const column = make_column(rows, 1);
         for (std::uint64_t const spill : {std::uint64_t{3000}, NumericState::kSpillRows}) {
@@ -118,7 +156,7 @@ TEST("numbers of tiles counted together are those of rows counted one by one") {
 
 TEST("codes of tiles counted together are those of rows counted one by one") {
   Random random{503};
-  for (std::int32_t const labels : {1, 3, 90})
+  for (std::int32_t const labels : {1, 3, 90, 700})
     for (std::size_t const words : {1u, 12u, 900u, 40'000u})
       for (std::uint32_t const cap : {4u, 10'000u}) {
         std::vector<std::string> known;

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather as feather
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from modelwatch_gpu.profile import live as live_module
 
 ROLES = mw.Roles(timestamp="when", numeric=["whole"])
 ZONE = "America/New_York"
+LARGE = mw.Where("large", pc.field("whole") > 10)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"window": "1w", "segments": ["text", ("whole", "text")], "max_groups": 3},
     {"window": "70rows"},
     {"sample": 20},
+    {"quality": True, "window": "1w"},
+    {"segments": [LARGE, ("text", LARGE)]},
 ]
 
 

@@ -317,6 +317,19 @@ def test_the_headline_fits_what_happened(report: mw.Report, baseline: mw.Baselin
     assert headline(nobody) == "No check fits any column, so nothing was judged."
 
 
+def test_what_is_off_of_the_log_as_a_whole_is_told_check_by_check(baseline: mw.Baseline) -> None:
+    normal = log([1, 2, 3])
+    spoilt = pa.concat_tables([normal, normal.slice(0, 300)]).append_column("extra", pa.array([1] * 1_500))
+    report = mw.compare(mw.Baseline.fit(normal, quality=True), spoilt, expectations=True)
+    off = {f.check for f in report.findings if f.column == ":table" and f.severity in ("alert", "warning")}
+    assert off >= {"new_columns", "duplicate_rows"}
+    assert headline(report) == f"None of 4 columns changed. {len(off)} checks of the log itself did not hold."
+    assert {c.worst.check for c in changes(report)} == off
+    assert shown(report, 200).count("(the log)") == len(off)
+    assert any(s.startswith("Look at how the log is written: ") and "new columns" in s for s in report.next_steps)
+    assert not any(":table" in step for step in report.next_steps)
+
+
 # ---- HTML ------------------------------------------------------------------------------------------------------------
 
 

@@ -292,3 +292,54 @@ def test_a_divergence_may_have_edges_without_end(edges: list[float]) -> None:
         inner = np.searchsorted(edges, side, side="left")
         shares.append(np.bincount(inner, minlength=len(edges) + 1) / len(side))
     assert mw.stats.tv(a, b, edges=edges) == pytest.approx(0.5 * np.abs(shares[0] - shares[1]).sum(), abs=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "text", "booleans", "bytes"])
+def test_rows_of_each_group_are_counted_apart(kind: str, device: str) -> None:
+    """Against numpy.histogram of the rows that a mask chooses."""
+    rng = np.random.default_rng(6)
+    rows = 900
+    values = rng.normal(size=(rows, 2))
+    values[::17] = np.nan
+    drawn = rng.integers(0, 2 if kind == "booleans" else 5, rows)
+    names: dict[str, list[Any]] = {
+        "numbers": [2.5, -1.0, 7.0, 0.0, 1e300],
+        "text": ["b", "a", "\u00fc", "", "c"],
+        "booleans": [False, True],
+        "bytes": [b"b", b"\xff", b"", b"c", b"a"],
+    }
+    own = [None if rng.random() < 0.1 else names[kind][i] for i in drawn.tolist()]
+    edges = np.linspace(-1, 1, 5)
+    found = mw.stats.histogram(values, edges, groups=pa.array(own), device=device, full=True)
+    groups = sorted({name for name in own if name is not None})
+    for column, one in enumerate(found):
+        assert list(one.groups) == groups
+        assert one.edges.tolist() == edges.tolist()
+        for g, name in enumerate(groups):
+            x = values[np.array([o == name for o in own]), column]
+            assert one.counts[g].tolist() == np.histogram(x, edges)[0].tolist()
+            assert one.missing[g] == np.isnan(x).sum()
+            assert (one.below[g], one.above[g]) == ((x < -1).sum(), (x > 1).sum())
+    counts = mw.stats.histogram(values, edges, groups=pa.array(own), device=device)
+    assert counts.shape == (len(groups), 4, 2)
+    assert np.array_equal(counts, np.stack([one.counts for one in found], axis=2))
+
+
+def test_two_groups_by_hand(device: str) -> None:
+    found = mw.stats.histogram(
+        [1.0, 2.0, 2.0, 3.0, 9.0, -4.0], [1, 2, 3], groups=[7, 8, 7, np.nan, 8, 7], device=device, full=True
+    )
+    assert found.groups == (7.0, 8.0)
+    assert found.counts.tolist() == [[1, 1], [0, 1]]  # of 7: 1, 2, -4; of 8: 2, 9; the row of 3 is in no group
+    assert (found.below.tolist(), found.above.tolist(), found.missing.tolist()) == ([1, 0], [0, 1], [0, 0])
+
+
+def test_groups_of_no_rows_and_wrong_ones() -> None:
+    assert mw.stats.histogram(np.ones(3), [0, 2], groups=pa.array([None] * 3, pa.int8())).shape == (0, 1)
+    assert mw.stats.histogram(np.ones(0), [0, 2], groups=np.ones(0)).shape == (0, 1)
+    with pytest.raises(mw.InputError, match="one column"):
+        mw.stats.histogram(np.ones(3), [0, 2], groups=np.ones((3, 2)))
+    with pytest.raises(mw.InputError, match="different numbers of rows"):
+        mw.stats.histogram(np.ones(3), [0, 2], groups=[1, 2])
+    with pytest.raises(mw.InputError, match="numbers, dates, times, text or booleans"):
+        mw.stats.histogram(np.ones(2), [0, 2], groups=pa.array([[1], [2]]))

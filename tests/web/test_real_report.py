@@ -116,4 +116,11 @@ def test_findings_about_the_table_and_about_ids_are_on_the_page(opened: Any, tmp
     text = seen.page.evaluate("document.body.innerText")
     assert "repeat an id" in text
     assert "'extra', which the baseline does not know" in text
+    # Above all columns, one line for each check.
+    top = seen.page.get_by_test_id("log-itself")
+    shown = {f.check.replace("_", " ") for f in report.findings if f.column == ":table" and f.severity == "alert"}
+    assert shown >= {"duplicate ids", "new columns"}
+    assert top.locator("li").count() == len({f.check for f in report.findings if f.column == ":table"})
+    assert all(name in top.inner_text() for name in shown)
+    assert top.bounding_box()["y"] < seen.page.get_by_test_id("cell").first.bounding_box()["y"]
     assert seen.is_quiet(), (seen.complaints, seen.requests)

@@ -1,4 +1,4 @@
-"""Changes of performance as statistics: answers counted apart for each label, day by day, are drawn again like cells.
+"""Performance as statistics: answers counted apart for each label, day by day, are drawn again like cells.
 
 Of a score the table has its coarse cells twice: rows of the negative class first, then of the positive one. Of a
 prediction it has a cell for every pair of label and prediction.
@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from modelwatch_gpu import keys
-from modelwatch_gpu.checks.statistics import Statistic, auc, drop, rise
+from modelwatch_gpu.checks.answer_rows import auc_variances, variances_by_deletion
+from modelwatch_gpu.checks.errors import Errors
+from modelwatch_gpu.checks.statistics import Statistic, auc, drop, growth, rise
 from modelwatch_gpu.measures import scored
 from modelwatch_gpu.measures.answers import Labelled, cell_ends
 from modelwatch_gpu.measures.predicted import Predictions, has_bools, of_several, of_two, one, predictions_of
-from modelwatch_gpu.measures.registry import MEASURES
+from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE
 from modelwatch_gpu.measures.scored import ScoreGrids
-from modelwatch_gpu.measures.value import HAS_NUMBER, Bools, Floats, Values
+from modelwatch_gpu.measures.value import HAS_NUMBER, Bools, Floats, Ints, Values
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part
@@ -36,37 +38,89 @@ _OF_SCORES: Final[dict[str, Callable[[ScoreGrids], Values]]] = {
     "ece": scored.ece,
     "calibration_gap": scored.calibration_gap,
     "cumulative_gain": scored.cumulative_gain,
+    "best_f1": lambda grids: scored.best_threshold(grids)["best_f1"],
 }
+#: Those that are another one, times so much and less so much.
+_SAME_AS: Final = {"gini": ("roc_auc", 2.0, 1.0), "lift": ("cumulative_gain", 1 / scored.TOP_SHARE, 0.0)}
 
 #: Sums and maxima of absolute differences: noise alone makes them larger.
 _GAIN_BY_NOISE: Final = ("ece", "score_separation")
+#: Measures that no drawing of units says anything of, and coverage, which is no performance.
+NOT_DRAWN: Final = ("max_error", "labelled", "best_threshold", "lowest_cost", "cheapest_threshold")
+#: Groups whose tables are laid out at once.
+_MOST_GROUPS: Final = 256
 
-#: Tables of a part, by the name of a set and its grid; and a measure of (replicates, cells) sums of them.
-_Tables = Callable[[Part, str, str], Floats | None]
 _Measured = Callable[[Floats], Floats]
 
 
-def answer_statistic(baseline: Baseline, merged: Part, column: Column, measure: str) -> Statistic | None:
-    """The change of a measure of scores of two classes, or of predicted classes; None for anything else."""
-    base = next((name for name, info in MEASURES.items() if info.change == measure), None)
-    scoring = baseline.scoring
-    if base is None or scoring is None or scoring.task == "numbers":
+def answer_statistic(
+    baseline: Baseline, merged: Part, column: Column, measure: str, *, grid: str, relative: bool = False
+) -> Statistic | None:
+    """A measure that is held against labels, or its change; None for anything else. ``grid``: of the log's windows.
+
+    ``relative``: for its growth over what it is in the baseline; of measures that can be negative, in the measure's own
+    units, as so much of it as the baseline has.
+    """
+    scoring, base = baseline.scoring, MEASURES[measure].of or measure
+    if scoring is None or base not in PERFORMANCE or base in NOT_DRAWN:
         return None
-    tables: _Tables
-    measured: _Measured
-    if column.name == scoring.prediction:
-        predicted = _Predicted.of(scoring, column, baseline.part, merged)
-        tables, measured = predicted.tables, lambda counts: predicted.measured(base, counts)
-    elif column.name in scoring.scores and scoring.task == "binary" and isinstance(column, NumericColumn):
-        scores = _Scores(column, scoring)
-        tables, measured = scores.tables, lambda counts: scores.measured(base, counts)
-        if base == "roc_auc":
-            measured = auc
+    counted = _counted(baseline, merged, scoring, column, base, grid)
+    if counted is None:
+        return None
+    of: Callable[[Floats, Floats], Floats] = rise
+    if MEASURES[measure].of is not None:
+        of = drop if MEASURES[base].better == "higher" else rise
     else:
-        return None
-    worse = drop if MEASURES[base].better == "higher" else rise
+        whole = counted.tables(baseline.part, "window", "fine")
+        before = np.nan if whole is None else float(counted.measured(whole[:1])[0])
+        if relative and MEASURES[base].least == 0:
+            return Statistic(_cells, growth, counted.measured, linear=True, low=-1.0, own=counted, growth=True)
+        of = _grown(before) if relative else _above(before)
     linear = base not in _GAIN_BY_NOISE
-    return Statistic(lambda _, counts, __: counts, worse, measured, linear=linear, low=-np.inf, by_label=tables)
+    return Statistic(_cells, of, counted.measured, linear=linear, low=-np.inf, own=counted)
+
+
+def _counted(
+    baseline: Baseline, merged: Part, scoring: Scoring, column: Column, base: str, grid: str
+) -> _Counted | None:
+    """What a measure of a column is made of."""
+    if scoring.task == "numbers":
+        own = column.name == scoring.prediction and Errors.known(base)
+        return Errors(baseline, scoring, grid, base) if own else None
+    if column.name == scoring.prediction:
+        return _Predicted.of(scoring, column, base, baseline.part, merged)
+    if column.name in scoring.scores and scoring.task == "binary" and isinstance(column, NumericColumn):
+        return _Scores(column, scoring, base)
+    return None
+
+
+def _cells(_: Column, counts: Floats, __: Bools) -> Floats:
+    return counts
+
+
+def _grown(whole: float) -> Callable[[Floats, Floats], Floats]:
+    """How much a number grew, as a share of what it was, times what it is in the whole baseline."""
+
+    def of(before: Floats, after: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (after / before - 1) * whole
+
+    return of
+
+
+def _above(whole: float) -> Callable[[Floats, Floats], Floats]:
+    """How far a number lies above what it is in the whole baseline."""
+    return lambda _, after: after - whole
+
+
+class _Counted(Protocol):
+    """Numbers that add up over groups, and a measure of them."""
+
+    @property
+    def whole(self) -> bool: ...
+    def tables(self, part: Part, name: str, grid: str) -> Floats | None: ...
+    def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats: ...
+    def measured(self, counts: Floats) -> Floats: ...
 
 
 def _numbers(values: Values | None, count: int) -> Floats:
@@ -80,8 +134,12 @@ def _numbers(values: Values | None, count: int) -> Floats:
 class _Scores:
     """The coarse cells of a score of two classes."""
 
-    def __init__(self, column: NumericColumn, scoring: Scoring) -> None:
+    whole = True
+
+    def __init__(self, column: NumericColumn, scoring: Scoring, measure: str) -> None:
         self.column, self.scoring = column, scoring
+        self.measure, *times = _SAME_AS.get(measure, (measure,))
+        self.times = times or None
         knots = column.knots[column.coarse]
         cells = np.arange(2 * len(knots) + 1)
         with np.errstate(invalid="ignore"):
@@ -106,24 +164,37 @@ class _Scores:
             epsilon=float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps),
         )
 
-    def tables(self, part: Part, name: str, grid: str) -> Floats | None:
-        """(groups, 2 coarse cells) rows of the negative and of the positive class."""
+    def tables(self, part: Part, name: str, grid: str, groups: Ints | None = None) -> Floats | None:
+        """(groups, 2 coarse cells) rows of the negative and of the positive class, of all groups or of these."""
         crossed, column = Labelled.of(part, name), self.column
         table = part.tables.get((LABELLED_PREFIX + name, column.name))
         if crossed is None or not isinstance(table, NumericTable):
             return None
         assert self.scoring.positive is not None
-        out = np.zeros((crossed.groups, 2, column.coarse_slots))
+        place = _places_of(crossed.groups, groups)
+        out = np.zeros((crossed.groups if groups is None else len(groups), 2, column.coarse_slots))
         group, cell = table.cells.group.astype(np.int64), table.cells.index.astype(np.int64)
         if grid == "fine":
             cell = column.to_coarse[cell].astype(np.int64)
-        known, hit = crossed.known[group], crossed.is_class(self.scoring.positive)[group].astype(np.int64)
-        at = (crossed.base[group][known], hit[known], cell[known])
-        np.add.at(out, at, table.cells.value[known].astype(np.float64))
-        return out[:, :, :-2].reshape(crossed.groups, -1)  # without NaN and null
+        at, hit = place[crossed.base[group]], crossed.is_class(self.scoring.positive)[group].astype(np.int64)
+        known = crossed.known[group] & (at >= 0)
+        np.add.at(out, (at[known], hit[known], cell[known]), table.cells.value[known].astype(np.float64))
+        return out[:, :, :-2].reshape(len(out), -1)  # without NaN and null
 
-    def measured(self, measure: str, counts: Floats) -> Floats:
-        """(replicates,) a measure of (replicates, 2 cells) counts."""
+    def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats:
+        """See ``statistics.OwnTables``."""
+        found = _variances(self, part, name, grid, groups, auc_variances if self.measure == "roc_auc" else None)
+        return found if self.times is None or self.measure != "roc_auc" else found * self.times[0] ** 2
+
+    def measured(self, counts: Floats) -> Floats:
+        """(replicates,) the measure of (replicates, 2 cells) counts."""
+        if self.times is not None:
+            return self.times[0] * self._measured(counts) - self.times[1]
+        return self._measured(counts)
+
+    def _measured(self, counts: Floats) -> Floats:
+        if self.measure == "roc_auc":
+            return auc(counts)
         cells = len(self.knot)
         negatives, positives = (side.astype(np.int64, order="C") for side in (counts[:, :cells], counts[:, cells:]))
         g = self.grids
@@ -134,9 +205,46 @@ class _Scores:
             positive_sums=np.stack([positives * g.low, positives * g.high]),
             negative_sums=np.stack([negatives * g.low, negatives * g.high]),
         )
-        own = _OF_SCORES.get(measure)
-        found = own(grids) if own is not None else _outcomes(grids, self.scoring).get(measure)
+        own = _OF_SCORES.get(self.measure)
+        found = own(grids) if own is not None else _outcomes(grids, self.scoring).get(self.measure)
         return _numbers(found, len(counts))
+
+
+def _places_of(groups: int, wanted: Ints | None) -> Ints:
+    """(groups,) where each group stands among those wanted, -1 where it is none of them."""
+    if wanted is None:
+        return np.arange(groups)
+    place = np.full(groups, -1, dtype=np.int64)
+    place[wanted] = np.arange(len(wanted))
+    return place
+
+
+def _variances(
+    counted: _Scores | _Predicted,
+    part: Part,
+    name: str,
+    grid: str,
+    groups: Ints,
+    formula: Callable[[Floats, Floats], Floats] | None = None,
+) -> Floats:
+    """By a formula of (groups, cells) counts, else by leaving out rows; some groups at a time."""
+    out = np.full(len(groups), np.nan)
+    crossed = Labelled.of(part, name)
+    if crossed is None:
+        return out
+    weights = crossed.known_weights
+    for begin in range(0, len(groups), _MOST_GROUPS):
+        some = groups[begin : begin + _MOST_GROUPS]
+        counts = counted.tables(part, name, grid, some)
+        if counts is None:
+            return out
+        per_count = np.ones(len(some)) if weights is None else weights.per_count[some]
+        out[begin : begin + _MOST_GROUPS] = (
+            formula(counts, per_count)
+            if formula is not None
+            else variances_by_deletion(counted.measured, counts, per_count)
+        )
+    return out
 
 
 def _outcomes(grids: ScoreGrids, scoring: Scoring) -> dict[str, Values]:
@@ -149,42 +257,52 @@ class _Predicted:
 
     scoring: Scoring
     column: Column
+    measure: str
     classes: tuple[str, ...]
 
+    #: Rows are counted.
+    whole = True
+
     @classmethod
-    def of(cls, scoring: Scoring, column: Column, *parts: Part) -> _Predicted:
+    def of(cls, scoring: Scoring, column: Column, measure: str, *parts: Part) -> _Predicted:
         """With the classes that either part knows."""
         names: set[str] = set()
         for part in parts:
             found = predictions_of(scoring, column, "fine", part, "window") if _is_fine(part, column) else None
             names |= set(found.classes) if found is not None else set()
-        return cls(scoring, column, tuple(sorted(names)))
+        return cls(scoring, column, measure, tuple(sorted(names)))
 
-    def tables(self, part: Part, name: str, grid: str) -> Floats | None:
-        """(groups, pairs) rows by label and prediction."""
+    def tables(self, part: Part, name: str, grid: str, groups: Ints | None = None) -> Floats | None:
+        """(groups, pairs) rows by label and prediction, of all groups or of these."""
         found = predictions_of(self.scoring, self.column, grid, part, name)
         if found is None:
             return None
         k = len(self.classes) + 1
-        out = np.zeros((found.groups, k, k))
-        place = self._places(found)
-        np.add.at(out, (found.base, place[found.label], place[found.prediction]), found.count.astype(np.float64))
-        return out.reshape(found.groups, -1)
+        at = _places_of(found.groups, groups)[found.base]
+        out = np.zeros((found.groups if groups is None else len(groups), k, k))
+        place, some = self._places(found), at >= 0
+        where = at[some], place[found.label[some]], place[found.prediction[some]]
+        np.add.at(out, where, found.count[some].astype(np.float64))
+        return out.reshape(len(out), -1)
+
+    def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats:
+        """See ``statistics.OwnTables``."""
+        return _variances(self, part, name, grid, groups)
 
     def _places(self, found: Predictions) -> Any:
         """Where each class of one side stands among those of both."""
         at = {name: i for i, name in enumerate(self.classes)}
         return np.array([*(at.get(name, len(at)) for name in found.classes), len(at)], dtype=np.int64)
 
-    def measured(self, measure: str, counts: Floats) -> Floats:
-        """(replicates,) a measure of (replicates, pairs) counts."""
+    def measured(self, counts: Floats) -> Floats:
+        """(replicates,) the measure of (replicates, pairs) counts."""
         k, scoring = len(self.classes) + 1, self.scoring
         tables = counts.astype(np.int64).reshape(-1, k, k)
         if scoring.positive is not None and len(scoring.classes) <= 2:
             name = one(scoring.positive, has_bools(scoring))
             positive = self.classes.index(name) if name in self.classes else None
-            return _numbers(of_two(tables, positive, scoring.costs).get(measure), len(counts))
-        return _numbers(of_several(tables).get(measure), len(counts))
+            return _numbers(of_two(tables, positive, scoring.costs).get(self.measure), len(counts))
+        return _numbers(of_several(tables).get(self.measure), len(counts))
 
 
 def _is_fine(part: Part, column: Column) -> bool:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelwatch_gpu.measures.proportions import wilson
+from modelwatch_gpu.measures.proportions import clopper_pearson
 from modelwatch_gpu.measures.quality import Seen
 
 Limits = dict[str, Any]
 
 #: The column of findings that are about the table as a whole.
 TABLE: Final = ":table"
-#: A share is beyond its limit where the lower end of Wilson's interval at this confidence is.
+#: A share is beyond its limit where the lower end of the exact interval (Clopper and Pearson) at this confidence is.
 CONFIDENCE: Final = 0.999
 #: Below so many rows nothing is said of shares, means and spreads.
 LEAST_ROWS: Final = 30
@@ -86,7 +86,7 @@ def most_of(rows: tuple[int, int] | None, limit: float, what: str, before: tuple
         return None
     hits, n = rows
     share = hits / n
-    held = share <= limit or float(wilson(hits, n, CONFIDENCE)[0]) <= limit
+    held = share <= limit or float(clopper_pearson(hits, n, CONFIDENCE)[0]) <= limit
     return Outcome(
         held, share, limit, f"{percent(share)} of rows {what}; at most {percent(limit)} may.{_was(before)}", n
     )

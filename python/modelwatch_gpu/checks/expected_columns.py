@@ -22,7 +22,7 @@ from modelwatch_gpu.checks.expected import (
     rounded_up,
 )
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.measures.proportions import wilson
+from modelwatch_gpu.measures.proportions import clopper_pearson
 from modelwatch_gpu.measures.quality import Seen
 from modelwatch_gpu.profile.columns import CategoricalColumn, NumericColumn
 
@@ -94,6 +94,8 @@ def _number_rule(id: str, title: str, attribute: str, name: str, limits: Any) ->
         if own is None or found is None or not own.sd:
             return None
         low, high = limits(found, own.sd)
+        if own.minimum is not None and own.minimum >= 0:
+            low = max(low, 0.0)  # below it no mean can be, and a limit there looks like a mistake
         return {"min": float(f"{low:.6g}"), "max": float(f"{high:.6g}")}
 
     def judge(q: Question) -> Outcome | None:
@@ -102,8 +104,8 @@ def _number_rule(id: str, title: str, attribute: str, name: str, limits: Any) ->
             return None
         held, limit = between(found, q.limits)
         before = number(q.normal, q.column)[0]
-        was = f" ({before:.4g} in the baseline)" if before is not None else ""
-        reason = f"The {name} is {found:.4g}; {expected_range(q.limits)} is expected{was}."
+        was = f" ({before:.6g} in the baseline)" if before is not None else ""
+        reason = f"The {name} is {found:.6g}; {expected_range(q.limits)} is expected{was}."
         return Outcome(held, found, limit, reason, n)
 
     return Rule(id, title, "column", "warning", {"min": NUMBER, "max": NUMBER}, infer, judge)
@@ -302,7 +304,7 @@ def _mixed_judge(q: Question) -> Outcome | None:
     if found is None or not found[1]:
         return None
     share = found[0] / found[1]
-    low, high = (float(edge) for edge in wilson(found[0], found[1], CONFIDENCE))
+    low, high = (float(edge) for edge in clopper_pearson(found[0], found[1], CONFIDENCE))
     least, most = float(q.limits.get("min", 0.0)), float(q.limits.get("max", 1.0))
     held = (share <= most or low <= most) and (share >= least or high >= least)
     limit = least if share < least else most

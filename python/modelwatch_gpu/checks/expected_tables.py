@@ -133,7 +133,8 @@ def _gaps_judge(q: Question) -> Outcome | None:
     starts = sorted(q.seen.days)
     where = next((a for a, b in itertools.pairwise(starts) if round((b - a) / _DAY) - 1 == found), starts[0])
     day = iso(where + _DAY, zone_of(q.seen.timezone))[:10]
-    reason = f"There are no rows on {found} {'day' if found == 1 else 'days'} from {day} on; {limit:g} may lack some."
+    many = "1 day" if found == 1 else f"{found} days in a row"
+    reason = f"There are no rows on {many} from {day} on; at most {limit:g} are expected."
     return Outcome(found <= limit, float(found), limit, reason, q.seen.rows)
 
 

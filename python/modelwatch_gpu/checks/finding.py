@@ -276,7 +276,8 @@ def presence(result: Result) -> Finding | None:
     """A finding where a column of the baseline is gone from some or all of a group's rows."""
     if result.present >= 1.0 or result.rows == 0:
         return None
-    what = REASONS[result.absent_reason][:-1].replace("The column", f"Column '{result.column.name}'")
+    what = REASONS[result.absent_reason][:-1].replace("The column's type", f"The type of '{result.column.name}'")
+    what = what.replace("The column", f"Column '{result.column.name}'")
     part = "" if result.present == 0 else f" for {1 - result.present:.1%} of the window's rows"
     return Finding(
         start=result.start,

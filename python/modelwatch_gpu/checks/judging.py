@@ -23,10 +23,9 @@ from modelwatch_gpu.checks.finding import (
     finding_of,
     presence,
 )
-from modelwatch_gpu.checks.intervals import Intervals
 from modelwatch_gpu.checks.learned import learned, relative
 from modelwatch_gpu.checks.many import Applied, corrected
-from modelwatch_gpu.checks.sampling import Sampling, VerdictOptions
+from modelwatch_gpu.checks.sampling import Found, Sampling, VerdictOptions
 from modelwatch_gpu.measures.results import BASELINE, CONSECUTIVE, Block, Results
 from modelwatch_gpu.measures.value import REASONS
 from modelwatch_gpu.profile.embeddings import AnyColumn
@@ -91,7 +90,7 @@ def judge_all(
         sampling: What intervals, learned and relative thresholds come from; without it numbers are taken as they are.
     """
     sources: list[tuple[Block, Check | None, Verdicts]] = []
-    known: Sequence[Mapping[str, Intervals]] = [{}] * len(results.blocks)
+    known: Sequence[Found] = [{}] * len(results.blocks)
     if sampling is not None:
         known = sampling.intervals(results, [c for c in checks if c.learn is None])
     verdicts_of = corrected(
@@ -130,9 +129,7 @@ def judge_all(
     return Judged(tuple(findings), left_out)
 
 
-def _verdicts(
-    checks: Sequence[Check], block: Block, intervals: Mapping[str, Intervals], sampling: Sampling | None
-) -> list[Applied]:
+def _verdicts(checks: Sequence[Check], block: Block, intervals: Found, sampling: Sampling | None) -> list[Applied]:
     """The checks of one block; no check where it is about the column's presence."""
     groups, rows, present = len(block), block.place.rows, block.present
     found: list[Applied] = []
@@ -146,7 +143,7 @@ def _verdicts(
         if not check.applies_to(block.column) or _AGAINST[check.against] != block.compared_with:
             continue
         values, effects = block.values.get(check.measure), block.effects.get(check.measure)
-        own = intervals.get(check.measure)
+        own = intervals.get((check.measure, check.relative))
         if sampling is not None and check.learn is not None:
             verdicts = learned(check, block, sampling)
         elif sampling is not None and check.relative and values is not None:

@@ -34,7 +34,9 @@ def relative(check: Check, values: Values, intervals: Intervals | None, before: 
     found = replace(grown, reason=np.where(values.reason == HAS_NUMBER, grown.reason, values.reason))
     found = found.replaced((values.reason == HAS_NUMBER) & ~(size > 0), "zero_baseline")
     own = None
-    if intervals is not None:
+    if intervals is not None and intervals.statistic.growth:
+        own = intervals
+    elif intervals is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
             own = replace(
                 intervals,

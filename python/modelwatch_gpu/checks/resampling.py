@@ -73,12 +73,19 @@ def labels(units: int, current: int, replicates: int = RELABELLINGS) -> Draws:
     return out
 
 
-def summed(drawn: Draws, counts: Floats, *, lasting: bool = True) -> Floats:
+def summed(drawn: Draws, counts: Floats, *, whole: bool = True, lasting: bool = True) -> Floats:
     """(replicates, cells) what was drawn: ``drawn`` (replicates, units) times ``counts`` (units, cells), whole numbers
     whose sums are exact in any order. In memory cell after cell, so that all replicates are worked on at once.
 
+    Numbers that are not ``whole`` are added unit by unit, in order: the same bits everywhere.
+
     Not ``lasting``: the next such call of the thread overwrites it, which saves asking for memory anew.
     """
+    if not whole:
+        out = np.zeros((counts.shape[1], len(drawn)))
+        for unit, times in zip(counts, drawn.T.astype(np.float64), strict=True):
+            out += unit[:, None] * times
+        return out.T
     most = float(counts.max(initial=0.0)) * float(drawn.sum(axis=1).max(initial=0.0))
     # No sum on the way is larger than the last one: float32 holds all of them, in half the bytes.
     kind = np.float32 if most < _EXACT_FLOAT32 else np.float64

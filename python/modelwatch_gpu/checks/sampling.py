@@ -29,12 +29,13 @@ from modelwatch_gpu.checks.intervals import (
 )
 from modelwatch_gpu.checks.multiplicity import CORRECTIONS
 from modelwatch_gpu.checks.resampling import split
-from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, Statistic
+from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, OwnTables, Statistic
 from modelwatch_gpu.checks.units import DAY, Units, all_units, block_counts, units_by_window
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window, parse_window, zone_of
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.evaluate import evaluate_part
+from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Block, Results
 from modelwatch_gpu.measures.value import Bools, Floats
 from modelwatch_gpu.profile.baseline import Baseline
@@ -42,14 +43,15 @@ from modelwatch_gpu.profile.columns import CategoricalColumn, Column
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
 from modelwatch_gpu.profile.profile import Profile
+from modelwatch_gpu.profile.segmentation import set_name
 
 #: What ``units=`` can say besides the length of a unit: rows are taken as independent.
 ROWS: Final = "rows"
 #: Units are drawn again where an effect is above this share of its lowest threshold: far below nobody asks.
 NEAR: Final = 0.5
 
-#: Measure -> its intervals, of one block.
-Found = dict[str, Intervals]
+#: Measure, and whether of its growth over the baseline -> its intervals, of one block.
+Found = dict[tuple[str, bool], Intervals]
 
 
 @dataclass(frozen=True)
@@ -90,22 +92,25 @@ class VerdictOptions:
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """What was sampled, and how. ``window``: length of the windows, None where they are not of time."""
+    """What was sampled, and how. ``window``: length of the windows, None where they are not of time. ``grid``: what
+    they are counted on."""
 
     baseline: Baseline
     merged: Part
     zone: ZoneInfo
     window: Window | None = None
     options: VerdictOptions = VerdictOptions()
+    grid: str = "fine"
     _windows: dict[tuple[int, ...], list[Units]] = field(default_factory=dict)
-    _statistics: dict[tuple[str, str], Statistic | None] = field(default_factory=dict)
+    _statistics: dict[tuple[str, str, bool], Statistic | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, baseline: Baseline, merged: Part, profile: Profile, options: VerdictOptions) -> Sampling:
         """Of a baseline and a profile that was merged."""
         window = parse_window(profile.window) if profile.window is not None else None
         length = window if isinstance(window, Window) else None
-        return cls(baseline, merged, zone_of(profile.timezone), length, options)
+        grid = next((spec.grid for spec in profile.sets if spec.name == "window"), "fine")
+        return cls(baseline, merged, zone_of(profile.timezone), length, options, grid)
 
     @property
     def unit(self) -> Window | None:
@@ -148,6 +153,9 @@ class Sampling:
 
     def relative_to(self, block: Block, measure: str) -> Floats:
         """(groups,) what a measure is in the baseline, NaN where it is not known; of rows, as many a unit."""
+        told = block.reference.get(measure)
+        if told is not None:
+            return np.full(len(block), np.nan if told.value is None else told.value)
         before = np.full(len(block), self.own.get((block.column.name, measure), np.nan))
         if measure == "row_count" and self.by_units:
             units = [len(one) for one in self.units_of(tuple(np.unique(block.place.starts).tolist()))]
@@ -176,7 +184,7 @@ class Sampling:
         """For every block of results the intervals of the measures that are judged and can be resampled, by measure."""
         if not self.options.intervals:
             return [{} for _ in results.blocks]
-        windows: dict[tuple[str, str], tuple[Block, Intervals, Judged]] = {}
+        windows: dict[tuple[str, str, bool], tuple[Block, Intervals, Judged]] = {}
         out: list[Found] = []
         for block in results.blocks:
             found: Found = {}
@@ -184,30 +192,35 @@ class Sampling:
                 out.append(found)
                 continue
             tables = self.tables(block.column)
-            for measure, threshold in judged_measures(block, checks).items():
-                statistic = self.statistic(block.column, measure)
+            for (measure, relative), threshold in judged_measures(block, checks).items():
+                statistic = self.statistic(block.column, measure, relative=relative)
                 if statistic is None:
                     continue
-                limit = float(statistic.scaled(np.array([threshold]))[0])
-                if statistic.by_label is not None:
+                key = (block.column.name, measure, relative)
+                # Of growth over the baseline's own number nothing is far below before that is known.
+                unknown = relative and not statistic.growth
+                limit = -np.inf if unknown else float(statistic.scaled(np.array([threshold]))[0])
+                judged = self._judged(block, measure, statistic, limit)
+                own: Intervals | None
+                if not self.by_units and statistic.own is not None and not statistic.linear:
+                    spreads = None
                     if block.place.segments is None:
-                        answers = self._of_answers(block, measure, statistic, tables, limit)
-                        if answers is not None:
-                            found[measure] = answers
-                    continue
-                judged = self._judged(block, measure, statistic)
-                if not self.by_units:
-                    found[measure] = of_rows(statistic, judged)
+                        spreads = self._spreads_of_rows(block, statistic, limit, judged.effect)
+                    own = None if spreads is None else of_windows(statistic, spreads, judged)
+                elif not self.by_units:
+                    own = of_rows(statistic, judged)
                 elif block.place.segments is None:
-                    found[measure] = of_windows(
-                        statistic, self._spreads(block, statistic, tables, judged.effect, limit), judged
-                    )
+                    own = of_windows(statistic, self._spreads(block, statistic, tables, judged.effect, limit), judged)
                     if block.compared_with == BASELINE:
-                        windows[(block.column.name, measure)] = (block, found[measure], judged)
-                elif (block.column.name, measure) in windows:
-                    whole, own, of_whole = windows[(block.column.name, measure)]
+                        windows[key] = (block, own, judged)
+                elif key in windows and (statistic.own is None or statistic.linear):
+                    whole, of_window, of_whole = windows[key]
                     at = np.searchsorted(whole.place.starts, block.place.starts)
-                    found[measure] = of_segments(statistic, own, at, of_whole, judged)
+                    own = of_segments(statistic, of_window, at, of_whole, judged)
+                else:
+                    own = None
+                if own is not None:
+                    found[measure, relative] = own
             out.append(found)
         return out
 
@@ -220,32 +233,22 @@ class Sampling:
                 used[table.cells.index] = True
         return ColumnTables(column, used)
 
-    def statistic(self, column: Column, measure: str) -> Statistic | None:
-        """What is drawn again for a measure of a column; None where that cannot be."""
-        key = (column.name, measure)
+    def statistic(self, column: Column, measure: str, *, relative: bool = False) -> Statistic | None:
+        """What is drawn again for a measure of a column; None where that cannot be. ``relative``: for its growth over
+        what it is in the baseline, in the measure's own units."""
+        key = (column.name, measure, relative)
         if key not in self._statistics:
             found = STATISTICS.get(measure)
-            self._statistics[key] = found or answer_statistic(self.baseline, self.merged, column, measure)
+            self._statistics[key] = found or answer_statistic(
+                self.baseline, self.merged, column, measure, grid=self.grid, relative=relative
+            )
         return self._statistics[key]
-
-    def _of_answers(
-        self, block: Block, measure: str, statistic: Statistic, tables: ColumnTables, limit: float
-    ) -> Intervals | None:
-        """Of a change of performance; None where nothing was counted by label."""
-        values = block.values[measure]
-        nothing, unknown = np.zeros(len(block)), np.full(len(block), np.nan)
-        rows = values.n.astype(np.float64)
-        judged = Judged(values.value, values.value, nothing, nothing, rows, rows, unknown, unknown)
-        if self.by_units:
-            return of_windows(statistic, self._spreads(block, statistic, tables, values.value, limit), judged)
-        spreads = self._spreads_of_rows(block, statistic, limit, values.value)
-        return None if spreads is None else of_windows(statistic, spreads, judged)
 
     def _spreads_of_rows(self, block: Block, statistic: Statistic, limit: float, effect: Floats) -> list[Spread] | None:
         """One for every window, from units that rows are dealt out to at random."""
-        assert statistic.by_label is not None
-        before = statistic.by_label(self.baseline.part, "window", "fine")
-        after = statistic.by_label(self.merged, "window", block.grid)
+        assert statistic.own is not None
+        before = statistic.own.tables(self.baseline.part, "window", "fine")
+        after = statistic.own.tables(self.merged, "window", block.grid)
         if before is None or after is None:
             return None
         reference, out = Table(split(before[0], 0)), []
@@ -260,7 +263,43 @@ class Sampling:
             out.append(spread._replace(method=BY_ROWS, units=int(after[block.first + at].sum())))
         return out
 
-    def _judged(self, block: Block, measure: str, statistic: Statistic) -> Judged:
+    def _judged_answers(self, block: Block, measure: str, statistic: Statistic, own: OwnTables, limit: float) -> Judged:
+        """What is judged of numbers that are not the column's cells. Variances of rows are worked out where they are
+        asked for: in segments and windows that lend them theirs, in windows of few units, without units of time."""
+        values = block.values[measure]
+        value, size = values.value, np.ones(2)
+        if statistic.growth:
+            size = np.stack([self.relative_to(block, measure), value])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = np.log(value / size[0])
+        nothing, rows = np.zeros(len(block)), values.n.astype(np.float64)
+        before, after = np.full(len(block), np.nan), np.full(len(block), np.nan)
+        lends = self.segmented and block.place.segments is None
+        wanted = (value > NEAR * limit) | lends
+        if self.by_units and not self.segmented:
+            wanted &= self._few_units(block)
+        if wanted.any():
+            at = np.flatnonzero(wanted)
+            name = set_name(block.place.by) if block.place.by else "window"
+            after[at] = own.variances(self.merged, name, block.grid, block.first + at)
+            if block.compared_with == BASELINE:
+                before[at] = own.variances(self.baseline.part, "window", "fine", np.zeros(1, dtype=np.int64))[0]
+            else:
+                before[at] = own.variances(self.merged, name, block.grid, block.first + at - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            before, after = before / size[0] ** 2, after / size[1] ** 2
+        told = block.reference.get(MEASURES[measure].of or measure)
+        whole = rows if told is None else np.full(len(block), float(told.n))
+        return Judged(value, value, nothing, nothing, whole, rows, before, after)
+
+    def _few_units(self, block: Block) -> Bools:
+        """(windows,) which have too few units to be drawn themselves."""
+        units = self.units_of(tuple(block.place.starts.tolist()))
+        return np.array([len(one) < LEAST_UNITS for one in units], dtype=bool)
+
+    def _judged(self, block: Block, measure: str, statistic: Statistic, limit: float) -> Judged:
+        if statistic.own is not None:
+            return self._judged_answers(block, measure, statistic, statistic.own, limit)
         values = block.values[measure]
         nothing = np.zeros(len(block))
         effects = block.effects.get(measure)
@@ -338,25 +377,25 @@ class ColumnTables:
 
     def of(self, units: Units, statistic: Statistic) -> Table:
         """What a statistic needs; no units where the column was not there."""
-        counted: object = statistic.table if statistic.by_label is None else statistic
+        counted: object = statistic.table if statistic.own is None else statistic
         if (units, counted) not in self._made:
             key = (id(units.part), counted)
             if key not in self._by_block:
                 self._by_block[key] = self._counted(units.part, statistic)
             by_block = self._by_block[key]
             if by_block is None or not len(units):
-                counts = np.zeros((0, self.column.coarse_slots if statistic.by_label is None else 0))
+                counts = np.zeros((0, self.column.coarse_slots if statistic.own is None else 0))
             else:
                 counts = units.summed(by_block)
-                if statistic.by_label is not None:  # of the units in which any row has a label
+                if statistic.own is not None:  # of the units in which any row has a label
                     counts = counts[counts.any(axis=1)]
-            self._made[units, counted] = Table(counts)
+            self._made[units, counted] = Table(counts, statistic.own is None or statistic.own.whole)
         return self._made[units, counted]
 
     def _counted(self, part: Part, statistic: Statistic) -> Floats | None:
         """(blocks of the part, cells) what is summed; None where there is nothing."""
-        if statistic.by_label is not None:
-            return statistic.by_label(part, "block", "coarse")
+        if statistic.own is not None:
+            return statistic.own.tables(part, "block", "coarse")
         key = (id(part), None)
         if key not in self._by_block:
             self._by_block[key] = block_counts(part, self.column)
@@ -374,15 +413,14 @@ def _coarse_floor(column: Column, measure: str, n: Floats, m: Floats) -> Floats:
     return found
 
 
-def judged_measures(block: Block, checks: Sequence[Check]) -> dict[str, float]:
-    """Measures of a block that a check judges and that can be resampled, each with its lowest threshold."""
+def judged_measures(block: Block, checks: Sequence[Check]) -> dict[tuple[str, bool], float]:
+    """Measures of a block that a check judges, and whether by their growth, each with its lowest threshold."""
     against = "baseline" if block.compared_with == BASELINE else "consecutive"
-    out: dict[str, float] = {}
+    out: dict[tuple[str, bool], float] = {}
     for check in checks:
         measure = check.measure
         known = measure in block.values
         if known and check.against == against and check.applies_to(block.column):
-            # Of growth over the baseline's own number nothing is far below before that is known.
-            limit = -np.inf if check.relative else check.first_threshold
-            out[measure] = min(out.get(measure, np.inf), limit)
+            key = (measure, check.relative)
+            out[key] = min(out.get(key, np.inf), check.first_threshold)
     return out

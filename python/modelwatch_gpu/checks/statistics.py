@@ -8,18 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from modelwatch_gpu.checks.units import default_bins, missing_rows, unseen_rows, values_upto
 from modelwatch_gpu.measures import bins
-from modelwatch_gpu.measures.value import Bools, Floats
+from modelwatch_gpu.measures.value import Bools, Floats, Ints
 from modelwatch_gpu.profile.columns import Column
 from modelwatch_gpu.profile.parts import Part
 
 #: Where D is near 1 its variance under independent rows is near 0; no ratio is formed with less than this share of it.
 _LEAST_KS: Final = 0.02
+
+
+class OwnTables(Protocol):
+    """Numbers of every group of a set that add up over groups, and what independent rows do to a measure of them.
+    ``whole``: whether they are whole numbers, whose sums are exact."""
+
+    @property
+    def whole(self) -> bool:
+        """See above."""
+        ...
+
+    def tables(self, part: Part, name: str, grid: str) -> Floats | None:
+        """(groups, numbers) of a set and its grid; None where nothing was counted."""
+        ...
+
+    def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats:
+        """(groups asked for,) variance of the measure of each under independent rows; NaN where it is not known."""
+        ...
 
 
 def _itself(sums: Floats) -> Floats:
@@ -34,11 +52,11 @@ class Statistic:
 
     ``root``: whether the spread is taken of the number's square root, whose variance hardly depends on its size where
     it is a divergence. ``squared``: whether the measure is the square of that root, or the root itself. ``linear``:
-    whether it is as likely to be too large as too small, so that noise adds nothing on average. ``by_label``: a part,
-    the name of a set and its grid -> (groups, cells) counted apart for each label, instead of ``table``; None where
-    nothing was. ``row_variance``: (groups,) measures on that scale -> the variance that independent rows of either side
-    add, times their number; None where that depends on more than the measure. ``low``, ``high``: the range of the
-    measure. ``cumulative``: whether cells count all rows up to them.
+    whether it is as likely to be too large as too small, so that noise adds nothing on average. ``own``: where the
+    numbers to be summed are not the column's cells, what they are. ``row_variance``: (groups,) measures on that scale
+    -> the variance that independent rows of either side add, times their number; None where that depends on more than
+    the measure. ``low``, ``high``: the range of the measure. ``cumulative``: whether cells count all rows up to them.
+    ``growth``: whether it is a growth, whose spread is taken of ln(1 + growth), for that does not depend on its size.
     """
 
     table: Callable[[Column, Floats, Bools], Floats]
@@ -47,11 +65,12 @@ class Statistic:
     root: bool = False
     squared: bool = False
     linear: bool = False
-    by_label: Callable[[Part, str, str], Floats | None] | None = None
+    own: OwnTables | None = None
     row_variance: Callable[[Floats], Floats] | None = None
     low: float = 0.0
     high: float = np.inf
     cumulative: bool = False
+    growth: bool = False
 
     def rows(self, total: Floats) -> float:
         """Rows in the (1, cells) total of a table."""
@@ -76,10 +95,14 @@ class Statistic:
 
     def scaled(self, measure: Floats) -> Floats:
         """A measure on the scale of its interval."""
+        if self.growth:
+            return np.log1p(measure)
         return np.sqrt(np.maximum(0.0, measure)) if self.squared else measure
 
     def unscaled(self, number: Floats) -> Floats:
         """And back, inside the measure's range."""
+        if self.growth:
+            return np.expm1(number)
         return np.clip(np.maximum(0.0, number) ** 2 if self.squared else number, self.low, self.high)
 
 
@@ -149,6 +172,13 @@ def drop(baseline: Floats, current: Floats) -> Floats:
 def rise(baseline: Floats, current: Floats) -> Floats:
     """(replicates,) how much larger a number became."""
     return current - baseline
+
+
+def growth(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) logarithms of what a number was multiplied by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = np.log(current / baseline)
+    return found
 
 
 def _constant(variance: float) -> Callable[[Floats], Floats]:

@@ -23,6 +23,7 @@ from modelwatch_gpu.cli.options import (
     Checks,
     Correction,
     Corrections,
+    Costs,
     DerivedColumns,
     Device,
     ExpectationsFile,
@@ -38,6 +39,7 @@ from modelwatch_gpu.cli.options import (
     Zone,
     certainty_of,
     column_option,
+    costs_of,
     crossings,
     derived_of,
     expectations_of,
@@ -140,6 +142,7 @@ def fit(
     positive: Annotated[
         str | None, typer.Option(metavar="CLASS", help="The positive class of a label with two values.")
     ] = None,
+    costs: Costs = None,
     roles: Annotated[Path | None, typer.Option(metavar="FILE", help="Roles from a TOML or JSON file.")] = None,
     edges: Annotated[
         Path | None,
@@ -190,6 +193,7 @@ def fit(
             derived=computed,
             threshold=threshold,
             positive=positive,
+            costs=costs_of(costs),
             exact_up_to=exact_up_to,
             threads=threads,
             device=device,

@@ -89,6 +89,29 @@ AsOf = Annotated[
 ]
 
 
+Costs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TN,FP,FN,TP",
+        help="What a true negative, a false positive, a false negative and a true positive cost, such as 0,1,5,0: for "
+        "the mean cost of decisions and the cheapest threshold. Gains are negative.",
+    ),
+]
+
+
+def costs_of(option: str | None) -> list[list[float]] | None:
+    """What ``Baseline.fit`` takes for the option; raises InputError where it is not four numbers."""
+    if option is None:
+        return None
+    try:
+        numbers = [float(text) for text in option.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise InputError(f"--costs {option} must be four numbers, TN,FP,FN,TP, such as --costs 0,1,5,0.")
+    return [numbers[:2], numbers[2:]]
+
+
 def expectations_of(option: str | None) -> str | bool:
     """What ``compare`` takes for the option."""
     return option == "auto" or option or False

@@ -90,6 +90,36 @@ class ComputedLogFile(LogFile):
         """These columns, in this order, of a valid batch that has all of ``read_for(columns)``."""
 
 
+class LayeredLogFile(ComputedLogFile):
+    """A file with columns that are made of another file's, which may be made itself: ``file``."""
+
+    def __init__(self, file: LogFile, schema: pa.Schema) -> None:
+        super().__init__(file.name, schema, file.rows, reusable=file.reusable)
+        self._file = file
+
+    @abstractmethod
+    def _of_file(self, columns: Sequence[str]) -> list[str]:
+        """The columns of the file below that these are, or are made of: at least one, since its rows count."""
+
+    @abstractmethod
+    def _made_of(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        """These columns, in this order, of a batch of the file below."""
+
+    def read_for(self, columns: Sequence[str]) -> list[str]:
+        """As ``ComputedLogFile.read_for``."""
+        own = self._of_file(columns)
+        return self._file.read_for(own) if isinstance(self._file, ComputedLogFile) else own
+
+    def select(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        """As ``ComputedLogFile.select``."""
+        below = self._file.select(batch, self._of_file(columns)) if isinstance(self._file, ComputedLogFile) else batch
+        return self._made_of(below, columns)
+
+    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        for batch in self._file.batches(self._of_file(columns)):
+            yield self._made_of(batch, columns)
+
+
 @dataclass(frozen=True)
 class Log:
     """The table of production events, as one or more files.

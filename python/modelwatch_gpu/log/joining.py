@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ..errors import InputError
 from ..plain import plain_array, plain_type
-from .files import ComputedLogFile, Log, LogFile
+from .files import LayeredLogFile, Log, LogFile
 from .labels import CONFLICT, PART_IDS, Labels, any_null, keys_of
 from .sources import open_log
 
@@ -151,11 +151,11 @@ def _as_type(late: pa.Array, kind: pa.DataType, where: str) -> pa.Array:
         ) from None
 
 
-class LabelledLogFile(ComputedLogFile):
+class LabelledLogFile(LayeredLogFile):
     """A file with late labels in its label column, which comes last where the file has none."""
 
     def __init__(self, file: LogFile, joined: JoinedLabels, ids: Sequence[str], label: str) -> None:
-        self._file, self._joined, self._ids, self._label = file, joined, tuple(ids), label
+        self._joined, self._ids, self._label = joined, tuple(ids), label
         missing = [name for name in ids if name not in file.schema.names]
         if missing:
             raise InputError(
@@ -169,7 +169,7 @@ class LabelledLogFile(ComputedLogFile):
         schema = file.schema.append(field)
         if self._own:
             schema = file.schema.set(file.schema.get_field_index(label), field)
-        super().__init__(file.name, schema, file.rows, reusable=file.reusable)
+        super().__init__(file, schema)
 
     def time_range(self, column: str) -> tuple[int, int] | None:
         """As ``LogFile.time_range``; a label is no time."""
@@ -181,17 +181,7 @@ class LabelledLogFile(ComputedLogFile):
         own = [name for name in columns if name != self._label]
         return list(dict.fromkeys([*own, *self._ids, *([self._own] if self._own else [])]))
 
-    def read_for(self, columns: Sequence[str]) -> list[str]:
-        """As ``ComputedLogFile.read_for``."""
-        own = self._of_file(columns)
-        return self._file.read_for(own) if isinstance(self._file, ComputedLogFile) else own
-
-    def select(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-        """As ``ComputedLogFile.select``."""
-        below = self._file.select(batch, self._of_file(columns)) if isinstance(self._file, ComputedLogFile) else batch
-        return self._labelled(below, columns)
-
-    def _labelled(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    def _made_of(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         if self._label not in columns:
             return batch.select(list(columns))
         ids = [plain_array(batch.column(name)) for name in self._ids]
@@ -202,10 +192,6 @@ class LabelledLogFile(ComputedLogFile):
         return pa.RecordBatch.from_arrays(
             [label if name == self._label else batch.column(name) for name in columns], names=list(columns)
         )
-
-    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        for batch in self._file.batches(self._of_file(columns)):
-            yield self._labelled(batch, columns)
 
 
 def join_labels(log: Any, labels: Any, *, id: str | Sequence[str], label: str = "label", at: str | None = None) -> Log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ..errors import InputError
 from .derived import Definition
-from .files import Log, LogFile, first_line
+from .files import LayeredLogFile, Log, LogFile, first_line
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,10 @@ def with_predicates(log: Log, conditions: Sequence[Where]) -> Log:
     return Log.of([PredicateLogFile(file, conditions) for file in log.files])
 
 
-class PredicateLogFile(LogFile):
+class PredicateLogFile(LayeredLogFile):
     """A file with a column of true and false for each condition."""
 
     def __init__(self, file: LogFile, conditions: Sequence[Where]) -> None:
-        self._file = file
         self._conditions = {one.name: one for one in conditions}
         schema = file.schema
         for one in conditions:
@@ -68,22 +67,25 @@ class PredicateLogFile(LogFile):
                     f"The condition '{one.name}' gives {kind}, not true and false; compare it with a value."
                 )
             schema = schema.append(pa.field(one.name, pa.bool_()))
-        super().__init__(file.name, schema, file.rows, reusable=file.reusable)
+        super().__init__(file, schema)
 
     def time_range(self, column: str) -> tuple[int, int] | None:
         """As ``LogFile.time_range``; a condition has no time."""
         return None if column in self._conditions else self._file.time_range(column)
 
-    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        wanted = [self._conditions[name] for name in columns if name in self._conditions]
+    def _of_file(self, columns: Sequence[str]) -> list[str]:
         own = [name for name in columns if name not in self._conditions]
         # Which columns an expression reads cannot be asked; those whose names are in its text are enough.
-        texts = " ".join(str(one.expression) for one in wanted)
-        read = list(dict.fromkeys([*own, *(n for n in self._file.schema.names if n in texts)]))
-        for batch in self._file.batches(read or self._file.schema.names[:1]):
-            made = {one.name: _evaluated(one, [batch], self.name) for one in wanted}
-            arrays = [made[name] if name in made else batch.column(name) for name in columns]
-            yield pa.RecordBatch.from_arrays(arrays, names=columns)
+        texts = " ".join(str(self._conditions[name].expression) for name in columns if name in self._conditions)
+        read = dict.fromkeys([*own, *(n for n in self._file.schema.names if n in texts)])
+        return list(read) or self._file.schema.names[:1]  # its rows count
+
+    def _made_of(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        def column(name: str) -> pa.Array:
+            condition = self._conditions.get(name)
+            return batch.column(name) if condition is None else _evaluated(condition, [batch], self.name)
+
+        return pa.RecordBatch.from_arrays([column(name) for name in columns], names=list(columns))
 
 
 def _evaluated(condition: Where, batches: list[pa.RecordBatch], where: str) -> pa.Array:

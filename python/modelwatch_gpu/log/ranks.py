@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ..errors import InputError
 from ..plain import plain_array, plain_type
-from .files import ComputedLogFile, Log, LogFile
+from .files import LayeredLogFile, Log, LogFile
 from .residuals import is_number
 
 
@@ -27,11 +27,11 @@ def with_label_ranks(log: Log, label: str, scores: Sequence[str], classes: Seque
     return Log.of([RankedLogFile(file, label, scores, classes) for file in log.files])
 
 
-class RankedLogFile(ComputedLogFile):
+class RankedLogFile(LayeredLogFile):
     """A file with the rank of its labels after the columns that it has."""
 
     def __init__(self, file: LogFile, label: str, scores: Sequence[str], classes: Sequence[str]) -> None:
-        self._file, self._made, self._classes = file, rank_column(label), pa.array(classes, pa.string())
+        self._made, self._classes = rank_column(label), pa.array(classes, pa.string())
         if self._made in file.schema.names:
             raise InputError(f"{file.name} has a column '{self._made}', which is made of others; rename it.")
         inputs = [label, *scores]
@@ -40,7 +40,7 @@ class RankedLogFile(ComputedLogFile):
         )
         self._inputs = inputs if there and _named(file.schema.field(label).type) else []
         schema = file.schema.append(pa.field(self._made, pa.int64()))
-        super().__init__(file.name, schema, file.rows, reusable=file.reusable)
+        super().__init__(file, schema)
 
     def time_range(self, column: str) -> tuple[int, int] | None:
         """As ``LogFile.time_range``; a rank is no time."""
@@ -52,17 +52,7 @@ class RankedLogFile(ComputedLogFile):
             found.update(dict.fromkeys(self._inputs if name == self._made else [name]))
         return list(found) or self._file.schema.names[:1]  # its rows count
 
-    def read_for(self, columns: Sequence[str]) -> list[str]:
-        """As ``ComputedLogFile.read_for``."""
-        own = self._of_file(columns)
-        return self._file.read_for(own) if isinstance(self._file, ComputedLogFile) else own
-
-    def select(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-        """As ``ComputedLogFile.select``."""
-        below = self._file.select(batch, self._of_file(columns)) if isinstance(self._file, ComputedLogFile) else batch
-        return self._ranked(below, columns)
-
-    def _ranked(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    def _made_of(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         arrays = [self._ranks(batch) if name == self._made else batch.column(name) for name in columns]
         return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
@@ -78,10 +68,6 @@ class RankedLogFile(ComputedLogFile):
         later = np.arange(len(scores))[:, None] > own
         ranks = ((scores > mine) | ((scores == mine) & later)).sum(axis=0)
         return pa.array(ranks.astype(np.int64), mask=~known)
-
-    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        for batch in self._file.batches(self._of_file(columns)):
-            yield self._ranked(batch, columns)
 
 
 def _named(kind: pa.DataType) -> bool:

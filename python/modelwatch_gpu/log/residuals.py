@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ..arrays import differences
 from ..errors import InputError
 from ..plain import plain_array, plain_type
-from .files import ComputedLogFile, Log, LogFile
+from .files import LayeredLogFile, Log, LogFile
 
 #: Errors are divided by at least this, as scikit-learn does.
 LEAST_LABEL: Final = float(np.finfo(np.float64).eps)
@@ -30,11 +30,10 @@ def with_residuals(log: Log, prediction: str, label: str) -> Log:
     return Log.of([ResidualLogFile(file, prediction, label) for file in log.files])
 
 
-class ResidualLogFile(ComputedLogFile):
+class ResidualLogFile(LayeredLogFile):
     """A file with the errors of its prediction after the columns that it has."""
 
     def __init__(self, file: LogFile, prediction: str, label: str) -> None:
-        self._file = file
         self._made = error_columns(prediction, label)
         have = file.schema.names
         for name in self._made:
@@ -49,7 +48,7 @@ class ResidualLogFile(ComputedLogFile):
         schema = file.schema
         for name in self._made:
             schema = schema.append(pa.field(name, pa.float64()))
-        super().__init__(file.name, schema, file.rows, reusable=file.reusable)
+        super().__init__(file, schema)
 
     def time_range(self, column: str) -> tuple[int, int] | None:
         """As ``LogFile.time_range``; an error has no time."""
@@ -62,18 +61,7 @@ class ResidualLogFile(ComputedLogFile):
             found.update(dict.fromkeys(self._inputs if name in self._made else [name]))
         return list(found) or self._file.schema.names[:1]  # its rows count
 
-    def read_for(self, columns: Sequence[str]) -> list[str]:
-        """The columns of the stored file that these are, or are made of, in the order of their first use."""
-        own = self._of_file(columns)
-        return self._file.read_for(own) if isinstance(self._file, ComputedLogFile) else own
-
-    def select(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-        """These columns, in this order, of a valid batch that has all of ``read_for(columns)``."""
-        own = self._of_file(columns)
-        below = self._file.select(batch, own) if isinstance(self._file, ComputedLogFile) else batch
-        return self._with_errors(below, columns)
-
-    def _with_errors(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    def _made_of(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         made: dict[str, pa.Array] = {}
         if set(columns) & set(self._made):
             if self._inputs:
@@ -84,10 +72,6 @@ class ResidualLogFile(ComputedLogFile):
         return pa.RecordBatch.from_arrays(
             [made[name] if name in made else batch.column(name) for name in columns], names=list(columns)
         )
-
-    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        for batch in self._file.batches(self._of_file(columns)):
-            yield self._with_errors(batch, columns)
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -24,8 +24,9 @@ _EVIDENTLY_DISTINCT = 20
 EVIDENTLY_SD = 1e-3
 #: NannyML is exact below this many reference rows, and from there on uses as many bins.
 NANNYML_ROWS = 10_000
-#: Deepchecks' smallest category and smallest share.
+#: Deepchecks' smallest category and smallest share; what it leaves out at either end of numbers.
 _DEEPCHECKS_SHARE = 0.01
+_DEEPCHECKS_MARGIN = 0.025
 
 
 def distinct_counts(a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -161,6 +162,20 @@ def deepchecks_psi(p: Array, q: Array) -> float:
         first, second = np.append(first, other[0]), np.append(second, other[1])
     first, second = np.maximum(first, _DEEPCHECKS_SHARE), np.maximum(second, _DEEPCHECKS_SHARE)
     return float(np.sum((second - first) * np.log(second / first)))
+
+
+def deepchecks_scaled(a: Array, b: Array) -> Shares:
+    """Each side without what lies outside its own quantiles at 2.5% and 97.5%; both scaled to [0, 1] by what is left of
+    them together, or 0 where that is one value. Deepchecks' earth mover's distance is Wasserstein-1 of these."""
+
+    def inside(side: Array) -> Floats:
+        low, high = np.quantile(side.astype(np.float64), [_DEEPCHECKS_MARGIN, 1 - _DEEPCHECKS_MARGIN])
+        kept: Floats = side[(side >= low) & (side <= high)].astype(np.float64)
+        return kept
+
+    a, b = inside(a), inside(b)
+    low, high = min(a.min(), b.min()), max(a.max(), b.max())
+    return ((a - low) / (high - low), (b - low) / (high - low)) if high > low else (a * 0.0, b * 0.0)
 
 
 def equal_width_shares(a: Array, b: Array, count: int) -> Shares:

@@ -103,6 +103,8 @@ _AGAINST_LABELS: Final = (
     ("negative_predictive_value", "Negative predictive value", _BOTH, "share", 0, 1, _ANSWERS, _HIGHER),
     ("mcc", "Matthews' correlation coefficient", _BOTH, "coefficient", -1, 1, _ANSWERS, _HIGHER),
     ("cohen_kappa", "Cohen's kappa", _BOTH, "coefficient", None, 1, _ANSWERS, _HIGHER),
+    ("lowest_cost", "Smallest mean cost at any threshold", ("numeric",), "cost", None, None, _SCORES, _LOWER),
+    ("cheapest_threshold", "Threshold of the smallest cost", ("numeric",), "score", None, None, _SCORES, _NEITHER),
     ("expected_cost", "Mean cost of a decision", _BOTH, "cost", None, None, _ANSWERS, _LOWER),
     ("selection_rate", "Share predicted positive", _BOTH, "share", 0, 1, _ANSWERS, _NEITHER),
     ("positive_rate", "Share of positive labels", _BOTH, "share", 0, 1, _ANSWERS, _NEITHER),

@@ -129,6 +129,7 @@ def binary_measures(grids: ScoreGrids, costs: Sequence[float] | None = None) -> 
         **outcome_measures(grids.outcomes, costs),
         "cumulative_gain": cumulative_gain(grids),
         **best_threshold(grids),
+        **({} if costs is None else cheapest_threshold(grids, costs)),
     }
     auc, gain = out["roc_auc"], out["cumulative_gain"]
     out["gini"] = Values(2 * auc.value - 1, 2 * auc.lower - 1, 2 * auc.upper - 1, auc.n, auc.reason)
@@ -255,6 +256,34 @@ def best_threshold(g: ScoreGrids) -> dict[str, Values]:
     gained = Values.between(best, most, g.rows, value=best)
     found = {"best_f1": gained, "best_threshold": threshold}
     return {k: v.replaced(g.p == 0, "no_positives").replaced(g.rows == 0, "no_rows") for k, v in found.items()}
+
+
+def cheapest_threshold(g: ScoreGrids, costs: Sequence[float]) -> dict[str, Values]:
+    """``lowest_cost``: the smallest mean cost of a decision at any threshold, also one that no score reaches;
+    ``cheapest_threshold``: the highest one that has it, no number where that is above every score. Within a gap it
+    could be cheaper. ``costs``: of TN, FP, FN and TP."""
+    positives, negatives = (side[:, ::-1].astype(np.float64) for side in (g.positives, g.negatives))
+    total = np.where(g.rows > 0, g.rows, 1).astype(np.float64)[:, None]
+    if positives.shape[1] == 0:
+        nothing = Values.absent("no_rows", g.rows)
+        return {"lowest_cost": nothing, "cheapest_threshold": nothing}
+    # What taking a row in adds to the cost of predicting nothing.
+    gain, loss = positives * (costs[3] - costs[2]), negatives * (costs[1] - costs[0])
+    none = (g.p * costs[2] + g.n * costs[0])[:, None] / total
+    upto = np.cumsum(gain + loss, axis=1) / total
+    place = np.argmin(upto, axis=1)
+    best = np.minimum(0.0, upto[np.arange(len(place)), place])
+    # In a gap only the rows of one class may come first.
+    inside = upto - np.where(g.knot[::-1], 0.0, np.maximum(gain, loss)) / total
+    least = none[:, 0] + np.minimum(best, inside.min(axis=1))
+    unknown = np.full(len(place), np.nan)
+    threshold = Values(g.first[::-1][place], unknown, unknown, g.rows, np.zeros(len(place), dtype=np.uint8))
+    value = none[:, 0] + best
+    lowest = (
+        Values.exact(value, g.rows) if (least == value).all() else Values.between(least, value, g.rows, value=value)
+    )
+    found = {"lowest_cost": lowest, "cheapest_threshold": threshold.replaced(best == 0, "nothing_positive")}
+    return {k: v.replaced(g.rows == 0, "no_rows") for k, v in found.items()}
 
 
 # ---- probabilities ---------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ PERFORMANCE_REASONS: Final = {
     "absent_class": "A class has no label, or every label, so there is nothing to tell it from.",
     "constant_labels": "The labels are constant, so there is no variance to explain.",
     "one_row": "One row has no variance.",
+    "nothing_positive": "It is cheapest to predict no row positive, so there is no threshold.",
     "no_queries": "No query is left.",
     "one_group": "Fewer than two groups have the rate, so there is nothing to compare.",
     "no_rate": "The highest rate is 0, so there is no ratio.",

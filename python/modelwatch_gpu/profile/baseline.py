@@ -111,7 +111,7 @@ class Baseline:
                 score, so what is counted at it is exact.
             positive: The positive class of a label with two values. Default: 1 of 0 and 1 (or -1 and 1), or true.
             costs: What a decision costs, [[true negative, false positive], [false negative, true positive]], rows by
-                label; for the measure expected_cost.
+                label; for the measures expected_cost, lowest_cost and cheapest_threshold.
             normalize: Embedding columns whose vectors are scaled to length 1, here and in every log compared.
             exact_up_to: A numeric column with at most so many distinct values gets an exact grid.
             threads: 0 means MODELWATCH_THREADS or all CPUs of the process.

@@ -360,7 +360,7 @@ class FileCounter:
                 continue
             if column.reads(schema.field(column.name)):
                 windows = [None if s.name == "block" else s.name == "window" for s in spec.plain_sets]
-                self.embeddings.append(EmbeddingCounter(column, windows, hashed, shown))
+                self.embeddings.append(EmbeddingCounter(column, windows, hashed, shown, spec.device))
                 names.update(column.projections)
             else:
                 self.incomparable[column.name] = str(schema.field(column.name).type)

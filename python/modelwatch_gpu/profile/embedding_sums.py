@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelwatch_gpu.device import devices_of, engine
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.profile.embeddings import BANDWIDTHS, FREQUENCIES, EmbeddingColumn, row_keys
 from modelwatch_gpu.profile.sparse import UInt32, UInt64
@@ -204,15 +205,21 @@ class EmbeddingCounter:
     """Sums of one embedding column while a file is read: a table for every set.
 
     ``windows``: for each set whether it keeps what windows keep; None: nothing. ``hashed``: columns that tell rows
-    apart. ``shown``: columns whose values sampled rows keep as text.
+    apart. ``shown``: columns whose values sampled rows keep as text. ``device``: what adds up the vectors of windows,
+    as ``resolve`` names it; of several the first.
     """
 
     def __init__(
-        self, column: EmbeddingColumn, windows: Sequence[bool | None], hashed: Sequence[str], shown: Sequence[str]
+        self,
+        column: EmbeddingColumn,
+        windows: Sequence[bool | None],
+        hashed: Sequence[str],
+        shown: Sequence[str],
+        device: str = "cpu",
     ) -> None:
         self.column = column
         self._hashed, self._shown = list(hashed), list(shown)
-        self._sums = [None if window is None else _Sums(column, window) for window in windows]
+        self._sums = [None if window is None else _Sums(column, window, device) for window in windows]
 
     @property
     def columns(self) -> list[str]:
@@ -255,8 +262,9 @@ class EmbeddingCounter:
 class _Sums:
     """Floating-point sums of one set, by group."""
 
-    def __init__(self, column: EmbeddingColumn, window: bool) -> None:
+    def __init__(self, column: EmbeddingColumn, window: bool, device: str) -> None:
         self.column, self.window = column, window
+        self._there = _adder(column, device) if window and device != "cpu" else None
         self._k = column.dimension if window else column.principal
         self._counts = np.zeros((0, 1 + TOO_FAR), dtype=np.uint64)
         self._total = np.zeros((0, column.dimension))
@@ -286,11 +294,15 @@ class _Sums:
 
     def _add_group(self, group: int, rows: Matrix, key: UInt64) -> None:
         d = self.column.dimension
-        products = self._products.setdefault(group, np.zeros((d, d)))
         dealt = self._dealt.setdefault(group, np.zeros(DEALT, dtype=np.uint64))
+        hand = (key % np.uint64(DEALT)).astype(np.int64)
+        if self._there is not None:
+            self._there.add(group, np.ascontiguousarray(rows), hand)
+            dealt += np.bincount(hand, minlength=DEALT).astype(np.uint64)
+            return
+        products = self._products.setdefault(group, np.zeros((d, d)))
         features = self._features.setdefault(group, np.zeros((DEALT, FEATURES)))
         frequencies = self.column.in_type(rows.dtype)[2]
-        hand = (key % np.uint64(DEALT)).astype(np.int64)
         for begin in range(0, len(rows), _TILE):
             tile, own = rows[begin : begin + _TILE], hand[begin : begin + _TILE]
             order = np.argsort(own, kind="stable")
@@ -348,6 +360,7 @@ class _Sums:
 
     def table(self, groups: int) -> EmbeddingTable:
         """As whole numbers."""
+        self._bring()
         spread = self.column.spread
         counts = _grown(self._counts, groups)[:groups]
         upper = np.triu_indices(self._k)
@@ -376,6 +389,24 @@ class _Sums:
             sample=np.concatenate([np.empty((0, d), dtype=np.float32), *(r[1] for _, r in sampled)]),
             labels=[label for _, r in sampled for label in r[2]],
         )
+
+    def _bring(self) -> None:
+        """What a device has added up, which goes on adding: this is its state so far."""
+        if self._there is None:
+            return
+        d = self.column.dimension
+        for group in self._dealt:
+            found = self._there.sums(group)
+            products = found["products"].reshape(d, d)
+            self._products[group], self._total[group] = products, found["total"]
+            self._features[group] = found["features"].reshape(DEALT, FEATURES)
+            self._squares[group] = float(np.trace(products))
+
+
+def _adder(column: EmbeddingColumn, device: str) -> Any:
+    """What adds up vectors on a device, with the features of ``_add_features``."""
+    counting: Any = engine(devices_of(device)[0])
+    return counting.VectorAdder(column.frequencies.astype(np.float64), BANDWIDTHS[0], DEALT)
 
 
 def _add_features(angles: Matrix, starts: Int64, hands: Int64, out: Floats) -> None:

@@ -104,7 +104,7 @@ class LabelledCounter:
         codes, values = self._by_value.of(batch.column(self.label))
         if len(values) <= _FEW_LABELS:
             return codes, values
-        present, places = compact(codes, len(values))
+        present, places = compact(codes.astype(np.int64), len(values))
         return places.astype(np.int32), [values[i] for i in present.tolist()]
 
     def _label(self, value: Value) -> Value:

@@ -13,6 +13,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import ComputedLogFile, Derived, Log, Window, open_log, with_derived
 from modelwatch_gpu.log.files import BATCH_ROWS, valid_batch
 from modelwatch_gpu.log.memory import TableLogFile
+from modelwatch_gpu.log.predicates import with_predicates
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import FileCounter, check_segments
 from modelwatch_gpu.profile.parts import Part, merge_parts
@@ -54,6 +55,8 @@ class LiveProfile:
         window: Calendar windows such as "1h", "1d", or so many rows such as "50000rows"; None: all rows are one.
         timezone: IANA name of the zone the calendar is in. Default: the baseline's.
         segments, versions, promote, max_groups, memory, sample, derived: As for ``Profile.count``.
+        quality: Note what checks of data quality need, as ``Profile.count`` does: batches are then looked at in all of
+            their columns, which takes several times as long.
         threads: Threads that count a batch; more than 1 is worth it for batches of 10,000 rows and more.
         device: What counts the rows: "auto", "cpu", "cuda", "cuda:N", several such as "cuda:0,1", or "cuda:all"; a GPU
             is worth it for batches of 100,000 rows and more. One that is not there raises DeviceUnavailable.
@@ -77,6 +80,7 @@ class LiveProfile:
         device: str = "auto",
         sample: int = 0,
         derived: Sequence[Derived] = (),
+        quality: bool = False,
     ) -> None:
         self._baseline = baseline
         self._plan = planned(
@@ -93,6 +97,7 @@ class LiveProfile:
             sample=sample,
             derived=derived,
             device=device,
+            quality=quality,
         )
         self._lock = threading.Lock()
         self._begin()
@@ -170,7 +175,8 @@ class LiveProfile:
         stored = TableLogFile(name, schema.empty_table())
         known = [one.name for one in self._baseline.derived]
         log = with_derived(Log.of([stored]), derived, known=known, device=spec.device)
-        (file,) = with_made_columns(log, self._baseline.scoring).files
+        log = with_made_columns(log, self._baseline.scoring)
+        (file,) = with_predicates(log, self._plan.conditions).files
         check_segments(spec, file.schema)
         if isinstance(spec.window, Window) and spec.timestamp not in schema.names:
             raise InputError(

@@ -12,6 +12,7 @@ import pyarrow as pa
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Definition, Derived, RowWindow, parse_window
+from modelwatch_gpu.log.pool import decoding_pool
 from modelwatch_gpu.profile import fileio, heap
 from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_header
 from modelwatch_gpu.profile.counting import Progress, count_log
@@ -123,13 +124,14 @@ class Profile:
             quality=quality,
         )
         assert plan.source is not None
-        parts = count_log(baseline.columns, plan.source, plan.spec, progress)
-        if not keep_parts:
-            total = _merged_as_read(parts, plan.spec.segment_cap)
-            parts = iter([total] if total is not None else [])
-            if plan.bytes >= heap.WORTH_IT:
-                heap.trim()
-        return cls.of_parts(baseline, plan, parts)
+        with decoding_pool():
+            parts = count_log(baseline.columns, plan.source, plan.spec, progress)
+            if not keep_parts:
+                total = _merged_as_read(parts, plan.spec.segment_cap)
+                parts = iter([total] if total is not None else [])
+                if plan.bytes >= heap.WORTH_IT:
+                    heap.trim()
+            return cls.of_parts(baseline, plan, parts)
 
     @classmethod
     def of_parts(cls, baseline: Baseline, plan: Planned, parts: Iterable[Part]) -> Self:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from modelwatch_gpu.checks.expected import TABLE
 from modelwatch_gpu.checks.finding import Finding
 
 if TYPE_CHECKING:
@@ -25,15 +26,22 @@ def next_steps(report: Report) -> list[str]:
     latest = max(w.second for w in report.windows)
     now = [f for f in report.findings if f.segment is None and f.start == latest]
     off = [f for f in now if f.severity in ("alert", "warning")]
-    out = [*_broken(off), *_filled(off), *_moved(report, off), *_where(report, latest), *_open(now)]
+    whole, off = [f for f in off if f.column == TABLE], [f for f in off if f.column != TABLE]
+    out = [*_broken(off), *_written(whole), *_filled(off), *_moved(report, off), *_where(report, latest), *_open(now)]
     if not out:
         return ["Nothing. Compare again when the next window is complete."]
     return out
 
 
 def _broken(off: Iterable[Finding]) -> list[str]:
-    gone = _names(f for f in off if f.check == "present")
-    return [f"Repair the log before anything else: {gone} is not in all of it."] if gone else []
+    gone = list(dict.fromkeys(f.column for f in off if f.check == "present"))
+    are = "is" if len(gone) == 1 else "are"
+    return [f"Repair the log before anything else: {_listed(gone)} {are} not in all of it."] if gone else []
+
+
+def _written(whole: Sequence[Finding]) -> list[str]:
+    checks = list(dict.fromkeys(f.check.replace("_", " ") for f in whole))
+    return [f"Look at how the log is written: {_listed(checks)}."] if checks else []
 
 
 def _filled(off: Iterable[Finding]) -> list[str]:
@@ -95,7 +103,10 @@ def _open(now: Iterable[Finding]) -> list[str]:
 
 def _names(findings: Iterable[Finding]) -> str:
     """Columns of findings in a sentence, each once; empty where there are none."""
-    names = list(dict.fromkeys(f.column for f in findings))
+    return _listed(list(dict.fromkeys(f.column for f in findings)))
+
+
+def _listed(names: Sequence[str]) -> str:
     if len(names) > _NAMED:
         return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.checks import Check, Finding, Sampling, VerdictOptions, judge_all
+from modelwatch_gpu.checks.default import performance_checks
 from modelwatch_gpu.checks.expectations import Expectations, judge_expectations
 from modelwatch_gpu.checks.finding import SEVERITIES
 from modelwatch_gpu.checks.presets import evidently_findings
@@ -41,6 +42,7 @@ def report_on(
     preset: str | None = None,
     device: str = "cpu",
     joining: JoinedLabels | None = None,
+    performance: bool = False,
 ) -> Report:
     """Every measure and finding of a log that was counted against this baseline.
 
@@ -52,9 +54,12 @@ def report_on(
         consecutive, expectations, as_of, preset: As for ``compare``.
         device: What counted the rows, which the report says.
         joining: Late labels and what came of them, None where there were none.
+        performance: Whether checks of performance are made too, where the log has labels.
     """
     merged = profile.merged()
     results = evaluate(baseline, profile, merged, consecutive=consecutive) if merged else Results()
+    if performance:
+        checks = (*checks, *performance_checks(baseline.scoring, results))
     answers = answer_tables(baseline, profile, merged) if merged else AnswerTables()
     windows = _windows(profile, merged)
     sampling = Sampling.of(baseline, merged, profile, options) if merged is not None else None

@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from modelwatch_gpu.checks.expected import TABLE
 from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.measures.results import BASELINE
 from modelwatch_gpu.report.report import Report
@@ -42,16 +43,23 @@ def printable(text: str) -> str:
 
 
 def headline(report: Report) -> str:
-    """One sentence: how many columns changed, and whether that asks for attention."""
-    judged = {f.column for f in report.findings if f.check != "type"}
-    changed = {f.column for f in report.findings if f.severity in ("alert", "warning")}
-    alerts = {f.column for f in report.findings if f.severity == "alert"}
+    """A sentence or two: how many columns changed, whether that asks for attention, and what is off of the log."""
     if not report.rows:
         return "The log has no rows, so nothing was compared."
+    off = {f.check for f in report.findings if f.column == TABLE and f.severity in ("alert", "warning")}
+    about = [f"{len(off)} {'check' if len(off) == 1 else 'checks'} of the log itself did not hold."] if off else []
+    return " ".join([_of_columns(report), *about])
+
+
+def _of_columns(report: Report) -> str:
+    of_columns = [f for f in report.findings if f.column != TABLE]
+    judged = {f.column for f in of_columns if f.check != "type"}
+    changed = {f.column for f in of_columns if f.severity in ("alert", "warning")}
+    alerts = {f.column for f in of_columns if f.severity == "alert"}
     if not judged:
         return "No check fits any column, so nothing was judged."
     if not changed:
-        if all(f.severity == "not_enough_data" for f in report.findings):
+        if all(f.severity == "not_enough_data" for f in of_columns):
             return "There was not enough data to judge any column."
         return "The column did not change." if len(judged) == 1 else f"None of {len(judged)} columns changed."
     if len(judged) == 1:
@@ -60,6 +68,11 @@ def headline(report: Report) -> str:
     if len(changed) == 1:
         return f"1 of {len(judged)} columns changed, {'beyond' if alerts else 'but not beyond'} the alert threshold."
     return f"{len(changed)} of {len(judged)} columns changed, {how_far} of them beyond the alert threshold."
+
+
+def column_label(finding: Finding) -> str:
+    """The column of a finding as a person reads it; what is about the log as a whole has none."""
+    return "(the log)" if finding.column == TABLE else finding.column
 
 
 def window_label(report: Report, finding: Finding) -> str:
@@ -80,12 +93,12 @@ def since_labels(report: Report) -> dict[str, str]:
 
 
 def changes(report: Report) -> list[Changed]:
-    """Every column and segment with a warning or an alert, once, worst first."""
+    """Every column and segment with a warning or an alert, once, worst first; of the log as a whole every check."""
     worst: dict[tuple[object, ...], Finding] = {}
     starts: dict[tuple[object, ...], set[int]] = {}
     for f in report.findings:
         if f.severity in ("alert", "warning"):
-            of = (f.column, f.by, f.segment)
+            of = (f.column, f.by, f.segment, f.check if f.column == TABLE else None)
             worst.setdefault(of, f)
             starts.setdefault(of, set()).add(f.start)
     out = []
@@ -161,7 +174,7 @@ class ReportTable:
         table.add_column("Reason", overflow="fold")
         for c in shown:
             at, windows, since = self._facts(c)
-            cells = [Text(printable(c.worst.column))]
+            cells = [Text(printable(column_label(c.worst)))]
             if report.segments:
                 cells.append(Text(printable(segment_label(report, c.worst)) or "all rows"))
             cells.append(Text(c.worst.severity, style=STYLES[c.worst.severity]))
@@ -176,7 +189,7 @@ class ReportTable:
         lines = Text()
         for c in shown:
             at, windows, _ = self._facts(c)
-            lines.append(printable(c.worst.column), style="bold").append("  ")
+            lines.append(printable(column_label(c.worst)), style="bold").append("  ")
             lines.append(c.worst.severity, style=STYLES[c.worst.severity])
             where = [printable(segment_label(self.report, c.worst)), f"in {windows} windows" if windows else ""]
             lines.append("".join(f", {w}" for w in where if w))
@@ -233,7 +246,8 @@ def short_html(report: Report) -> str:
     rows = []
     found = changes(report)
     for c in found[:SHOWN_ROWS]:
-        cells = [c.worst.column, *([segment_label(report, c.worst)] if report.segments else []), c.worst.severity]
+        segment = [segment_label(report, c.worst)] if report.segments else []
+        cells = [column_label(c.worst), *segment, c.worst.severity]
         if many:
             cells += [f"{c.windows} of {len(report.windows)}", c.since or "-", window_label(report, c.worst)]
         cells.append(c.worst.reason)

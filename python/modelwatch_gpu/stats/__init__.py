@@ -56,7 +56,7 @@ from modelwatch_gpu.stats.fairness import (
     equalized_odds_ratio,
     fairness,
 )
-from modelwatch_gpu.stats.histogram import Histogram, histogram
+from modelwatch_gpu.stats.histogram import GroupedHistogram, Histogram, histogram
 from modelwatch_gpu.stats.ks import ks
 from modelwatch_gpu.stats.moments import Moments, mean_shift, moments, quantile, sd_ratio
 from modelwatch_gpu.stats.multiclass import MulticlassResult, top_k_accuracy
@@ -115,6 +115,7 @@ __all__ = [
     "ErrorQuantiles",
     "Fairness",
     "Frechet",
+    "GroupedHistogram",
     "Histogram",
     "LogLinearHistogram",
     "Moments",

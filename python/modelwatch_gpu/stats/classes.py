@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import classes as tables
 from modelwatch_gpu.measures.performance import REASONS
 from modelwatch_gpu.measures.value import Value
-from modelwatch_gpu.stats.labelled import Classes, classes_of, weights_of
+from modelwatch_gpu.stats.grouped import classes_by_label, resolve_labelled
+from modelwatch_gpu.stats.labelled import Classes, CountedClasses, weights_of
 from modelwatch_gpu.stats.result import ColumnResult, checked, over_pairs
 
 
@@ -51,7 +51,7 @@ def accuracy(
     Args:
         labels, predictions: (n,), predictions also (n, columns): text, booleans or whole numbers.
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
         threads: Of no effect.
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
@@ -302,7 +302,7 @@ def expected_cost(
     """
     costs = cost_matrix(cost)
 
-    def one(table: npt.NDArray[Any], found: Classes) -> Value:
+    def one(table: npt.NDArray[Any], found: Classes | CountedClasses) -> Value:
         place = places_of(found.values, classes, len(costs))
         return tables.expected_cost(table, costs[np.ix_(place, place)])
 
@@ -365,11 +365,11 @@ def classification_report(
     Returns:
         A ClassificationReport; of several columns of predictions a tuple of them.
     """
-    chosen = resolve_host(device, labels, predictions, weights)
+    chosen = resolve_labelled(device, labels, predictions, weights)
 
     def one(a: pa.Array, b: pa.Array) -> ClassificationReport:
-        classes = classes_of(a, b)
-        rows = len(classes.labels)
+        classes = classes_by_label(a, b, chosen)
+        rows = classes.rows
         table = classes.table(weights_of(weights, len(a)))
         if not table.sum():
             raise InputError(f"classification_report has no answer: {REASONS['no_rows']}")
@@ -421,12 +421,12 @@ def _classified(
     full: bool,
     measure: Callable[[npt.NDArray[Any], Any], Value],
 ) -> Any:
-    chosen = resolve_host(device, labels, predictions, weights)
+    chosen = resolve_labelled(device, labels, predictions, weights)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:
-        classes = classes_of(a, b)
+        classes = classes_by_label(a, b, chosen)
         value = measure(classes.table(weights_of(weights, len(a))), classes)
-        rows = len(classes.labels)
+        rows = classes.rows
         return ColumnResult(checked(value, name, REASONS)[0], rows, len(a) - rows, chosen)
 
     return over_pairs(labels, predictions, one, full=full, names=("labels", "predictions"), shared=True)
@@ -446,11 +446,11 @@ def confusion(
     Arguments as for ``accuracy``. Returns (K, K) int64 (float64 with weights), or with ``full=True`` a Confusion, which
     also names the classes; of several columns of predictions a tuple of these.
     """
-    chosen = resolve_host(device, labels, predictions, weights)
+    chosen = resolve_labelled(device, labels, predictions, weights)
 
     def one(a: pa.Array, b: pa.Array) -> Confusion:
-        classes = classes_of(a, b)
-        rows = len(classes.labels)
+        classes = classes_by_label(a, b, chosen)
+        rows = classes.rows
         table = classes.table(weights_of(weights, len(a)))
         return Confusion(tuple(classes.values), table, rows, len(a) - rows, chosen)
 

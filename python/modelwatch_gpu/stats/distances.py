@@ -95,7 +95,7 @@ def energy_distance(
 
     Args:
         multivariate: Take rows as vectors: one number, sqrt(2 E||X - Y|| - E||X - X'|| - E||Y - Y'||) (Szekely and
-            Rizzo 2013), in tiles on the CPU.
+            Rizzo 2013), in tiles.
         permutations: Of vectors: how often labels are dealt out anew for a p-value; 0: none.
         seed: Of the Philox numbers that deal them.
     """

@@ -10,8 +10,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from modelwatch_gpu.device import engine
+from modelwatch_gpu.device_arrays import DeviceMatrix, resolve_for
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.embedding_rows import (
+    PairSums,
     auc_of,
     centered,
     cross_fitted,
@@ -27,13 +30,15 @@ from modelwatch_gpu.measures.embedding_rows import (
 )
 from modelwatch_gpu.measures.embedding_sums import cosine_distance, frechet_floor, frechet_squared
 from modelwatch_gpu.stats.result import StatResult
-from modelwatch_gpu.stats.vectors import matrices, matrix_of
+from modelwatch_gpu.stats.vectors import matrices, matrices_there, matrix_of
 
 Floats = npt.NDArray[np.float64]
 
 #: Rows a bandwidth is taken from, at most.
 _BANDWIDTH_ROWS: Final = 2_000
 _PROJECTION_KEY: Final = 51
+#: Stands for the distance itself among the scales of kernels.
+_DISTANCE: Final = -1.0
 
 
 @dataclass(frozen=True)
@@ -111,30 +116,43 @@ def mmd(
             at most 1,000 x 1,000 reference rows.
         permutations: How often labels are dealt out anew for a p-value, in the same tiles; 0: none.
         seed: Of the Philox numbers that deal them.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; of arrays on a device, float32 or float64 in
+            rows, at most 2,000 reference rows are copied to the host, for the default bandwidth.
         full: Return a StatResult, with ``pvalue``, instead of a float.
 
     Raises:
         InputError: A side is no matrix of finite numbers or has fewer than two rows, or the reference's rows are all
             equal and no bandwidth is given.
     """
-    a, b, chosen = matrices(reference, current, "mmd", device, fewest=2)
-    widths = _bandwidths(a, bandwidth)
-    n, m = len(a), len(b)
-    rows = np.concatenate(centered(a, b))
-    labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
-    sums = pair_sums(rows, labels, [gaussian(width) for width in widths])
+    chosen = resolve_for(device, reference, current)
+    if chosen != "cpu":
+        there = matrices_there(reference, current, "mmd", chosen, fewest=2)
+        first = there[0].first(_BANDWIDTH_ROWS) if isinstance(there[0], DeviceMatrix) else there[0]
+        widths = _bandwidths(first, bandwidth)
+        sums, n, m = _pair_sums_there(there, [0.5 / width**2 for width in widths], permutations, seed, chosen)
+    else:
+        a, b, chosen = matrices(reference, current, "mmd", device, fewest=2)
+        widths = _bandwidths(a, bandwidth)
+        n, m = len(a), len(b)
+        rows = np.concatenate(centered(a, b))
+        labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
+        sums = pair_sums(rows, labels, [gaussian(width) for width in widths])
     found = np.mean([mmd_squared(s, n, m) for s in sums], axis=0)
     return _answer(found, n, m, chosen, permutations, full)
 
 
 def energy_of_vectors(reference: Any, current: Any, *, permutations: int, seed: int, device: str, full: bool) -> Any:
     """The root of the energy distance of vectors, see ``energy_distance(multivariate=True)``."""
-    a, b, chosen = matrices(reference, current, "energy_distance", device)
-    n, m = len(a), len(b)
-    rows = np.concatenate(centered(a, b))
-    labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
-    (sums,) = pair_sums(rows, labels, [np.sqrt])
+    chosen = resolve_for(device, reference, current)
+    if chosen != "cpu":
+        there = matrices_there(reference, current, "energy_distance", chosen, fewest=1)
+        (sums,), n, m = _pair_sums_there(there, [_DISTANCE], permutations, seed, chosen)
+    else:
+        a, b, chosen = matrices(reference, current, "energy_distance", device)
+        n, m = len(a), len(b)
+        rows = np.concatenate(centered(a, b))
+        labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
+        (sums,) = pair_sums(rows, labels, [np.sqrt])
     found = np.sqrt(np.maximum(energy_of(sums, n, m), 0))
     return _answer(found, n, m, chosen, permutations, full)
 
@@ -352,6 +370,20 @@ def _answer(found: Floats, n: int, m: int, device: str, permutations: int, full:
         return value
     pvalue = permutation_pvalue(found) if permutations else None
     return StatResult(value, value, value, n, m, 0, device, pvalue)
+
+
+def _pair_sums_there(
+    sides: tuple[Any, Any], scales: list[float], permutations: int, seed: int, device: str
+) -> tuple[list[PairSums], int, int]:
+    """``pair_sums`` on a device, and the rows of both sides. ``scales``: of exp(-scale d^2), ``_DISTANCE`` for d."""
+    n, m = (side.rows if isinstance(side, DeviceMatrix) else len(side) for side in sides)
+    labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
+    counting: Any = engine(device)
+    found = counting.pair_sums(list(sides), labels.astype(np.uint8), np.array(scales))
+    out = []
+    for total, within, touching in zip(found["total"], found["within"], found["touching"], strict=True):
+        out.append(PairSums(within, touching - within, total - 2 * touching + within))
+    return out, n, m
 
 
 def _times(permutations: int) -> int:

@@ -15,6 +15,7 @@ from modelwatch_gpu.arrays import as_columns, in_domain
 from modelwatch_gpu.device import engine
 from modelwatch_gpu.device_arrays import DeviceColumn, resolve_for
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.stats.grouped import Groups, groups_by
 from modelwatch_gpu.units import in_steps, in_units, scale_of
 
 Counts = npt.NDArray[np.int64]
@@ -37,6 +38,20 @@ class Histogram:
 
 
 @dataclass(frozen=True, eq=False)
+class GroupedHistogram:
+    """Histograms of the rows of each of (G,) ``groups``, values in order. ``counts``: (G, bins) int64; ``edges``:
+    (bins + 1,); ``below``, ``above``, ``missing``: (G,) int64; ``device``: what answered."""
+
+    groups: tuple[Any, ...]
+    counts: Counts
+    edges: npt.NDArray[Any]
+    below: Counts
+    above: Counts
+    missing: Counts
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
 class _Plan:
     """``array``: a column of ``domain``; ``edges``: as they are returned; ``at``: keys at which the counts of values
     below them are wanted, None above every value of the domain."""
@@ -53,11 +68,20 @@ class _Plan:
 
     def result(self, counted: npt.NDArray[np.uint64], device: str) -> Histogram:
         """The histogram, from what ``count_bins`` says of the cuts."""
-        *below, total, _, everything = np.cumsum(counted.astype(np.int64)).tolist()
-        ends = np.array(below + [total] * (len(self.at) - len(below)), dtype=np.int64)
-        return Histogram(
-            ends[1:] - ends[:-1], self.edges, int(ends[0]), total - int(ends[-1]), everything - total, device
-        )
+        counts, below, above, missing = self._of_groups(counted[None, :])
+        return Histogram(counts[0], self.edges, int(below[0]), int(above[0]), int(missing[0]), device)
+
+    def by_group(self, counted: npt.NDArray[np.uint64], groups: Groups, device: str) -> GroupedHistogram:
+        """The histograms, from what ``count_bins_of`` says of the cuts: (groups named, bins)."""
+        counts, below, above, missing = self._of_groups(counted[groups.places])
+        return GroupedHistogram(groups.values, counts, self.edges, below, above, missing, device)
+
+    def _of_groups(self, counted: npt.NDArray[np.uint64]) -> tuple[Counts, Counts, Counts, Counts]:
+        """(groups, bins) counts, and (groups,) rows below, above and missing."""
+        upto = np.cumsum(counted.astype(np.int64), axis=1)
+        below, total, everything = upto[:, :-3], upto[:, -3], upto[:, -1]
+        ends = np.concatenate([below, np.repeat(total[:, None], len(self.at) - below.shape[1], axis=1)], axis=1)
+        return ends[:, 1:] - ends[:, :-1], ends[:, 0], total - ends[:, -1], everything - total
 
 
 def histogram(
@@ -65,6 +89,7 @@ def histogram(
     edges: Any = 10,
     *,
     range: tuple[float, float] | None = None,
+    groups: Any = None,
     device: str = "auto",
     threads: int = 0,
     full: bool = False,
@@ -77,19 +102,41 @@ def histogram(
         values: (n,) or (n, columns).
         edges: (bins + 1,) increasing finite edges, or a number of bins of equal width.
         range: (low, high) of the bins where ``edges`` is a number; default: the smallest and largest finite value.
+        groups: (n,) numbers, text or booleans: the rows of each value are counted apart. A row without one, null or
+            NaN, is in no group.
         device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process.
-        full: Return a Histogram (or a tuple of them) instead of the counts, (bins,) or (bins, columns) int64.
+        full: Return a Histogram (or a tuple of them) instead of the counts, (bins,) or (bins, columns) int64. With
+            ``groups`` a GroupedHistogram (or a tuple of them) instead of (groups, bins) or (groups, bins, columns),
+            groups in the order of their values.
 
     Raises:
-        InputError: Edges are not increasing, or values are not numbers.
+        InputError: Edges are not increasing, values are not numbers, or not every row has a place in ``groups``.
     """
-    chosen = resolve_for(device, values)
+    chosen = resolve_for(device, values, *([] if groups is None else [groups]))
     columns, batched = as_columns(values, "values")
-    results = list(_counted((_planned(c, edges, range) for c in columns), chosen, threads))
+    plans = (_planned(c, edges, range) for c in columns)
+    if groups is not None:
+        return _grouped(plans, groups_by(groups, chosen), chosen, threads, batched, full)
+    results = list(_counted(plans, chosen, threads))
     if full:
         return tuple(results) if batched else results[0]
     return np.stack([r.counts for r in results], axis=1) if batched else results[0].counts
+
+
+def _grouped(plans: Iterable[_Plan], groups: Groups, device: str, threads: int, batched: bool, full: bool) -> Any:
+    results = []
+    for plan in plans:
+        rows = getattr(groups.of_row, "rows", None)
+        if (len(groups.of_row) if rows is None else rows) != len(plan.array):
+            raise InputError("values and groups have different numbers of rows; give both the same rows.")
+        (counted,) = engine(device).count_bins_of(
+            [plan.array], keys.DOMAINS[plan.domain], [plan.cuts], groups.of_row, groups.count, threads=threads
+        )
+        results.append(plan.by_group(counted, groups, device))
+    if full:
+        return tuple(results) if batched else results[0]
+    return np.stack([r.counts for r in results], axis=2) if batched else results[0].counts
 
 
 def _planned(array: Any, edges: Any, limits: tuple[float, float] | None) -> _Plan:

@@ -42,14 +42,14 @@ def same_rows(labels: pa.Array, other: pa.Array, name: str) -> None:
         raise InputError(f"labels has {len(labels)} rows and {name} has {len(other)}; give both the same rows.")
 
 
-def _as_numbers(array: pa.Array) -> pa.Array:
+def numbers_as(array: pa.Array) -> pa.Array:
     """Booleans as 0 and 1."""
     return array.cast(pa.uint8()) if pa.types.is_boolean(array.type) else array
 
 
 def numbers_of(array: pa.Array, domain: str, name: str) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Values of a column in a domain, and which of them are there."""
-    array = in_domain(_as_numbers(array), domain, name)
+    array = in_domain(numbers_as(array), domain, name)
     there = pc.is_valid(array).to_numpy(zero_copy_only=False)
     if pa.types.is_temporal(array.type):
         array = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
@@ -73,15 +73,59 @@ class Classes:
         own = None if weights is None else weights[self.kept]
         return np.bincount(self.labels * k + self.predictions, own, minlength=k * k).reshape(k, k)
 
+    @property
+    def rows(self) -> int:
+        """Rows with both."""
+        return len(self.labels)
+
     def number_of(self, positive: Any) -> int | None:
-        """The number of the positive class; None where no row has it. ``positive=None``: 1 or True, where the classes
-        are among 0 and 1, or -1 and 1."""
-        if positive is None:
-            if not ({*self.values} <= {0, 1} or {*self.values} <= {-1, 1}):
-                shown = ", ".join(repr(v) for v in self.values[:5])
-                raise InputError(f"the classes are {shown}; name the positive one with positive=.")
-            positive = 1
-        return self.values.index(positive) if positive in self.values else None
+        """As the function."""
+        return number_of(self.values, positive)
+
+
+@dataclass(frozen=True, eq=False)
+class CountedClasses:
+    """``Classes`` of which only the table is known. ``values``: the (K,) classes; ``counts``: (K, K) rows of each label
+    (rows) and prediction (columns)."""
+
+    values: list[Any]
+    counts: npt.NDArray[np.int64]
+
+    def table(self, weights: Weights) -> Array:
+        """As ``Classes.table``, without weights."""
+        if weights is not None:
+            raise ValueError("rows that were counted have no weights")
+        return self.counts
+
+    @property
+    def rows(self) -> int:
+        """Rows with both."""
+        return int(self.counts.sum())
+
+    def number_of(self, positive: Any) -> int | None:
+        """As the function."""
+        return number_of(self.values, positive)
+
+
+def number_of(values: list[Any], positive: Any) -> int | None:
+    """The number of the positive class; None where no row has it. ``positive=None``: 1 or True, where the classes are
+    among 0 and 1, or -1 and 1."""
+    if positive is None:
+        if not ({*values} <= {0, 1} or {*values} <= {-1, 1}):
+            shown = ", ".join(repr(v) for v in values[:5])
+            raise InputError(f"the classes are {shown}; name the positive one with positive=.")
+        positive = 1
+    return values.index(positive) if positive in values else None
+
+
+def two_classes(values: list[Any]) -> list[Any]:
+    """The classes that a score tells apart; raises InputError where there are more than two."""
+    if len(values) > 2:
+        raise InputError(
+            f"labels have {len(values)} classes; a score tells two apart. Name the classes of several columns of "
+            "scores with classes=."
+        )
+    return values
 
 
 def classes_of(labels: pa.Array, predictions: pa.Array, name: str = "predictions") -> Classes:
@@ -90,14 +134,14 @@ def classes_of(labels: pa.Array, predictions: pa.Array, name: str = "predictions
     labels, predictions = plain(labels), plain(predictions)
     booleans = [pa.types.is_boolean(c.type) for c in (labels, predictions)]
     if all(is_numeric(c) or b for c, b in zip((labels, predictions), booleans, strict=True)):
-        sides = _as_numbers(labels), _as_numbers(predictions)
+        sides = numbers_as(labels), numbers_as(predictions)
         domain = common_domain(*sides, ("labels", name))
         (y, y_there), (z, z_there) = numbers_of(sides[0], domain, "labels"), numbers_of(sides[1], domain, name)
         kept = y_there & z_there
         distinct, at = np.unique(np.concatenate([y[kept], z[kept]]), return_inverse=True)
-        values = [bool(v) for v in distinct] if all(booleans) else _as_written(distinct, labels.type)
+        values = [bool(v) for v in distinct] if all(booleans) else as_written(distinct, labels.type)
     else:
-        if not all(_is_text(c) for c in (labels, predictions)):
+        if not all(is_text(c) for c in (labels, predictions)):
             raise InputError(f"labels is {labels.type} and {name} is {predictions.type}; give both one type.")
         binary = any(pa.types.is_binary(c.type) or pa.types.is_large_binary(c.type) for c in (labels, predictions))
         wide = pa.large_binary() if binary else pa.large_string()
@@ -115,7 +159,7 @@ def classes_of(labels: pa.Array, predictions: pa.Array, name: str = "predictions
     return Classes(values, at[:half].astype(np.int64), at[half:].astype(np.int64), kept)
 
 
-def _as_written(distinct: Array, arrow_type: pa.DataType) -> list[Any]:
+def as_written(distinct: Array, arrow_type: pa.DataType) -> list[Any]:
     """Classes of a domain as values of their column: decimals, dates and times again."""
     if pa.types.is_decimal(arrow_type):
         return [Decimal(v).scaleb(-scale_of(arrow_type)) for v in distinct.tolist()]
@@ -127,7 +171,7 @@ def _as_written(distinct: Array, arrow_type: pa.DataType) -> list[Any]:
     return list(typed.to_numpy()) if getattr(arrow_type, "unit", "") == "ns" else list(typed.to_pylist())
 
 
-def _is_text(array: pa.Array) -> bool:
+def is_text(array: pa.Array) -> bool:
     t, own = pa.types, array.type
     text = t.is_string(own) or t.is_large_string(own) or t.is_string_view(own)
     return bool(text or t.is_binary(own) or t.is_large_binary(own))
@@ -144,11 +188,7 @@ def score_table(
     domain = common_domain(scores, scores, ("scores", "scores"))
     values, there = numbers_of(scores, domain, "scores")
     classes = classes_of(labels, labels, "labels")
-    if len(classes.values) > 2:
-        raise InputError(
-            f"labels have {len(classes.values)} classes; a score tells two apart. Name the classes of several "
-            "columns of scores with classes=."
-        )
+    two_classes(classes.values)
     number = classes.number_of(positive)
     label = np.full(len(labels), -1, dtype=np.int64)
     label[classes.kept] = classes.labels == (-1 if number is None else number)
@@ -174,7 +214,7 @@ def table_of(scores: Array, positive: npt.NDArray[np.bool_], weights: Weights) -
 def errors_of(labels: pa.Array, predictions: pa.Array, weights: Weights) -> ErrorSample:
     """Errors of a regression; whole numbers beyond 2^53 are subtracted before they are rounded."""
     same_rows(labels, predictions, "predictions")
-    labels, predictions = _as_numbers(labels), _as_numbers(predictions)
+    labels, predictions = numbers_as(labels), numbers_as(predictions)
     domain = common_domain(labels, predictions, ("labels", "predictions"))
     (y, y_there), (z, z_there) = numbers_of(labels, domain, "labels"), numbers_of(predictions, domain, "predictions")
     kept = y_there & z_there

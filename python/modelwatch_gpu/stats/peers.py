@@ -95,6 +95,11 @@ def _deequ_psi(sides: Sides) -> Answer:
     return peers.deequ_psi(*_plain_shares(p, q)), None
 
 
+def _deepchecks_wasserstein(sides: Sides) -> Answer:
+    a, b = peers.deepchecks_scaled(*sides.values())
+    return _w(Sides(True, pa.array(a), pa.array(b), None)), None
+
+
 def _from_10_000(sides: Sides, exact: Callable[[Sides], float], binned: Callable[[Array, Array], float]) -> Answer:
     return (exact(sides) if len(sides.a) < peers.NANNYML_ROWS else binned(*sides.values())), None
 
@@ -151,6 +156,7 @@ PEERS: Final[dict[tuple[str, str], Peer]] = {
     ("wasserstein", "evidently"): Peer(
         lambda s: (peers.evidently_wasserstein(_w(s), s.values()[0]), None), "numbers", "dropped"
     ),
+    ("wasserstein", "deepchecks"): Peer(_deepchecks_wasserstein, "numbers"),
     ("wasserstein", "nannyml"): Peer(lambda s: _from_10_000(s, _w, peers.nannyml_wasserstein), "numbers"),
 }
 

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import calibration, proportions
 from modelwatch_gpu.measures import performance as tables
 from modelwatch_gpu.measures.value import Value
-from modelwatch_gpu.stats.labelled import Weights, score_table, weights_of
+from modelwatch_gpu.stats.grouped import resolve_labelled, scores_by_label
+from modelwatch_gpu.stats.labelled import Weights, weights_of
 from modelwatch_gpu.stats.multiclass import of_several, several
 from modelwatch_gpu.stats.result import ColumnResult, checked, over_pairs
 
@@ -51,7 +51,7 @@ def roc_auc(
         average: Of several classes "macro", the mean; "weighted" by labels; or "micro", of all classes' scores pooled.
         multi_class: "ovr", each class against the rest; "ovo", the mean over pairs of classes (Hand and Till 2001).
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
         threads: Of no effect: scores are sorted.
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array); a
             MulticlassResult of several classes.
@@ -250,7 +250,7 @@ def calibration_curve(
         strategy: "uniform": equal bins of 0 to 1. "quantile": cut at quantiles of the scores, by linear interpolation
             (of weights, at the smallest score with at least the share); equal edges are one.
         confidence: Of the intervals; rows with weights count as Kish's effective rows.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
         threads: Of no effect: scores are sorted.
 
     Returns:
@@ -259,7 +259,7 @@ def calibration_curve(
     Raises:
         InputError: As for ``roc_auc``, or scores are not between 0 and 1.
     """
-    chosen = resolve_host(device, labels, scores, weights)
+    chosen = resolve_labelled(device, labels, scores, weights)
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or not 1 <= bins <= 10_000:
         raise InputError(f"bins={bins!r} must be a whole number from 1 to 10,000.")
     if strategy not in calibration.STRATEGIES:
@@ -268,7 +268,7 @@ def calibration_curve(
 
     def one(a: pa.Array, b: pa.Array) -> CalibrationCurve:
         own = weights_of(weights, len(a))
-        table, rows = score_table(a, b, positive, own, probability=True)
+        table, rows = scores_by_label(a, b, positive, weights, chosen, probability=True)
         if not (table.positives.sum() + table.negatives.sum()):
             raise InputError(f"calibration_curve has no answer: {tables.REASONS['no_rows']}")
         uniform = strategy == "uniform"
@@ -323,11 +323,11 @@ def _scored(
     probability: bool,
     measure: Callable[[tables.ScoreTable], Value] | None = None,
 ) -> Any:
-    chosen = resolve_host(device, labels, scores, weights)
+    chosen = resolve_labelled(device, labels, scores, weights)
     formula = measure or getattr(calibration if name == "ece" else tables, name)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:
-        table, rows = score_table(a, b, positive, weights_of(weights, len(a)), probability=probability)
+        table, rows = scores_by_label(a, b, positive, weights, chosen, probability=probability)
         value, lower, upper = checked(formula(table), name, tables.REASONS)
         return ColumnResult(value, rows, len(a) - rows, chosen, lower, upper)
 

@@ -153,6 +153,8 @@ REPORT_ONLY: Final[dict[str, str]] = {
     "brier_classes": "mw.stats.brier with classes=.",
     "best_f1": "mw.stats.best_threshold has it beside the threshold.",
     "best_threshold": "mw.stats.best_threshold has it beside what happens there.",
+    "lowest_cost": "mw.stats.best_threshold with by='cost' has it.",
+    "cheapest_threshold": "mw.stats.best_threshold with by='cost'.",
     "calibration_gap": "mw.stats.fairness has it of groups.",
     "selection_rate": "mw.stats.fairness has it of groups.",
     "positive_rate": "The mean of the labels.",

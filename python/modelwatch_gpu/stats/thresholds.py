@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import thresholds as tables
 from modelwatch_gpu.measures.classes import ratios
 from modelwatch_gpu.measures.performance import REASONS
 from modelwatch_gpu.stats.classes import cost_matrix
-from modelwatch_gpu.stats.labelled import score_table, weights_of
+from modelwatch_gpu.stats.grouped import resolve_labelled, scores_by_label
 from modelwatch_gpu.stats.result import over_pairs
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +87,7 @@ def threshold_table(
     Args:
         labels, scores, positive, weights: As for ``roc_auc`` of two classes; scores are any numbers.
         thresholds: A number or (T,) numbers, in any order; default every distinct score, from the highest down.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
         threads: Of no effect: scores are sorted.
 
     Returns:
@@ -97,11 +96,11 @@ def threshold_table(
     Raises:
         InputError: No row has both, a threshold is not a number, or rows do not match.
     """
-    chosen = resolve_host(device, labels, scores, weights)
+    chosen = resolve_labelled(device, labels, scores, weights)
     wanted = None if thresholds is None else _numbers(thresholds)
 
     def one(a: pa.Array, b: pa.Array) -> ThresholdTable:
-        table, rows = score_table(a, b, positive, weights_of(weights, len(a)), probability=False)
+        table, rows = scores_by_label(a, b, positive, weights, chosen, probability=False)
         if not (table.positives.sum() + table.negatives.sum()):
             raise InputError(f"threshold_table has no answer: {REASONS['no_rows']}")
         sweep = tables.every(table) if wanted is None else tables.at(table, wanted)
@@ -157,14 +156,14 @@ def best_threshold(
         by: "f1", the largest F1; "youden", the largest TPR - FPR (Youden's J); "cost", the smallest mean cost. Of
             equally good thresholds the highest is taken, which predicts the fewest rows positive.
         cost: With "cost", [[TN, FP], [FN, TP]]: what a row of each kind costs; gains are negative.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
         threads: Of no effect: scores are sorted.
         full: Return a BestThreshold (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
     Raises:
         InputError: A class that the criterion needs has no label, or rows do not match.
     """
-    chosen = resolve_host(device, labels, scores, weights)
+    chosen = resolve_labelled(device, labels, scores, weights)
     if by not in tables.CRITERIA:
         raise InputError(f"by='{by}' is unknown; use {', '.join(repr(c) for c in tables.CRITERIA)}.")
     if (cost is not None) != (by == "cost"):
@@ -174,7 +173,7 @@ def best_threshold(
         raise InputError("cost must be [[TN, FP], [FN, TP]].")
 
     def one(a: pa.Array, b: pa.Array) -> BestThreshold:
-        table, rows = score_table(a, b, positive, weights_of(weights, len(a)), probability=False)
+        table, rows = scores_by_label(a, b, positive, weights, chosen, probability=False)
         found = tables.best(table, by, costs)
         if isinstance(found, str):
             raise InputError(f"best_threshold has no answer: {REASONS[found]}")

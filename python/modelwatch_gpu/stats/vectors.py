@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device_arrays import resolve_for
+from modelwatch_gpu.device_arrays import DeviceMatrix, matrix_on_device, resolve_for
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
 from modelwatch_gpu.plain import plain_array
 
@@ -34,6 +34,32 @@ def matrices(reference: Any, current: Any, name: str, device: str, *, fewest: in
             raise InputError(f"{name} has no answer: {label} has {len(side)} rows, and it needs {fewest}.")
     kind = np.result_type(a.dtype, b.dtype)
     return a.astype(kind, copy=False), b.astype(kind, copy=False), chosen
+
+
+def rows_of(values: Any, name: str) -> Matrix | DeviceMatrix:
+    """``matrix_of`` for what lies on the host; what lies on a device is taken where it is."""
+    return matrix_on_device(values, name) or matrix_of(values, name)
+
+
+def matrices_there(reference: Any, current: Any, name: str, device: str, *, fewest: int) -> tuple[Any, Any]:
+    """Both samples for a device to read, of one type and d; raises InputError as ``matrices``."""
+    sides = []
+    for values, label in ((reference, "reference"), (current, "current")):
+        side = rows_of(values, label)
+        rows, d = (side.rows, side.dimensions) if isinstance(side, DeviceMatrix) else side.shape
+        if rows < fewest:
+            raise InputError(f"{name} has no answer: {label} has {rows} rows, and it needs {fewest}.")
+        sides.append((side, rows, d))
+    (a, _, d), (b, _, e) = sides
+    if d != e:
+        raise InputError(f"reference has {d} columns and current has {e}; give both vectors of one length.")
+    kinds = [s.element if isinstance(s, DeviceMatrix) else s.dtype.name for s in (a, b)]
+    if kinds[0] != kinds[1] and DeviceMatrix in (type(a), type(b)):
+        raise InputError(f"reference holds {kinds[0]} and current {kinds[1]}; give both one type.")
+    if not isinstance(a, DeviceMatrix) and not isinstance(b, DeviceMatrix):
+        kind = np.result_type(a.dtype, b.dtype)
+        a, b = a.astype(kind, copy=False), b.astype(kind, copy=False)
+    return a, b
 
 
 def matrix_of(values: Any, name: str) -> Matrix:

@@ -31,6 +31,9 @@ def numbers() -> dict[str, Pair]:
         "NaN": (holed(normal(1_500), 0.1), holed(normal(1_500, 0.3), 0.3)),
         "heavy tail": (rng.lognormal(0, 2, 2_500), rng.lognormal(0.1, 2.1, 2_500)),
         "beyond the range": (rng.random(2_000), rng.random(2_000) + 0.5),
+        "constant": (np.full(500, 3.0), np.full(400, 3.0)),
+        "two constants": (np.full(500, 3.0), np.full(400, 4.0)),
+        "constant before": (np.full(1_500, 0.5), normal(1_200)),
     }
     return {name: (np.asarray(a, dtype=float), np.asarray(b, dtype=float)) for name, (a, b) in cases.items()}
 
@@ -53,6 +56,7 @@ def texts() -> dict[str, Pair]:
             drawn(3_000, [*abc, "r", "s"], [0.5, 0.3, 0.19, 0.006, 0.004]),
             drawn(3_000, [*abc, "r", "s"], [0.5, 0.29, 0.19, 0.001, 0.019]),
         ),
+        "constant": (["a"] * 500, ["a"] * 400),
         "missing": (
             drawn(1_500, [*abc, None], [0.4, 0.3, 0.2, 0.1]), drawn(1_500, [*abc, None], [0.2, 0.3, 0.2, 0.3])
         ),

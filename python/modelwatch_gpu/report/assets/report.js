@@ -164,6 +164,37 @@ function change(state) {
     h("p", { text: sign.reason }),
   );
 }
+// Findings on the log as a whole, each check once: at its worst, with the windows it was off in.
+function logItself() {
+  const checks = new Map();
+  elsewhere.filter(off).forEach((f) => checks.set(f.check, [...(checks.get(f.check) || []), f]));
+  if (!checks.size) return null;
+  const item = (own) => {
+    const worst = own.reduce((a, b) => (RANK[b.severity] > RANK[a.severity] ? b : a));
+    const latest = own.filter((f) => f.severity === worst.severity).pop();
+    const off = [...new Set(own.map((f) => f.window).filter((w) => !empty(w)))];
+    const when = last === 0 || !off.length ? "" : `in ${off.length} of ${count(windows.length, period())}, last ${label(Math.max(...off))}`;
+    return h(
+      "li",
+      {},
+      h(
+        "div",
+        { class: "who" },
+        mark(worst.severity),
+        h("span", { text: latest.check.replaceAll("_", " ") }),
+        h("span", { class: "sr", text: `, ${WORD[worst.severity]}` }),
+        h("small", { text: when }),
+      ),
+      h("p", { text: latest.reason }),
+    );
+  };
+  return h(
+    "section",
+    { "aria-labelledby": "log" },
+    h("h2", { id: "log", text: "The log itself" }),
+    h("ol", { class: "changes whole", "data-testid": "log-itself" }, [...checks.values()].map(item)),
+  );
+}
 function top() {
   const { mood, line } = verdict();
   const shown = ranked.slice(0, 8);
@@ -187,6 +218,7 @@ function top() {
       h("h1", { "data-testid": "verdict" }, line),
       h("div", { class: "beside" }, next(), facts()),
     ),
+    logItself(),
     shown.length
       ? h(
           "section",

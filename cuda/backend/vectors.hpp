@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "cuda/backend/fit.hpp"  // Resident
+#include "cuda/backend/pairs.hpp"  // MatrixInput
+
+namespace modelwatch::cuda {
+
+/// Sums of the vectors of a group: products: dimensions x dimensions, the upper triangle; total: dimensions; features: hands x
+/// 2 bandwidths x frequencies.
+struct VectorSums {
+  std::vector<double> products;
+  std::vector<double> total;
+  std::vector<double> features;
+};
+
+/// Adds up vectors by group, and their random Fourier features by group and hand; the sums stay on the device.
+/// frequencies: dimensions x count, in the vectors' type.
+class VectorAdder {
+ public:
+  VectorAdder(int device, std::int64_t dimensions, std::vector<double> frequencies, double widest, int hands);
+
+  /// hand: of every row, below `hands`.  The bits depend on the rows of each call and not on the device.
+  void add(std::int64_t group, MatrixInput const& rows, std::vector<std::int32_t> const& hand, Poll const& poll);
+  /// Of a group; zeros where it had no rows.
+  VectorSums sums(std::int64_t group);
+
+ private:
+  struct Group {
+    DeviceArray<double> products;  // of pairs of tiles
+    DeviceArray<double> total;
+    DeviceArray<double> features;
+  };
+  struct Held {
+    DeviceArray<float> narrow;  // frequencies
+    DeviceArray<double> wide;
+    std::map<std::int64_t, Group> groups;
+  };
+
+  Held& held(Session& session);
+  Group& group(Session& session, std::int64_t group);
+  template <class Value>
+  void add_rows(Session& session, Group& group, Value const* rows, bool on_device, std::vector<std::int32_t> const& hand, Poll const& poll);
+  std::size_t features() const;
+
+  int device_;
+  std::int64_t dimensions_;
+  std::vector<double> frequencies_;
+  double widest_;
+  int hands_;
+  std::unique_ptr<Resident<Held>> held_;
+};
+
+}  // namespace modelwatch::cuda

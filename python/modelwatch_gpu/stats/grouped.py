@@ -1,0 +1,176 @@
+"""Rows in groups by the values of a column, and labels beside scores or classes, counted where the columns lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from modelwatch_gpu import _core, keys
+from modelwatch_gpu.arrays import as_columns, common_domain, in_domain, is_numeric
+from modelwatch_gpu.device import engine
+from modelwatch_gpu.device_arrays import DeviceColumn, location, resolve_for, resolve_host
+from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.measures.performance import ScoreTable
+from modelwatch_gpu.stats.categories import plain
+from modelwatch_gpu.stats.cells import distinct_of, knots_of
+from modelwatch_gpu.stats.labelled import (
+    Classes,
+    CountedClasses,
+    as_written,
+    classes_of,
+    is_text,
+    number_of,
+    numbers_as,
+    same_rows,
+    score_table,
+    two_classes,
+    weights_of,
+)
+
+Keys = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """``of_row``: the group of every row, as the engine takes it: (rows,) int32, negative for none, or numbers that lie
+    on the device. ``count``: how many it may name, at least 1; ``places``: which of those are the groups of ``values``,
+    in their order."""
+
+    of_row: Any
+    count: int
+    places: npt.NDArray[np.intp]
+    values: tuple[Any, ...]
+
+
+def groups_by(values: Any, device: str) -> Groups:
+    """Groups by the values of one column: numbers, text, bytes or booleans. Null and NaN are in none.
+
+    Raises InputError where there is more than one column, or it holds something else.
+    """
+    (column, *more), batched = as_columns(values, "groups")
+    if batched or more:
+        raise InputError("groups must be one column (n,).")
+    if not isinstance(column, (DeviceColumn, pa.Array)):
+        raise InputError(f"groups has type {column.type} on a device; pass whole numbers.")
+    if device == "cpu" or not is_numeric(column):
+        return _groups_here(column)
+    domain = str(keys.domain_of(column.type))
+    column = in_domain(column, domain, "groups")
+    own = distinct_of(column, domain, device)[0]
+    return Groups(*_numbered(column, domain, own, device), tuple(as_written(keys.values_of(own, domain), column.type)))
+
+
+def _groups_here(column: pa.Array) -> Groups:
+    column = plain(column)
+    if not (is_numeric(column) or pa.types.is_boolean(column.type) or is_text(column)):
+        raise InputError(f"groups has type {column.type}; numbers, dates, times, text or booleans are needed.")
+    found = classes_of(column, column, "groups")
+    of_row = np.full(len(column), -1, dtype=np.int32)
+    of_row[found.kept] = found.labels
+    count = len(found.values)
+    return Groups(of_row, max(count, 1), np.arange(count), tuple(found.values))
+
+
+def _numbered(column: Any, domain: str, own: Keys, device: str) -> tuple[Any, int, npt.NDArray[np.intp]]:
+    """The place of every row's value among the sorted keys and the infinities of a float domain, on the device; how
+    many places there are; and those of ``own``."""
+    knots = knots_of(domain, own)
+    if not len(knots):  # whole numbers, and no row has one
+        return np.full(len(column), -1, dtype=np.int32), 1, np.empty(0, dtype=np.intp)
+    counting: Any = engine(device)
+    numbers = counting.knot_numbers(column, _core.Grid(keys.DOMAINS[domain], knots))
+    return numbers, len(knots), np.searchsorted(knots, own)
+
+
+def resolve_labelled(device: str, labels: Any, other: Any, weights: Any) -> str:
+    """The device that counts labels beside scores or classes. Sums of weights are the CPU's, and with "auto" so are
+    arrays of the host that a device would refuse.
+
+    Raises InputError and DeviceUnavailable as ``resolve_for``, or with weights as ``resolve_host``.
+    """
+    if weights is not None:
+        return resolve_host(device, labels, other, weights)
+    sides = labels, other
+    if device == "auto" and not any(location(s) for s in sides) and not all(_is_of_numbers(s) for s in sides):
+        return "cpu"
+    return resolve_for(device, *sides)
+
+
+def _is_of_numbers(values: Any) -> bool:
+    """Whether an array of the host holds what a device tells apart."""
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind in "biuf"
+    return isinstance(values, (pa.Array, pa.ChunkedArray)) and (is_numeric(values) or pa.types.is_boolean(values.type))
+
+
+def scores_by_label(
+    labels: Any, scores: Any, positive: Any, weights: Any, device: str, *, probability: bool
+) -> tuple[ScoreTable, int]:
+    """``labelled.score_table``, counted on a device: scores are sorted apart for each class."""
+    if device == "cpu":
+        return score_table(labels, scores, positive, weights_of(weights, len(labels)), probability=probability)
+    same_rows(labels, scores, "scores")
+    domain = common_domain(scores, scores, ("scores", "scores"))
+    scores = in_domain(scores, domain, "scores")
+    labels, label_domain = _on_device(labels, "labels")
+    own = distinct_of(labels, label_domain, device)[0]
+    classes = two_classes(as_written(keys.values_of(own, label_domain), labels.type))
+    number = number_of(classes, positive)
+    groups, _, places = _numbered(labels, label_domain, own, device)
+    counting: Any = engine(device)
+    sides = []
+    for place in places.tolist():
+        found = counting.distinct_keys(scores, keys.DOMAINS[domain], groups, place)
+        sides.append((found["keys"], found["counts"].astype(np.int64)))
+    every = np.unique(np.concatenate([np.empty(0, dtype=np.uint64), *(side for side, _ in sides)]))
+    masses = [np.zeros(len(every), dtype=np.int64), np.zeros(len(every), dtype=np.int64)]
+    for at, (side, counts) in enumerate(sides):
+        masses[0 if at == number else 1][np.searchsorted(every, side)] = counts
+    values = keys.values_of(every, domain)
+    if probability and len(values) and not (values.min() >= 0 and values.max() <= 1):
+        raise InputError("scores must be probabilities, from 0 to 1.")
+    if values.dtype.kind in "iu" and probability:
+        values = values.astype(np.float64)
+    return ScoreTable(values, masses[0], masses[1]), int(masses[0].sum() + masses[1].sum())
+
+
+def classes_by_label(labels: Any, predictions: Any, device: str) -> Classes | CountedClasses:
+    """``labelled.classes_of``, counted on a device."""
+    if device == "cpu":
+        return classes_of(labels, predictions)
+    same_rows(labels, predictions, "predictions")
+    types = labels.type, predictions.type
+    (labels, _), (predictions, _) = _on_device(labels, "labels"), _on_device(predictions, "predictions")
+    domain = common_domain(labels, predictions, ("labels", "predictions"))
+    labels, predictions = in_domain(labels, domain, "labels"), in_domain(predictions, domain, "predictions")
+    found = np.union1d(*(distinct_of(side, domain, device)[0] for side in (labels, predictions)))
+    groups, count, places = _numbered(labels, domain, found, device)
+    table = np.zeros((len(found), len(found)), dtype=np.int64)
+    if len(found):
+        counting: Any = engine(device)
+        (counted,) = counting.count_bins_of([predictions], keys.DOMAINS[domain], [found], groups, count)
+        # The bin behind each cut holds one value: every value is a cut.
+        table = counted[places][:, 1 : len(found) + 1].astype(np.int64)
+    # A class is a value that some row with both has.
+    met = (table.sum(axis=0) + table.sum(axis=1)) > 0
+    values = keys.values_of(found[met], domain)
+    booleans = all(pa.types.is_boolean(kind) for kind in types)
+    named = [bool(v) for v in values] if booleans else as_written(values, types[0])
+    return CountedClasses(named, table[np.ix_(met, met)])
+
+
+def _on_device(column: Any, name: str) -> tuple[Any, str]:
+    """A column of numbers or booleans in its own domain; raises InputError for all else, which the host tells apart."""
+    if isinstance(column, pa.Array):
+        column = numbers_as(plain(column))
+    if not isinstance(column, (DeviceColumn, pa.Array)) or not is_numeric(column):
+        raise InputError(
+            f"{name} has type {column.type}; on a device labels and classes are numbers or booleans. Pass numbers, or "
+            "arrays of the host and device='cpu'."
+        )
+    domain = str(keys.domain_of(column.type))
+    return in_domain(column, domain, name), domain
