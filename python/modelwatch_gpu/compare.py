@@ -139,7 +139,7 @@ def compare(
     return report_on(
         base,
         profile,
-        checks=used,
+        checks=None if checks is None and preset is None else used,
         options=options,
         consecutive=consecutive,
         expectations=expected,
@@ -147,7 +147,6 @@ def compare(
         preset=preset,
         device=chosen,
         joining=joining,
-        performance=checks is None and preset is None,
     )
 
 

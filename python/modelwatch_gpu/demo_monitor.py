@@ -48,8 +48,8 @@ def run(folder: Path, *, threads: int = 0, device: str = "auto") -> Iterator[str
         production = sorted(Path(data).glob("production_*.parquet"))
         if not reference or not production:
             raise InputError("The demo's data is not installed; install modelwatch-gpu again.")
-        options = {"roles": ROLES, "timezone": TIMEZONE}
-        Baseline.fit(reference, **options, threads=threads, device=device).save(folder / "baseline.mwb")
+        baseline = Baseline.fit(reference, roles=ROLES, timezone=TIMEZONE, threads=threads, device=device)
+        baseline.save(folder / "baseline.mwb")
         (folder / "monitor.yaml").write_text(CONFIG, encoding="utf-8")
         config = MonitorConfig.load(folder / "monitor.yaml")
         runner = Runner(config.model_copy(update={"threads": threads, "device": device}))

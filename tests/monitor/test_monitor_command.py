@@ -138,8 +138,8 @@ def test_several_models_run_from_one_config(world: World) -> None:
         "models:\n  all: {}\n  parts: {segments: [kind]}\n"
     )
     world.day(0)
-    code, said = called("run", str(world.folder / "models.yaml"))
-    assert code == 0
+    code, said = called("run", str(world.folder / "models.yaml"), "--fail-on", "never")
+    assert code == 0, said
     assert "all: 1 file counted." in said
     assert "parts: 1 file counted." in said
     assert {path.name for path in world.folder.glob("*.db")} == {"all.db", "parts.db"}
@@ -212,7 +212,8 @@ def test_every_option_in_the_comments_of_a_written_config_is_one(world: World, m
                 break
             below.append(indent + more.lstrip()[2:])
         key = bare[2:].split(":")[0]
-        own = [one for one in lines if not one.lstrip().startswith(f"{key}:")]
+        instead = (f"{key}:", "every:") if key == "cron" else (f"{key}:",)
+        own = [one for one in lines if not one.lstrip().startswith(instead)]
         place = own.index(line)
         taken = [*own[:place], indent + bare[2:], *below, *own[place + 1 + len(below) :]]
         if key == "alerts":
@@ -243,21 +244,23 @@ def test_the_package_loads_without_the_extra() -> None:
 
 
 def test_secrets_of_the_environment_are_nowhere_in_what_a_monitor_leaves(world: World) -> None:
-    world.config("name: '${WHO}'\nstore: {url: 'sqlite:///${SECRET}.db'}".replace("${SECRET}", "monitor"))
-    world.day(0)
-    text = (world.folder / "monitor.yaml").read_text() + "\nlabels: null\n"
-    (world.folder / "monitor.yaml").write_text(text)
     secret = "hunter2-hunter2"
-    environment = {**os.environ, "WHO": "m", "TOKEN": secret}
+    (world.folder / "monitor.yaml").write_text(
+        "baseline: baseline.mwb\nlog: {path: log}\nreports: {when: always}\nalerts:\n"
+        "  rules: [{name: drift, severity: warning}]\n"
+        "  channels: [{name: hook, kind: webhook, url: 'http://127.0.0.1:9/x', headers: {authorization: '${TOKEN}'}}]\n"
+    )
+    world.day(0, rows=300, shift=4.0)
     run = subprocess.run(
         [sys.executable, "-m", "modelwatch_gpu", "run", str(world.folder / "monitor.yaml")],
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env={**os.environ, "TOKEN": secret},
     )
-    assert run.returncode in (0, 1), run.stderr
+    assert run.returncode == 1, run.stderr
     assert secret not in run.stdout + run.stderr
-    for path in world.folder.rglob("*"):
-        if path.is_file():
-            assert secret.encode() not in path.read_bytes(), path
+    left = [path for path in world.folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in left} >= {".db", ".html", ".yaml"}
+    for path in left:
+        assert secret.encode() not in path.read_bytes(), path

@@ -49,8 +49,7 @@ class Judge:
 
     def __init__(self, config: MonitorConfig, counter: Counter) -> None:
         self._counter, self._consecutive = counter, config.consecutive
-        self._checks: tuple[Check, ...] = config.rules()
-        self._performance = config.checks is None
+        self._checks: tuple[Check, ...] | None = None if config.checks is None else config.rules()
         self._options = VerdictOptions.of(config.units, config.correction, anytime=False, hierarchy=config.hierarchy)
         self._expectations: Expectations | None = None
         if config.expectations == "auto":
@@ -65,7 +64,6 @@ class Judge:
             self._counter.baseline,
             self._counter.profile_of(parts),
             checks=self._checks,
-            performance=self._performance,
             options=self._options,
             consecutive=self._consecutive and before is not None,
             expectations=self._expectations,

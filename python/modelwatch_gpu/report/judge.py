@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from modelwatch_gpu import _core
-from modelwatch_gpu.checks import Check, Finding, Sampling, VerdictOptions, judge_all
+from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, Sampling, VerdictOptions, judge_all
 from modelwatch_gpu.checks.default import performance_checks
 from modelwatch_gpu.checks.expectations import Expectations, judge_expectations
 from modelwatch_gpu.checks.finding import SEVERITIES
@@ -34,7 +34,7 @@ def report_on(
     baseline: Baseline,
     profile: Profile,
     *,
-    checks: Sequence[Check],
+    checks: Sequence[Check] | None,
     options: VerdictOptions,
     consecutive: bool = False,
     expectations: Expectations | None = None,
@@ -42,29 +42,28 @@ def report_on(
     preset: str | None = None,
     device: str = "cpu",
     joining: JoinedLabels | None = None,
-    performance: bool = False,
 ) -> Report:
     """Every measure and finding of a log that was counted against this baseline.
 
     Args:
         baseline: What the profile was counted against.
         profile: The counted log.
-        checks: Thresholds; they are not looked at where ``preset`` judges.
+        checks: Thresholds; None: the default ones, and how right answers are where the log has labels.
         options: How sure a verdict has to be.
         consecutive, expectations, as_of, preset: As for ``compare``.
         device: What counted the rows, which the report says.
         joining: Late labels and what came of them, None where there were none.
-        performance: Whether checks of performance are made too, where the log has labels.
     """
     merged = profile.merged()
     results = evaluate(baseline, profile, merged, consecutive=consecutive) if merged else Results()
-    if performance:
-        checks = (*checks, *performance_checks(baseline.scoring, results))
+    used = tuple(DEFAULT_CHECKS if checks is None else checks)
+    if checks is None:
+        used += performance_checks(baseline.scoring, results)
     answers = answer_tables(baseline, profile, merged) if merged else AnswerTables()
     windows = _windows(profile, merged)
     sampling = Sampling.of(baseline, merged, profile, options) if merged is not None else None
     judged = judge_all(
-        checks,
+        used,
         results,
         columns=baseline.reported,
         windows_without_rows=_without_rows(windows, results),
@@ -97,7 +96,7 @@ def report_on(
         windows=windows,
         results=results,
         findings=findings,
-        checks=tuple(checks),
+        checks=used,
         notes=tuple(notes),
         left_out=judged.left_out,
         weight=_weight(baseline, merged),
