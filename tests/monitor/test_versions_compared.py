@@ -275,3 +275,47 @@ def test_the_command_says_what_to_do_and_its_exit_code_too(baseline: mw.Baseline
     done = CliRunner().invoke(app, ["deployments", "compare", str(fitted), str(file), *names, "--measure", "roc_auc=x"])
     assert done.exit_code == 2
     assert "--measure is 'roc_auc=x'" in done.output
+
+
+def predictions(rows: int, seed: int, *, worse: float) -> pa.Table:
+    """A predicted number; the errors of v2 are ``worse`` times as large."""
+    rng = np.random.default_rng(seed)
+    day = rng.integers(0, 20, rows)
+    second = rng.random(rows) < 0.5
+    truth = rng.normal(10, 3, rows)
+    error = rng.normal(0, 1, rows) * (1 + 0.3 * rng.random(20)[day]) * np.where(second, worse, 1.0)
+    return pa.table(
+        {
+            "when": pa.array(FIRST + day * DAY + rng.integers(0, DAY, rows)).cast(pa.timestamp("s", "UTC")),
+            "model_version": np.where(second, "v2", "v1"),
+            "prediction": truth + error,
+            "label": truth,
+        }
+    )
+
+
+@pytest.mark.parametrize("units", ["1d", "rows"])
+def test_errors_of_predicted_numbers_are_compared_too(units: str) -> None:
+    roles = mw.Roles(label="label", prediction="prediction", timestamp="when")
+    fitted = mw.Baseline.fit(predictions(10_000, 1, worse=1.0), roles=roles)
+    log = predictions(12_000, 2, worse=1.2)
+    found = compare_versions(fitted, log, current="v1", candidate="v2", units=units)
+    own = found.differences[0]
+    assert (own.measure, own.column, found.recommendation) == ("rmse", "prediction", "rollback")
+    sums, rows = np.zeros((2, 20)), np.zeros((2, 20))
+    for at, version in enumerate(("v1", "v2")):
+        side = log.filter(pa.compute.equal(log["model_version"], version))
+        day = (side["when"].to_numpy().astype("datetime64[s]").astype(int) - FIRST) // DAY
+        np.add.at(sums[at], day, (side["prediction"].to_numpy() - side["label"].to_numpy()) ** 2)
+        np.add.at(rows[at], day, 1)
+    whole = np.sqrt(sums.sum(axis=1) / rows.sum(axis=1))
+    assert own.value == pytest.approx(whole[1] - whole[0], abs=PERFORMANCE)
+    assert own.value is not None
+    assert own.lower is not None
+    if units == "1d":
+        drawn = np.random.default_rng(5).integers(0, 20, (20_000, 20))
+        rmse = np.sqrt(sums[:, drawn].sum(axis=2) / rows[:, drawn].sum(axis=2))
+        error = float(np.std(rmse[1] - rmse[0], ddof=1)) * (20 / 19) ** 0.5
+        assert own.value - own.lower == pytest.approx(error * t.ppf(0.975, 19), rel=BOOTSTRAP_ERROR)
+    same = compare_versions(fitted, predictions(12_000, 3, worse=1.0), current="v1", candidate="v2", units=units)
+    assert same.recommendation in ("wait", "promote")

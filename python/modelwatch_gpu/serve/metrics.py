@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
 from modelwatch_gpu import _core
+from modelwatch_gpu.checks.default import PERFORMANCE_CHECKS
 from modelwatch_gpu.errors import OutputError
 from modelwatch_gpu.monitor.clock import Clock
 from modelwatch_gpu.monitor.config.model import MonitorConfig
@@ -179,7 +180,8 @@ def served_measures(config: MonitorConfig) -> list[str]:
     """The measures that are served, those first that checks judge."""
     if config.serving.measures is not None:
         return list(dict.fromkeys(config.serving.measures))
-    return list(dict.fromkeys([*(check.measure for check in config.rules()), "row_count"]))
+    checks = [*config.rules(), *(PERFORMANCE_CHECKS.values() if config.checks is None else ())]
+    return list(dict.fromkeys([*(check.measure for check in checks), "row_count"]))
 
 
 def label_value(text: str) -> str:

@@ -124,7 +124,8 @@ def compare_versions(
         column: Default: the column with the role version.
         candidate_log: The candidate's rows, where they are a log of their own.
         measures: What decides: ids of measures that need labels, or id -> margin. Default: roc_auc of scores, else
-            accuracy of predictions. The chance of a false alarm is shared evenly among them (Bonferroni).
+            accuracy of predicted classes, else rmse of predicted numbers. The chance of a false alarm is shared evenly
+            among them (Bonferroni).
         margin: By how much the candidate may be worse, in the unit of the measure.
         window: Calendar windows such as "1d" or "1mo": only those in which both versions have rows are compared.
             Default: days, and all rows where no column says when.

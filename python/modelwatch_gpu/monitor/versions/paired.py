@@ -29,7 +29,7 @@ from modelwatch_gpu.checks.intervals import (
 )
 from modelwatch_gpu.checks.intervals import Table as Draws
 from modelwatch_gpu.checks.resampling import BASELINE_UNITS, CURRENT_UNITS, split
-from modelwatch_gpu.checks.statistics import Statistic
+from modelwatch_gpu.checks.statistics import OwnTables, Statistic
 from modelwatch_gpu.log.windows import Window
 from modelwatch_gpu.measures.against_labels import measured
 from modelwatch_gpu.measures.registry import MEASURES
@@ -154,8 +154,8 @@ class Pair:
         statistic = None
         if change is not None:
             beside = replace(baseline, part=current.whole)
-            statistic = answer_statistic(beside, candidate.whole, baseline.by_name[column], change)
-        self.statistic = None if statistic is None or statistic.by_label is None else statistic
+            statistic = answer_statistic(beside, candidate.whole, baseline.by_name[column], change, grid="fine")
+        self.statistic = None if statistic is None or statistic.own is None else statistic
 
     def over_all(self, tail: float, threshold: float) -> Difference:
         """Over all windows compared. ``tail``: what the interval leaves out on either side. ``threshold``: what the
@@ -206,7 +206,10 @@ class Pair:
 
     def _spread(self, statistic: Statistic, starts: frozenset[int]) -> Spread:
         if self.current.unit is None:
-            tables = [self._by_rows(statistic, side, starts, at) for at, side in enumerate(self._sides)]
+            assert statistic.own is not None
+            if not statistic.own.whole:
+                return self._of_rows(statistic.own, starts)
+            tables = [self._by_rows(statistic.own, side, starts, at) for at, side in enumerate(self._sides)]
             rows = int(min(table.counts.sum() for table in tables))
             # The rows of one version are not those of the other, so they are drawn apart.
             again = (tables[0].again(statistic, BASELINE_UNITS), tables[1].again(statistic, CURRENT_UNITS))
@@ -214,7 +217,9 @@ class Pair:
         days = sorted(day for day, window in self._common.items() if window in starts)
         if len(days) < LEAST_UNITS:
             return UNKNOWN._replace(units=len(days))
-        tables = [Draws(np.stack([own[day] for day in days])) for own in self._by_day]
+        assert statistic.own is not None
+        whole = statistic.own.whole
+        tables = [Draws(np.stack([own[day] for day in days]), whole) for own in self._by_day]
         # One stream for both: the same days are drawn.
         again = (tables[0].again(statistic, CURRENT_UNITS), tables[1].again(statistic, CURRENT_UNITS))
         return _spread_of(statistic, tables[0], tables[1], again)
@@ -234,11 +239,21 @@ class Pair:
         assert self.statistic is not None
         return _by_unit(self.current, self.statistic), _by_unit(self.candidate, self.statistic)
 
-    def _by_rows(self, statistic: Statistic, side: Side, starts: frozenset[int], stream: int) -> Draws:
-        assert statistic.by_label is not None
-        counts = statistic.by_label(side.counted, "window", "fine")
+    def _by_rows(self, own: OwnTables, side: Side, starts: frozenset[int], stream: int) -> Draws:
+        counts = own.tables(side.counted, "window", "fine")
         assert counts is not None  # or the measure would have no number
         return Draws(split(counts[[side.places[start] for start in sorted(starts)]].sum(axis=0), stream))
+
+    def _of_rows(self, own: OwnTables, starts: frozenset[int]) -> Spread:
+        """Of sums that are no counts, and so cannot be dealt out: by the formula for independent rows."""
+        variance, rows = 0.0, []
+        for side in self._sides:
+            whole = starts == side.starts
+            at = 0 if whole else side.places[next(iter(starts))]
+            part = side.whole if whole else side.counted
+            variance += float(own.variances(part, "window", "fine", np.array([at], dtype=np.int64))[0])
+            rows.append(int(part.group_rows["window"][at]))
+        return Spread(variance**0.5, 0.0, math.inf, math.nan, min(rows), BY_ROWS)
 
 
 def _worse(better: str | None, before: Value, after: Value) -> tuple[float, float, float]:
@@ -273,10 +288,10 @@ def _spread_of(statistic: Statistic, current: Draws, candidate: Draws, again: tu
 def _by_unit(side: Side, statistic: Statistic) -> dict[int, Floats]:
     """Start of a unit -> (cells,) rows counted apart for each label, of the units of the windows compared in which any
     row has one."""
-    assert statistic.by_label is not None
+    assert statistic.own is not None
     assert side.unit is not None
     part = side.counted
-    counts = statistic.by_label(part, "block", "coarse") if "block" in part.groups else None
+    counts = statistic.own.tables(part, "block", "coarse") if "block" in part.groups else None
     found: dict[int, Floats] = {}
     if counts is None:
         return found
