@@ -19,12 +19,13 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=build
 SOURCES := pyproject.toml CMakeLists.txt CMakePresets.json $(shell find cpp cuda -type f 2>/dev/null)
 PROBE := '\#include <bit>\n\#include <concepts>\n\#include <span>\nint main() { return std::span<int>{}.empty() ? 0 : 1; }\n'
 
-.PHONY: help demo test test-cpp test-python test-cuda gates planted lint sanitize fuzz bench bench-peers clean FORCE
+.PHONY: help demo test test-cpp test-python test-kills test-cuda gates planted lint sanitize fuzz bench bench-peers clean FORCE
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make demo    run the main job on the bundled flights log and write report.html'
+	@echo 'make demo    run the main job on the bundled flights log and write report.html; then its months one by one'
 	@echo 'make test    C++ tests, then Python tests (test-cpp, test-python for one of them)'
+	@echo 'make test-kills  a monitor killed 200 times ends where an uninterrupted one does'
 	@echo 'make test-cuda  the tests marked gpu without a GPU: kernels are interpreted (needs nvcc; TESTS=tests/agreement for a part)'
 	@echo 'make gates   what nvcc makes of the CUDA kernels, for every target: spills, wide loads, no compare-and-swap'
 	@echo 'make planted  bugs put into the CUDA kernels one at a time; each must be found by a named test'
@@ -39,6 +40,7 @@ help:
 demo: .venv/installed-core
 	$(BIN)/modelwatch demo --html report.html
 	@echo "The report is $(CURDIR)/report.html"
+	$(BIN)/modelwatch demo monitor
 
 test: test-cpp test-python
 
@@ -48,6 +50,10 @@ test-cpp: build/ctest/configured
 
 test-python: .venv/installed-dev
 	$(BIN)/python -m pytest tests -rs -n $(JOBS) --dist worksteal
+
+# kill -9 under a monitor, 200 times for each database.
+test-kills: .venv/installed-dev
+	MODELWATCH_KILLS=200 $(BIN)/python -m pytest tests/monitor/test_killed_runs.py -rs -s
 
 # The CUDA backend with the stand-in for the CUDA runtime (tests/ptx), as an old target gets it and as a new one does:
 # PTX_DEVICE=75 chooses the first.
@@ -133,7 +139,7 @@ clean:
 
 .venv/installed-core: $(SOURCES) .venv/tools .venv/options
 	@echo 'building and installing modelwatch (about a minute the first time)'
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(INSTALL) -e .
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(INSTALL) -e '.[monitor]'
 	@touch $@
 
 .venv/installed-dev: $(SOURCES) .venv/tools .venv/options

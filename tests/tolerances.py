@@ -100,3 +100,7 @@ VECTORS_FLOAT64: Final = 1e-12
 
 #: The same of float32 vectors: 2^-24 of squared lengths of some tens, in a kernel of slope below 1.
 VECTORS_FLOAT32: Final = 1e-5
+
+#: Measures of a window alone against those of the same window among others: the same counts, but sums over cells are
+#: vectorised over all windows at once and may add in another order. Relative, absolute below one.
+SUMMED_ALONE: Final = 1e-12

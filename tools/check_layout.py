@@ -57,7 +57,7 @@ PYTHON_GROUND = {
     "units",
 }
 # Root modules that tie the folders together: they may import everything and no folder imports them.
-PYTHON_ROOF = {"__init__", "__main__", "cli", "compare", "demo", "doctor", "embed", "ranked", "skew"}
+PYTHON_ROOF = {"__init__", "__main__", "cli", "compare", "demo", "demo_monitor", "doctor", "embed", "ranked", "skew"}
 # The flow of data.  `stats` stands beside it: arrays in, numbers out, by the measures' own formulas.
 PYTHON_FLOW = ["log", "profile", "measures", "checks", "report", "monitor", "capture", "serve", "distributed"]
 PYTHON_MAY_USE = {folder: set(PYTHON_FLOW[:place]) for place, folder in enumerate(PYTHON_FLOW)}

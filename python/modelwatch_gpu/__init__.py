@@ -6,7 +6,7 @@
 """
 
 from modelwatch_gpu import early as _early  # noqa: F401  before all others: Ctrl-C while they load
-from modelwatch_gpu import stats
+from modelwatch_gpu import monitor, stats
 from modelwatch_gpu._core import build_info as _build_info
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding
 from modelwatch_gpu.checks.against import compare_with, rolling
@@ -66,6 +66,7 @@ __all__ = [
     "drill_down",
     "embed",
     "join_labels",
+    "monitor",
     "ranking",
     "rolling",
     "skew",

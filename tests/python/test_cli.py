@@ -218,7 +218,7 @@ def test_help_names_the_exit_codes(command: list[str], call: Any) -> None:
     done = call(*command, "--help")
     assert done.returncode == 0
     text = " ".join(done.stdout.split())
-    assert "Exit codes: 0 done; 1 alerts (compare and validate, see --fail-on); 2 bad input" in text
+    assert "Exit codes: 0 done; 1 alerts (compare, validate and run, see --fail-on); 2 bad input" in text
     assert "3 interrupted or broken." in text
 
 

@@ -20,7 +20,7 @@ import pyarrow.dataset as ds
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
-from conftest import ObjectStore
+from local_servers import ObjectStore
 from log_makers import StreamOnly
 
 import modelwatch_gpu as mw

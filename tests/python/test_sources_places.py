@@ -16,7 +16,7 @@ import pyarrow.feather as feather
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
-from conftest import ObjectStore
+from local_servers import ObjectStore
 from log_makers import dense, read, refused, table
 
 import modelwatch_gpu as mw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from modelwatch_gpu import __version__, early
+from modelwatch_gpu import __version__, demo_monitor, early
 from modelwatch_gpu import demo as demo_run
 from modelwatch_gpu import doctor as doctor_report
 from modelwatch_gpu.checks.files import checks_from_file
@@ -411,7 +412,9 @@ def _found(counts: dict[str, int]) -> str:
 
 @app.command(epilog=EXIT_CODES)
 def demo(
-    log: Annotated[str, typer.Argument(metavar="LOG", help="Which bundled log: flights or embeddings.")] = "flights",
+    log: Annotated[
+        str, typer.Argument(metavar="LOG", help="Which bundled log: flights, embeddings, or monitor.")
+    ] = "flights",
     html: Annotated[
         Path, typer.Option("--html", metavar="FILE", help="Where to write the report as an HTML page.")
     ] = Path("report.html"),
@@ -424,11 +427,17 @@ def demo(
     """Run the main job on a bundled log.
 
     flights: a model that foresees late flights out of New York, fitted on January to March 2013 and watched from April
-    to December, month by month. embeddings: vectors of package descriptions, a week to fit on and three to watch. Exits
+    to December, month by month. embeddings: vectors of package descriptions, a week to fit on and three to watch.
+    monitor: the flights months arriving one by one, and the alerts that open and end (needs the extra monitor). Exits
     with 0 whatever it finds.
     """
+    if log == "monitor":
+        with tempfile.TemporaryDirectory(prefix="modelwatch-demo-") as folder:
+            for line in demo_monitor.run(Path(folder), threads=threads, device=device):
+                typer.echo(line)
+        return
     if log not in demo_run.LOGS:
-        raise InputError(f"There is no bundled log '{log}'; there are {' and '.join(demo_run.LOGS)}.")
+        raise InputError(f"There is no bundled log '{log}'; there are {', '.join(demo_run.LOGS)} and monitor.")
     check_settings()
     check_outputs(html, json)
     with stages(quiet) as stage:

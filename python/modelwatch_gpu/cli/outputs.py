@@ -27,7 +27,7 @@ BAD_INPUT: Final = 2
 BROKEN: Final = 3
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 done; 1 alerts (compare and validate, see --fail-on); 2 bad input, or an output that cannot be "
+    "Exit codes: 0 done; 1 alerts (compare, validate and run, see --fail-on); 2 bad input, or an output that cannot be "
     "written; 3 interrupted or broken."
 )
 #: Width of tables where there is no terminal to ask: room for a reason in one line.

@@ -55,6 +55,10 @@ class Planned:
         computed = {one.definition for one in self.derived} | {one.definition for one in self.conditions}
         return tuple(sorted(computed - {*baseline.derived}, key=lambda one: one.name))
 
+    def reading(self, baseline: Baseline, log: Log) -> Log:
+        """A log whose rows came later, with the columns that are computed while it is read."""
+        return _with_computed(log, baseline, self.derived, self.conditions, self.spec.device)
+
 
 def planned(
     baseline: Baseline,
@@ -72,11 +76,12 @@ def planned(
     derived: Sequence[Derived],
     device: str,
     quality: bool = False,
+    ahead: planner.Ahead | None = None,
 ) -> Planned:
     """Decides how ``log`` is counted against a baseline; the options are those of ``Profile.count``.
 
-    ``log``: None where its rows come later. Raises InputError as ``Profile.count`` does, for all that can be known
-    before the first row is read.
+    ``log``: None where its rows come later; ``ahead``: what to assume of those. Raises InputError as
+    ``Profile.count`` does, for all that can be known before the first row is read.
     """
     computed = _derived(baseline, derived)
     by, fine = _segmentations(baseline, segments, versions, promote)
@@ -87,19 +92,18 @@ def planned(
     parsed = parse_window(window) if window is not None else None
     zone = timezone if timezone is not None else baseline.timezone
     zone_info = zone_of(zone)
-    known_before = [one.name for one in baseline.derived]
     stored = open_log(log) if log is not None else None
     # By the columns that are stored: what is derived is computed where it is counted.
     counted_by = resolve(device) if stored is None else device_for(device, stored, baseline.by_name, threads=threads)
-    source = with_derived(stored, computed, known=known_before, device=counted_by) if stored is not None else None
-    source = with_made_columns(source, baseline.scoring) if source is not None else None
     conditions = conditions_of(segments)
-    source = with_predicates(source, conditions) if source is not None else None
+    source = _with_computed(stored, baseline, computed, conditions, counted_by) if stored is not None else None
     timestamp = _timestamp(baseline, source, parsed)
     block = block_for(parsed) if isinstance(parsed, Window) else Window.parse("1d")
     blocks = timestamp is not None and not isinstance(parsed, RowWindow)
     known = [segmentation(names, baseline.by_name, baseline.part) for names in by]
     windows, days, assumed = _interval_counts(source, parsed, block if blocks else None, timestamp, zone_info)
+    if source is None and ahead is not None and blocks:
+        windows, days, assumed = (ahead.windows if parsed is not None else 1), ahead.blocks, False
     chosen = planner.plan(
         baseline.columns,
         planner.GroupCounts(
@@ -111,7 +115,7 @@ def planned(
             files=len(source.files) if source is not None else 1,
             assumed=assumed,
         ),
-        rows=source.rows if source is not None else None,
+        rows=source.rows if source is not None else ahead.rows if ahead is not None else None,
         memory=planner.memory_of(memory),
         max_groups=max_groups,
         weighted=baseline.weighting is not None,
@@ -156,6 +160,15 @@ def planned(
         derived=computed,
         conditions=conditions,
     )
+
+
+def _with_computed(
+    log: Log, baseline: Baseline, derived: Sequence[Derived], conditions: Sequence[Where], device: str
+) -> Log:
+    """The log with derived columns, those that answers are held against labels by, and conditions of segments."""
+    known = [one.name for one in baseline.derived]
+    made = with_made_columns(with_derived(log, derived, known=known, device=device), baseline.scoring)
+    return with_predicates(made, conditions)
 
 
 def _derived(baseline: Baseline, derived: Sequence[Derived]) -> tuple[Derived, ...]:

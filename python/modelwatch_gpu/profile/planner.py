@@ -61,6 +61,16 @@ class GroupCounts:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """What is assumed of rows that come later: ``windows`` and ``blocks`` that are counted at a time, ``rows`` at most
+    (None: nobody knows). More of them cost more memory and change no number."""
+
+    windows: int = ASSUMED_WINDOWS
+    blocks: int = ASSUMED_BLOCKS
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """The grid of the windows, and of promoted segmentations, how many segments are kept apart, the bytes this takes at
     most, and what had to be given up for it."""

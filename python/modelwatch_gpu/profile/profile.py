@@ -267,7 +267,15 @@ class Profile:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Reads a profile; raises InputError where the file is missing, damaged, newer or something else."""
-        header, arrays = fileio.read_file(path, "profile")
+        return cls._of_content(*fileio.read_file(path, "profile"), str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str = "<profile>") -> Self:
+        """The inverse of ``to_bytes``; raises InputError as ``load`` does. ``name`` is what messages call it."""
+        return cls._of_content(*fileio.from_bytes(content, "profile", name), name)
+
+    @classmethod
+    def _of_content(cls, header: dict[str, Any], arrays: Arrays, path: str) -> Self:
         by_part = by_prefix(arrays)
         try:
             check_profile(header, arrays)

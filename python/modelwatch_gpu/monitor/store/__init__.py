@@ -1,0 +1,1 @@
+"""What a monitor keeps: SQLAlchemy Core tables in SQLite or PostgreSQL."""

@@ -1,0 +1,105 @@
+"""The config that ``modelwatch init`` writes: what the log is like, and every option in a comment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from modelwatch_gpu.profile import Baseline
+from modelwatch_gpu.profile.columns import CategoricalColumn
+
+#: A column with at most so many values is worth a suggestion to segment by it.
+_FEW_VALUES: Final = 50
+_SUGGESTED: Final = 3
+_DAY: Final = 86_400
+
+
+def config_text(name: str, baseline: Baseline, baseline_path: str, log: str | Sequence[str]) -> str:
+    """A config in YAML with comments. Texts from the log are quoted as JSON, which YAML reads as it is."""
+    path = _text(log) if isinstance(log, str) else f"[{', '.join(map(_text, log))}]"
+    segments = _suggestions(baseline)
+    window = "1d" if baseline.timestamp is not None else "null"
+    days = None if baseline.part.span is None else (baseline.part.span[1] - baseline.part.span[0]) / _DAY
+    covers = f"{baseline.rows:,} rows" + ("" if days is None else f" of {days:,.0f} days")
+    roles = "".join(f"#   {role}: {', '.join(map(_text, names))}\n" for role, names in _roles(baseline).items())
+    return f"""\
+# A monitor of modelwatch-gpu.  Run it by hand or by a scheduler:  modelwatch run monitor.yaml
+# or let it follow the log by itself:                              modelwatch run monitor.yaml --watch
+# `modelwatch config schema` prints a JSON Schema for editors; docs/monitor.md explains every key.
+version: 1
+name: {_text(name)}
+
+# What normal looks like: {covers}. Its columns by role:
+{roles}baseline: {_text(baseline_path)}
+
+# Where new rows come: a folder, a pattern in quotes, an address such as s3://bucket/log, or a list of these.
+log:
+  path: {path}
+  # settle: 10s          # leave files alone until they have not changed for so long
+  # identity: stat       # or sha256: a file that was touched and not changed is not counted again
+  # deleted: drop        # or keep: counts of files that are gone stay, as for logs that rotate
+
+# Labels that come later, in files with the id and label columns of the log.
+# labels:
+#   path: labels/
+#   at: labelled_at      # the column that says when; the latest one holds
+
+# How the log is cut, and what is judged apart.
+window: {window}{"" if window != "null" else "             # the log has no column that says when"}
+{_zone(baseline)}segments: []{f"             # such as [{', '.join(map(_text, segments))}]" if segments else ""}
+# by_version: false      # judge versions of the model apart
+# judge: always          # or complete: only windows that are over
+# grace: 0s              # complete: wait for rows so long after a window's end
+
+# How it is judged. Without checks: ks or js_distance by column, missing and unseen values.
+# checks:
+#   - {{measure: psi, columns: "*", warn: 0.1, alert: 0.25}}
+# expectations: auto     # judge data quality too (a baseline that was fitted with --quality)
+# consecutive: false     # also compare every window with the one before it
+
+# Where results are kept: a file beside this one, or PostgreSQL by an environment variable.
+store:
+  url: sqlite:///monitor.db
+  # url: ${{STORE_URL}}    # postgresql+psycopg://user:password@host/name
+
+# When --watch looks for new files.
+schedule:
+  every: 1min
+  # cron: "*/15 * * * *"
+
+# retention:
+#   corrections_until: 90d   # then a window is closed, and changed files are not counted again
+#   keep: 400d               # then it is forgotten
+
+# Who is told; docs/alerts.md has channels, grouping and silences.
+# alerts:
+"""
+
+
+def _text(value: str) -> str:
+    return json.dumps(value)
+
+
+def _zone(baseline: Baseline) -> str:
+    return f"timezone: {_text(baseline.timezone)}\n" if baseline.timestamp is not None else ""
+
+
+def _roles(baseline: Baseline) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, role in baseline.roles.items():
+        if role != "residual":
+            found.setdefault(role, []).append(name)
+    return found
+
+
+def _suggestions(baseline: Baseline) -> list[str]:
+    """Feature columns with few values, those with the fewest first."""
+    few = [
+        (len(column.categories), column.name)
+        for column in baseline.columns
+        if isinstance(column, CategoricalColumn)
+        and column.role == "feature"
+        and 2 <= len(column.categories) <= _FEW_VALUES
+    ]
+    return [name for _, name in sorted(few)[:_SUGGESTED]]
