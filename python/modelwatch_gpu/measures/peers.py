@@ -170,7 +170,8 @@ def deepchecks_scaled(a: Array, b: Array) -> Shares:
 
     def inside(side: Array) -> Floats:
         low, high = np.quantile(side.astype(np.float64), [_DEEPCHECKS_MARGIN, 1 - _DEEPCHECKS_MARGIN])
-        return side[(side >= low) & (side <= high)].astype(np.float64)
+        kept: Floats = side[(side >= low) & (side <= high)].astype(np.float64)
+        return kept
 
     a, b = inside(a), inside(b)
     low, high = min(a.min(), b.min()), max(a.max(), b.max())

@@ -129,7 +129,8 @@ class Combinations:
             present, local = compact(rows, size)
             to = np.array(look_up(present), dtype=np.int32)
             numbering.add(to, np.bincount(local, minlength=len(present)))
-            return to[local]
+            numbers: Int32 = to[local]
+            return numbers
         meaning = (meaning, numbering.forgotten)
         if self._of != meaning:
             self._of, self._numbers = meaning, np.empty(0, dtype=np.int32)
