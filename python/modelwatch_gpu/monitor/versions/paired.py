@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from modelwatch_gpu.checks.answers import answer_statistic
+from modelwatch_gpu.checks.answered import answer_statistic
 from modelwatch_gpu.checks.intervals import (
     BY_ROWS,
     BY_UNITS,
