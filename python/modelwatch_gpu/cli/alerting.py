@@ -80,7 +80,8 @@ def list_alerts(
         _print_json({"monitor": own.name, "alerts": found, "waiting": waiting})
         return
     if not found:
-        typer.echo("There are no alerts." if everything else "No alert is open.")
+        rules = "" if own.alerts.rules else f" {config} has no rules for alerts yet."
+        typer.echo(("There are no alerts." if everything else "No alert is open.") + rules)
     else:
         table = _table("alert", "severity", "status", "about", "rule", "since", "last window")
         for row in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter as Counts
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -37,6 +38,9 @@ _TRY_AGAIN: Final = 900.0
 #: Windows of a file whose counts stay in memory until they are judged.
 _FRESH: Final = 8
 
+#: Windows of which a run's summary tells what was found.
+_MOST_TOLD: Final = 10
+
 #: Called with a sentence about what is done.
 Tell = Callable[[str], None]
 
@@ -44,7 +48,8 @@ Tell = Callable[[str], None]
 @dataclass
 class Done:
     """What runs came to. ``runs``: ids. ``files``: counted. ``dropped``: files that are gone. ``unreadable``: path ->
-    why. ``windows``: start -> severity of its worst finding. ``busy``: who else holds the lease, None: nobody."""
+    why. ``windows``: start -> severity of its worst finding. ``worst``: start -> that finding and its page, of windows
+    with an alert or a warning. ``busy``: who else holds the lease, None: nobody."""
 
     runs: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -52,6 +57,7 @@ class Done:
     dropped: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     windows: dict[int, str | None] = field(default_factory=dict)
+    worst: dict[int, str] = field(default_factory=dict)
     busy: Seen | None = None
 
     def lines(self, counter: Counter) -> list[str]:
@@ -59,10 +65,35 @@ class Done:
         counted = f"{len(self.files):,} file{'' if len(self.files) == 1 else 's'} counted"
         more = [(self.duplicates, "copies"), (self.dropped, "gone"), (self.unreadable, "unreadable")]
         out = [", ".join([counted, *(f"{len(what):,} {word}" for what, word in more if what)]) + "."]
-        for start, severity in sorted(self.windows.items()):
-            if start > OF_FILES or start == WHOLE:
-                out.append(f"{counter.texts_of(start)[2]}: {severity or 'no rows'}.")
+        judged = [start for start in sorted(self.windows) if start > OF_FILES or start == WHOLE]
+        if judged:
+            tally = Counts(self.windows[start] or "no rows" for start in judged)
+            kinds = ", ".join(f"{_SAID.get(kind, kind)} {tally[kind]:,}" for kind in sorted(tally, key=_order))
+            out.append(f"{len(judged):,} window{'' if len(judged) == 1 else 's'} judged: {kinds}.")
+        told = [start for start in judged if start in self.worst]
+        out += [f"{counter.texts_of(start)[2]}: {self.worst[start]}" for start in told[:_MOST_TOLD]]
+        if len(told) > _MOST_TOLD:
+            out.append(f"and {len(told) - _MOST_TOLD:,} more; `modelwatch serve` and the pages have them all.")
         return out
+
+    def take(self, result: WindowResult) -> None:
+        """Notes what a run made of a window."""
+        start, severity = result.window_start, result.severity
+        self.windows[start] = severity
+        self.worst.pop(start, None)
+        if severity in ("alert", "warning"):
+            found = [row for row in result.findings if row["severity"] == severity]
+            page = "" if result.report is None else f" ({result.report})"
+            more = f" {len(found) - 1:,} more of that severity." if len(found) > 1 else ""
+            self.worst[start] = f"{severity}: {found[0]['column']}: {found[0]['reason']}{more}{page}"
+
+
+#: Severities as the summary of a run says them, the gravest first.
+_SAID: Final = {"alert": "alert", "warning": "warning", "not_enough_data": "not sure", "ok": "well"}
+
+
+def _order(severity: str) -> int:
+    return list(_SAID).index(severity) if severity in _SAID else len(_SAID)
 
 
 @dataclass
@@ -189,7 +220,8 @@ class Runner:
         )
         retain(self.engine, self.lease, self.config, self.counter)
         done.runs.append(run_id)
-        done.windows |= {result.window_start: result.severity for result in results}
+        for result in results:
+            done.take(result)
         hooks.after_commit(self.engine, self.config, now)
         return True
 

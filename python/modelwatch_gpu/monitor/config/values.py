@@ -21,7 +21,9 @@ class FromEnvironment(str):
 class Section(BaseModel):
     """A part of the config: frozen, with no key that it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, validate_default=True, hide_input_in_errors=True
+    )
 
     @model_validator(mode="before")
     @classmethod
