@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,14 +38,26 @@ def test_run_says_what_it_did_and_its_exit_code_what_it_found(world: World) -> N
     world.day(0, rows=300)
     code, said = called("run", config)
     assert code == 0
-    assert said.startswith("monitor: 1 file counted.\nmonitor: 2024-03-01: ")
+    assert said.startswith("monitor: 1 file counted.\nmonitor: 1 window judged: ")
     world.day(1, rows=300, shift=3.0)
     code, said = called("run", config)
     assert code == 1
-    assert "2024-03-02: alert." in said
+    assert "monitor: 1 window judged: alert 1." in said
+    assert "monitor: 2024-03-02: alert: x: The mean went from" in said
     assert called("run", config) == (0, "monitor: nothing new.\n")  # an alert is told once
     world.day(2, rows=300, shift=3.0)
     assert called("run", config, "--fail-on", "never", "--quiet") == (0, "")
+
+
+def test_a_run_tells_of_ten_windows_at_most(world: World) -> None:
+    world.config()
+    for day in range(12):
+        world.day(day, rows=300, shift=3.0)
+    code, said = called("run", str(world.folder / "monitor.yaml"))
+    assert code == 1
+    assert "monitor: 12 files counted.\nmonitor: 12 windows judged: alert 12." in said
+    assert said.count(": alert: ") == 10
+    assert "monitor: and 2 more; " in said
 
 
 def test_run_names_what_it_could_not_read_and_goes_on(world: World) -> None:
@@ -66,8 +79,6 @@ def test_run_names_what_it_could_not_read_and_goes_on(world: World) -> None:
     ],
 )
 def test_what_is_wrong_ends_with_2_and_one_line(world: World, more: str, said: str) -> None:
-    import re
-
     (world.folder / "monitor.yaml").write_text(f"baseline: baseline.mwb\nlog: {{path: log}}\nreports: {{}}\n{more}\n")
     world.day(0)
     run = subprocess.run(
@@ -103,7 +114,8 @@ def test_watch_follows_the_log_and_stops_when_asked(world: World) -> None:
         watcher.send_signal(signal.SIGTERM)
         said, _ = watcher.communicate(timeout=60)
     assert watcher.returncode == 0
-    assert said.count("1 file counted") == 3
+    # Files that come while one is judged are told with it.
+    assert sum(int(count) for count in re.findall(r"(\d+) files? counted", said)) == 3
     assert said.endswith("Stopped; everything that was counted is in the store.\n")
 
 

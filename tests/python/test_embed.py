@@ -108,7 +108,7 @@ def test_the_demo_command_takes_the_log_and_refuses_another(tmp_path: Path) -> N
     assert len(json.loads((tmp_path / "d.json").read_text())["embeddings"]) == 3
     wrong = subprocess.run([*command, "movies"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert wrong.returncode == 2
-    assert "there are flights and embeddings" in wrong.stderr
+    assert "there are flights, embeddings and monitor" in wrong.stderr
 
 
 def test_the_example_runs(tmp_path: Path) -> None:
