@@ -60,6 +60,20 @@ def driver() -> ctypes.CDLL | None:
         return None
 
 
+def driver_devices(library: ctypes.CDLL) -> tuple[str, list[str]]:
+    """The highest CUDA version that an initialised driver knows, and its devices by name."""
+    version, count = ctypes.c_int(0), ctypes.c_int(0)
+    library.cuDriverGetVersion(ctypes.byref(version))
+    library.cuDeviceGetCount(ctypes.byref(count))
+    names = []
+    for at in range(count.value):
+        device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
+        library.cuDeviceGet(ctypes.byref(device), at)
+        library.cuDeviceGetName(name, 128, device)
+        names.append(name.value.decode(errors="replace"))
+    return f"{version.value // 1000}.{version.value % 1000 // 10}", names
+
+
 def cuda_reason() -> str:
     """Why there is no CUDA device: one sentence; empty where there is one."""
     module = cuda_module()

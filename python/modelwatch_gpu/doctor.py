@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import sys
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from modelwatch_gpu import _core, device_cost, keys
-from modelwatch_gpu.device import DRIVER, cuda_module, cuda_reason, devices_of, driver, engine, resolve
+from modelwatch_gpu.device import DRIVER, cuda_module, cuda_reason, devices_of, driver, driver_devices, engine, resolve
 from modelwatch_gpu.profile.planner import memory_of
 
 
@@ -24,17 +23,8 @@ def driver_report() -> str:
     status = library.cuInit(0)
     if status != 0:
         return f"driver present, but cuInit answers error {status}"
-    version, count = ctypes.c_int(0), ctypes.c_int(0)
-    library.cuDriverGetVersion(ctypes.byref(version))
-    library.cuDeviceGetCount(ctypes.byref(count))
-    names = []
-    for i in range(count.value):
-        device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
-        library.cuDeviceGet(ctypes.byref(device), i)
-        library.cuDeviceGetName(name, 128, device)
-        names.append(name.value.decode(errors="replace"))
-    supported = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
-    return f"driver for {supported}, {count.value} devices: {', '.join(names) or 'none'}"
+    version, names = driver_devices(library)
+    return f"driver for CUDA {version}, {len(names)} devices: {', '.join(names) or 'none'}"
 
 
 def _bundled_log() -> str:

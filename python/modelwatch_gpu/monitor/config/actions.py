@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
-from modelwatch_gpu.monitor.config.alerts import Name, Patterns, WebAddress, key_of, names_once
+from modelwatch_gpu.monitor.config.alerts import Name, Patterns, SigningSecret, WebAddress, names_once
 from modelwatch_gpu.monitor.config.values import Duration, Secret, Section, nearest
 
 #: A part of an address that somebody names: no slash, no question mark.
@@ -46,14 +46,7 @@ class WebhookRun(_HttpRun):
 
     kind: Literal["webhook"]
     url: WebAddress = Field(description="An address of http or https.")
-    secret: Secret | None = Field(default=None, description="Signs requests; whsec_ and base64.")
-
-    @field_validator("secret")
-    @classmethod
-    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None:
-            key_of(secret)
-        return secret
+    secret: SigningSecret | None = Field(default=None, description="Signs requests; whsec_ and base64.")
 
 
 class AirflowRun(_HttpRun):

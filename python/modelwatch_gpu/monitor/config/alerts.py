@@ -26,6 +26,27 @@ from modelwatch_gpu.monitor.config.values import Duration, Secret, Section, near
 KEYS: Final = ("column", "check", "segment")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+def key_of(secret: SecretStr) -> bytes:
+    """The signing key in ``whsec_<base64>``; ValueError, which does not show it, where it is none."""
+    text = secret.get_secret_value()
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("is not whsec_ and base64") from None
+    if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError("is not whsec_ and base64 of 24 to 64 bytes; openssl rand -base64 32 makes one")
+    return key
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    key_of(secret)
+    return secret
+
+
+#: What requests are signed with.
+SigningSecret = Annotated[Secret, AfterValidator(_long_enough)]
 #: Names of columns and checks, in which * stands for any text and ? for one letter.
 Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v), Field(min_length=1)]
 Labels = dict[Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")], str]
@@ -138,15 +159,10 @@ class WebhookChannel(_Channel):
 
     kind: Literal["webhook"]
     url: WebAddress = Field(description="An address of http or https.")
-    secret: Secret | None = Field(default=None, description="Signs messages; whsec_ and base64, 24 to 64 bytes of it.")
+    secret: SigningSecret | None = Field(
+        default=None, description="Signs messages; whsec_ and base64, 24 to 64 bytes of it."
+    )
     headers: dict[str, Secret] = Field(default_factory=dict, description="Further headers, such as authorization.")
-
-    @field_validator("secret")
-    @classmethod
-    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None:
-            key_of(secret)
-        return secret
 
 
 class AlertmanagerChannel(_Channel):
@@ -196,15 +212,3 @@ def names_once(sections: Sequence[Any], what: str) -> set[str]:
         if names.count(name) > 1:
             raise ValueError(f"{what}: the name {name!r} is there twice")
     return set(names)
-
-
-def key_of(secret: SecretStr) -> bytes:
-    """The signing key in ``whsec_<base64>``; ValueError, which does not show it, where it is none."""
-    text = secret.get_secret_value()
-    try:
-        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("is not whsec_ and base64") from None
-    if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
-        raise ValueError("is not whsec_ and base64 of 24 to 64 bytes; openssl rand -base64 32 makes one")
-    return key

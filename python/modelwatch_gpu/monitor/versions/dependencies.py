@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 import re
 import sys
@@ -11,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from modelwatch_gpu import _core
-from modelwatch_gpu.device import cuda_module, driver
+from modelwatch_gpu.device import cuda_module, driver, driver_devices
 
 
 def snapshot(packages: Iterable[str] | None = None) -> dict[str, Any]:
@@ -69,16 +68,8 @@ def _driver() -> dict[str, Any]:
     library = driver()
     if library is None or library.cuInit(0) != 0:
         return {"driver": None, "devices": []}
-    version, count = ctypes.c_int(0), ctypes.c_int(0)
-    library.cuDriverGetVersion(ctypes.byref(version))
-    library.cuDeviceGetCount(ctypes.byref(count))
-    names = []
-    for at in range(count.value):
-        device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
-        library.cuDeviceGet(ctypes.byref(device), at)
-        library.cuDeviceGetName(name, 128, device)
-        names.append(name.value.decode(errors="replace"))
-    return {"driver": f"{version.value // 1000}.{version.value % 1000 // 10}", "devices": names}
+    version, names = driver_devices(library)
+    return {"driver": version, "devices": names}
 
 
 def changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[str]:
