@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,8 +16,8 @@ body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .by { color: GrayText; margin-top: 0; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
-th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.6rem; border-bottom: 1px solid #8884;
-  overflow-wrap: anywhere; }
+th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.6rem; border-bottom: 1px solid #8884; }
+td.long { overflow-wrap: anywhere; min-width: 12rem; } td.short { white-space: nowrap; }
 th { white-space: nowrap; }
 .mark { padding: 0.6rem 1rem; border-left: 4px solid; margin: 1rem 0; }
 .ok { border-color: #2a8a4a; } .alert { border-color: #c0392b; } .warning { border-color: #d68910; }
@@ -38,6 +39,9 @@ _USED: Final = {
     "code_version": "modelwatch-gpu",
     "device": "Device",
 }
+#: Letters of a text that is kept on one line; a longer word may be broken anywhere.
+_SHORT: Final = 28
+_PART_OF_A_SECOND: Final = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d+(?=Z$)")
 _FINDINGS: Final = ("severity", "window", "column", "segment", "check", "value", "threshold", "reason", "run")
 
 
@@ -115,8 +119,13 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[Any]], *, marked: int |
     for row in rows:
         cells = []
         for at, value in enumerate(row):
-            own = f' class="{value}"' if at == marked and value in ("alert", "warning") else ""
-            cells.append(f"<td{own}>{_text(value)}</td>")
+            text = _text(value)
+            words = [value] if at == marked and value in ("alert", "warning") else []
+            if len(text) <= _SHORT:
+                words.append("short")
+            elif max(map(len, text.split()), default=0) > _SHORT:
+                words.append("long")
+            cells.append(f'<td class="{" ".join(words)}">{text}</td>' if words else f"<td>{text}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
@@ -133,4 +142,5 @@ def _text(value: Any) -> str:
         value = f"{value:.4g}"
     elif not isinstance(value, str):
         value = f"{value:,}" if type(value) is int else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    value = _PART_OF_A_SECOND.sub("", value)
     return html.escape("".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in value))
