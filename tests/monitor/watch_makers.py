@@ -91,8 +91,11 @@ class World:
 
 
 def exact_state(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything a store holds of a log and its verdicts, without runs and times. A window whose files are all gone keeps
-    its row, with no rows and no verdict: whoever never saw these files has none, and that is the same."""
+    """Everything a store holds of a log and its verdicts, without runs and times.
+
+    A window whose files are all gone keeps its row, with no rows and no verdict: whoever never saw these files has none,
+    and that is the same.
+    """
     tables = {
         "files": (files, ("path", "kind", "size", "rows", "state", "part_sha256", "same_as", "error")),
         "parts": (parts, ("path", "window_start", "part_sha256", "rows", "merged", "bytes")),
@@ -102,24 +105,15 @@ def exact_state(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
         "measures": (measures, tuple(c.name for c in measures.c if c.name != "run_id")),
         "findings": (findings, tuple(c.name for c in findings.c if c.name != "run_id")),
     }  # fmt: skip
-    emptied = (
-        (windows.c.rows == 0) & windows.c.severity.is_(None) & ~windows.c.dirty & (windows.c.window_start > OF_FILES)
-    )
+    empty = (windows.c.rows == 0) & windows.c.severity.is_(None)
+    emptied = empty & ~windows.c.dirty & (windows.c.window_start > OF_FILES)
+    found = {}
     with engine.connect() as connection:
-        return {
-            name: sorted(
-                (
-                    tuple(row)
-                    for row in connection.execute(
-                        select(*(table.c[column] for column in columns)).where(
-                            *([~emptied] if name == "windows" else [])
-                        )
-                    )
-                ),
-                key=repr,
-            )
-            for name, (table, columns) in tables.items()
-        }
+        for name, (table, columns) in tables.items():
+            query = select(*(table.c[column] for column in columns))
+            rows = connection.execute(query.where(~emptied) if name == "windows" else query)
+            found[name] = sorted((tuple(row) for row in rows), key=repr)
+    return found
 
 
 def severities(engine: Engine) -> dict[str, str | None]:
