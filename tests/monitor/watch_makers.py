@@ -93,8 +93,8 @@ class World:
 def exact_state(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     """Everything a store holds of a log and its verdicts, without runs and times.
 
-    A window whose files are all gone keeps its row, with no rows and no verdict: whoever never saw these files has none,
-    and that is the same.
+    A window whose files are all gone keeps its row, with no rows and no verdict: whoever never saw these files has
+    none, and that is the same.
     """
     tables = {
         "files": (files, ("path", "kind", "size", "rows", "state", "part_sha256", "same_as", "error")),
