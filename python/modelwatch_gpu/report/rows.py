@@ -26,7 +26,7 @@ _BATCH: Final = 1_000
 _REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
 #: Fields of a finding that say how sure it is.
 CERTAINTY: Final = (
-    *("interval_lower", "interval_upper", "interval_by", "units"),
+    *("interval_lower", "interval_upper", "interval_by", "no_interval", "units"),
     *("p_value", "p_adjusted", "p_no_change", "e_value"),
 )
 #: Numbers of a profile row, by the name they have in a ``Summary``.
