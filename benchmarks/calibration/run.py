@@ -123,9 +123,7 @@ def one(cell: Cell, world: worlds.World, rng: np.random.Generator) -> tuple[int,
 #: What a measure of cells is made of.
 OF_CELLS: dict[str, Statistic] = {
     **STATISTICS,
-    "wasserstein_sd": Statistic(
-        lambda _, counts, __: counts, worlds.PLACED.apart, shares_upto, cumulative=True
-    ),
+    "wasserstein_sd": Statistic(lambda _, counts, __: counts, worlds.PLACED.apart, shares_upto, cumulative=True),
 }
 
 

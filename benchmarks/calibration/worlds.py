@@ -166,7 +166,7 @@ def roc_auc_drop_sharp(effect: float) -> World:
 
 
 #: Of scores of three classes: their shares, and the levels that a score tells apart.
-CLASSES, LEVELS = np.array([0.5, 0.3, 0.2]), np.linspace(-1.5, 2.5, 5)
+CLASSES, LEVELS = np.array([0.5, 0.3, 0.2]), np.linspace(-0.5, 1.5, 3)
 
 
 def _levels(mean: Floats, sd: float) -> Floats:

@@ -35,9 +35,10 @@ class Finding:
 
     ``interval_lower``, ``interval_upper``: what the effect can be with 95% confidence, where it came near a threshold;
     ``units``: how many were drawn again for it, ``interval_by``: of what, see ``intervals.METHODS``; ``no_interval``:
-    why there is none, see ``unsure.NO_INTERVAL``, null also of what is no measure. ``p_value``: how likely an effect this far above the threshold that decided is, were the true one just at it; ``p_adjusted``: the
-    same after the correction for many tests, ``e_value``: where that is by e-values. ``p_no_change``: how likely an
-    effect this large is, were there no change at all.
+    why there is none, see ``unsure.NO_INTERVAL``, None also of what is no measure. ``p_value``: how likely an effect
+    this far above the threshold that decided is, were the true one just at it; ``p_adjusted``: the same after the
+    correction for many tests, ``e_value``: where that is by e-values. ``p_no_change``: how likely an effect this large
+    is, were there no change at all.
     """
 
     start: int

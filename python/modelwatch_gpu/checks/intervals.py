@@ -157,6 +157,8 @@ def _by_units(statistic: Statistic, baseline: Table, current: Table, units: int,
         lambda sums, piece: statistic.between(before[piece], statistic.side(sums)),
     )
     was = float(statistic.drawn(baseline.total, current.total)[0])
+    if np.isnan(again).all():  # there is no such number
+        return UNKNOWN._replace(units=units)
     growth = units / (units - 1)
     deviation = np.nanstd if np.isnan(again).any() else np.std
     error = float(deviation(again, ddof=1)) * growth**0.5

@@ -31,7 +31,8 @@ def _beyond(baseline: Baseline, column: NumericColumn) -> Bools:
     used = used[used < len(cell)]
     if not len(used):
         return np.zeros(len(cell), dtype=bool)
-    return (cell < used.min()) | (cell > used.max())
+    beyond: Bools = (cell < int(used.min())) | (cell > int(used.max()))
+    return beyond
 
 
 def _outside(beyond: Bools) -> Callable[[Column, Floats, Bools], Floats]:

@@ -22,9 +22,7 @@ from modelwatch_gpu.profile.tables import NumericTable
 MEASURES = ("wasserstein", "wasserstein_sd")
 
 
-def transport_statistic(
-    baseline: Baseline, merged: Part, column: Column, measure: str, grid: str
-) -> Statistic | None:
+def transport_statistic(baseline: Baseline, merged: Part, column: Column, measure: str, grid: str) -> Statistic | None:
     """Of ``wasserstein`` and ``wasserstein_sd``; None for any other measure. ``grid``: of the log's windows.
 
     Only how much the distance varies is taken from the coarse grid, not the distance: between two knots F - G runs from

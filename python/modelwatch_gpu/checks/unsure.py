@@ -19,7 +19,7 @@ NO_INTERVAL: Final[Mapping[str, str]] = {
     "not_asked": "No intervals were asked for.",
     "learned": "The baseline's own windows set the threshold, and with it how far chance goes.",
     "counted": "All rows are counted: there is nothing that a sample could have missed.",
-    "grows_with_rows": "It grows with the number of rows, so it is no size of a change that more rows would tell better.",
+    "grows_with_rows": "It grows with the number of rows, so it is no size of a change.",
     "largest": "It is a largest or a best value of single rows, of which days that are drawn again say nothing.",
     "other_window": "Days are counted against the baseline's values, and this is held against those of another window.",
     "segment": "Segments keep no days of their own, and here their window's do not say how far they vary.",
