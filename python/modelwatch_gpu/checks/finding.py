@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -162,7 +162,8 @@ def judge(check: Check, result: Result) -> Finding | None:
     if result.present == 0 and result.rows:
         return None
     value, effect = result.values.get(check.measure), result.effects.get(check.measure)
-    return finding_of(check, result, decide(check, _one(value), _one_effect(effect), 1), 0)
+    verdicts = decide(check, _one(value), _one_effect(effect), 1)
+    return finding_of(check, result, replace(verdicts, without="not_asked"), 0)
 
 
 def _one(value: Value | None) -> Values | None:
