@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -33,7 +34,7 @@ from modelwatch_gpu.errors import OutputError
 from modelwatch_gpu.log import open_log
 from modelwatch_gpu.monitor.extras import check_extra
 from modelwatch_gpu.profile import Baseline
-from modelwatch_gpu.report.table import printable
+from modelwatch_gpu.report.printable import printable
 
 if TYPE_CHECKING:
     from modelwatch_gpu.monitor.config.model import MonitorConfig
@@ -80,6 +81,7 @@ def run(
     options = {name: value for name, value in given.items() if value is not None}
     configs = [one.model_copy(update=options) for one in load_configs(config, model)]
     runners = [_runner(one, quiet) for one in configs]
+    gc.freeze()  # a hundred thousand objects of packages, which would be walked through again and again
     if watch:
         _watch_all(runners, quiet)
         return

@@ -2,6 +2,7 @@
 
 A file's row, its parts and the mark on the windows they belong to are one transaction; so is everything that finishes a
 run. Between two transactions a process may die at any moment: what is committed is whole, what is not is done again.
+Only what finishes a run waits for the disk: before it nobody is told anything.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from modelwatch_gpu.monitor.clock import Clock, utc_text
 from modelwatch_gpu.monitor.counts import Counted, Counter, Piece
 from modelwatch_gpu.monitor.discover import Found
 from modelwatch_gpu.monitor.lease import Lease
-from modelwatch_gpu.monitor.store.engine import reading
+from modelwatch_gpu.monitor.store.engine import reading, repeatable
 from modelwatch_gpu.monitor.store.tables import OF_FILES, facts, files, findings, measures, parts, runs, states, windows
 
 #: Rows of one statement at most.
@@ -170,7 +171,7 @@ class Ledger:
             "same_as": same_as,
             "error": None,
         }
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             known = connection.execute(select(files).where(files.c.path == found.path)).first()
             before = _parts_of(connection, found.path)
@@ -196,13 +197,13 @@ class Ledger:
 
     def record_same(self, found: Found) -> None:
         """A file whose time changed and whose content did not."""
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             connection.execute(update(files).where(files.c.path == found.path).values(etag=found.etag))
 
     def record_unreadable(self, run_id: str, found: Found, error: str, *, kind: str = "log") -> None:
         """A file that cannot be read; what it counted before stays."""
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             _put_file(connection, found.path, {**_row_of(found, run_id, kind), "state": "unreadable", "error": error})
             self._mark(connection, OF_FILES)
@@ -210,7 +211,7 @@ class Ledger:
     def record_labels(self, run_id: str, found: Found, rows: int, affected: Iterable[str]) -> None:
         """A file of labels; the log's files that have rows of it are counted again."""
         row = {**_row_of(found, run_id, "labels"), "state": "counted", "rows": rows, "error": None}
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             _put_file(connection, found.path, row)
             _add_to_run(connection, run_id, rows)
@@ -219,7 +220,7 @@ class Ledger:
 
     def drop(self, run_id: str, path: str, *, keep: bool) -> None:
         """A file that is gone: its counts go too, or stay."""
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             before = _parts_of(connection, path)
             if before and (keep or any(not one.bytes for one in before)):
@@ -248,8 +249,9 @@ class Ledger:
             self._mark(connection, piece.window_start)
 
     def _mark(self, connection: Connection, start: int, *, rebuild: bool = False) -> None:
-        """A window that has to be judged again; one that is new gets a row."""
-        changed = {"dirty": True, **({"rebuild": True} if rebuild else {})}
+        """A window that has to be judged again; one that is new gets a row, and one that was closed is open until its
+        new parts are added up too."""
+        changed = {"dirty": True, "state": "open", **({"rebuild": True} if rebuild else {})}
         if connection.execute(update(windows).where(windows.c.window_start == start).values(**changed)).rowcount:
             return
         begin, end, label = self._counter.texts_of(start)
@@ -262,7 +264,7 @@ class Ledger:
     def begin_run(self, about: Mapping[str, str]) -> str:
         """A new run; one that was still running has been killed. Returns its id."""
         now = utc_text(self._clock.now())
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             ended = {"state": "interrupted", "ended_at": now}
             connection.execute(update(runs).where(runs.c.state == "running").values(**ended))
@@ -270,12 +272,13 @@ class Ledger:
             run_id = f"{int(last or 0) + 1:012d}"
             row = {"id": run_id, "started_at": now, "state": "running", "files": 0, "windows": 0, "rows": 0}
             connection.execute(insert(runs).values(**row, **about))
+            _set_fact(connection, "looked_at", now)
         return run_id
 
     def fail_run(self, run_id: str, error: str) -> None:
         """A run that ended by an error; what its files counted stays."""
         ended = {"state": "failed", "error": error, "ended_at": utc_text(self._clock.now())}
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             connection.execute(update(runs).where(runs.c.id == run_id).values(**ended))
 
@@ -285,6 +288,7 @@ class Ledger:
         """Replaces what is known of the windows a run judged, and ends it; ``in_transaction`` belongs to it.
 
         ``also_dirty``: windows that are compared with one of these. Returns the time that the run says it ended.
+        Windows without files go once everybody has seen that they are empty: whoever never saw these files has none.
         """
         now = self._clock.now()
         with self.engine.begin() as connection:
@@ -296,13 +300,14 @@ class Ledger:
             done = {"state": "finished", "ended_at": utc_text(now), "windows": len(results)}
             connection.execute(update(runs).where(runs.c.id == run_id).values(**done))
             in_transaction(connection, run_id, now)
+            connection.execute(delete(windows).where(windows.c.files == 0, ~windows.c.dirty))
         return now
 
-    def set_fact(self, name: str, value: str) -> None:
-        """Notes a single fact."""
-        with self.engine.begin() as connection:
+    def looked(self) -> None:
+        """Notes a look that found nothing to do."""
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
-            _set_fact(connection, name, value)
+            _set_fact(connection, "looked_at", utc_text(self._clock.now()))
 
     def start_anew(self, settings: str) -> None:
         """Forgets everything that was counted, for a recount; runs, alerts and audit stay."""
