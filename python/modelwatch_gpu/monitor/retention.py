@@ -6,7 +6,7 @@ a part of every file. Time here is the log's own, the newest row, so a clock tha
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
@@ -14,13 +14,19 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.counts import Counter
 from modelwatch_gpu.monitor.store.tables import OF_FILES, facts, files, findings, measures, parts, runs, states, windows
+from modelwatch_gpu.profile.parts import UNTIMED
 
 _SECOND: Final = timedelta(seconds=1)
 
 
-def retain(connection: Connection, config: MonitorConfig, counter: Counter) -> None:
+def retain(connection: Connection, config: MonitorConfig, counter: Counter, now: datetime) -> None:
     """Closes and forgets what is due, in the transaction that finishes a run."""
     newest = connection.execute(select(facts.c.value).where(facts.c.name == "newest")).scalar()
+    if config.retention.alerts is not None:
+        from modelwatch_gpu.monitor.alerts.forgetting import forget_alerts
+
+        length = config.retention.alerts // _SECOND
+        forget_alerts(connection, config, UNTIMED if newest is None else int(newest) - length, now)
     if newest is not None and counter.window is not None:
         _close(connection, counter.start_of(int(newest) - config.retention.corrections_until // _SECOND))
         if config.retention.keep is not None:

@@ -227,7 +227,7 @@ class Runner:
     def _with_it(self, connection: Connection, run_id: str, now: datetime) -> None:
         """What belongs to the transaction that finishes a run."""
         hooks.in_transaction(connection, self.config, run_id, now)
-        retain(connection, self.config, self.counter)
+        retain(connection, self.config, self.counter, now)
 
     # ---- files -------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from modelwatch_gpu.monitor.config.actions import ActionsConfig, check_rules
 from modelwatch_gpu.monitor.config.alerts import AlertsConfig
 from modelwatch_gpu.monitor.config.reading import Document, Where, read_yaml
 from modelwatch_gpu.monitor.config.serving import ServingConfig
-from modelwatch_gpu.monitor.config.values import Duration, FromEnvironment, Section, nearest
+from modelwatch_gpu.monitor.config.values import Duration, FromEnvironment, Section, duration_text, nearest
 from modelwatch_gpu.monitor.config.versions import VersionsConfig
 
 _KEEP = timedelta(days=90)
@@ -122,6 +122,11 @@ class RetentionConfig(Section):
     keep: Duration | None = Field(
         None, description="Windows that ended so long before the newest row are forgotten. Default: kept for ever."
     )
+    alerts: Duration | None = Field(
+        None,
+        description="Alerts that were over so long before the newest row are forgotten, with their messages, actions "
+        "and evidence; the audit keeps its records. Default: kept for ever.",
+    )
     runs: int = Field(10_000, ge=1, description="Runs whose record is kept.")
 
 
@@ -187,6 +192,16 @@ class MonitorConfig(Section):
     serving: ServingConfig = Field(default_factory=ServingConfig)
 
     _document: Document = PrivateAttr(default_factory=lambda: Document("<config>", ""))
+
+    @model_validator(mode="after")
+    def _alerts_outlast_corrections(self) -> Self:
+        kept = self.retention
+        if kept.alerts is not None and kept.alerts < kept.corrections_until:
+            raise ValueError(
+                f"retention: alerts ({duration_text(kept.alerts)}) is shorter than corrections_until "
+                f"({duration_text(kept.corrections_until)}); a correction would tell them anew"
+            )
+        return self
 
     @field_validator("window")
     @classmethod
