@@ -17,7 +17,7 @@ from modelwatch_gpu.log import Roles
 from modelwatch_gpu.monitor.clock import FixedClock
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.runner import Runner
-from modelwatch_gpu.monitor.store.tables import files, findings, measures, parts, states, windows
+from modelwatch_gpu.monitor.store.tables import evidence, files, findings, measures, parts, states, windows
 from modelwatch_gpu.profile import Baseline
 
 ROLES = Roles(id="row", timestamp="at", label="label", score="score", ignore=[], infer=False)
@@ -98,6 +98,7 @@ def exact_state(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
         "windows": (windows, ("window_start", "window", "window_end", "label", "state", "dirty", "rebuild", "rows",
                               "files", "severity", "report")),
         "states": (states, ("window_start", "sha256", "bytes")),
+        "evidence": (evidence, ("window_start", "bytes")),
         "measures": (measures, tuple(c.name for c in measures.c if c.name != "run_id")),
         "findings": (findings, tuple(c.name for c in findings.c if c.name != "run_id")),
     }  # fmt: skip

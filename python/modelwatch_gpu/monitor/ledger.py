@@ -12,14 +12,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, and_, delete, func, insert, select, update
 
 from modelwatch_gpu.monitor.clock import Clock, utc_text
 from modelwatch_gpu.monitor.counts import Counted, Counter, Piece
 from modelwatch_gpu.monitor.discover import Found
 from modelwatch_gpu.monitor.lease import Lease
 from modelwatch_gpu.monitor.store.engine import reading, repeatable
-from modelwatch_gpu.monitor.store.tables import OF_FILES, facts, files, findings, measures, parts, runs, states, windows
+from modelwatch_gpu.monitor.store.tables import (
+    OF_FILES,
+    evidence,
+    facts,
+    files,
+    findings,
+    measures,
+    parts,
+    runs,
+    states,
+    windows,
+)
 
 #: Rows of one statement at most.
 _AT_A_TIME: Final = 500
@@ -60,7 +71,7 @@ class Contents:
 @dataclass(frozen=True)
 class WindowResult:
     """What a run made of one window. ``packed``, ``sha256``: its state, None where it has no rows any more.
-    ``measures``, ``findings``: rows without run and report."""
+    ``measures``, ``findings``: rows without run and report. ``evidence``: of ``anytime``."""
 
     window_start: int
     rows: int
@@ -71,6 +82,7 @@ class WindowResult:
     findings: Sequence[Mapping[str, Any]] = ()
     severity: str | None = None
     report: str | None = None
+    evidence: bytes | None = None
 
     def with_findings(
         self,
@@ -78,9 +90,11 @@ class WindowResult:
         findings: Sequence[Mapping[str, Any]],
         severity: str | None,
         report: str | None,
+        evidence: bytes | None = None,
     ) -> WindowResult:
         """The same window, judged."""
-        return replace(self, measures=measures, findings=findings, severity=severity, report=report)
+        judged = replace(self, measures=measures, findings=findings, severity=severity, report=report)
+        return replace(judged, evidence=evidence)
 
 
 class Ledger:
@@ -138,9 +152,10 @@ class Ledger:
             ).one()
             return Contents(packed, int(rows), int(count))
 
-    def state_before(self, start: int) -> tuple[int, bytes] | None:
-        """The latest window before this one that has rows, and its state."""
-        return self._beside(states.c.window_start < start, states.c.window_start.desc())
+    def state_before(self, start: int, but: Sequence[int]) -> tuple[int, bytes] | None:
+        """The latest window before this one that has rows, and its state; none of the windows ``but``."""
+        own = and_(states.c.window_start < start, states.c.window_start.not_in(but))
+        return self._beside(own, states.c.window_start.desc())
 
     def state_after(self, start: int) -> tuple[int, bytes] | None:
         """The first window after this one that has rows, and its state."""
@@ -151,6 +166,30 @@ class Ledger:
         with reading(self.engine) as connection:
             row = connection.execute(query.order_by(order).limit(1)).first()
             return None if row is None else (int(row[0]), row[1])
+
+    def state_sha256(self, start: int) -> str | None:
+        """The hash of a window's state when it was judged last; None where it has none."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(states.c.sha256).where(states.c.window_start == start)).scalar()
+
+    def evidence_before(self, start: int, but: Sequence[int]) -> tuple[int, bytes] | None:
+        """The latest window before this one with evidence, and that; none of the windows ``but``."""
+        where = (evidence.c.window_start < start, evidence.c.window_start.not_in(but))
+        query = select(evidence.c.window_start, evidence.c.bytes).where(*where)
+        with reading(self.engine) as connection:
+            row = connection.execute(query.order_by(evidence.c.window_start.desc()).limit(1)).first()
+            return None if row is None else (int(row[0]), row[1])
+
+    def evidence_of(self, start: int) -> bytes | None:
+        """The evidence with which a window was judged last."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(evidence.c.bytes).where(evidence.c.window_start == start)).scalar()
+
+    def judged_after(self, start: int) -> list[int]:
+        """All windows after this one that have a state."""
+        query = select(states.c.window_start).where(states.c.window_start > max(start, OF_FILES))
+        with reading(self.engine) as connection:
+            return [int(one) for one in connection.execute(query).scalars()]
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
@@ -313,7 +352,7 @@ class Ledger:
         """Forgets everything that was counted, for a recount; runs, alerts and audit stay."""
         with self.engine.begin() as connection:
             self._lease.hold(connection)
-            for table in (files, parts, windows, states, measures, findings, facts):
+            for table in (files, parts, windows, states, evidence, measures, findings, facts):
                 connection.execute(delete(table))
             _set_fact(connection, "settings", settings)
 
@@ -355,8 +394,10 @@ def _raise_newest(connection: Connection, second: int) -> None:
 
 def _replace_window(connection: Connection, run_id: str, result: WindowResult) -> None:
     start = result.window_start
-    for table in (states, measures, findings):
+    for table in (states, evidence, measures, findings):
         connection.execute(delete(table).where(table.c.window_start == start))
+    if result.evidence is not None:
+        connection.execute(insert(evidence).values(window_start=start, bytes=result.evidence))
     if result.packed is not None:
         row = {"window_start": start, "sha256": result.sha256, "bytes": result.packed}
         connection.execute(insert(states).values(**row))

@@ -13,7 +13,18 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.counts import Counter
-from modelwatch_gpu.monitor.store.tables import OF_FILES, facts, files, findings, measures, parts, runs, states, windows
+from modelwatch_gpu.monitor.store.tables import (
+    OF_FILES,
+    evidence,
+    facts,
+    files,
+    findings,
+    measures,
+    parts,
+    runs,
+    states,
+    windows,
+)
 from modelwatch_gpu.profile.parts import UNTIMED
 
 _SECOND: Final = timedelta(seconds=1)
@@ -53,6 +64,8 @@ def _forget(connection: Connection, until: int) -> None:
         for table in (states, measures, findings, windows, parts):
             connection.execute(delete(table).where(table.c.window_start == start))
     if starts:
+        # What they have shown goes on: the last one's stays.
+        connection.execute(delete(evidence).where(evidence.c.window_start < max(starts)))
         without = ~exists().where(parts.c.path == files.c.path)
         connection.execute(delete(files).where(files.c.state == "kept", without))
 

@@ -23,6 +23,7 @@ from modelwatch_gpu.monitor.judging import Judge, file_findings
 from modelwatch_gpu.monitor.late import LateLabels
 from modelwatch_gpu.monitor.lease import TTL, Lease, Seen
 from modelwatch_gpu.monitor.ledger import Known, Ledger, WindowResult
+from modelwatch_gpu.monitor.looks import Looks
 from modelwatch_gpu.monitor.pages import Pages
 from modelwatch_gpu.monitor.retention import retain
 from modelwatch_gpu.monitor.store.engine import open_store
@@ -336,32 +337,38 @@ class Runner:
         return [start for start in dirty if start <= OF_FILES or self.counter.end_of(start) <= over]
 
     def _judged(self, starts: Sequence[int]) -> tuple[list[WindowResult], list[int]]:
-        """What a run makes of these windows, ascending; and the windows after them that are compared with them."""
+        """What a run makes of these windows, ascending; and the windows after them whose verdicts follow from them."""
         results: list[WindowResult] = []
         before: tuple[int, Part] | None = None
-        also: list[int] = []
+        also: set[int] = set()
+        looks = Looks(self.ledger, starts) if self.config.anytime else None
         for start in starts:
             if start == OF_FILES:
                 results.append(self._of_files())
                 continue
-            if start == UNTIMED or not self.config.consecutive:
+            if start == UNTIMED or not (self.config.consecutive or self.config.anytime):
                 results.append(self._result(start, None)[0])
                 continue
-            result, state = self._result(start, self._before(start, before))
+            compared = self._before(start, before, starts) if self.config.consecutive else None
+            result, state = self._result(start, compared, looks)
             results.append(result)
             before = (start, state) if state is not None else before
-            after = self.ledger.state_after(start)
-            also += [after[0]] if after is not None and after[0] not in starts else []
-        return results, also
+            if looks is not None:
+                also.update(looks.to_judge_again(start, result.evidence))
+            elif self.ledger.state_sha256(start) != (result.sha256 or None):
+                after = self.ledger.state_after(start)
+                also.update([after[0]] if after is not None and after[0] not in starts else [])
+        return results, sorted(also)
 
-    def _before(self, start: int, judged: tuple[int, Part] | None) -> Part | None:
-        """The state of the window before this one that has rows: of this run, or of the store."""
-        stored = self.ledger.state_before(start)
+    def _before(self, start: int, judged: tuple[int, Part] | None, starts: Sequence[int]) -> Part | None:
+        """The state of the window before this one that has rows: of this run, whose windows are ``starts``, or of the
+        store."""
+        stored = self.ledger.state_before(start, starts)
         if judged is not None and (stored is None or stored[0] <= judged[0]):
             return judged[1]
         return None if stored is None else self.counter.part_of(stored[1], "the state of a window")
 
-    def _result(self, start: int, before: Part | None) -> tuple[WindowResult, Part | None]:
+    def _result(self, start: int, before: Part | None, looks: Looks | None = None) -> tuple[WindowResult, Part | None]:
         """Merges and judges one window."""
         found = self.ledger.contents_of(start)
         if not found.packed:
@@ -374,10 +381,12 @@ class Runner:
         result = WindowResult(start, found.rows, found.files, packed, sha256(packed))
         if start == UNTIMED:
             return result, state
-        judged = self._judge.judge(start, state, before)
+        running = None if looks is None else looks.before(start)
+        judged = self._judge.judge(start, state, before, running)
         label = self.counter.texts_of(start)[2]
         page = self._pages.write(judged.report, label, judged.severity)
-        return result.with_findings(judged.measures, judged.findings, judged.severity, page), state
+        shown = None if looks is None or running is None else looks.judged(start, running)
+        return result.with_findings(judged.measures, judged.findings, judged.severity, page, shown), state
 
     def _part_of(self, name: str, start: int, packed: bytes) -> Part:
         """A part of the store; one that this run has just counted is at hand."""

@@ -170,6 +170,11 @@ class MonitorConfig(Section):
     units: str | None = Field("1d", description="What intervals draw again: 1d, 1w, rows; null: no intervals.")
     correction: Literal["bh", "e-bh"] | None = Field("bh", description="For many tests of one window.")
     hierarchy: bool = Field(False, description="Segments are tested only where their column is off.")
+    anytime: bool = Field(
+        False,
+        description="Verdicts hold however often somebody looks: evidence is collected from window to window. Needs "
+        "judge: complete.",
+    )
     consecutive: bool = Field(False, description="Also compare every window with the one before it.")
     judge: Literal["always", "complete"] = Field(
         "always", description="When a window is judged: whenever its rows change, or once it is over."
@@ -214,6 +219,19 @@ class MonitorConfig(Section):
     def _windows_in_a_row(self) -> Self:
         if self.consecutive and self.window is None:
             raise ValueError("consecutive compares windows, and window is null; choose one, such as 1d")
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_of_whole_windows(self) -> Self:
+        if self.anytime:
+            if self.window is None or self.judge != "complete":
+                raise ValueError(
+                    "anytime collects evidence from windows that are over; set window, such as 1h, and judge: complete"
+                )
+            if self.units is None:
+                raise ValueError("anytime needs intervals, and units is null; set units, such as 1d")
+            if self.consecutive:
+                raise ValueError("anytime and consecutive are not offered together; leave one of them out")
         return self
 
     @field_validator("timezone")
