@@ -61,6 +61,7 @@ log:
 # checks:
 #   - {{measure: psi, columns: "*", warn: 0.1, alert: 0.25}}
 # expectations: auto     # judge data quality too (a baseline that was fitted with --quality)
+# anytime: false         # true: verdicts hold however often somebody looks (with judge: complete)
 # consecutive: false     # also compare every window with the one before it
 
 # Where results are kept: a file beside this one, or PostgreSQL by an environment variable.
@@ -76,6 +77,7 @@ schedule:
 # retention:
 #   corrections_until: 90d   # then a window is closed, and changed files are not counted again
 #   keep: 400d               # then it is forgotten
+#   alerts: 400d             # alerts that were over so long ago are forgotten too
 
 # Who is told; docs/alerts.md has channels, grouping and silences.
 # alerts:
