@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from local_servers import object_store, object_store_server, postgres
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from watch_makers import World, baseline_of_a_month
 
+from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.profile import Baseline
 
 __all__ = ["object_store", "object_store_server", "postgres"]
@@ -25,6 +26,14 @@ def month() -> Baseline:
 def world(tmp_path: Path, month: Baseline) -> World:
     """A folder with a baseline and an empty log."""
     return World(tmp_path, month)
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path) -> Iterator[Engine]:
+    """A store in SQLite that nothing was written to."""
+    engine = open_store("sqlite:///monitor.db", folder=tmp_path)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,7 +6,6 @@ import hashlib
 import json
 import stat
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,19 +27,12 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_store("sqlite:///monitor.db", folder=tmp_path)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def written(store: Engine) -> Engine:
+def written(empty_store: Engine) -> Engine:
     """Ten records."""
-    with store.begin() as connection:
+    with empty_store.begin() as connection:
         for number in range(10):
             append(connection, "finding", {"number": number, "column": "temp"}, NOW + timedelta(minutes=number))
-    return store
+    return empty_store
 
 
 def tamper(engine: Engine, *statements: Any) -> None:
@@ -64,18 +56,18 @@ def test_what_was_appended_verifies(written: Engine) -> None:
     assert json.loads(json.dumps(found.to_dict()))["faults"] == []
 
 
-def test_an_empty_audit_verifies(store: Engine) -> None:
-    found = verify_store(store)
+def test_an_empty_audit_verifies(empty_store: Engine) -> None:
+    found = verify_store(empty_store)
     assert (found.ok, found.records, found.head.seq) == (True, 0, 0)
 
 
-def test_the_hash_is_sha256_of_the_documented_lines(store: Engine) -> None:
-    with store.begin() as connection:
+def test_the_hash_is_sha256_of_the_documented_lines(empty_store: Engine) -> None:
+    with empty_store.begin() as connection:
         own = append(connection, "config", {"b": 1.5, "a": "é\n\"'"}, NOW)
     body = '{"a":"\\u00e9\\n\\"\'","b":1.5}'
     lines = f"modelwatch audit 1\n1\n2026-03-01T12:00:00.000000Z\nconfig\n{'0' * 64}\n{body}"
     assert own.sha256 == hashlib.sha256(lines.encode()).hexdigest()
-    with store.connect() as connection:
+    with empty_store.connect() as connection:
         row = connection.execute(select(audit)).one()
     assert (row.body, row.sha256) == (body, own.sha256)
 
@@ -237,10 +229,10 @@ def test_a_slip_of_the_hand_is_refused_by_the_database(written: Engine, statemen
     assert verify_store(written).ok
 
 
-def test_many_that_append_at_once_make_one_chain(store: Engine) -> None:
+def test_many_that_append_at_once_make_one_chain(empty_store: Engine) -> None:
     def work(number: int) -> None:
         for at in range(20):
-            with store.begin() as connection:
+            with empty_store.begin() as connection:
                 append(connection, "finding", {"worker": number, "at": at}, NOW)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
@@ -248,32 +240,32 @@ def test_many_that_append_at_once_make_one_chain(store: Engine) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    found = verify_store(store)
+    found = verify_store(empty_store)
     assert (found.ok, found.records) == (True, 80)
 
 
 @pytest.mark.parametrize(
     "body", [{"x": float("nan")}, {"x": float("inf")}, {"x": SecretStr("hush")}, {"x": b"bytes"}, {"x": {1, 2}}]
 )
-def test_what_json_cannot_hold_is_refused_and_secrets_are(store: Engine, body: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="takes JSON values") as error, store.begin() as connection:
+def test_what_json_cannot_hold_is_refused_and_secrets_are(empty_store: Engine, body: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="takes JSON values") as error, empty_store.begin() as connection:
         append(connection, "finding", body, NOW)
     assert "hush" not in str(error.value)
-    assert verify_store(store).records == 0
+    assert verify_store(empty_store).records == 0
 
 
 @pytest.mark.parametrize("kind", ["", "Finding", "a b", "x\ny", "é", "a" * 65])
-def test_a_kind_is_a_word(store: Engine, kind: str) -> None:
-    with pytest.raises(InputError, match="cannot be of kind"), store.begin() as connection:
+def test_a_kind_is_a_word(empty_store: Engine, kind: str) -> None:
+    with pytest.raises(InputError, match="cannot be of kind"), empty_store.begin() as connection:
         append(connection, kind, {}, NOW)
 
 
-def test_many_faults_are_counted_and_a_few_told(store: Engine) -> None:
-    with store.begin() as connection:
+def test_many_faults_are_counted_and_a_few_told(empty_store: Engine) -> None:
+    with empty_store.begin() as connection:
         for number in range(40):
             append(connection, "finding", {"number": number}, NOW)
-    tamper(store, update(audit).values(body="{}"))
-    found = verify_store(store)
+    tamper(empty_store, update(audit).values(body="{}"))
+    found = verify_store(empty_store)
     assert (len(found.faults), found.more) == (20, 20)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from sqlalchemy import Engine, select, text
 
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.monitor.audit import read_anchors, verify_store
-from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.monitor.store.governance_tables import audit
 from modelwatch_gpu.monitor.store.tables import files, findings, states
 from modelwatch_gpu.monitor.versions.dependencies import changes, snapshot
@@ -22,13 +20,6 @@ from modelwatch_gpu.monitor.versions.deployments import add_deployment, list_dep
 from modelwatch_gpu.monitor.versions.seen import Triple, add_seen
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_store("sqlite:///monitor.db", folder=tmp_path)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -42,21 +33,21 @@ def records(engine: Engine, kind: str) -> list[dict[str, Any]]:
         return [json.loads(body) for body in rows]
 
 
-def test_an_event_is_kept_once_and_audited_once(store: Engine) -> None:
+def test_an_event_is_kept_once_and_audited_once(empty_store: Engine) -> None:
     own = {"model": "m", "model_version": "2", "at": NOW, "who": "ada", "dependencies": {"python": "3.12"}}
-    with store.begin() as connection:
+    with empty_store.begin() as connection:
         first = add_deployment(connection, now=NOW, **own)  # type: ignore[arg-type]
         again = add_deployment(connection, now=NOW + timedelta(days=3), **own)  # type: ignore[arg-type]
         assert again == first
         assert list_deployments(connection) == [first]
     assert first.dependencies == {"python": "3.12"}
-    (record,) = records(store, "deployment")
+    (record,) = records(empty_store, "deployment")
     assert (record["id"], record["who"], record["model_version"]) == (first.id, "ada", "2")
-    assert verify_store(store).ok
+    assert verify_store(empty_store).ok
 
 
-def test_events_are_listed_by_time_and_model(store: Engine) -> None:
-    with store.begin() as connection:
+def test_events_are_listed_by_time_and_model(empty_store: Engine) -> None:
+    with empty_store.begin() as connection:
         for model, version, days in (("m", "2", 5), ("m", "1", 1), ("other", "9", 2)):
             add_deployment(connection, model=model, model_version=version, at=NOW + timedelta(days=days), now=NOW)
         assert [d.model_version for d in list_deployments(connection)] == ["1", "9", "2"]
@@ -65,9 +56,9 @@ def test_events_are_listed_by_time_and_model(store: Engine) -> None:
         assert [d.model_version for d in since] == ["9"]
 
 
-def test_what_runs_now_is_the_last_word_on_each_version(store: Engine) -> None:
+def test_what_runs_now_is_the_last_word_on_each_version(empty_store: Engine) -> None:
     events = [("1", "production"), ("2", "shadow"), ("2", "canary"), ("2", "production"), ("3", "canary")]
-    with store.begin() as connection:
+    with empty_store.begin() as connection:
         for day, (version, stage) in enumerate(events):
             at = NOW + timedelta(days=day)
             add_deployment(connection, model="m", model_version=version, stage=stage, at=at, now=NOW)
@@ -93,19 +84,19 @@ def test_what_runs_now_is_the_last_word_on_each_version(store: Engine) -> None:
         ({"dependencies": {"x": float("nan")}}, "takes JSON values"),
     ],
 )
-def test_events_that_make_no_sense_are_refused(store: Engine, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said), store.begin() as connection:
+def test_events_that_make_no_sense_are_refused(empty_store: Engine, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said), empty_store.begin() as connection:
         add_deployment(connection, **{"model": "m", "model_version": "1", "now": NOW, **options})
-    with store.connect() as connection:
+    with empty_store.connect() as connection:
         assert list_deployments(connection) == []
 
 
 @pytest.mark.parametrize("hostile", ["'; DROP TABLE audit; --", "<script>alert(1)</script>", "a\nb", "\u202e", "%s{0}"])
-def test_hostile_names_are_kept_as_they_are(store: Engine, hostile: str) -> None:
-    with store.begin() as connection:
+def test_hostile_names_are_kept_as_they_are(empty_store: Engine, hostile: str) -> None:
+    with empty_store.begin() as connection:
         add_deployment(connection, model=hostile, model_version=hostile, note=hostile, now=NOW)
         assert list_deployments(connection, model=hostile)[0].note == hostile
-    assert verify_store(store).ok
+    assert verify_store(empty_store).ok
 
 
 def test_a_snapshot_names_what_is_installed_and_nothing_of_the_machine() -> None:
@@ -155,17 +146,19 @@ def test_versions_that_the_log_names_are_events_once(monitor: Monitor) -> None:
     assert [record["model_version"] for record in records(monitor.engine, "deployment")] == ["v1", "v2"]
 
 
-def test_versions_of_data_beside_the_model_are_told_together(store: Engine) -> None:
-    with store.begin() as connection:
+def test_versions_of_data_beside_the_model_are_told_together(empty_store: Engine) -> None:
+    with empty_store.begin() as connection:
         add_deployment(connection, model="m", model_version="1", data_version="d1", code_version="c1", now=NOW)
         seen = {Triple("1", "d1"): 5, Triple("1"): 5, Triple("1", "d2"): 9, Triple("2", "d2"): 9, Triple("2"): 7}
         new = add_seen(connection, "m", seen, NOW)
     assert [(d.model_version, d.data_version) for d in new] == [("1", "d2"), ("2", "d2")]
 
 
-def test_values_of_a_log_that_cannot_be_versions_are_left_out(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_a_log_that_cannot_be_versions_are_left_out(
+    empty_store: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("modelwatch_gpu.monitor.versions.seen.MOST_VERSIONS", 20)
-    with store.begin() as connection:
+    with empty_store.begin() as connection:
         assert add_seen(connection, "m", {Triple("x" * 3_000): 1, Triple(""): 1, Triple("a\0"): 1}, NOW) == []
         many = {Triple(f"{number:05d}"): number for number in range(30)}
         assert [d.model_version for d in add_seen(connection, "m", many, NOW)] == sorted(t.model for t in many)[:20]

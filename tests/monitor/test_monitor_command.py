@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -177,6 +178,39 @@ def test_init_writes_a_config_that_runs(world: World, monkeypatch: pytest.Monkey
     again = CliRunner().invoke(app, ["init", "reference.parquet"])
     assert again.exit_code == 2
     assert "is there already; --force" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("rows", "days", "window", "said"),
+    [
+        (
+            12_000,
+            3,
+            "1w",
+            "4,000 rows a day, as in that log, a window of 1w has some 28,000.\n# A shorter one tells sooner",
+        ),
+        (30_000, 3, "1d", "10,000 rows a day, as in that log, a window of 1d has some 10,000.\nwindow"),
+        (9_000, 9, "1mo", "1,000 rows a day, as in that log, a window of 1mo has some 30,000."),
+        (90, 9, "1mo", "10 rows a day, as in that log, a window of 1mo has some 300.\n# That is few"),
+        (50, 0, "1mo", "With 50 rows a day"),
+        (50, None, "null", "The log has no column that says when"),
+    ],
+)
+def test_init_chooses_a_window_by_the_rows_a_day(
+    world: World, monkeypatch: pytest.MonkeyPatch, rows: int, days: int | None, window: str, said: str
+) -> None:
+    monkeypatch.chdir(world.folder)
+    table = pa.table({"x": np.arange(rows) % 97, "kind": pa.array(["a", "b"]).take(pa.array(np.arange(rows) % 2))})
+    if days is not None:
+        at = np.linspace(0, 86_400_000_000 * days, rows, dtype=np.int64)
+        table = table.append_column("at", pa.array(at, pa.timestamp("us", "UTC")))
+    pq.write_table(table, "reference.parquet")
+    when = [] if days is None else ["--timestamp", "at"]
+    code, told = called("init", "reference.parquet", "--force", *when)
+    assert code == 0, told
+    config = MonitorConfig.load("monitor.yaml")
+    assert (config.window or "null") == window
+    assert said in config.text
 
 
 def test_init_takes_a_baseline_that_is_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

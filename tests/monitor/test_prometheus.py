@@ -200,6 +200,42 @@ def test_the_dashboard_is_one_that_grafana_imports(config: MonitorConfig) -> Non
     assert dashboard == json.loads(json.dumps(dashboard_of(config)))
 
 
+#: What Grafana's model of a dashboard leaves to the data source: how Prometheus asks for an annotation.
+OF_PROMETHEUS = {"titleFormat", "textFormat", "step"}
+
+
+def missing(ours: Any, theirs: Any, where: str = "") -> Iterator[str]:
+    """What is not the same in what was read back."""
+    if isinstance(ours, dict):
+        for name, value in ours.items():
+            if name not in theirs:
+                yield f"{where}/{name}"
+            else:
+                yield from missing(value, theirs[name], f"{where}/{name}")
+    elif isinstance(ours, list):
+        assert len(ours) == len(theirs), where
+        for number, (own, read) in enumerate(zip(ours, theirs, strict=True)):
+            yield from missing(own, read, f"{where}/{number}")
+    elif ours != theirs:
+        yield f"{where}: {ours!r} became {theirs!r}"
+
+
+def test_grafanas_own_models_know_every_key_of_the_dashboard(config: MonitorConfig) -> None:
+    """Read by the models that Grafana Labs publishes, and written again: what they do not know would be gone."""
+    plugins = pytest.importorskip("grafana_foundation_sdk.cog.plugins")
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    plugins.register_default_plugins()
+    ours = json.loads(json.dumps(dashboard_of(config)))
+    theirs = json.loads(json.dumps(Dashboard.from_json(ours), cls=JSONEncoder))
+    gone = set(missing(ours, theirs))
+    assert gone == {f"/annotations/list/0/{name}" for name in OF_PROMETHEUS}
+    ours["panels"][0]["fieldConfig"]["defaults"]["thresholdz"] = {}  # a key that there is not is found
+    theirs = json.loads(json.dumps(Dashboard.from_json(ours), cls=JSONEncoder))
+    assert any(one.endswith("/thresholdz") for one in missing(ours, theirs))
+
+
 def test_every_metric_that_rules_and_dashboard_name_is_served(tmp_path: Path) -> None:
     source = (Path(sys.modules["modelwatch_gpu.serve.rules"].__file__ or "").parent / "metrics.py").read_text()
     monitor = small_monitor(tmp_path)

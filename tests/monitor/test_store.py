@@ -12,7 +12,7 @@ from watch_makers import World, rows_of
 
 from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.monitor.counts import pack, unpack
-from modelwatch_gpu.monitor.store.engine import open_store, reading
+from modelwatch_gpu.monitor.store.engine import open_store, reading, repeatable
 from modelwatch_gpu.monitor.store.metadata import metadata
 from modelwatch_gpu.monitor.store.migrations import STEPS, schema_version
 from modelwatch_gpu.monitor.store.tables import facts
@@ -46,6 +46,40 @@ def test_versions_are_recorded_once(world: World, store: str) -> None:
                 range(1, len(STEPS) + 1)
             )
             assert {table for table in metadata.tables} <= set(inspect(connection).get_table_names())
+
+
+def test_a_store_of_the_first_version_gets_what_came_later(tmp_path: Path) -> None:
+    engine = open_store("sqlite:///old.db", folder=tmp_path)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE evidence"))
+        connection.execute(text("DELETE FROM schema_version WHERE version > 1"))
+        connection.execute(insert(facts).values(name="a", value="kept"))
+    engine.dispose()
+    with open_store("sqlite:///old.db", folder=tmp_path).connect() as connection:
+        assert "evidence" in inspect(connection).get_table_names()
+        assert connection.execute(select(facts.c.value)).scalars().all() == ["kept"]
+        assert connection.execute(select(func.max(schema_version.c.version))).scalar() == len(STEPS)
+
+
+def test_what_is_told_to_somebody_waits_for_the_disk(tmp_path: Path) -> None:
+    engine = open_store("sqlite:///x.db", folder=tmp_path)
+    for turn in range(2):  # one connection of the pool serves both kinds in turn
+        with repeatable(engine) as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+            connection.execute(insert(facts).values(name=f"a{turn}", value="b"))
+        with engine.begin() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+            assert connection.execute(select(func.count()).select_from(facts)).scalar() == turn + 1
+
+    def broken() -> None:
+        with repeatable(engine) as connection:
+            connection.execute(insert(facts).values(name="c", value="d"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
+    with reading(engine) as connection:
+        assert connection.execute(select(func.count()).select_from(facts)).scalar() == 2
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:

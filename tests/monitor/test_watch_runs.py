@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from tolerances import SUMMED_ALONE
 from watch_makers import NOW, START, World, exact_state, rows_of, severities
 
@@ -17,6 +17,7 @@ import modelwatch_gpu as mw
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Files
 from modelwatch_gpu.monitor.clock import FixedClock
+from modelwatch_gpu.monitor.discover import discover
 from modelwatch_gpu.monitor.runner import Runner
 from modelwatch_gpu.monitor.store.tables import files, findings, measures, parts, runs, states, windows
 from modelwatch_gpu.profile import Profile
@@ -110,7 +111,7 @@ def test_a_changed_file_leaves_the_windows_that_it_has_no_rows_of_any_more(world
         left = dict(connection.execute(select(windows.c.label, windows.c.rows)).all())
         counted = connection.execute(select(states.c.window_start)).scalars().all()
         judged = connection.execute(select(findings.c.window).distinct()).scalars().all()
-    assert left == {"2024-03-01": 0, "2024-03-02": 60, "2024-03-06": 60}
+    assert left == {"2024-03-02": 60, "2024-03-06": 60}
     assert len(counted) == 2
     assert len(judged) == 2
 
@@ -285,16 +286,55 @@ def test_windows_are_judged_once_they_are_over(world: World) -> None:
 
 def test_windows_in_a_row_are_judged_again_when_the_one_before_changes(world: World) -> None:
     more = "consecutive: true\nchecks: [{measure: ks, alert: 0.2, against: consecutive}]"
-    for day in (0, 1, 3):
+    for day in (0, 1, 3, 4, 5):
         world.day(day, rows=200)
     runner = world.runner(more)
     runner.once()
     world.add("late.parquet", rows_of(1, rows=100, shift=3.0, seed=4))
     done = runner.once()
+    # The one after it, and not those behind, whose predecessors are what they were.
     assert sorted(done.windows) == [int(START.timestamp()) + 86_400 * day for day in (1, 3)]
-    other = fresh(world, "other", more)
+    same_as_from_nothing(world, runner, more)
+    (world.log / "day-003.parquet").unlink()
+    world.day(4, rows=150, seed=2)  # in the same run as the end of the window that it was compared with
+    runner.once()
+    assert len(exact_state(runner.engine)["windows"]) == 4
+    other = fresh(world, "again", more)
     other.once()
     assert exact_state(runner.engine) == exact_state(other.engine)
+
+
+def test_a_new_file_takes_one_look_and_one_wait_for_the_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, waits = [], []
+    monkeypatch.setattr("modelwatch_gpu.monitor.runner.discover", lambda *a, **k: looks.append(1) or discover(*a, **k))
+    world.day(0)
+    runner = world.runner()
+    runner.once()
+
+    @event.listens_for(runner.engine, "before_cursor_execute")
+    def asked(connection, cursor, statement, *more) -> None:  # type: ignore[no-untyped-def]
+        waits.append(statement == "PRAGMA synchronous=FULL")
+
+    for change, expected in ((lambda: world.day(1), 1), (lambda: world.day(1, seed=3), 2)):
+        looks.clear()
+        waits.clear()
+        change()
+        assert len(runner.once().runs) == 1
+        assert (len(looks), sum(waits)) == (expected, 1)  # what changed can make copies of it new
+    looks.clear()
+    assert runner.once().runs == []
+    assert len(looks) == 1
+
+
+def test_a_page_goes_with_its_window(world: World) -> None:
+    world.day(0, rows=300, shift=3.0)
+    world.day(1, rows=300, shift=3.0)
+    runner = world.runner(reports="reports")
+    runner.once()
+    assert {path.name for path in (world.folder / "reports").iterdir()} == {"2024-03-01.html", "2024-03-02.html"}
+    (world.log / "day-000.parquet").unlink()
+    runner.once()
+    assert {path.name for path in (world.folder / "reports").iterdir()} == {"2024-03-02.html"}
 
 
 def test_a_store_of_other_counts_is_refused_until_it_is_counted_anew(world: World) -> None:

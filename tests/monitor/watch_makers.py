@@ -17,7 +17,7 @@ from modelwatch_gpu.log import Roles
 from modelwatch_gpu.monitor.clock import FixedClock
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.runner import Runner
-from modelwatch_gpu.monitor.store.tables import OF_FILES, files, findings, measures, parts, states, windows
+from modelwatch_gpu.monitor.store.tables import evidence, files, findings, measures, parts, states, windows
 from modelwatch_gpu.profile import Baseline
 
 ROLES = Roles(id="row", timestamp="at", label="label", score="score", ignore=[], infer=False)
@@ -91,28 +91,22 @@ class World:
 
 
 def exact_state(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything a store holds of a log and its verdicts, without runs and times.
-
-    A window whose files are all gone keeps its row, with no rows and no verdict: whoever never saw these files has
-    none, and that is the same.
-    """
+    """Everything a store holds of a log and its verdicts, without runs and times."""
     tables = {
         "files": (files, ("path", "kind", "size", "rows", "state", "part_sha256", "same_as", "error")),
         "parts": (parts, ("path", "window_start", "part_sha256", "rows", "merged", "bytes")),
         "windows": (windows, ("window_start", "window", "window_end", "label", "state", "dirty", "rebuild", "rows",
                               "files", "severity", "report")),
         "states": (states, ("window_start", "sha256", "bytes")),
+        "evidence": (evidence, ("window_start", "bytes")),
         "measures": (measures, tuple(c.name for c in measures.c if c.name != "run_id")),
         "findings": (findings, tuple(c.name for c in findings.c if c.name != "run_id")),
     }  # fmt: skip
-    empty = (windows.c.rows == 0) & windows.c.severity.is_(None)
-    emptied = empty & ~windows.c.dirty & (windows.c.window_start > OF_FILES)
     found = {}
     with engine.connect() as connection:
         for name, (table, columns) in tables.items():
             query = select(*(table.c[column] for column in columns))
-            rows = connection.execute(query.where(~emptied) if name == "windows" else query)
-            found[name] = sorted((tuple(row) for row in rows), key=repr)
+            found[name] = sorted((tuple(row) for row in connection.execute(query)), key=repr)
     return found
 
 

@@ -109,13 +109,20 @@ def _family(flat: Sequence[Applied], level: int, options: VerdictOptions, *, ans
     joined = np.concatenate(list(own.values()))
     e = e_values(joined) if options.anytime or options.correction == "e-bh" else None
     if e is not None and options.anytime:
-        e = np.concatenate(
-            [collected(part, flat[i].block) for i, part in zip(own, _split(e, list(own.values())), strict=True)]
-        )
+        each_e = zip(own, _split(e, list(own.values())), strict=True)
+        e = np.concatenate([_collected(part, flat[i], level, limits[i], options) for i, part in each_e])
     kept = _adjusted(joined, e, options.correction)
     sizes = list(own.values())
     each = zip(own.items(), _split(kept, sizes), [None] * len(own) if e is None else _split(e, sizes), strict=True)
     return {i: _Tests(limits[i], p, adjusted_own, e_own) for (i, p), adjusted_own, e_own in each}
+
+
+def _collected(e: Floats, applied: Applied, level: int, limit: float, options: VerdictOptions) -> Floats:
+    """The e-processes of one level of a check on a block: over its windows, or on from those before."""
+    if options.running is None:
+        return collected(e, applied.block)
+    assert applied.check is not None
+    return options.running.collect(e, applied.block, applied.check, level, limit)
 
 
 def _split(joined: Floats, like: Sequence[Floats]) -> list[Floats]:

@@ -32,6 +32,7 @@ from modelwatch_gpu.checks.moved import moved_statistic
 from modelwatch_gpu.checks.multiplicity import CORRECTIONS
 from modelwatch_gpu.checks.outside import outside_statistic
 from modelwatch_gpu.checks.resampling import split
+from modelwatch_gpu.checks.running import RunningEvidence
 from modelwatch_gpu.checks.statistics import ROWS_GROWTH, SHARES, SMALLEST_RATIO, STATISTICS, OwnTables, Statistic
 from modelwatch_gpu.checks.transported import MEASURES as TRANSPORTED
 from modelwatch_gpu.checks.transported import row_variances, transport_statistic
@@ -67,13 +68,15 @@ Found = dict[tuple[str, bool], Intervals]
 class VerdictOptions:
     """How sure a verdict has to be. ``unit``: what is drawn again, None for rows; ``intervals``: whether there are any.
     ``correction``: for many tests, see ``multiplicity.CORRECTIONS``. ``anytime``: whether verdicts must hold however
-    often somebody looks. ``hierarchy``: whether segments are tested only where their column is off."""
+    often somebody looks. ``running``: what the windows before have shown, where only the next one is judged.
+    ``hierarchy``: whether segments are tested only where their column is off."""
 
     unit: Window | None = DAY
     intervals: bool = True
     correction: str | None = "bh"
     anytime: bool = False
     hierarchy: bool = False
+    running: RunningEvidence | None = None
 
     @classmethod
     def of(

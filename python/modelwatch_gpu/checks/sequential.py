@@ -9,6 +9,9 @@ import numpy as np
 from modelwatch_gpu.measures.results import Block
 from modelwatch_gpu.measures.value import Floats
 
+#: More evidence than anybody needs; what grows on cannot become infinite.
+MOST: Final = 1e300
+
 #: Bets that a confidence sequence for a mean mixes, as shares of the largest that cannot lose everything.
 _BETS: Final = np.linspace(0.02, 0.98, 49)
 
@@ -30,7 +33,8 @@ def e_processes(e: Floats) -> Floats:
     out = np.empty_like(e)
     begun = np.zeros(len(e))
     for k in range(e.shape[1]):
-        begun = e[:, k] * (begun + 1 / ((k + 1) * (k + 2)))
+        with np.errstate(over="ignore"):
+            begun = np.minimum(MOST, e[:, k] * (begun + 1 / ((k + 1) * (k + 2))))
         out[:, k] = begun + 1 / (k + 2)
     return out
 

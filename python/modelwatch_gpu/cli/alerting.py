@@ -16,7 +16,7 @@ from modelwatch_gpu.cli.options import DerivedColumns, Quiet, derived_of
 from modelwatch_gpu.cli.outputs import EXIT_CODES, Output, check_outputs, undisturbed, written
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.monitor.extras import check_extra
-from modelwatch_gpu.report.table import printable
+from modelwatch_gpu.report.printable import printable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

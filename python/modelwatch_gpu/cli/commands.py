@@ -68,7 +68,8 @@ from modelwatch_gpu.log import open_log
 from modelwatch_gpu.profile import Baseline
 from modelwatch_gpu.profile.edges import edges_from_file
 from modelwatch_gpu.report import Report
-from modelwatch_gpu.report.table import ReportTable, printable
+from modelwatch_gpu.report.printable import printable
+from modelwatch_gpu.report.table import ReportTable
 
 
 class Commands(TyperGroup):

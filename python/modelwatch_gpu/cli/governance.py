@@ -19,7 +19,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.monitor.extras import check_extra
 from modelwatch_gpu.profile import Baseline
 from modelwatch_gpu.profile.fileio import write_file
-from modelwatch_gpu.report.table import printable
+from modelwatch_gpu.report.printable import printable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -33,7 +34,7 @@ from modelwatch_gpu.errors import OutputError
 from modelwatch_gpu.log import open_log
 from modelwatch_gpu.monitor.extras import check_extra
 from modelwatch_gpu.profile import Baseline
-from modelwatch_gpu.report.table import printable
+from modelwatch_gpu.report.printable import printable
 
 if TYPE_CHECKING:
     from modelwatch_gpu.monitor.config.model import MonitorConfig
@@ -72,14 +73,15 @@ def run(
       modelwatch run monitor.yaml
       modelwatch run monitor.yaml --watch
     """
-    check_extra("monitor", "A monitor")
-    from modelwatch_gpu.monitor.config.several import load_configs
+    with _started():
+        check_extra("monitor", "A monitor")
+        from modelwatch_gpu.monitor.config.several import load_configs
 
-    check_settings()
-    given = {"memory": memory, "threads": threads or None, "device": None if device == "auto" else device}
-    options = {name: value for name, value in given.items() if value is not None}
-    configs = [one.model_copy(update=options) for one in load_configs(config, model)]
-    runners = [_runner(one, quiet) for one in configs]
+        check_settings()
+        given = {"memory": memory, "threads": threads or None, "device": None if device == "auto" else device}
+        options = {name: value for name, value in given.items() if value is not None}
+        configs = [one.model_copy(update=options) for one in load_configs(config, model)]
+        runners = [_runner(one, quiet) for one in configs]
     if watch:
         _watch_all(runners, quiet)
         return
@@ -91,6 +93,18 @@ def run(
     bad = {"alert"} if fail_on is FailOn.alert else {"alert", "warning"} if fail_on is FailOn.warning else set()
     if worst & bad:
         raise typer.Exit(ALERTS)
+
+
+@contextmanager
+def _started() -> Iterator[None]:
+    """While packages are imported and a monitor is opened nothing becomes garbage; the collector would walk through a
+    hundred thousand objects again and again, now and in the run."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _runner(config: MonitorConfig, quiet: bool) -> Runner:

@@ -19,7 +19,7 @@ from modelwatch_gpu.device import isa
 from modelwatch_gpu.errors import OutputError
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.report import Report
-from modelwatch_gpu.report.table import printable
+from modelwatch_gpu.report.printable import printable
 
 DONE: Final = 0
 ALERTS: Final = 1

@@ -24,6 +24,8 @@ from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.planner import Ahead
 from modelwatch_gpu.profile.windowed import piece_of, window_starts
 
+#: No window begins before, in any time zone: the second day of the year 1.
+_FIRST_SECOND: Final = -62_135_510_400
 #: A state that claims to be larger is damaged.
 MOST_BYTES: Final = 1 << 34
 #: What one file is planned for; a file of more windows or rows is counted too.
@@ -130,6 +132,12 @@ class Counter:
             return UNTIMED + 1 if start == UNTIMED else 2**62
         assert isinstance(self.window, Window)
         return int(self.window.boundaries(start, start, self.zone)[-1])
+
+    def start_of(self, second: int) -> int:
+        """Where the window begins that a time (epoch seconds) lies in: windows that begin before it are over then."""
+        assert isinstance(self.window, Window)
+        second = max(second, _FIRST_SECOND)
+        return int(self.window.boundaries(second, second, self.zone)[0])
 
     def profile_of(self, parts: Sequence[Part]) -> Profile:
         """Parts as a profile of this plan."""

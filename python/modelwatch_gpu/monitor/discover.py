@@ -50,9 +50,10 @@ def discover(sources: Any, folder: Path, name: str = "log") -> list[Found]:
     """
     places: dict[str, Place] = {}
     listed: Sequence[Any] = [sources] if isinstance(sources, str | Files) else list(sources)
+    home, folders = os.path.realpath(folder), dict[str, str]()
     for source in listed:
         for place in _listed(source, folder, name):
-            places.setdefault(_key(place, folder), place)
+            places.setdefault(_key(place, home, folders), place)
     infos = _infos(list(places.values()))
     found = [_seen(path, place, infos.get(place.path)) for path, place in sorted(places.items())]
     return [one for one in found if one is not None]
@@ -79,13 +80,20 @@ def _still_empty(said: str) -> bool:
     return said.startswith("No file matches the pattern") or " has no files; " in said
 
 
-def _key(place: Place, folder: Path) -> str:
+def _key(place: Place, home: str, folders: dict[str, str]) -> str:
     """What the store calls the file: one name, however the config leads to it; below the config's folder it is relative
-    to that, so both can move together."""
+    to that, so both can move together. ``folders``: the real paths of those that were seen, since a log has many files
+    in one."""
     if place.filesystem is not None:
         return place.name
-    path, home = os.path.realpath(place.path), os.path.realpath(folder)
-    return os.path.relpath(path, home) if path.startswith(home.rstrip("/") + "/") else path
+    above, name = os.path.split(place.path)
+    if os.path.islink(place.path):
+        path = os.path.realpath(place.path)
+    else:
+        if above not in folders:
+            folders[above] = os.path.realpath(above)
+        path = os.path.join(folders[above], name)
+    return path[len(home.rstrip("/")) + 1 :] if path.startswith(home.rstrip("/") + "/") else path
 
 
 def _infos(places: Sequence[Place]) -> dict[str, Any]:

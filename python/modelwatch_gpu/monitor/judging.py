@@ -10,12 +10,13 @@ import hashlib
 import json
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from modelwatch_gpu.checks import Check, VerdictOptions
 from modelwatch_gpu.checks.expectations import Expectations
 from modelwatch_gpu.checks.finding import SEVERITIES
+from modelwatch_gpu.checks.running import RunningEvidence
 from modelwatch_gpu.measures.results import BASELINE
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.counts import Counter
@@ -50,21 +51,26 @@ class Judge:
     def __init__(self, config: MonitorConfig, counter: Counter) -> None:
         self._counter, self._consecutive = counter, config.consecutive
         self._checks: tuple[Check, ...] | None = None if config.checks is None else config.rules()
-        self._options = VerdictOptions.of(config.units, config.correction, anytime=False, hierarchy=config.hierarchy)
+        self._options = VerdictOptions.of(
+            config.units, config.correction, anytime=config.anytime, hierarchy=config.hierarchy
+        )
         self._expectations: Expectations | None = None
         if config.expectations == "auto":
             self._expectations = Expectations.infer(counter.baseline)
         elif config.expectations is not None:
             self._expectations = Expectations.load(config.path_of(config.expectations))
 
-    def judge(self, start: int, state: Part, before: Part | None = None) -> Judged:
-        """Judges a window. ``before``: the state of the window before it, where windows are compared with those."""
+    def judge(
+        self, start: int, state: Part, before: Part | None = None, running: RunningEvidence | None = None
+    ) -> Judged:
+        """Judges a window. ``before``: the state of the window before it, where windows are compared with those.
+        ``running``: what all windows before it have shown, with ``anytime``."""
         parts = [state] if before is None else [before, state]
         report = report_on(
             self._counter.baseline,
             self._counter.profile_of(parts),
             checks=self._checks,
-            options=self._options,
+            options=self._options if running is None else replace(self._options, running=running),
             consecutive=self._consecutive and before is not None,
             expectations=self._expectations,
             device=self._counter.plan.spec.device,

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from modelwatch_gpu.errors import ModelwatchError
 from modelwatch_gpu.monitor.clock import Clock, utc_text
+from modelwatch_gpu.monitor.store.engine import repeatable
 from modelwatch_gpu.monitor.store.tables import leases
 
 #: Seconds without a beat after which an owner is taken for dead.
@@ -65,7 +66,7 @@ class Lease:
 
     def take(self) -> Seen | None:
         """Takes the lease where it is free; else returns who has it. Does not wait."""
-        with self._engine.begin() as connection:
+        with repeatable(self._engine) as connection:
             row = connection.execute(
                 select(leases.c.owner, leases.c.fence, leases.c.beat)
                 .where(leases.c.name == self._name)
@@ -110,7 +111,7 @@ class Lease:
         """Moves the beat on while the runner counts."""
         while not stop.wait(self._ttl / 4):
             try:
-                with self._engine.begin() as connection:
+                with repeatable(self._engine) as connection:
                     self.hold(connection)
             except (LeaseLost, DBAPIError):
                 if stop.is_set():
@@ -137,7 +138,7 @@ class Lease:
             self._beating.join()
         if self._fence is None:
             return
-        with self._engine.begin() as connection:
+        with repeatable(self._engine) as connection:
             connection.execute(
                 update(leases)
                 .where(leases.c.name == self._name, leases.c.owner == self._owner, leases.c.fence == self._fence)

@@ -2,6 +2,7 @@
 
 A file's row, its parts and the mark on the windows they belong to are one transaction; so is everything that finishes a
 run. Between two transactions a process may die at any moment: what is committed is whole, what is not is done again.
+Only what finishes a run waits for the disk: before it nobody is told anything.
 """
 
 from __future__ import annotations
@@ -11,14 +12,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, and_, delete, func, insert, select, update
 
 from modelwatch_gpu.monitor.clock import Clock, utc_text
 from modelwatch_gpu.monitor.counts import Counted, Counter, Piece
 from modelwatch_gpu.monitor.discover import Found
 from modelwatch_gpu.monitor.lease import Lease
-from modelwatch_gpu.monitor.store.engine import reading
-from modelwatch_gpu.monitor.store.tables import OF_FILES, facts, files, findings, measures, parts, runs, states, windows
+from modelwatch_gpu.monitor.store.engine import reading, repeatable
+from modelwatch_gpu.monitor.store.tables import (
+    OF_FILES,
+    evidence,
+    facts,
+    files,
+    findings,
+    measures,
+    parts,
+    runs,
+    states,
+    windows,
+)
 
 #: Rows of one statement at most.
 _AT_A_TIME: Final = 500
@@ -59,7 +71,7 @@ class Contents:
 @dataclass(frozen=True)
 class WindowResult:
     """What a run made of one window. ``packed``, ``sha256``: its state, None where it has no rows any more.
-    ``measures``, ``findings``: rows without run and report."""
+    ``measures``, ``findings``: rows without run and report. ``evidence``: of ``anytime``."""
 
     window_start: int
     rows: int
@@ -70,6 +82,7 @@ class WindowResult:
     findings: Sequence[Mapping[str, Any]] = ()
     severity: str | None = None
     report: str | None = None
+    evidence: bytes | None = None
 
     def with_findings(
         self,
@@ -77,9 +90,11 @@ class WindowResult:
         findings: Sequence[Mapping[str, Any]],
         severity: str | None,
         report: str | None,
+        evidence: bytes | None = None,
     ) -> WindowResult:
         """The same window, judged."""
-        return replace(self, measures=measures, findings=findings, severity=severity, report=report)
+        judged = replace(self, measures=measures, findings=findings, severity=severity, report=report)
+        return replace(judged, evidence=evidence)
 
 
 class Ledger:
@@ -137,9 +152,10 @@ class Ledger:
             ).one()
             return Contents(packed, int(rows), int(count))
 
-    def state_before(self, start: int) -> tuple[int, bytes] | None:
-        """The latest window before this one that has rows, and its state."""
-        return self._beside(states.c.window_start < start, states.c.window_start.desc())
+    def state_before(self, start: int, but: Sequence[int]) -> tuple[int, bytes] | None:
+        """The latest window before this one that has rows, and its state; none of the windows ``but``."""
+        own = and_(states.c.window_start < start, states.c.window_start.not_in(but))
+        return self._beside(own, states.c.window_start.desc())
 
     def state_after(self, start: int) -> tuple[int, bytes] | None:
         """The first window after this one that has rows, and its state."""
@@ -150,6 +166,30 @@ class Ledger:
         with reading(self.engine) as connection:
             row = connection.execute(query.order_by(order).limit(1)).first()
             return None if row is None else (int(row[0]), row[1])
+
+    def state_sha256(self, start: int) -> str | None:
+        """The hash of a window's state when it was judged last; None where it has none."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(states.c.sha256).where(states.c.window_start == start)).scalar()
+
+    def evidence_before(self, start: int, but: Sequence[int]) -> tuple[int, bytes] | None:
+        """The latest window before this one with evidence, and that; none of the windows ``but``."""
+        where = (evidence.c.window_start < start, evidence.c.window_start.not_in(but))
+        query = select(evidence.c.window_start, evidence.c.bytes).where(*where)
+        with reading(self.engine) as connection:
+            row = connection.execute(query.order_by(evidence.c.window_start.desc()).limit(1)).first()
+            return None if row is None else (int(row[0]), row[1])
+
+    def evidence_of(self, start: int) -> bytes | None:
+        """The evidence with which a window was judged last."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(evidence.c.bytes).where(evidence.c.window_start == start)).scalar()
+
+    def judged_after(self, start: int) -> list[int]:
+        """All windows after this one that have a state."""
+        query = select(states.c.window_start).where(states.c.window_start > max(start, OF_FILES))
+        with reading(self.engine) as connection:
+            return [int(one) for one in connection.execute(query).scalars()]
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
@@ -170,7 +210,7 @@ class Ledger:
             "same_as": same_as,
             "error": None,
         }
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             known = connection.execute(select(files).where(files.c.path == found.path)).first()
             before = _parts_of(connection, found.path)
@@ -196,13 +236,13 @@ class Ledger:
 
     def record_same(self, found: Found) -> None:
         """A file whose time changed and whose content did not."""
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             connection.execute(update(files).where(files.c.path == found.path).values(etag=found.etag))
 
     def record_unreadable(self, run_id: str, found: Found, error: str, *, kind: str = "log") -> None:
         """A file that cannot be read; what it counted before stays."""
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             _put_file(connection, found.path, {**_row_of(found, run_id, kind), "state": "unreadable", "error": error})
             self._mark(connection, OF_FILES)
@@ -210,7 +250,7 @@ class Ledger:
     def record_labels(self, run_id: str, found: Found, rows: int, affected: Iterable[str]) -> None:
         """A file of labels; the log's files that have rows of it are counted again."""
         row = {**_row_of(found, run_id, "labels"), "state": "counted", "rows": rows, "error": None}
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             _put_file(connection, found.path, row)
             _add_to_run(connection, run_id, rows)
@@ -219,7 +259,7 @@ class Ledger:
 
     def drop(self, run_id: str, path: str, *, keep: bool) -> None:
         """A file that is gone: its counts go too, or stay."""
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             before = _parts_of(connection, path)
             if before and (keep or any(not one.bytes for one in before)):
@@ -248,8 +288,9 @@ class Ledger:
             self._mark(connection, piece.window_start)
 
     def _mark(self, connection: Connection, start: int, *, rebuild: bool = False) -> None:
-        """A window that has to be judged again; one that is new gets a row."""
-        changed = {"dirty": True, **({"rebuild": True} if rebuild else {})}
+        """A window that has to be judged again; one that is new gets a row, and one that was closed is open until its
+        new parts are added up too."""
+        changed = {"dirty": True, "state": "open", **({"rebuild": True} if rebuild else {})}
         if connection.execute(update(windows).where(windows.c.window_start == start).values(**changed)).rowcount:
             return
         begin, end, label = self._counter.texts_of(start)
@@ -262,7 +303,7 @@ class Ledger:
     def begin_run(self, about: Mapping[str, str]) -> str:
         """A new run; one that was still running has been killed. Returns its id."""
         now = utc_text(self._clock.now())
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             ended = {"state": "interrupted", "ended_at": now}
             connection.execute(update(runs).where(runs.c.state == "running").values(**ended))
@@ -270,12 +311,13 @@ class Ledger:
             run_id = f"{int(last or 0) + 1:012d}"
             row = {"id": run_id, "started_at": now, "state": "running", "files": 0, "windows": 0, "rows": 0}
             connection.execute(insert(runs).values(**row, **about))
+            _set_fact(connection, "looked_at", now)
         return run_id
 
     def fail_run(self, run_id: str, error: str) -> None:
         """A run that ended by an error; what its files counted stays."""
         ended = {"state": "failed", "error": error, "ended_at": utc_text(self._clock.now())}
-        with self.engine.begin() as connection:
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
             connection.execute(update(runs).where(runs.c.id == run_id).values(**ended))
 
@@ -285,6 +327,7 @@ class Ledger:
         """Replaces what is known of the windows a run judged, and ends it; ``in_transaction`` belongs to it.
 
         ``also_dirty``: windows that are compared with one of these. Returns the time that the run says it ended.
+        Windows without files go once everybody has seen that they are empty: whoever never saw these files has none.
         """
         now = self._clock.now()
         with self.engine.begin() as connection:
@@ -296,19 +339,20 @@ class Ledger:
             done = {"state": "finished", "ended_at": utc_text(now), "windows": len(results)}
             connection.execute(update(runs).where(runs.c.id == run_id).values(**done))
             in_transaction(connection, run_id, now)
+            connection.execute(delete(windows).where(windows.c.files == 0, ~windows.c.dirty))
         return now
 
-    def set_fact(self, name: str, value: str) -> None:
-        """Notes a single fact."""
-        with self.engine.begin() as connection:
+    def looked(self) -> None:
+        """Notes a look that found nothing to do."""
+        with repeatable(self.engine) as connection:
             self._lease.hold(connection)
-            _set_fact(connection, name, value)
+            _set_fact(connection, "looked_at", utc_text(self._clock.now()))
 
     def start_anew(self, settings: str) -> None:
         """Forgets everything that was counted, for a recount; runs, alerts and audit stay."""
         with self.engine.begin() as connection:
             self._lease.hold(connection)
-            for table in (files, parts, windows, states, measures, findings, facts):
+            for table in (files, parts, windows, states, evidence, measures, findings, facts):
                 connection.execute(delete(table))
             _set_fact(connection, "settings", settings)
 
@@ -350,8 +394,10 @@ def _raise_newest(connection: Connection, second: int) -> None:
 
 def _replace_window(connection: Connection, run_id: str, result: WindowResult) -> None:
     start = result.window_start
-    for table in (states, measures, findings):
+    for table in (states, evidence, measures, findings):
         connection.execute(delete(table).where(table.c.window_start == start))
+    if result.evidence is not None:
+        connection.execute(insert(evidence).values(window_start=start, bytes=result.evidence))
     if result.packed is not None:
         row = {"window_start": start, "sha256": result.sha256, "bytes": result.packed}
         connection.execute(insert(states).values(**row))

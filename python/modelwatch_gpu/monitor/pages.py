@@ -28,10 +28,10 @@ class Pages:
         """Writes the page of a window where it is due; returns its path, from the config's folder where it is there."""
         if self._folder is None:
             return None
-        path = self._folder / f"{re.sub(r'[^A-Za-z0-9+-]+', '-', label).strip('-')}.html"
         if severity not in self._severities:
-            path.unlink(missing_ok=True)
+            self.remove(label)
             return None
+        path = self._path(label)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -39,3 +39,12 @@ class Pages:
         report.to_html(path, title=f"{self._title}: {label}")
         path.chmod(0o600)  # it shows values of the log
         return os.path.relpath(path, self._home) if path.is_relative_to(self._home) else str(path)
+
+    def remove(self, label: str) -> None:
+        """Removes the page of a window, where there is one."""
+        if self._folder is not None:
+            self._path(label).unlink(missing_ok=True)
+
+    def _path(self, label: str) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{re.sub(r'[^A-Za-z0-9+-]+', '-', label).strip('-')}.html"

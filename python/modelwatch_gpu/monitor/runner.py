@@ -6,16 +6,16 @@ import threading
 from collections import Counter as Counts
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Derived
 from modelwatch_gpu.monitor import hooks
-from modelwatch_gpu.monitor.clock import Clock, utc_text
+from modelwatch_gpu.monitor.clock import Clock
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.counts import Counter, Piece, compatible, pack, sha256
 from modelwatch_gpu.monitor.discover import Found, discover, is_unchanged, opened, settled, sha256_of
@@ -23,6 +23,7 @@ from modelwatch_gpu.monitor.judging import Judge, file_findings
 from modelwatch_gpu.monitor.late import LateLabels
 from modelwatch_gpu.monitor.lease import TTL, Lease, Seen
 from modelwatch_gpu.monitor.ledger import Known, Ledger, WindowResult
+from modelwatch_gpu.monitor.looks import Looks
 from modelwatch_gpu.monitor.pages import Pages
 from modelwatch_gpu.monitor.retention import retain
 from modelwatch_gpu.monitor.store.engine import open_store
@@ -99,7 +100,8 @@ def _order(severity: str) -> int:
 @dataclass
 class _Work:
     """What a look found to do. ``left``: windows that a run before did not judge; they come first, so that each run
-    judges what it counted, interrupted or not. ``relabel``: all rows get their labels anew."""
+    judges what it counted, interrupted or not. ``relabel``: all rows get their labels anew. ``more``: there may be more
+    to do after it, so the log is looked at once more."""
 
     left: list[int] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
@@ -108,6 +110,7 @@ class _Work:
     files: list[Found] = field(default_factory=list)
     there: Mapping[str, Found] = field(default_factory=dict)
     known: Mapping[str, Known] = field(default_factory=dict)
+    more: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.left or self.gone or self.labels or self.files)
@@ -194,36 +197,38 @@ class Runner:
 
     def work(self, done: Done) -> None:
         """All runs that are due now; to be called under the lease."""
+        before = len(done.runs)
         while not self.stop.is_set() and self._step(done):
             pass
-        hooks.after_commit(self.engine, self.config, self.clock.now())
+        if len(done.runs) == before:  # what waits is sent without a run too
+            hooks.after_commit(self.engine, self.config, self.clock.now())
 
     def _step(self, done: Done) -> bool:
-        """One run, if there is something to do; returns whether there was."""
+        """One run, if there is something to do; returns whether there may be more."""
         work = self._look()
-        self.ledger.set_fact("looked_at", utc_text(self.clock.now()))
         if not work:
+            self.ledger.looked()
             return False
         run_id = self.ledger.begin_run(self._about)
         try:
             self._fresh = {}
             self._count_all(run_id, work, done)
-            results, also_dirty = self._judged((work.left or self._to_judge())[:WINDOWS_PER_RUN])
+            due = work.left or self._to_judge()
+            results, also_dirty = self._judged(due[:WINDOWS_PER_RUN])
         except InputError as error:
             self.ledger.fail_run(run_id, str(error))
             raise
-        now = self.ledger.finish_run(
-            run_id,
-            results,
-            also_dirty,
-            lambda connection, run, when: hooks.in_transaction(connection, self.config, run, when),
-        )
-        retain(self.engine, self.lease, self.config, self.counter)
+        now = self.ledger.finish_run(run_id, results, also_dirty, self._with_it)
         done.runs.append(run_id)
         for result in results:
             done.take(result)
         hooks.after_commit(self.engine, self.config, now)
-        return True
+        return work.more or bool(also_dirty) or len(due) > WINDOWS_PER_RUN
+
+    def _with_it(self, connection: Connection, run_id: str, now: datetime) -> None:
+        """What belongs to the transaction that finishes a run."""
+        hooks.in_transaction(connection, self.config, run_id, now)
+        retain(connection, self.config, self.counter, now)
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
@@ -231,6 +236,7 @@ class Runner:
         """What there is to do, at most so many files as a run counts."""
         work = _Work(left=self._to_judge())
         if work.left:
+            work.more = True
             return work
         if self._late is not None:
             work.labels, work.relabel = self._late.changes(self.ledger.known("labels"))
@@ -240,6 +246,10 @@ class Runner:
         ready = settled(list(there.values()), self.clock.now(), self.config.log.settle)
         changed = [found for found in ready if self._is_due(known.get(found.path), found)]
         work.files = changed[: self.config.files_per_run]
+        # What goes or changes can make other files new again: those with its rows, or with the ids of its labels.
+        work.more = bool(
+            work.gone or work.labels or len(changed) > len(work.files) or any(one.path in known for one in work.files)
+        )
         return work
 
     def _is_due(self, known: Known | None, found: Found) -> bool:
@@ -288,6 +298,7 @@ class Runner:
             self._unreadable(run_id, found, error, done)
             return
         if not is_unchanged(found):
+            work.more = True
             return  # it was written while it was read: the next look takes it
         same_as = self._copied_from(found, self.ledger.alike(counted, found), work)
         state = self.ledger.record(run_id, found, counted, sha256=content, same_as=same_as)
@@ -326,35 +337,42 @@ class Runner:
         return [start for start in dirty if start <= OF_FILES or self.counter.end_of(start) <= over]
 
     def _judged(self, starts: Sequence[int]) -> tuple[list[WindowResult], list[int]]:
-        """What a run makes of these windows, ascending; and the windows after them that are compared with them."""
+        """What a run makes of these windows, ascending; and the windows after them whose verdicts follow from them."""
         results: list[WindowResult] = []
         before: tuple[int, Part] | None = None
-        also: list[int] = []
+        also: set[int] = set()
+        looks = Looks(self.ledger, starts) if self.config.anytime else None
         for start in starts:
             if start == OF_FILES:
                 results.append(self._of_files())
                 continue
-            if start == UNTIMED or not self.config.consecutive:
+            if start == UNTIMED or not (self.config.consecutive or self.config.anytime):
                 results.append(self._result(start, None)[0])
                 continue
-            result, state = self._result(start, self._before(start, before))
+            compared = self._before(start, before, starts) if self.config.consecutive else None
+            result, state = self._result(start, compared, looks)
             results.append(result)
             before = (start, state) if state is not None else before
-            after = self.ledger.state_after(start)
-            also += [after[0]] if after is not None and after[0] not in starts else []
-        return results, also
+            if looks is not None:
+                also.update(looks.to_judge_again(start, result.evidence))
+            elif self.ledger.state_sha256(start) != (result.sha256 or None):
+                after = self.ledger.state_after(start)
+                also.update([after[0]] if after is not None and after[0] not in starts else [])
+        return results, sorted(also)
 
-    def _before(self, start: int, judged: tuple[int, Part] | None) -> Part | None:
-        """The state of the window before this one that has rows: of this run, or of the store."""
-        stored = self.ledger.state_before(start)
+    def _before(self, start: int, judged: tuple[int, Part] | None, starts: Sequence[int]) -> Part | None:
+        """The state of the window before this one that has rows: of this run, whose windows are ``starts``, or of the
+        store."""
+        stored = self.ledger.state_before(start, starts)
         if judged is not None and (stored is None or stored[0] <= judged[0]):
             return judged[1]
         return None if stored is None else self.counter.part_of(stored[1], "the state of a window")
 
-    def _result(self, start: int, before: Part | None) -> tuple[WindowResult, Part | None]:
+    def _result(self, start: int, before: Part | None, looks: Looks | None = None) -> tuple[WindowResult, Part | None]:
         """Merges and judges one window."""
         found = self.ledger.contents_of(start)
         if not found.packed:
+            self._pages.remove(self.counter.texts_of(start)[2])
             return WindowResult(start, 0, 0), None
         parts = [self._part_of(name, start, packed) for name, packed in found.packed]
         state = self.counter.merged(parts)
@@ -363,10 +381,12 @@ class Runner:
         result = WindowResult(start, found.rows, found.files, packed, sha256(packed))
         if start == UNTIMED:
             return result, state
-        judged = self._judge.judge(start, state, before)
+        running = None if looks is None else looks.before(start)
+        judged = self._judge.judge(start, state, before, running)
         label = self.counter.texts_of(start)[2]
         page = self._pages.write(judged.report, label, judged.severity)
-        return result.with_findings(judged.measures, judged.findings, judged.severity, page), state
+        shown = None if looks is None or running is None else looks.judged(start, running)
+        return result.with_findings(judged.measures, judged.findings, judged.severity, page, shown), state
 
     def _part_of(self, name: str, start: int, packed: bytes) -> Part:
         """A part of the store; one that this run has just counted is at hand."""

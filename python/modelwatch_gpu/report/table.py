@@ -15,6 +15,7 @@ from rich.text import Text
 from modelwatch_gpu.checks.expected import TABLE
 from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.measures.results import BASELINE
+from modelwatch_gpu.report.printable import printable
 from modelwatch_gpu.report.report import Report
 from modelwatch_gpu.report.view import performance_view
 
@@ -35,11 +36,6 @@ class Changed:
     worst: Finding
     windows: int
     since: str | None
-
-
-def printable(text: str) -> str:
-    """Text from data without characters that would command a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def headline(report: Report) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
-from modelwatch_gpu.monitor.alerts import outbox
 from modelwatch_gpu.monitor.alerts.decide import Decider
-from modelwatch_gpu.monitor.alerts.outbox import Delivered
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 
-__all__ = ["Delivered", "decide", "deliver"]
+if TYPE_CHECKING:
+    from modelwatch_gpu.monitor.alerts.outbox import Delivered
+
+__all__ = ["decide", "deliver"]
 
 
 def decide(connection: Connection, config: MonitorConfig, run_id: str, now: datetime) -> None:
@@ -22,4 +24,6 @@ def decide(connection: Connection, config: MonitorConfig, run_id: str, now: date
 
 def deliver(engine: Engine, config: MonitorConfig, now: datetime) -> Delivered:
     """Sends what is due; to be called after every run, and every now and then without one."""
+    from modelwatch_gpu.monitor.alerts import outbox
+
     return outbox.deliver(engine, config.alerts, now)

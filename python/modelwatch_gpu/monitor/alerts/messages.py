@@ -14,7 +14,7 @@ from modelwatch_gpu.monitor.alerts.reconcile import Alert
 from modelwatch_gpu.monitor.clock import utc_text
 from modelwatch_gpu.monitor.config.alerts import Rule
 from modelwatch_gpu.monitor.store.tables import OF_FILES
-from modelwatch_gpu.report.table import printable
+from modelwatch_gpu.report.printable import printable
 
 #: Of the form of a message's JSON.
 SCHEMA_VERSION: Final = 1

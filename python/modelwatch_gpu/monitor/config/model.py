@@ -19,7 +19,7 @@ from modelwatch_gpu.monitor.config.actions import ActionsConfig, check_rules
 from modelwatch_gpu.monitor.config.alerts import AlertsConfig
 from modelwatch_gpu.monitor.config.reading import Document, Where, read_yaml
 from modelwatch_gpu.monitor.config.serving import ServingConfig
-from modelwatch_gpu.monitor.config.values import Duration, FromEnvironment, Section, nearest
+from modelwatch_gpu.monitor.config.values import Duration, FromEnvironment, Section, duration_text, nearest
 from modelwatch_gpu.monitor.config.versions import VersionsConfig
 
 _KEEP = timedelta(days=90)
@@ -122,6 +122,11 @@ class RetentionConfig(Section):
     keep: Duration | None = Field(
         None, description="Windows that ended so long before the newest row are forgotten. Default: kept for ever."
     )
+    alerts: Duration | None = Field(
+        None,
+        description="Alerts that were over so long before the newest row are forgotten, with their messages, actions "
+        "and evidence; the audit keeps its records. Default: kept for ever.",
+    )
     runs: int = Field(10_000, ge=1, description="Runs whose record is kept.")
 
 
@@ -165,6 +170,11 @@ class MonitorConfig(Section):
     units: str | None = Field("1d", description="What intervals draw again: 1d, 1w, rows; null: no intervals.")
     correction: Literal["bh", "e-bh"] | None = Field("bh", description="For many tests of one window.")
     hierarchy: bool = Field(False, description="Segments are tested only where their column is off.")
+    anytime: bool = Field(
+        False,
+        description="Verdicts hold however often somebody looks: evidence is collected from window to window. Needs "
+        "judge: complete.",
+    )
     consecutive: bool = Field(False, description="Also compare every window with the one before it.")
     judge: Literal["always", "complete"] = Field(
         "always", description="When a window is judged: whenever its rows change, or once it is over."
@@ -188,6 +198,16 @@ class MonitorConfig(Section):
 
     _document: Document = PrivateAttr(default_factory=lambda: Document("<config>", ""))
 
+    @model_validator(mode="after")
+    def _alerts_outlast_corrections(self) -> Self:
+        kept = self.retention
+        if kept.alerts is not None and kept.alerts < kept.corrections_until:
+            raise ValueError(
+                f"retention: alerts ({duration_text(kept.alerts)}) is shorter than corrections_until "
+                f"({duration_text(kept.corrections_until)}); a correction would tell them anew"
+            )
+        return self
+
     @field_validator("window")
     @classmethod
     def _calendar(cls, value: str | None) -> str | None:
@@ -199,6 +219,19 @@ class MonitorConfig(Section):
     def _windows_in_a_row(self) -> Self:
         if self.consecutive and self.window is None:
             raise ValueError("consecutive compares windows, and window is null; choose one, such as 1d")
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_of_whole_windows(self) -> Self:
+        if self.anytime:
+            if self.window is None or self.judge != "complete":
+                raise ValueError(
+                    "anytime collects evidence from windows that are over; set window, such as 1h, and judge: complete"
+                )
+            if self.units is None:
+                raise ValueError("anytime needs intervals, and units is null; set units, such as 1d")
+            if self.consecutive:
+                raise ValueError("anytime and consecutive are not offered together; leave one of them out")
         return self
 
     @field_validator("timezone")

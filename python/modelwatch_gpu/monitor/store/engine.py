@@ -64,6 +64,19 @@ def open_store(url: str, *, schema: str | None = None, folder: str | os.PathLike
 
 
 @contextmanager
+def repeatable(engine: Engine) -> Iterator[Connection]:
+    """A transaction of which nothing is told to anybody before a later one of ``engine.begin()``: in SQLite it does not
+    wait for the disk.
+
+    Commits become durable in their order, so where the machine dies, and this process with it, the latest of these are
+    lost as if it had been killed before them, and the next run does them again. A process that dies alone loses
+    nothing. A server of PostgreSQL can die alone: there every commit waits.
+    """
+    with engine.connect() as connection, connection.execution_options(repeatable=True).begin():
+        yield connection
+
+
+@contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that only reads, one state of the store, and never waits for a writer."""
     options: dict[str, Any] = {"only_reads": True}
@@ -112,8 +125,11 @@ def _sqlite(url: URL, folder: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def begun(connection: Any) -> None:
         # At once as a writer: one that began as a reader could not become a writer after another one's commit.
-        only_reads = connection.get_execution_options().get("only_reads", False)
-        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if not options.get("only_reads", False):
+            # Of the log that is written ahead, a commit that is synced syncs all that came before it.
+            connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if options.get('repeatable') else 'FULL'}")
+        connection.exec_driver_sql("BEGIN" if options.get("only_reads", False) else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -26,7 +26,7 @@ schema_version = Table(
 
 
 def _create_all(connection: Connection) -> None:
-    """Version 1: every table there is."""
+    """Every table that is not there yet: version 1 all, version 2 ``evidence``."""
     for name in _MODULES:
         module = f"modelwatch_gpu.monitor.store.{name}"
         if importlib.util.find_spec(module) is not None:
@@ -35,7 +35,7 @@ def _create_all(connection: Connection) -> None:
 
 
 #: Step n (counted from 1) brings a store from version n - 1 to n. A step that was released is never changed.
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_create_all,)
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_create_all, _create_all)
 
 
 def migrate(connection: Connection) -> int:

@@ -103,6 +103,15 @@ states = Table(
     Column("bytes", LargeBinary, nullable=False),
 )
 
+#: With ``anytime``: what all windows so far have shown, this one included; JSON in a Zstandard frame (``counts.pack``).
+#: The last one of those that were forgotten stays: the next one goes on from it.
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("window_start", BigInteger, primary_key=True, autoincrement=False),
+    Column("bytes", LargeBinary, nullable=False),
+)
+
 measures = Table(
     "measures",
     metadata,
