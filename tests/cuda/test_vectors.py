@@ -142,7 +142,7 @@ def test_the_verdict_and_novelty_are_the_hosts(dtype: str) -> None:
         expected = mw.stats.embedding_drift(a, b, permutations=39, full=True)
         for sides, device in (((Dlpack(a), Interface(b)), "auto"), ((a, b), "cuda")):
             found = mw.stats.embedding_drift(*sides, permutations=39, device=device, full=True)
-            assert (found.pvalue, found.member) == (expected.pvalue, expected.member)
+            assert (found.pvalue, found.member, found.device) == (expected.pvalue, expected.member, "cuda:0")
             for name, score in expected.scores.items():
                 assert found.scores[name] == pytest.approx(score, rel=EMBEDDING_MEMBERS, abs=EMBEDDING_MEMBERS), name
             assert found.novelty == pytest.approx(expected.novelty, abs=EMBEDDING_MEMBERS)

@@ -33,6 +33,7 @@ from modelwatch_gpu.stats.divergence import (
 )
 from modelwatch_gpu.stats.embeddings import (
     Domain,
+    EmbeddingDrift,
     Frechet,
     Novelty,
     PrdcResult,
@@ -113,6 +114,7 @@ __all__ = [
     "ColumnResult",
     "Confusion",
     "Domain",
+    "EmbeddingDrift",
     "ErrorQuantiles",
     "Fairness",
     "Frechet",

@@ -99,6 +99,27 @@ class PrdcResult:
     device: str
 
 
+@dataclass(frozen=True, eq=False)
+class EmbeddingDrift:
+    """``value``: 1 - ``pvalue``, of all members together. ``member``: the name of the largest; ``scores``: of each, how
+    far beyond its permutations' median, 1 where 5% of them are. ``auc``, ``novelty``, ``density``: as
+    ``domain_classifier``, ``knn_novelty`` and ``prdc`` have them, of the verdict's own folds and balls. ``ranked``:
+    current rows, those that moved most first; ``distance``: (m,) to the fifth nearest reference row."""
+
+    value: float
+    pvalue: float
+    member: str
+    scores: dict[str, float]
+    auc: float
+    novelty: float
+    density: float
+    ranked: npt.NDArray[np.int64]
+    distance: Floats
+    n: int
+    m: int
+    device: str
+
+
 def mmd(
     reference: Any,
     current: Any,
@@ -333,7 +354,7 @@ def embedding_drift(
         device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N". On a device the distances of pairs are
             computed there, for MMD and for neighbours; axes, the classifier and its ranks are the host's, from one copy
             of the rows.
-        full: Return an Ensemble, with the statistics and the rows that moved most, instead of a float.
+        full: Return an EmbeddingDrift, with the statistics and the rows that moved most, instead of a float.
 
     Raises:
         InputError: A side is no matrix of finite numbers or has fewer than eight rows.
@@ -343,11 +364,14 @@ def embedding_drift(
     chosen = resolve_for(device, reference, current)
     if chosen != "cpu":
         there = DevicePairs(*matrices_there(reference, current, "embedding_drift", fewest=_FEWEST_ROWS), chosen)
+        n, m = there.rows
         found = ensemble(*there.copied(), permutations=permutations, pairs=there)
     else:
         a, b, chosen = matrices(reference, current, "embedding_drift", device, fewest=_FEWEST_ROWS)
+        n, m = len(a), len(b)
         found = ensemble(a, b, permutations=permutations)
-    return found if full else 1 - found.pvalue
+    value = 1 - found.pvalue
+    return EmbeddingDrift(value, **vars(found), n=n, m=m, device=chosen) if full else value
 
 
 def cosine_centroid(reference: Any, current: Any, *, device: str = "auto", full: bool = False) -> Any:

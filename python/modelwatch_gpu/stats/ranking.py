@@ -25,7 +25,7 @@ from modelwatch_gpu.measures.performance import REASONS
 from modelwatch_gpu.measures.ranking import Ranking
 from modelwatch_gpu.stats.categories import checked_type
 from modelwatch_gpu.stats.grouped import resolve_beside
-from modelwatch_gpu.stats.labelled import numbers_as, numbers_of, same_rows
+from modelwatch_gpu.stats.labelled import numbers_of, same_rows
 from modelwatch_gpu.stats.result import checked, over_pairs
 
 Ints = npt.NDArray[np.int64]
@@ -246,7 +246,6 @@ def _ranking_there(labels: Any, scores: Any, queries: Any, device: str) -> Ranki
     same_rows(labels, scores, "scores")
     sides = []
     for column, name in ((labels, "labels"), (scores, "scores")):
-        column = numbers_as(column)
         sides.append(in_domain(column, common_domain(column, column, (name, name)), name))
     counting: Any = engine(device)
     relevance, heads = counting.ranked_rows(*sides, _numbered_queries(queries, len(labels)))
