@@ -137,7 +137,9 @@ def compile_source(source: str, target: int, out: Path) -> tuple[Path, list[Kern
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     said = ran.stderr + ran.stdout
     wrong = [
-        f"{source}, sm_{target}: {line.strip()}" for line in said.splitlines() if re.search(r"warning|error", line)
+        f"{source}, sm_{target}: {line.strip()}"
+        for line in said.splitlines()
+        if re.search(r"\b(warning|error)\b", line)
     ]
     if ran.returncode != 0:
         return cubin, [], wrong or [f"{source}, sm_{target}: nvcc failed: {said[-500:]}"]

@@ -89,8 +89,9 @@ __global__ void __launch_bounds__(Tuning::kThreads)
   CudaTeam const team;
   for (std::int64_t begin = std::int64_t{blockIdx.x} * kTileRows; begin < labels.rows; begin += std::int64_t{gridDim.x} * kTileRows) {
     int const rows = rows_of_tile(begin, labels.rows);
-    load_values(team, labels, begin, rows, y);
-    load_values(team, predictions, begin, rows, z);
+    // One call in the code: two would be compiled for every storage twice, and take more registers than there are.
+#pragma unroll 1
+    for (int side = 0; side < 2; ++side) load_values(team, side == 0 ? labels : predictions, begin, rows, side == 0 ? y : z);
     team.sync();
     for (int i = team.rank(); i < rows; i += team.size()) {
       if (flags[begin + i] == 0) continue;
