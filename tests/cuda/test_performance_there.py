@@ -159,6 +159,7 @@ def test_more_classes_than_places_of_a_block() -> None:
     rng = np.random.default_rng(5)
     k = 2100
     labels, scores = rng.integers(0, k, 40), rng.random((40, k)).astype(np.float32)
+    scores[:9][np.arange(9), labels[:9]] = -1.0  # behind all others
     for places in (1, 2090):
         found = mw.stats.top_k_accuracy(labels, scores, k=places, device="cuda")
         assert found == mw.stats.top_k_accuracy(labels, scores, k=places)
@@ -207,6 +208,16 @@ def test_rankings_by_query_have_the_hosts_numbers(dtype: str) -> None:
                     assert found.device == "cuda:0"
                 text = function(Dlpack(relevance), Dlpack(scores), queries=words, k=k)
                 assert text == pytest.approx(function(relevance, scores, queries=words, k=k), rel=PERFORMANCE)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+def test_rankings_of_whole_numbers_of_every_width(dtype: str) -> None:
+    rng = np.random.default_rng(9)
+    labels, scores, queries = (rng.integers(0, n, 90).astype(dtype) for n in (3, 100, 6))
+    found = mw.stats.mrr(Dlpack(labels), Dlpack(scores), queries=Dlpack(queries), full=True)
+    expected = mw.stats.mrr(labels, scores, queries=queries, full=True)
+    assert found.value == pytest.approx(expected.value, rel=PERFORMANCE)
+    assert (found.queries, found.n, found.device) == (expected.queries, 90, "cuda:0")
 
 
 def test_rows_of_rankings_are_in_the_hosts_order() -> None:
