@@ -34,14 +34,15 @@ void each_part(Session& session, std::vector<ColumnInput> const& columns, Poll c
 
 /// Which rows of a part have all values, and how many do before each.
 struct Kept {
+  DeviceArray<NumericView> views;
+  Beside beside;
   DeviceArray<std::uint32_t> flags;
   DeviceArray<std::uint32_t> before;
 
   Kept(Session& session, Views const& parts)
-      : flags(static_cast<std::size_t>(parts.front().rows), session.stream()), before(flags.size(), session.stream()) {
-    auto const views = uploaded(parts, session.stream());
-    std::int64_t const rows = parts.front().rows;
-    launch_there({views.data(), static_cast<std::uint32_t>(parts.size()), rows}, flags.data(), session.info().multiprocessors, session.stream());
+      : views(uploaded(parts, session.stream())), beside{views.data(), static_cast<std::uint32_t>(parts.size()), parts.front().rows},
+        flags(static_cast<std::size_t>(parts.front().rows), session.stream()), before(flags.size(), session.stream()) {
+    launch_there(beside, flags.data(), session.info().multiprocessors, session.stream());
   }
   /// Fills in `before`; how many rows are kept.
   std::int64_t add_up(Session& session) {
@@ -85,7 +86,7 @@ ErrorColumns errors_beside(Session& session, ColumnInput const& labels, ColumnIn
     Kept kept(session, parts);
     std::int64_t const count = kept.add_up(session);
     ErrorRows const out{as_doubles(*errors) + kept_rows, as_doubles(*less) + kept_rows, as_doubles(*guesses) + kept_rows};
-    launch_errors(parts[0], parts[1], domain, pivot, kept.flags.data(), kept.before.data(), out, multiprocessors, session.stream());
+    launch_errors(kept.beside, domain, pivot, kept.flags.data(), kept.before.data(), out, multiprocessors, session.stream());
     kept_rows += count;
   });
   return {std::move(errors), std::move(less), std::move(guesses), kept_rows, pivot, domain, session.info().index};

@@ -82,16 +82,16 @@ __global__ void __launch_bounds__(Tuning::kThreads) least_key_kernel(NumericView
 }
 
 template <class Value>
-__global__ void __launch_bounds__(Tuning::kThreads)
-    errors_kernel(NumericView labels, NumericView predictions, Value pivot, std::uint32_t const* flags, std::uint32_t const* before, ErrorRows out) {
+__global__ void __launch_bounds__(Tuning::kThreads, 3)
+    errors_kernel(Beside sides, Value pivot, std::uint32_t const* flags, std::uint32_t const* before, ErrorRows out) {
   __shared__ alignas(16) Value y[kTileRows];
   __shared__ alignas(16) Value z[kTileRows];
   CudaTeam const team;
-  for (std::int64_t begin = std::int64_t{blockIdx.x} * kTileRows; begin < labels.rows; begin += std::int64_t{gridDim.x} * kTileRows) {
-    int const rows = rows_of_tile(begin, labels.rows);
+  for (std::int64_t begin = std::int64_t{blockIdx.x} * kTileRows; begin < sides.rows; begin += std::int64_t{gridDim.x} * kTileRows) {
+    int const rows = rows_of_tile(begin, sides.rows);
     // One call in the code: two would be compiled for every storage twice, and take more registers than there are.
 #pragma unroll 1
-    for (int side = 0; side < 2; ++side) load_values(team, side == 0 ? labels : predictions, begin, rows, side == 0 ? y : z);
+    for (int side = 0; side < 2; ++side) load_values(team, sides.columns[side], begin, rows, side == 0 ? y : z);
     team.sync();
     for (int i = team.rank(); i < rows; i += team.size()) {
       if (flags[begin + i] == 0) continue;
@@ -202,13 +202,13 @@ void launch_least_key(NumericView const& column, Domain domain, std::uint32_t co
   check_launch("least_key");
 }
 
-void launch_errors(NumericView const& labels, NumericView const& predictions, Domain domain, std::uint64_t pivot,
-                   std::uint32_t const* flags, std::uint32_t const* before, ErrorRows const& out, int multiprocessors, cudaStream_t stream) {
-  if (labels.rows == 0) return;
+void launch_errors(Beside const& sides, Domain domain, std::uint64_t pivot, std::uint32_t const* flags, std::uint32_t const* before,
+                   ErrorRows const& out, int multiprocessors, cudaStream_t stream) {
+  if (sides.rows == 0) return;
   with_domain(domain, [&]<class Value>(Value) {
     using Key = typename KeyOf<Value>::Key;
-    errors_kernel<Value><<<blocks(labels.rows, multiprocessors), Tuning::kThreads, 0, stream>>>(
-        labels, predictions, KeyOf<Value>::value(static_cast<Key>(pivot)), flags, before, out);
+    errors_kernel<Value><<<blocks(sides.rows, multiprocessors), Tuning::kThreads, 0, stream>>>(
+        sides, KeyOf<Value>::value(static_cast<Key>(pivot)), flags, before, out);
   });
   check_launch("errors");
 }

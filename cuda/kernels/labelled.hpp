@@ -46,9 +46,10 @@ struct ErrorRows {
   double* predictions;
 };
 
-/// Writes the flagged rows behind each other: row i at out + before[i].  Both columns fit `domain`; pivot: a key of it.
-void launch_errors(NumericView const& labels, NumericView const& predictions, Domain domain, std::uint64_t pivot,
-                   std::uint32_t const* flags, std::uint32_t const* before, ErrorRows const& out, int multiprocessors, cudaStream_t stream);
+/// Writes the flagged rows behind each other: row i at out + before[i].  sides: labels and predictions, which fit `domain`;
+/// pivot: a key of it.
+void launch_errors(Beside const& sides, Domain domain, std::uint64_t pivot, std::uint32_t const* flags, std::uint32_t const* before,
+                   ErrorRows const& out, int multiprocessors, cudaStream_t stream);
 
 /// out[i] = the term of row i; q: see error_term.
 void launch_error_terms(ErrorRows const& rows, std::int64_t count, ErrorTerm term, double pivot, double q, double* out,
