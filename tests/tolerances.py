@@ -75,6 +75,9 @@ ORACLE: Final = 1e-12
 #: in the tests: 15 * 257 * 2^-24 = 2.3e-4 at most. All terms are positive, so sums lose nothing more.
 PAIR_SUMS: Final = {"float32": 3e-4, "float64": 1e-12}
 
+#: Kernels of float64 vectors whose squared distances are 10^5, relative: 2^-53 of these in the exponent.
+FAR_APART: Final = 1e-9
+
 #: Student's t against SciPy, relative: a continued fraction with a factor from log-gamma, which at 10^5 degrees of
 #: freedom subtracts numbers of 10^6.
 STUDENT_T: Final = 1e-8

@@ -47,18 +47,21 @@ FUSES = {
     "pair_sums_kernel": ("[DF]FMA.*", "sums of distances, exp and sqrt with a stated tolerance"),
     "products_kernel": ("[DF]FMA.*", "sums of products with a stated tolerance"),
     "features_kernel": ("[DF]FMA.*", "sums of cosines and sines with a stated tolerance"),
+    "error_terms_kernel": ("[DF]FMA.*", "relative errors divide, and deviances take logarithms"),
 }
 # Kernels that read columns, whose loads are 16 bytes wide.
 STREAMS = {
     "column_moments_kernel",
     "count_bins_kernel",
     "count_cells_kernel",
+    "errors_kernel",
     "hash_codes_kernel",
     "hash_numbers_kernel",
     "interval_of_kernel",
     "keep_flags_kernel",
     "keys_kernel",
     "knot_numbers_kernel",
+    "least_key_kernel",
     "log_linear_kernel",
     "profile_kernel",
     "rank_cells_kernel",
@@ -74,6 +77,7 @@ COUNTS = {
     "interval_of_kernel",
     "keys_kernel",
     "log_linear_kernel",
+    "places_kernel",
     "profile_kernel",
     "split_kernel",
 }
@@ -133,7 +137,9 @@ def compile_source(source: str, target: int, out: Path) -> tuple[Path, list[Kern
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     said = ran.stderr + ran.stdout
     wrong = [
-        f"{source}, sm_{target}: {line.strip()}" for line in said.splitlines() if re.search(r"warning|error", line)
+        f"{source}, sm_{target}: {line.strip()}"
+        for line in said.splitlines()
+        if re.search(r"\b(warning|error)\b", line)
     ]
     if ran.returncode != 0:
         return cubin, [], wrong or [f"{source}, sm_{target}: nvcc failed: {said[-500:]}"]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+import modelwatch_gpu as mw
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.device_arrays import DeviceColumn, DeviceMatrix
 from modelwatch_gpu.measures.embedding_rows import gaussian, pair_sums
@@ -30,7 +31,8 @@ KNOTS = (20, 1_000, 10_000, 100_000)
 class Case:
     """``run(engine, column)`` gives the answer. ``peers``: named functions of a module of arrays (CuPy or torch) and a
     device array of it, which do what a user of it would do instead. ``most``: values that it takes of a longer column;
-    ``loses``: how far answers may be apart, relative to the largest number, where it is not 0."""
+    ``loses``: how far answers may be apart, relative to the largest number, where it is not 0; ``host``: the column
+    comes from the host's memory, as batches do."""
 
     operation: str
     dtype: str
@@ -40,6 +42,7 @@ class Case:
     peers: dict[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
     most: int = 1 << 40
     loses: float = 0.0
+    host: bool = False
 
     @property
     def name(self) -> str:
@@ -203,9 +206,47 @@ def _vectors() -> Iterator[Case]:
     yield Case("VectorAdder", "float32", "normal", f"vectors of {_D}", _window, most=_D << 20, loses=1e-5)
 
 
+def _device(e: Any) -> str:
+    return "cpu" if e is _core else f"cuda:{e.device}"
+
+
+def _fused(e: Any, c: Any) -> Any:
+    """Ranks, moments, registers and a log-linear histogram of one counter set, in one read of the column."""
+    grid, same = grid_of("float32", 1_000), np.empty(0, dtype=np.uint32)
+    plan = _core.NumericPlan(
+        grid=grid, to_fine=same, fine_slots=grid.slots, to_coarse=same, coarse_slots=0, gap_shift=0, pivot=0
+    )
+    counter = e.Counter([plan], [_core.SetPlan(coarse=False, moments=True, sketches=True)])
+    counter.add(pa.RecordBatch.from_arrays([c], names=["x"]), [None])
+    return counter.numeric(0, 0)["count"]
+
+
+def _errors(e: Any, c: Any) -> Any:
+    return mw.stats.mape(c, np.roll(c.to_numpy(), 1), device=_device(e))
+
+
+def _ranking(e: Any, c: Any) -> Any:
+    """Of queries of a hundred rows."""
+    labels = (np.arange(len(c)) % 7 == 0).astype(np.int8)
+    found = mw.stats.hit_rate(labels, c, queries=np.arange(len(c)) // 100, k=3, device=_device(e))
+    return {"hit_rate": np.array([found])}
+
+
+def _neighbours(e: Any, c: Any) -> Any:
+    vectors, rows = _vectors_of(c)
+    return {"novelty": np.array([mw.stats.knn_novelty(vectors[: rows // 2], vectors[rows // 2 :], device=_device(e))])}
+
+
+def _performance() -> Iterator[Case]:
+    yield Case("Counter", "float32", "normal", "1000 knots, all kinds", _fused, host=True)
+    yield Case("errors_beside", "float32", "normal", "", _errors, host=True)
+    yield Case("ranked_rows", "float32", "normal", "", _ranking, loses=1e-12, host=True)
+    yield Case("nearest", "float32", "normal", f"vectors of {_D}", _neighbours, most=_D << 12, loses=1e-5, host=True)
+
+
 def cases(names: Callable[[str], bool] = lambda name: True) -> list[Case]:
     """All cases whose operation every engine has, and whose name is wanted."""
-    every = [*_ranks(), *_bins(), *_groups(), *_columns(), *_sorts(), *_vectors()]
+    every = [*_ranks(), *_bins(), *_groups(), *_columns(), *_sorts(), *_vectors(), *_performance()]
     return [case for case in every if names(case.name)]
 
 

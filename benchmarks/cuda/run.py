@@ -119,7 +119,8 @@ def time_case(case: Case, device: str, rows: int, turns: int, bandwidth: float) 
     array = on_device(values, libraries)
     columns = columns_on_device(array, case.name)
     assert columns is not None
-    ours = median_seconds(lambda: case.run(chosen, columns[0][0]), turns)
+    given = pa.array(values) if case.host else columns[0][0]
+    ours = median_seconds(lambda: case.run(chosen, given), turns)
     peers = {}
     for name, call in case.peers.items():
         library = name.split(",")[0]

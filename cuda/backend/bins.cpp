@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/error.hpp"
+#include "cuda/backend/far_counters.hpp"
 #include "cuda/backend/feed.hpp"
 #include "cuda/kernels/bins.hpp"
 
@@ -31,6 +32,16 @@ std::vector<std::shared_ptr<Tables const>> tables_of(Session const& session, Dom
   return out;
 }
 
+/// Copies of a column's counters; none where memory does not suffice, for the counters themselves are there.
+FarCounters copies_of(FarChunk& copies, std::uint64_t* const* slabs, std::size_t groups, std::size_t bins) {
+  try {
+    return copies.take(slabs, 0, 0, static_cast<std::uint32_t>(groups), static_cast<std::uint32_t>(bins));
+  } catch (DeviceError const& error) {
+    if (!error.out_of_memory()) throw;
+    return {nullptr, 0, 1};
+  }
+}
+
 }  // namespace
 
 std::vector<std::vector<std::uint64_t>> count_bins_of(Session& session, std::vector<ColumnInput> const& columns, Domain domain,
@@ -41,8 +52,7 @@ std::vector<std::vector<std::uint64_t>> count_bins_of(Session& session, std::vec
     if (!fits(column.view.storage, domain)) throw InvalidInput("the values cannot be compared with the cuts: their types differ.");
     if (column.view.rows != columns.front().view.rows) throw InvalidInput("columns that are counted together have as many rows.");
     check_groups(groups, column.view.rows);
-    if (there != nullptr && there->rows != column.view.rows) throw InvalidInput("every row needs a group.");
-    if (there != nullptr && there->device != session.info().index) throw InvalidInput("the groups lie on another device than the one that is to count.");
+    if (there != nullptr) check_groups(session, *there, column.view.rows);
   }
   auto const group_count = static_cast<std::size_t>(there != nullptr ? groups_there : groups.of_row == nullptr ? 1 : groups.count);
   auto const tables = tables_of(session, domain, cuts);
@@ -64,11 +74,22 @@ std::vector<std::vector<std::uint64_t>> count_bins_of(Session& session, std::vec
   std::size_t near = 0;
   for (std::size_t i = 0; i < near_count; ++i) near = std::max(near, near_of(order[i]));
 
+  // Where the counters of a group begin, for those that are counted in copies.
+  std::vector<std::uint64_t*> slabs;
+  for (auto at = far; at != order.end(); ++at)
+    for (std::size_t g = 0; g < group_count; ++g) slabs.push_back(counts.data() + begins[*at] + g * tables[*at]->cuts.bins());
+  auto const device_slabs = uploaded(slabs, session.stream());
+  FarChunk copies(session);
   std::vector<BinColumn> batch(columns.size());
   DeviceArray<BinColumn> device_batch(columns.size(), session.stream());
   feed_columns(session, columns, poll, [&](std::vector<NumericView> const& chunks, std::int64_t first) {
-    for (std::size_t i = 0; i < order.size(); ++i)
-      batch[i] = {chunks[order[i]], tables[order[i]]->uploaded.view(), counts.data() + begins[order[i]]};
+    copies.begin(chunks.front().rows);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      auto const& table = *tables[order[i]];
+      batch[i] = {chunks[order[i]], table.uploaded.view(), counts.data() + begins[order[i]], {nullptr, 0, 1}};
+      if (i >= near_count)
+        batch[i].far = copies_of(copies, device_slabs.data() + (i - near_count) * group_count, group_count, table.cuts.bins());
+    }
     device_batch.upload(batch.data(), batch.size());
     auto const* const of_chunk = all_groups == nullptr ? nullptr : all_groups + first;
     auto const launch = [&](std::size_t begin, std::size_t count, std::size_t bytes) {
@@ -78,6 +99,7 @@ std::vector<std::vector<std::uint64_t>> count_bins_of(Session& session, std::vec
     };
     launch(0, near_count, near);
     launch(near_count, order.size() - near_count, 0);
+    copies.add();
   });
 
   auto const found = counts.download();

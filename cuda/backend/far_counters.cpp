@@ -21,7 +21,8 @@ void FarChunk::begin(std::int64_t rows) {
 FarCounters FarChunk::take(std::uint64_t* const* slabs, std::uint64_t first, std::uint32_t first_group, std::uint32_t groups, std::uint32_t slots) {
   std::uint64_t const words = std::uint64_t{groups} * slots;
   std::uint64_t const stride = (words + kLine - 1) / kLine * kLine;
-  if (words == 0) return {nullptr, 0, 1};
+  // A counter of a copy has 32 bits, which the rows of one chunk must not exceed.
+  if (words == 0 || rows_ > std::int64_t{0xffffffff} || sums_.size() == FarTuning::kMostSums) return {nullptr, 0, 1};
   std::uint64_t const most = std::min<std::uint64_t>({FarTuning::kMostCopies, left_ / (4 * stride),
                                                       static_cast<std::uint64_t>(rows_) / (FarTuning::kRowsPerCounter * words)});
   if (most < 2) return {nullptr, 0, 1};

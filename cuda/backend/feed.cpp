@@ -9,12 +9,6 @@
 namespace modelwatch::cuda {
 namespace {
 
-/// Rows of a column that lies on the device already.
-NumericView part_of(NumericView const& column, std::int64_t begin, std::int64_t rows) {
-  auto const* const values = static_cast<std::uint8_t const*>(column.values) + static_cast<std::size_t>(begin) * bytes_of(column.storage);
-  return {values, {column.validity.bits, column.validity.offset + begin}, rows, column.storage};
-}
-
 /// Where a chunk of a host column lies in the staged memory.
 struct Piece {
   std::size_t values;
@@ -51,6 +45,11 @@ std::size_t bytes_of(Storage storage) {
     case Storage::float32: return 4;
     default: return 8;
   }
+}
+
+NumericView part_of(NumericView const& column, std::int64_t begin, std::int64_t rows) {
+  auto const* const values = static_cast<std::uint8_t const*>(column.values) + static_cast<std::size_t>(begin) * bytes_of(column.storage);
+  return {values, {column.validity.bits, column.validity.offset + begin}, rows, column.storage};
 }
 
 std::size_t validity_bytes(Validity const& validity, std::int64_t begin, std::int64_t rows) {

@@ -19,6 +19,11 @@ struct ColumnInput {
 
 /// Bytes of one value.
 std::size_t bytes_of(Storage storage);
+/// Some rows of a column.
+NumericView part_of(NumericView const& column, std::int64_t begin, std::int64_t rows);
+/// Rows of a chunk that are worked on together where positions have 32 bits: a column that lies on the device is one chunk,
+/// however long.
+inline constexpr std::int64_t kMostPart = std::int64_t{1} << 30;
 /// Bytes of the bitmap of rows from `begin` on, which begins with the byte that has the first one's bit.
 std::size_t validity_bytes(Validity const& validity, std::int64_t begin, std::int64_t rows);
 /// That bitmap at another place.

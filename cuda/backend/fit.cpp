@@ -13,20 +13,7 @@ namespace {
 /// chunk, however long.
 template <class F>
 void each_part(NumericView const& chunk, F f) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 30;
-  for (std::int64_t begin = 0; begin < chunk.rows; begin += kMost) {
-    auto const* const values = static_cast<std::uint8_t const*>(chunk.values) + static_cast<std::size_t>(begin) * bytes_of(chunk.storage);
-    f(NumericView{values, {chunk.validity.bits, chunk.validity.offset + begin}, std::min(kMost, chunk.rows - begin), chunk.storage}, begin);
-  }
-}
-
-/// The last of these, which lie on the device.
-template <class Item>
-Item last_of(Session const& session, DeviceArray<Item> const& items, std::int64_t count) {
-  Item out{};
-  check(cudaMemcpyAsync(&out, items.data() + count - 1, sizeof out, cudaMemcpyDeviceToHost, session.stream()), "copy from the device");
-  session.wait();
-  return out;
+  for (std::int64_t begin = 0; begin < chunk.rows; begin += kMostPart) f(part_of(chunk, begin, std::min(kMostPart, chunk.rows - begin)), begin);
 }
 
 }  // namespace
@@ -60,7 +47,7 @@ void DistinctColumn::add_runs(Session& session, DeviceArray<Key> const& keys, st
   DeviceArray<std::uint32_t> before(size, session.stream());
   launch_run_heads(keys.data(), count, flags.data(), multiprocessors, session.stream());
   sum_before(flags.data(), before.data(), count, session.stream());
-  std::uint32_t const runs = last_of(session, before, count) + last_of(session, flags, count);
+  std::uint32_t const runs = before.download_one(size - 1) + flags.download_one(size - 1);
   if (runs > cap_) {
     overflowed_ = true;
     keys_ = {};
@@ -146,7 +133,7 @@ void KeepColumn::add(Session& session, ColumnInput const& column, Poll const& po
       DeviceArray<std::uint32_t> before(size, session.stream());
       launch_keep_flags(part, domain_, intervals.view(), keys.data(), flags.data(), multiprocessors, session.stream());
       sum_before(flags.data(), before.data(), part.rows, session.stream());
-      std::uint32_t const count = last_of(session, before, part.rows) + last_of(session, flags, part.rows);
+      std::uint32_t const count = before.download_one(size - 1) + flags.download_one(size - 1);
       if (count == 0) return;
       DeviceArray<std::uint64_t> kept(count, session.stream());
       launch_keep(keys.data(), flags.data(), before.data(), part.rows, kept.data(), multiprocessors, session.stream());

@@ -16,8 +16,7 @@ constexpr std::int64_t kBlocks = 2048;
 constexpr std::int64_t kMostStripes = 16;
 
 template <class Value>
-DeviceArray<Value> together(Session& session, std::vector<MatrixInput> const& matrices, std::int64_t rows) {
-  std::int64_t const dimensions = matrices.front().dimensions;
+DeviceArray<Value> together(Session& session, std::vector<MatrixInput> const& matrices, std::int64_t rows, std::int64_t dimensions) {
   DeviceArray<Value> out(static_cast<std::size_t>(rows * dimensions), session.stream());
   std::int64_t at = 0;
   for (auto const& matrix : matrices) {
@@ -45,8 +44,8 @@ std::vector<std::uint64_t> words_of(std::vector<std::uint8_t> const& marks, std:
 
 template <class Value>
 MarkedPairSums sums_of(Session& session, std::vector<MatrixInput> const& matrices, std::int64_t rows, std::vector<std::uint8_t> const& marks,
-                       std::size_t columns, std::vector<double> const& scales, Poll const& poll) {
-  auto const values = together<Value>(session, matrices, rows);
+                       std::size_t columns, std::vector<double> const& scales, double closest, Poll const& poll) {
+  auto const values = together<Value>(session, matrices, rows, matrices.front().dimensions);
   PairRows<Value> const all{values.data(), rows, matrices.front().dimensions};
   std::int64_t const tiles = all.tiles();
   auto const words = uploaded(words_of(marks, columns, rows, tiles), session.stream());
@@ -58,6 +57,7 @@ MarkedPairSums sums_of(Session& session, std::vector<MatrixInput> const& matrice
   out.touching = out.within;
   for (std::size_t first = 0; first < scales.size(); first += Tuning::kFunctions) {
     PairFunctions functions{};
+    functions.closest = closest;
     for (std::size_t f = first; f < std::min<std::size_t>(scales.size(), first + Tuning::kFunctions); ++f)
       functions.scales[functions.count++] = scales[f];
     auto const of_tile = static_cast<std::size_t>(functions.count) * sums;
@@ -82,10 +82,8 @@ MarkedPairSums sums_of(Session& session, std::vector<MatrixInput> const& matrice
   return out;
 }
 
-}  // namespace
-
-MarkedPairSums pair_sums(Session& session, std::vector<MatrixInput> const& matrices, std::vector<std::uint8_t> const& marks, std::size_t columns,
-                         std::vector<double> const& scales, Poll const& poll) {
+/// All rows of samples that are read together.
+std::int64_t rows_of(Session const& session, std::vector<MatrixInput> const& matrices) {
   if (matrices.empty() || matrices.front().dimensions < 1) throw InvalidInput("expected matrices with at least one column.");
   std::int64_t rows = 0;
   for (auto const& matrix : matrices) {
@@ -95,9 +93,50 @@ MarkedPairSums pair_sums(Session& session, std::vector<MatrixInput> const& matri
       throw InvalidInput("a matrix lies on another device than the one that is to read it.");
     rows += matrix.rows;
   }
+  return rows;
+}
+
+template <class Value>
+Nearest nearest_of(Session& session, std::vector<MatrixInput> const& rows, std::vector<MatrixInput> const& among, bool same, int k, Poll const& poll) {
+  std::int64_t const count = rows_of(session, rows);
+  std::int64_t const others = rows_of(session, among);
+  auto const values = together<Value>(session, rows, count, rows.front().dimensions);
+  auto const theirs = together<Value>(session, same ? std::vector<MatrixInput>{} : among, same ? 0 : others, among.front().dimensions);
+  PairRows<Value> const own{values.data(), count, rows.front().dimensions};
+  PairRows<Value> const other{same ? values.data() : theirs.data(), others, rows.front().dimensions};
+  std::int64_t const most = std::clamp<std::int64_t>(kPartialBytes / std::max<std::int64_t>(8 * others, 1), 1, std::int64_t{1} << 20);
+  Nearest out{std::vector<double>(static_cast<std::size_t>(count * k)), std::vector<std::int64_t>(static_cast<std::size_t>(count * k))};
+  for (std::int64_t first = 0; first < count; first += most) {
+    if (poll) poll();
+    std::int64_t const some = std::min(most, count - first);
+    auto const found = static_cast<std::size_t>(some * k);
+    DeviceArray<double> distances(static_cast<std::size_t>(some * others), session.stream());
+    DeviceArray<double> squared(found, session.stream());
+    DeviceArray<std::int64_t> index(found, session.stream());
+    launch_nearest(own, first, some, other, same, k, distances.data(), squared.data(), index.data(), session.stream());
+    squared.download(out.squared.data() + first * k, found);
+    index.download(out.index.data() + first * k, found);
+  }
+  return out;
+}
+
+}  // namespace
+
+Nearest nearest(Session& session, std::vector<MatrixInput> const& rows, std::vector<MatrixInput> const& among, bool same, int k, Poll const& poll) {
+  std::int64_t const others = rows_of(session, among);
+  rows_of(session, rows);
+  if (rows.front().dimensions != among.front().dimensions || rows.front().wide != among.front().wide)
+    throw InvalidInput("both sides must have the same columns, of one type.");
+  if (k < 1 || k > others - (same ? 1 : 0)) throw InvalidInput("there are not so many other rows.");
+  return rows.front().wide ? nearest_of<double>(session, rows, among, same, k, poll) : nearest_of<float>(session, rows, among, same, k, poll);
+}
+
+MarkedPairSums pair_sums(Session& session, std::vector<MatrixInput> const& matrices, std::vector<std::uint8_t> const& marks, std::size_t columns,
+                         std::vector<double> const& scales, double closest, Poll const& poll) {
+  std::int64_t const rows = rows_of(session, matrices);
   if (marks.size() != static_cast<std::size_t>(rows) * columns) throw InvalidInput("every row needs its marks.");
-  return matrices.front().wide ? sums_of<double>(session, matrices, rows, marks, columns, scales, poll)
-                               : sums_of<float>(session, matrices, rows, marks, columns, scales, poll);
+  return matrices.front().wide ? sums_of<double>(session, matrices, rows, marks, columns, scales, closest, poll)
+                               : sums_of<float>(session, matrices, rows, marks, columns, scales, closest, poll);
 }
 
 }  // namespace modelwatch::cuda

@@ -27,10 +27,18 @@ struct MarkedPairSums {
 };
 
 /// Sums of functions of the distance of all pairs of rows of the matrices, one below the other: exp(-scale |x - y|^2) for
-/// every scale, |x - y| for a negative one.  marks: of `columns` columns, row by row, other than 0 where a row is marked.
+/// every scale, |x - y| for a negative one; closest: a squared distance at which the exponentials are 1.  marks: of `columns` columns, row by row, other than 0 where a row is marked.
 /// Tiles of pairs are added up by themselves and in order, so the same bits whatever the device.  Throws InvalidInput for
 /// what is not finite.
 MarkedPairSums pair_sums(Session& session, std::vector<MatrixInput> const& matrices, std::vector<std::uint8_t> const& marks, std::size_t columns,
-                         std::vector<double> const& scales, Poll const& poll);
+                         std::vector<double> const& scales, double closest, Poll const& poll);
+
+/// Of every row of `rows` the k nearest of `among`, nearest first, ties to the earlier one.
+struct Nearest {
+  std::vector<double> squared;       // rows x k: sums of squared differences, in float64
+  std::vector<std::int64_t> index;
+};
+/// same: both are one sample, and no row is its own neighbour.  The same bits whatever the device.
+Nearest nearest(Session& session, std::vector<MatrixInput> const& rows, std::vector<MatrixInput> const& among, bool same, int k, Poll const& poll);
 
 }  // namespace modelwatch::cuda

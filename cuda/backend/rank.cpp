@@ -35,6 +35,11 @@ std::vector<std::uint32_t> rank_cells(Session& session, ColumnInput const& colum
   return cells.download();
 }
 
+void check_groups(Session const& session, DeviceGroups const& groups, std::int64_t rows) {
+  if (groups.rows != rows) throw InvalidInput("every row needs a group.");
+  if (groups.device != session.info().index) throw InvalidInput("the groups lie on another device than the one that is to count.");
+}
+
 DeviceGroups knot_numbers(Session& session, ColumnInput const& column, std::shared_ptr<Grid const> const& grid, Poll const& poll) {
   check_fits(column, *grid);
   DeviceGrid const tables = session.grid(grid);

@@ -23,6 +23,9 @@ struct DeviceGroups {
   int device;
 };
 
+/// Throws InvalidInput unless they are those of so many rows, on the session's device.
+void check_groups(Session const& session, DeviceGroups const& groups, std::int64_t rows);
+
 /// The knot that every row lies on; of none where it lies between them or has no value.
 DeviceGroups knot_numbers(Session& session, ColumnInput const& column, std::shared_ptr<Grid const> const& grid, Poll const& poll);
 

@@ -44,9 +44,7 @@ void bind_fit(py::module_& m, py::class_<Backend>& backend) {
       "distinct_keys",
       [](Backend const& self, py::object const& values, int domain, DeviceGroups const* groups, std::int32_t group) {
         return distinct_result(of_column(self, values, [&](Session& session, ColumnInput const& column) {
-          if (groups != nullptr && groups->rows != column.view.rows) throw InvalidInput("every row needs a group.");
-          if (groups != nullptr && groups->device != session.info().index)
-            throw InvalidInput("the groups lie on another device than the one that is to count.");
+          if (groups != nullptr) check_groups(session, *groups, column.view.rows);
           DistinctColumn found(domain_of(domain), ~std::uint64_t{0});
           found.add(session, column, signal_poll(), {groups == nullptr ? nullptr : groups->of_row->data(), group});
           return found;

@@ -10,16 +10,15 @@ void bind_pairs(py::class_<Backend>& backend) {
   backend.def(
       "pair_sums",
       [](Backend const& self, py::list const& matrices, py::array_t<std::uint8_t, py::array::c_style | py::array::forcecast> const& marks,
-         py::array_t<double, py::array::c_style | py::array::forcecast> const& scales) {
-        std::vector<MatrixInput> inputs;
-        for (auto const& matrix : matrices) inputs.push_back(matrix_of(py::reinterpret_borrow<py::object>(matrix)));
+         py::array_t<double, py::array::c_style | py::array::forcecast> const& scales, double closest) {
+        auto const inputs = matrices_of(matrices);
         if (marks.ndim() != 2) throw InvalidInput("marks are one row for each row, a column each.");
         auto const functions = to_vector(scales);
         for (double const scale : functions)
           if (!std::isfinite(scale)) throw InvalidInput("scales must be finite.");
         auto const columns = static_cast<std::size_t>(marks.shape(1));
         std::vector<std::uint8_t> const bits(marks.data(), marks.data() + marks.size());
-        auto found = with_session(self, [&](Session& session) { return pair_sums(session, inputs, bits, columns, functions, signal_poll()); });
+        auto found = with_session(self, [&](Session& session) { return pair_sums(session, inputs, bits, columns, functions, closest, signal_poll()); });
         py::dict out;
         out["total"] = to_numpy(std::move(found.total));
         auto const shape = std::vector<py::ssize_t>{static_cast<py::ssize_t>(functions.size()), static_cast<py::ssize_t>(columns)};
@@ -27,7 +26,17 @@ void bind_pairs(py::class_<Backend>& backend) {
         out["touching"] = to_numpy(std::move(found.touching)).reshape(shape);
         return out;
       },
-      py::arg("matrices"), py::arg("marks"), py::arg("scales"));
+      py::arg("matrices"), py::arg("marks"), py::arg("scales"), py::arg("closest") = 0.0);
+  backend.def(
+      "nearest",
+      [](Backend const& self, py::list const& rows, std::optional<py::list> const& among, int k) {
+        auto const own = matrices_of(rows);
+        auto const others = among ? matrices_of(*among) : own;
+        auto found = with_session(self, [&](Session& session) { return nearest(session, own, others, !among, k, signal_poll()); });
+        auto const shape = std::vector<py::ssize_t>{static_cast<py::ssize_t>(found.index.size()) / k, k};
+        return py::make_tuple(to_numpy(std::move(found.squared)).reshape(shape), to_numpy(std::move(found.index)).reshape(shape));
+      },
+      py::arg("rows"), py::arg("among"), py::arg("k"));
 }
 
 }  // namespace modelwatch::cuda::binding

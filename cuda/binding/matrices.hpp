@@ -21,4 +21,10 @@ inline MatrixInput matrix_of(py::object const& source) {
   return {array.data(), array.shape(0), array.shape(1), wide, false, 0};
 }
 
+inline std::vector<MatrixInput> matrices_of(py::list const& sources) {
+  std::vector<MatrixInput> out;
+  for (auto const& source : sources) out.push_back(matrix_of(py::reinterpret_borrow<py::object>(source)));
+  return out;
+}
+
 }  // namespace modelwatch::cuda::binding

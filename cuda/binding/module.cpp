@@ -67,5 +67,6 @@ PYBIND11_MODULE(_cuda, m) {
   cuda::binding::bind_rows(backend);
   cuda::binding::bind_pairs(backend);
   cuda::binding::bind_vectors(m, backend);
+  cuda::binding::bind_labelled(m, backend);
   cuda::binding::bind_text(m, backend);
 }

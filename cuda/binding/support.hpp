@@ -78,6 +78,7 @@ void bind_fit(py::module_& m, py::class_<Backend>& backend);
 void bind_rows(py::class_<Backend>& backend);
 void bind_pairs(py::class_<Backend>& backend);
 void bind_vectors(py::module_& m, py::class_<Backend>& backend);
+void bind_labelled(py::module_& m, py::class_<Backend>& backend);
 void bind_text(py::module_& m, py::class_<Backend>& backend);
 
 /// An Arrow array that lies on this device, taken over from its producer, whose event is waited for by what the session

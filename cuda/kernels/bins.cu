@@ -32,6 +32,7 @@ __global__ void __launch_bounds__(Tuning::kThreads, Tuning::kBlocksPerMultiproce
   std::uint32_t const padded = padded_knots(mine.grid);
   auto* const near_guide = reinterpret_cast<std::uint32_t*>(near_knots + padded);
   std::uint32_t* const counters = near_guide + rule.buckets;
+  std::uint32_t* const far = mine.far.at == nullptr ? nullptr : mine.far.copy(blockIdx.x);
   if constexpr (kNear) {
     for (std::uint32_t i = threadIdx.x; i < padded; i += blockDim.x) near_knots[i] = rule.knots[i];
     for (std::uint32_t i = threadIdx.x; i < rule.buckets; i += blockDim.x) near_guide[i] = rule.guide[i];
@@ -47,6 +48,8 @@ __global__ void __launch_bounds__(Tuning::kThreads, Tuning::kBlocksPerMultiproce
       std::uint32_t const at = static_cast<std::uint32_t>(group) * bins + bin_of_grid_slot(slot, rule.count);
       if constexpr (kNear)
         team.add_one(&counters[at]);
+      else if (far != nullptr)
+        team.add_one(&far[at]);
       else
         team.add_one(&mine.counts[at]);
     });

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/tile_profile.hpp"  // FarCounters
 #include "core/views.hpp"
 #include "cuda/kernels/device_grid.hpp"
 
@@ -25,6 +26,7 @@ struct BinColumn {
   NumericView column;
   DeviceGrid grid;
   std::uint64_t* counts;  // of every group its bins (bin_of_grid_slot), one group after the other
+  FarCounters far;        // of as many counters, where they do not fit a block's memory
 };
 
 /// Bytes of shared memory that a column's tables and counters take.

@@ -17,6 +17,8 @@ struct FarTuning {
   static constexpr std::uint32_t kRowsPerCounter = 4;
   /// All copies together take at most this part of the second-level cache.
   static constexpr std::size_t kPartOfCache = 2;
+  /// Sums of one launch: what the second dimension of a grid of blocks takes.
+  static constexpr std::size_t kMostSums = 65535;
 };
 
 /// Far counters of one column and set, and the slabs that they are added to.

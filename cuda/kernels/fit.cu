@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(Tuning::kThreads, Tuning::kBlocksPerMultiproce
   std::uint64_t nans = 0;
   twice_first(column.rows, top != nullptr, [&](std::int64_t begin, bool naming) {
     each_key(team, column, begin, tile, [&](std::int64_t row, Key key, bool valid, bool nan) {
-      valid = valid && (rows.of_row == nullptr || rows.of_row[row] == rows.group);
+      valid = valid && rows.takes(row);
       bool const there = valid && !nan;
       auto const counter = static_cast<std::uint32_t>(key >> kShift);
       if (naming) {

@@ -23,10 +23,15 @@ struct Missing {
   std::uint64_t nans;
 };
 
-/// Rows of one group; of_row: of the rows of a column, or nullptr, and all are taken.
+/// Rows of one group, or, where it is negative, all that have one; of_row: of the rows of a column, or nullptr, and all are
+/// taken.
 struct GroupRows {
   std::int32_t const* of_row;
   std::int32_t group;
+
+  MW_HD bool takes(std::int64_t row) const {
+    return of_row == nullptr || (group < 0 ? of_row[row] >= 0 : of_row[row] == group);
+  }
 };
 
 /// The key of every row of a column (device memory), all ones where it has none; adds those up.  Rows of other groups

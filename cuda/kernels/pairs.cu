@@ -36,10 +36,12 @@ __device__ __forceinline__ void load(Value (&slab)[Tuning::kSlab][kTile + 1], Pa
   }
 }
 
-__device__ __forceinline__ double value_of(double squared, double scale) { return scale < 0 ? sqrt(squared) : exp(-scale * squared); }
+__device__ __forceinline__ double value_of(double squared, double scale, double closest) {
+  return scale < 0 ? sqrt(squared) : exp(-scale * (squared - closest));
+}
 /// Rows of floats have squared distances of single precision; so has what comes of them.
-__device__ __forceinline__ float value_of(float squared, double scale) {
-  return scale < 0 ? sqrtf(squared) : expf(static_cast<float>(-scale * static_cast<double>(squared)));
+__device__ __forceinline__ float value_of(float squared, double scale, double closest) {
+  return scale < 0 ? sqrtf(squared) : expf(static_cast<float>(-scale * (static_cast<double>(squared) - closest)));
 }
 
 template <class Value>
@@ -94,7 +96,7 @@ __global__ void __launch_bounds__(kThreads, 2)
           int const r = down + i * Tuning::kSide;
           int const c = across + j * Tuning::kSide;
           bool const pair = x_row + r < rows.rows && y_row + c < rows.rows && x_row + r != y_row + c;
-          near.of_pair[r][c] = pair ? value_of(squared[i][j], scales[f]) : Value{0};
+          near.of_pair[r][c] = pair ? value_of(squared[i][j], scales[f], functions.closest) : Value{0};
         }
       __syncthreads();
       if (static_cast<int>(threadIdx.x) < 2 * kTile) {

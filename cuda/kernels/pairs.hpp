@@ -13,6 +13,7 @@ struct PairsTuning {
   static constexpr int kTile = kSide * kEach;
   static constexpr int kSlab = 16;        // coordinates that lie in shared memory at a time
   static constexpr int kFunctions = 8;    // of one launch
+  static constexpr int kNearestThreads = 256;  // of a block that looks for neighbours
 };
 
 /// Rows of a sample, dense, in device memory.
@@ -25,8 +26,9 @@ struct PairRows {
   std::int64_t tiles() const { return (rows + PairsTuning::kTile - 1) / PairsTuning::kTile; }
 };
 
-/// Functions of the distance: exp(-scale |x - y|^2), and |x - y| where the scale is negative.
+/// Functions of the distance: exp(-scale (|x - y|^2 - closest)), and |x - y| where the scale is negative.
 struct PairFunctions {
+  double closest;
   double scales[PairsTuning::kFunctions];
   int count;
 };
@@ -53,5 +55,12 @@ void launch_pair_sums(PairRows<Value> const& rows, PairMarks const& marks, PairF
 /// *found becomes 1 where a number is NaN or infinite.
 template <class Value>
 void launch_find_not_finite(Value const* values, std::int64_t count, std::uint32_t* found, int multiprocessors, cudaStream_t stream);
+
+/// Of `count` rows from `first` on the k nearest of `among`: squared: count x k, nearest first, and index alike; ties go to the
+/// earlier row.  same: `among` are the rows themselves, of which none is its own neighbour.  distances: room for count x
+/// among.rows.  k: at most as many as there are others.
+template <class Value>
+void launch_nearest(PairRows<Value> const& rows, std::int64_t first, std::int64_t count, PairRows<Value> const& among, bool same, int k,
+                    double* distances, double* squared, std::int64_t* index, cudaStream_t stream);
 
 }  // namespace modelwatch::cuda

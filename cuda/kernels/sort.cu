@@ -36,6 +36,18 @@ void sort_keys(DeviceArray<std::uint64_t>& keys, DeviceArray<std::uint64_t>& spa
   sort(keys, spare, count, stream);
 }
 
+void sort_pairs(DeviceArray<std::uint64_t>& keys, DeviceArray<std::uint64_t>& spare, DeviceArray<std::uint32_t>& numbers,
+                DeviceArray<std::uint32_t>& spare_numbers, std::int64_t count, int bits, cudaStream_t stream) {
+  if (count < 2) return;
+  cub::DoubleBuffer<std::uint64_t> key_buffers(keys.data(), spare.data());
+  cub::DoubleBuffer<std::uint32_t> number_buffers(numbers.data(), spare_numbers.data());
+  with_scratch(stream, "sort", [&](void* scratch, std::size_t& bytes) {
+    return cub::DeviceRadixSort::SortPairs(scratch, bytes, key_buffers, number_buffers, static_cast<std::uint32_t>(count), 0, bits, stream);
+  });
+  if (key_buffers.Current() != keys.data()) std::swap(keys, spare);
+  if (number_buffers.Current() != numbers.data()) std::swap(numbers, spare_numbers);
+}
+
 void sum_before(std::uint32_t const* flags, std::uint32_t* before, std::int64_t count, cudaStream_t stream) {
   if (count == 0) return;
   with_scratch(stream, "add up", [&](void* scratch, std::size_t& bytes) {

@@ -14,6 +14,10 @@ inline constexpr std::int64_t kMostSorted = 0xffffffff;
 void sort_keys(DeviceArray<std::uint32_t>& keys, DeviceArray<std::uint32_t>& spare, std::int64_t count, cudaStream_t stream);
 void sort_keys(DeviceArray<std::uint64_t>& keys, DeviceArray<std::uint64_t>& spare, std::int64_t count, cudaStream_t stream);
 
+/// Sorts the first `count` keys by their lowest `bits`, equal ones in the order they have, each with its number.
+void sort_pairs(DeviceArray<std::uint64_t>& keys, DeviceArray<std::uint64_t>& spare, DeviceArray<std::uint32_t>& numbers,
+                DeviceArray<std::uint32_t>& spare_numbers, std::int64_t count, int bits, cudaStream_t stream);
+
 /// before[i] = flags[0] + ... + flags[i - 1].
 void sum_before(std::uint32_t const* flags, std::uint32_t* before, std::int64_t count, cudaStream_t stream);
 

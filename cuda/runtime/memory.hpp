@@ -49,6 +49,13 @@ class DeviceArray {
     check(cudaMemcpyAsync(to, items_, count * sizeof(Item), cudaMemcpyDeviceToHost, stream_), "copy from the device");
     check(cudaStreamSynchronize(stream_), "finish its work");
   }
+  /// One of them; waits until the copy is there.
+  Item download_one(std::size_t i) const {
+    Item out{};
+    check(cudaMemcpyAsync(&out, items_ + i, sizeof out, cudaMemcpyDeviceToHost, stream_), "copy from the device");
+    check(cudaStreamSynchronize(stream_), "finish its work");
+    return out;
+  }
   std::vector<Item> download() const {
     std::vector<Item> out(size_);
     download(out.data(), size_);

@@ -141,9 +141,9 @@ class DeviceMatrix:
         """ "cuda:N"."""
         return f"cuda:{self.device_number}"
 
-    def first(self, rows: int) -> np.ndarray[Any, Any]:
-        """A copy of the first rows, at most so many, in the host's memory."""
-        count, dtype = min(rows, self.rows), np.dtype(self.element)
+    def first(self, rows: int | None = None) -> np.ndarray[Any, Any]:
+        """A copy of the first rows, at most so many, in the host's memory; of all of them by default."""
+        count, dtype = self.rows if rows is None else min(rows, self.rows), np.dtype(self.element)
         backend: Any = engine(self.device)
         held = backend.download(self.device_pointer, count * self.dimensions * dtype.itemsize)
         found: np.ndarray[Any, Any] = held.view(dtype).reshape(count, self.dimensions)

@@ -62,6 +62,20 @@ def distinct(e: Any) -> Any:
     return found.column(0)["counts"].tolist()
 
 
+def named(e: Any) -> str:
+    return "cpu" if e is _core else "cuda:0"
+
+
+def ranked(e: Any) -> Any:
+    queries, relevance = np.arange(ROWS) % 7, (VALUES > 0).astype(np.int8)
+    return mw.stats.hit_rate(relevance, VALUES, queries=queries, k=3, device=named(e))
+
+
+def novelty(e: Any) -> Any:
+    rows = VALUES[:120].reshape(40, 3)
+    return round(mw.stats.knn_novelty(rows[:25], rows[25:], k=2, device=named(e)), 9)
+
+
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "count_cells": lambda e: e.count_cells(ARRAY, GRID).tolist(),
     "count_bins": lambda e: e.count_bins(ARRAY, keys.DOMAINS["float64"], GRID.knots).tolist(),
@@ -71,6 +85,9 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "hash_rows": lambda e: e.hash_rows(pa.RecordBatch.from_arrays([ARRAY, TEXT], names=["x", "c"])).tolist(),
     "Counter": counted,
     "DistinctPass": distinct,
+    "errors": lambda e: mw.stats.mape(VALUES, np.roll(VALUES, 1), device=named(e)),
+    "ranking": ranked,
+    "neighbours": novelty,
 }
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from device_array import Arrow, Dlpack, Interface
+from device_array import Arrow, Dlpack, Interface, runtime
 
 import modelwatch_gpu as mw
+from modelwatch_gpu import _core, keys
+from modelwatch_gpu.device import engine
 from modelwatch_gpu.errors import DeviceUnavailable
 
 pytestmark = pytest.mark.gpu
@@ -207,6 +209,35 @@ def test_histograms_by_group_are_those_of_each_group(kind: str) -> None:
                 assert (one.device, one.groups) == ("cuda:0", other.groups)
                 for field in ("counts", "below", "above", "missing"):
                     np.testing.assert_array_equal(getattr(one, field), getattr(other, field), field)
+
+
+def launches() -> int:
+    """Kernels that ran so far; 0 on a real device."""
+    return int(runtime().ptxLaunchCount()) if hasattr(runtime(), "ptxLaunchCount") else 0
+
+
+@pytest.mark.parametrize("kind", ["float32", "int32"])
+def test_bins_of_groups_that_fit_no_block_are_counted_in_copies(kind: str) -> None:
+    """One column fits a block and one does not, with rows enough that several copies of its counters pay."""
+    rng = np.random.default_rng(12)
+    rows, many = 70_000, 24
+    values = rng.normal(0, 900, (rows, 2)).astype(kind)
+    groups = rng.integers(-1, many, rows).astype(np.int32)
+    device: Any = engine("cuda:0")
+    domain = keys.DOMAINS["float32" if kind == "float32" else "int64"]
+    name = "float32" if kind == "float32" else "int64"
+    cuts = [keys.keys_of(np.unique(np.linspace(-2000, 2000, k).astype(name)), name) for k in (4, 350)]
+    columns = [pa.array(v) for v in values.T.copy()]
+    expected = _core.count_bins_of(columns, domain, cuts, groups, many)
+    there = device.upload_groups(groups, many)
+    for of_row in (groups, there):
+        before = launches()
+        for own, other in zip(device.count_bins_of(columns, domain, cuts, of_row, many), expected, strict=True):
+            np.testing.assert_array_equal(own, other)
+        # Those that fit, those that do not, and the adding up of copies.
+        assert launches() - before in (3, 0)
+    with pytest.raises(mw.InputError, match="not among the groups"):
+        device.upload_groups(groups, many - 1)
 
 
 def test_groups_of_text_are_told_apart_on_the_host() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from device_array import Dlpack, Interface
-from tolerances import EMBEDDING_SUMS, PAIR_SUMS, VECTORS_FLOAT32, VECTORS_FLOAT64
+from tolerances import EMBEDDING_MEMBERS, EMBEDDING_SUMS, FAR_APART, PAIR_SUMS, VECTORS_FLOAT32, VECTORS_FLOAT64
 
 import modelwatch_gpu as mw
 from modelwatch_gpu import _core
@@ -109,6 +109,64 @@ def test_vectors_that_a_device_cannot_read_are_refused() -> None:
         mw.stats.mmd(Dlpack(np.ones((40, 2))), Dlpack(a[:, :2].copy()))
     with pytest.raises(mw.DeviceUnavailable, match="computed on the CPU alone"):
         mw.stats.frechet_distance(Dlpack(a), Dlpack(a))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("n", "m", "d", "k"), [(2, 1, 1, 1), (70, 33, 33, 5), (40, 300, 3, 39)])
+def test_neighbours_are_those_of_all_differences(cuda: Any, dtype: str, n: int, m: int, d: int, k: int) -> None:
+    random = np.random.default_rng(14)
+    a, b = random.normal(size=(n, d)).astype(dtype), random.normal(size=(m, d)).astype(dtype)
+    a[1] = a[0]  # ties go to the earlier row
+    for rows, among, most in ((b, a, k), (a, None, min(k, n - 1))):
+        there = a if among is None else among
+        squared, index = cuda.nearest([rows], None if among is None else [among], most)
+        apart = ((rows[:, None].astype(np.float64) - there[None].astype(np.float64)) ** 2).sum(axis=2)
+        if among is None:
+            np.fill_diagonal(apart, np.inf)
+        order = np.argsort(apart, axis=1, kind="stable")[:, :most]
+        np.testing.assert_allclose(squared, np.take_along_axis(apart, order, 1), rtol=VECTORS_FLOAT64)
+        np.testing.assert_array_equal(index, order)
+    halves = cuda.nearest([a[: n // 2], a[n // 2 :]], None, 1)
+    for own, other in zip(halves, cuda.nearest([a], None, 1), strict=True):
+        np.testing.assert_array_equal(own, other)
+    with pytest.raises(mw.InputError, match="not so many other rows"):
+        cuda.nearest([a], None, n)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_verdict_and_novelty_are_the_hosts(dtype: str) -> None:
+    random = np.random.default_rng(15)
+    a = random.normal(size=(60, 6)).astype(dtype)
+    for shift in (0.0, 1.5):
+        b = (random.normal(size=(45, 6)) + shift).astype(dtype)
+        expected = mw.stats.embedding_drift(a, b, permutations=39, full=True)
+        for sides, device in (((Dlpack(a), Interface(b)), "auto"), ((a, b), "cuda")):
+            found = mw.stats.embedding_drift(*sides, permutations=39, device=device, full=True)
+            assert (found.pvalue, found.member, found.device) == (expected.pvalue, expected.member, "cuda:0")
+            for name, score in expected.scores.items():
+                assert found.scores[name] == pytest.approx(score, rel=EMBEDDING_MEMBERS, abs=EMBEDDING_MEMBERS), name
+            assert found.novelty == pytest.approx(expected.novelty, abs=EMBEDDING_MEMBERS)
+            np.testing.assert_allclose(found.distance, expected.distance, rtol=VECTORS_FLOAT32)
+            np.testing.assert_array_equal(found.ranked, expected.ranked)
+        assert mw.stats.embedding_drift(Dlpack(a), Dlpack(b), permutations=39) == 1 - expected.pvalue
+        new, old = (mw.stats.knn_novelty(*s, k=3, full=True) for s in ((Dlpack(a), Dlpack(b)), (a, b)))
+        assert (new.device, new.n, new.m, new.rate) == ("cuda:0", old.n, old.m, old.rate)
+        assert new.value == pytest.approx(old.value, abs=VECTORS_FLOAT32)
+    with pytest.raises(mw.InputError, match="from 19"):
+        mw.stats.embedding_drift(Dlpack(a), Dlpack(b), permutations=3)
+    with pytest.raises(mw.InputError, match="has 7 rows, and it needs 8"):
+        mw.stats.embedding_drift(Dlpack(a[:7].copy()), Dlpack(b))
+
+
+def test_kernels_of_pairs_that_are_all_far_apart(cuda: Any) -> None:
+    """The sums are about a squared distance, where exp of all of them by themselves would be 0."""
+    rows = np.random.default_rng(16).normal(size=(40, 3)) + 200.0 * np.arange(40)[:, None]
+    marks = np.ones((40, 1), dtype=np.uint8)
+    closest = float(((rows[1:] - rows[:-1]) ** 2).sum(axis=1).min())
+    found = cuda.pair_sums([rows], marks, np.array([0.5]), closest)
+    apart = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)[~np.eye(40, dtype=bool)]
+    np.testing.assert_allclose(found["total"], np.exp(-0.5 * (apart - closest)).sum(), rtol=FAR_APART)
+    assert cuda.pair_sums([rows], marks, np.array([0.5]))["total"] == 0
 
 
 def table_of(column: EmbeddingColumn, batches: list[Any], groups: list[Any], device: str) -> EmbeddingTable:

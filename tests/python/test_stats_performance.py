@@ -86,17 +86,17 @@ def test_measures_of_many_scores_are_scikit_learns(dtype: str) -> None:
     assert mw.stats.ece(y, s) == pytest.approx(np.sum(rows * np.abs(found - stated)) / 20_000, **NEAR)
 
 
-def test_measures_of_scores_worked_out_by_hand(host_device: str) -> None:
+def test_measures_of_scores_worked_out_by_hand(device: str) -> None:
     y, s = [0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8]
     # Pairs: .4 > .1, .4 = .4, .8 > .1, .8 > .4: 3.5 of 4.
-    assert mw.stats.roc_auc(y, s, device=host_device) == 3.5 / 4
+    assert mw.stats.roc_auc(y, s, device=device) == 3.5 / 4
     # At .8 precision 1 and half of the recall, at .4 precision 2/3 and the other half.
-    assert mw.stats.average_precision(y, s, device=host_device) == pytest.approx(1 / 2 + 1 / 3, **NEAR)
-    assert mw.stats.brier(y, s, device=host_device) == pytest.approx((0.01 + 0.16 + 0.36 + 0.04) / 4, **NEAR)
+    assert mw.stats.average_precision(y, s, device=device) == pytest.approx(1 / 2 + 1 / 3, **NEAR)
+    assert mw.stats.brier(y, s, device=device) == pytest.approx((0.01 + 0.16 + 0.36 + 0.04) / 4, **NEAR)
     # Bins: {.1}, {.4, .4}, {.8}: |0 - .1| + |1 - .8| + |1 - .8| over 4 rows.
-    assert mw.stats.ece(y, s, device=host_device) == pytest.approx((0.1 + 0.2 + 0.2) / 4, **NEAR)
+    assert mw.stats.ece(y, s, device=device) == pytest.approx((0.1 + 0.2 + 0.2) / 4, **NEAR)
     wanted = -(math.log(0.9) + math.log(0.6) + math.log(0.4) + math.log(0.8)) / 4
-    assert mw.stats.log_loss(y, s, device=host_device) == pytest.approx(wanted, **NEAR)
+    assert mw.stats.log_loss(y, s, device=device) == pytest.approx(wanted, **NEAR)
 
 
 def test_a_score_on_an_edge_belongs_to_the_lower_bin() -> None:
@@ -296,9 +296,9 @@ def test_measures_of_errors_are_scikit_learns(rows: list[tuple[int, int, int]], 
             assert mw.stats.r2(y, z, weights=weights) == pytest.approx(metrics.r2_score(*wide, **options), **NEAR)
 
 
-def test_measures_of_errors_worked_out_by_hand(host_device: str) -> None:
+def test_measures_of_errors_worked_out_by_hand(device: str) -> None:
     y, z = [1.0, 2.0, 4.0, None], [2.0, 2.0, 2.0, 5.0]
-    options = {"device": host_device}
+    options = {"device": device}
     # Errors 1, 0, -2; the labels' deviations from 7/3 square to 42/9.
     assert mw.stats.rmse(y, z, **options) == pytest.approx(math.sqrt(5 / 3), **NEAR)
     assert mw.stats.mae(y, z, **options) == pytest.approx(1, **NEAR)
@@ -306,7 +306,7 @@ def test_measures_of_errors_worked_out_by_hand(host_device: str) -> None:
     assert mw.stats.mape(y, z, **options) == pytest.approx((1 + 1 / 2) / 3, **NEAR)
     assert mw.stats.r2(y, z, **options) == pytest.approx(1 - 5 / (42 / 9), **NEAR)
     result = mw.stats.rmse(y, z, full=True, **options)
-    assert (result.n, result.missing, result.device) == (3, 1, host_device)
+    assert (result.n, result.missing, result.device) == (3, 1, device)
 
 
 def test_errors_of_whole_numbers_are_exact_beyond_2_to_the_53() -> None:

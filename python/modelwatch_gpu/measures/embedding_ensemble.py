@@ -8,8 +8,9 @@ add up. So the level is exact for rows that are exchangeable, whatever the membe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from modelwatch_gpu.measures.embedding_rows import (
     Floats,
     Matrix,
     Neighbours,
+    PairSums,
     auc_of,
     cross_fitted,
     gaussian,
@@ -70,8 +72,48 @@ class Ensemble:
     distance: Floats
 
 
-def ensemble(reference: Matrix, current: Matrix, *, permutations: int = PERMUTATIONS) -> Ensemble:
-    """The verdict on two samples of at least eight rows each, of one dimension.
+class Pairs(Protocol):
+    """Distances of the rows of both samples, reference before current, wherever they are computed."""
+
+    def nearest(self, k: int) -> Neighbours:
+        """Of every row the ``k`` nearest others."""
+
+    def to_reference(self, k: int) -> Floats:
+        """(current rows,) distance to the ``k``-th nearest reference row."""
+
+    def kernel_sums(
+        self, bandwidths: Sequence[float], closest: float, labels: npt.NDArray[np.float32]
+    ) -> list[PairSums]:
+        """Sums of ``gaussian`` of each bandwidth."""
+
+
+@dataclass(frozen=True, eq=False)
+class _PairsHere:
+    """``Pairs`` on the CPU. ``rows``: centred, float64; ``short``: the same in float32, for averages over many rows,
+    which lose nothing that a test could see, and take half the time; ``first``: how many are reference rows."""
+
+    rows: Floats
+    short: Matrix
+    first: int
+
+    def nearest(self, k: int) -> Neighbours:
+        return nearest(self.short, self.short, k, same=True, exact=False)
+
+    def to_reference(self, k: int) -> Floats:
+        found: Floats = nearest(self.rows[self.first :], self.rows[: self.first], k, same=False).distance[:, -1]
+        return found
+
+    def kernel_sums(
+        self, bandwidths: Sequence[float], closest: float, labels: npt.NDArray[np.float32]
+    ) -> list[PairSums]:
+        return pair_sums(self.short, labels, [gaussian(width, closest) for width in bandwidths])
+
+
+def ensemble(
+    reference: Matrix, current: Matrix, *, permutations: int = PERMUTATIONS, pairs: Pairs | None = None
+) -> Ensemble:
+    """The verdict on two samples of at least eight rows each, of one dimension. ``pairs``: who computes the distances
+    of these rows, by default the CPU.
 
     All that is drawn at random (permutations, folds, the rows a bandwidth is of) is drawn by the rows themselves, and
     all that is fitted (bandwidth, directions) is fitted on both samples together: nothing but the labels tells one
@@ -83,15 +125,15 @@ def ensemble(reference: Matrix, current: Matrix, *, permutations: int = PERMUTAT
     rows = given.astype(np.float64)
     rows -= rows.mean(axis=0)
     labels = labels_dealt(n, n + m, permutations, seed=seed)
-    # Averages over many rows lose nothing in float32 that a test could see, and take half the time.
     short = rows.astype(np.float32)
-    near = nearest(short, short, _candidates(n, m), same=True, exact=False)
+    pairs = pairs or _PairsHere(rows, short, n)
+    near = pairs.nearest(_candidates(n, m))
     scores = cross_fitted(short, labels, seed=seed)
     auc = auc_of(scores, labels, seed=seed)
     novelty, density = _neighbourhoods(near, labels)
     found = {
         "centroid": _centroid(rows, labels),
-        "mmd": _mmd(short, labels, near, seed),
+        "mmd": _mmd(short, labels, near, seed, pairs),
         "frechet": _frechet(rows, labels),
         "classifier": np.nan_to_num(auc, nan=0.5),
         "novelty": _two_sided(novelty),
@@ -100,7 +142,7 @@ def ensemble(reference: Matrix, current: Matrix, *, permutations: int = PERMUTAT
     scaled = {name: _scaled(values) for name, values in found.items()}
     together = _together(list(scaled.values()))
     at_first = {name: float(values[0]) for name, values in scaled.items()}
-    distance = nearest(rows[n:], rows[:n], min(NEIGHBOURS, n), same=False).distance[:, -1]
+    distance = pairs.to_reference(min(NEIGHBOURS, n))
     return Ensemble(
         pvalue=float((together >= together[0] - 1e-9).mean()),
         member=max(at_first, key=lambda name: at_first[name]),
@@ -142,7 +184,7 @@ def _centroid(rows: Floats, labels: npt.NDArray[np.float32]) -> Floats:
     return squared
 
 
-def _mmd(rows: Matrix, labels: npt.NDArray[np.float32], near: Neighbours, seed: int) -> Floats:
+def _mmd(rows: Matrix, labels: npt.NDArray[np.float32], near: Neighbours, seed: int, pairs: Pairs) -> Floats:
     """(labels,) the largest of MMD^2 at ``SCALES``, each on its own scale.
 
     A kernel is 1 at the closest pair: of vectors of many elements all pairs may lie so many bandwidths apart that
@@ -152,9 +194,8 @@ def _mmd(rows: Matrix, labels: npt.NDArray[np.float32], near: Neighbours, seed: 
     some = rows[drawn[:_BANDWIDTH_ROWS]].astype(np.float64)
     bandwidth = median_bandwidth(some) or float(np.sqrt((some**2).sum(axis=1).mean())) or 1.0
     closest = float(near.distance[:, 0].min()) ** 2
-    kernels = [gaussian(scale * bandwidth, closest) for scale in SCALES]
     n = int(labels[:, 0].sum())
-    sums = pair_sums(rows, labels, kernels)
+    sums = pairs.kernel_sums([scale * bandwidth for scale in SCALES], closest, labels)
     largest: Floats = np.max([_scaled(mmd_squared(one, n, len(rows) - n)) for one in sums], axis=0)
     return largest
 

@@ -10,11 +10,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu.device import engine
-from modelwatch_gpu.device_arrays import DeviceMatrix, resolve_for
+from modelwatch_gpu.device_arrays import resolve_for
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.measures.embedding_ensemble import PERMUTATIONS, ensemble
 from modelwatch_gpu.measures.embedding_rows import (
-    PairSums,
     auc_of,
     centered,
     cross_fitted,
@@ -29,6 +28,7 @@ from modelwatch_gpu.measures.embedding_rows import (
     prdc_of,
 )
 from modelwatch_gpu.measures.embedding_sums import cosine_distance, frechet_floor, frechet_squared
+from modelwatch_gpu.stats.device_pairs import DevicePairs
 from modelwatch_gpu.stats.result import StatResult
 from modelwatch_gpu.stats.vectors import matrices, matrices_there, matrix_of
 
@@ -37,8 +37,9 @@ Floats = npt.NDArray[np.float64]
 #: Rows a bandwidth is taken from, at most.
 _BANDWIDTH_ROWS: Final = 2_000
 _PROJECTION_KEY: Final = 51
-#: Stands for the distance itself among the scales of kernels.
-_DISTANCE: Final = -1.0
+#: Rows of a side that a verdict needs, and permutations that a p-value of 5% does.
+_FEWEST_ROWS: Final = 8
+_FEWEST_PERMUTATIONS: Final = 19
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,27 @@ class PrdcResult:
     device: str
 
 
+@dataclass(frozen=True, eq=False)
+class EmbeddingDrift:
+    """``value``: 1 - ``pvalue``, of all members together. ``member``: the name of the largest; ``scores``: of each, how
+    far beyond its permutations' median, 1 where 5% of them are. ``auc``, ``novelty``, ``density``: as
+    ``domain_classifier``, ``knn_novelty`` and ``prdc`` have them, of the verdict's own folds and balls. ``ranked``:
+    current rows, those that moved most first; ``distance``: (m,) to the fifth nearest reference row."""
+
+    value: float
+    pvalue: float
+    member: str
+    scores: dict[str, float]
+    auc: float
+    novelty: float
+    density: float
+    ranked: npt.NDArray[np.int64]
+    distance: Floats
+    n: int
+    m: int
+    device: str
+
+
 def mmd(
     reference: Any,
     current: Any,
@@ -126,10 +148,11 @@ def mmd(
     """
     chosen = resolve_for(device, reference, current)
     if chosen != "cpu":
-        there = matrices_there(reference, current, "mmd", chosen, fewest=2)
-        first = there[0].first(_BANDWIDTH_ROWS) if isinstance(there[0], DeviceMatrix) else there[0]
-        widths = _bandwidths(first, bandwidth)
-        sums, n, m = _pair_sums_there(there, [0.5 / width**2 for width in widths], permutations, seed, chosen)
+        there = DevicePairs(*matrices_there(reference, current, "mmd", fewest=2), chosen)
+        widths = _bandwidths(there.reference_rows(_BANDWIDTH_ROWS), bandwidth)
+        n, m = there.rows
+        labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
+        sums = there.kernel_sums(widths, 0.0, labels)
     else:
         a, b, chosen = matrices(reference, current, "mmd", device, fewest=2)
         widths = _bandwidths(a, bandwidth)
@@ -145,8 +168,9 @@ def energy_of_vectors(reference: Any, current: Any, *, permutations: int, seed: 
     """The root of the energy distance of vectors, see ``energy_distance(multivariate=True)``."""
     chosen = resolve_for(device, reference, current)
     if chosen != "cpu":
-        there = matrices_there(reference, current, "energy_distance", chosen, fewest=1)
-        (sums,), n, m = _pair_sums_there(there, [_DISTANCE], permutations, seed, chosen)
+        there = DevicePairs(*matrices_there(reference, current, "energy_distance", fewest=1), chosen)
+        n, m = there.rows
+        (sums,) = there.distance_sums(labels_dealt(n, n + m, _times(permutations), seed=seed))
     else:
         a, b, chosen = matrices(reference, current, "energy_distance", device)
         n, m = len(a), len(b)
@@ -265,23 +289,31 @@ def knn_novelty(reference: Any, current: Any, *, k: int = 5, device: str = "auto
     Args:
         reference, current: (n, d) and (m, d), or lists of vectors.
         k: Which neighbour, from 1.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         full: Return a Novelty, with the distance of every current row, instead of a float.
 
     Raises:
         InputError: A side is no matrix of finite numbers, the reference has no k + 1 rows, or all its distances are 0.
     """
-    a, b, chosen = matrices(reference, current, "knn_novelty", device)
-    _check_k(k, len(a), "reference")
-    a, b = centered(a, b)
-    own = nearest(a, a, k, same=True).distance[:, -1]
-    distance = nearest(b, a, k, same=False).distance[:, -1]
+    chosen = resolve_for(device, reference, current)
+    if chosen != "cpu":
+        there = DevicePairs(*matrices_there(reference, current, "knn_novelty", fewest=1), chosen)
+        n, m = there.rows
+        _check_k(k, n, "reference")
+        own, distance = there.within_reference(k), there.to_reference(k)
+    else:
+        a, b, chosen = matrices(reference, current, "knn_novelty", device)
+        n, m = len(a), len(b)
+        _check_k(k, n, "reference")
+        a, b = centered(a, b)
+        own = nearest(a, a, k, same=True).distance[:, -1]
+        distance = nearest(b, a, k, same=False).distance[:, -1]
     if not own.mean() > 0 or not distance.mean() > 0:
         raise InputError("knn_novelty has no answer: the rows of a side are copies of reference rows.")
     value = float(np.log(distance.mean() / own.mean()))
     limit = float(np.quantile(own, 0.99))
     rate = float((distance > limit).mean())
-    return Novelty(value, rate, limit, distance, len(a), len(b), chosen) if full else value
+    return Novelty(value, rate, limit, distance, n, m, chosen) if full else value
 
 
 def prdc(reference: Any, current: Any, *, k: int = 5, device: str = "auto", full: bool = False) -> PrdcResult:
@@ -302,6 +334,44 @@ def prdc(reference: Any, current: Any, *, k: int = 5, device: str = "auto", full
     _check_k(k, len(b), "current")
     found = prdc_of(*centered(a, b), k)
     return PrdcResult(found.precision, found.recall, found.density, found.coverage, len(a), len(b), chosen)
+
+
+def embedding_drift(
+    reference: Any,
+    current: Any,
+    *,
+    permutations: int = PERMUTATIONS,
+    device: str = "auto",
+    full: bool = False,
+) -> Any:
+    """1 - p of the verdict that reports give on embeddings, near 1 where current rows drifted: six statistics of the
+    rows (centroid, MMD, Frechet distance, classifier, novelty, density) on the scale of their own permutations, with
+    one p-value for all of them (``docs/embeddings.md``).
+
+    Args:
+        reference, current: (n, d) and (m, d), or lists of vectors; rows are rounded to float32.
+        permutations: How often labels are dealt out anew, from 19.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N". On a device the distances of pairs are
+            computed there, for MMD and for neighbours; axes, the classifier and its ranks are the host's, from one copy
+            of the rows.
+        full: Return an EmbeddingDrift, with the statistics and the rows that moved most, instead of a float.
+
+    Raises:
+        InputError: A side is no matrix of finite numbers or has fewer than eight rows.
+    """
+    if type(permutations) is not int or permutations < _FEWEST_PERMUTATIONS:
+        raise InputError(f"permutations must be a whole number from {_FEWEST_PERMUTATIONS}, not {permutations!r}.")
+    chosen = resolve_for(device, reference, current)
+    if chosen != "cpu":
+        there = DevicePairs(*matrices_there(reference, current, "embedding_drift", fewest=_FEWEST_ROWS), chosen)
+        n, m = there.rows
+        found = ensemble(*there.copied(), permutations=permutations, pairs=there)
+    else:
+        a, b, chosen = matrices(reference, current, "embedding_drift", device, fewest=_FEWEST_ROWS)
+        n, m = len(a), len(b)
+        found = ensemble(a, b, permutations=permutations)
+    value = 1 - found.pvalue
+    return EmbeddingDrift(value, **vars(found), n=n, m=m, device=chosen) if full else value
 
 
 def cosine_centroid(reference: Any, current: Any, *, device: str = "auto", full: bool = False) -> Any:
@@ -370,20 +440,6 @@ def _answer(found: Floats, n: int, m: int, device: str, permutations: int, full:
         return value
     pvalue = permutation_pvalue(found) if permutations else None
     return StatResult(value, value, value, n, m, 0, device, pvalue)
-
-
-def _pair_sums_there(
-    sides: tuple[Any, Any], scales: list[float], permutations: int, seed: int, device: str
-) -> tuple[list[PairSums], int, int]:
-    """``pair_sums`` on a device, and the rows of both sides. ``scales``: of exp(-scale d^2), ``_DISTANCE`` for d."""
-    n, m = (side.rows if isinstance(side, DeviceMatrix) else len(side) for side in sides)
-    labels = labels_dealt(n, n + m, _times(permutations), seed=seed)
-    counting: Any = engine(device)
-    found = counting.pair_sums(list(sides), labels.astype(np.uint8), np.array(scales))
-    out = []
-    for total, within, touching in zip(found["total"], found["within"], found["touching"], strict=True):
-        out.append(PairSums(within, touching - within, total - 2 * touching + within))
-    return out, n, m
 
 
 def _times(permutations: int) -> int:

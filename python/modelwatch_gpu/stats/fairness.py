@@ -10,12 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu.arrays import as_columns, common_domain
-from modelwatch_gpu.device_arrays import resolve_host
+from modelwatch_gpu.device_arrays import location
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import fairness as formulas
 from modelwatch_gpu.measures.fairness import Disparity, GroupCalibration, Rate
 from modelwatch_gpu.measures.performance import REASONS
-from modelwatch_gpu.stats.labelled import classes_of, numbers_of, same_rows, weights_of
+from modelwatch_gpu.stats.grouped import resolve_beside, tables_by_group
+from modelwatch_gpu.stats.labelled import classes_of, number_of, numbers_of, same_rows, weights_of
 from modelwatch_gpu.stats.performance import checked_confidence, per_weight
 from modelwatch_gpu.stats.ranking import codes_of
 from modelwatch_gpu.stats.result import ColumnResult, checked, over_pairs
@@ -43,28 +44,24 @@ class Fairness:
 
 @dataclass(frozen=True, eq=False)
 class _Counted:
-    """(4, G) TP, FP, FN, TN of groups; ``at``: (rows,) group numbers; ``kept``: (all rows,) which those are."""
+    """(4, G) TP, FP, FN, TN of groups, which are sorted; ``score_sums``: (G,) of scores, None without; ``weights``: of
+    the rows that took part."""
 
     groups: list[Any]
     counts: npt.NDArray[Any]
-    at: npt.NDArray[np.int64]
-    kept: npt.NDArray[np.bool_]
+    score_sums: Floats | None
+    rows: int
     weights: npt.NDArray[np.float64] | None
 
 
 def _counted(
-    labels: pa.Array,
-    predictions: pa.Array,
-    groups: Any,
-    positive: Any,
-    weights: Any,
-    more: npt.NDArray[np.bool_] | None,
+    labels: pa.Array, predictions: pa.Array, groups: Any, scores: Any, positive: Any, weights: Any, device: str
 ) -> _Counted:
+    if device != "cpu":
+        return _counted_there(labels, predictions, groups, scores, positive, device)
+    score, more = (None, None) if scores is None else _probabilities(labels, scores)
     classes = classes_of(labels, predictions)
-    if len(classes.values) > 2 and positive is None:
-        raise InputError(f"there are {len(classes.values)} classes; name one as positive=.")
-    number = classes.number_of(positive)
-    number = -1 if number is None else number
+    number = _positive(classes.values, positive)
     codes, there, names = codes_of(groups, "groups", len(labels))
     kept = classes.kept & there if more is None else classes.kept & there & more
     used = kept[classes.kept]
@@ -77,9 +74,36 @@ def _counted(
     own = None if own is None else own[kept]
     kind = np.where(z, np.where(y, 0, 1), np.where(y, 2, 3))
     counts = np.bincount(kind * len(order) + at, own, minlength=4 * len(order)).reshape(4, len(order))
-    if not counts.sum():
+    sums = None
+    if score is not None:
+        held = score[kept]
+        sums = np.bincount(at, held if own is None else held * own, minlength=len(order)).astype(np.float64)
+    return _checked(_Counted([names[i] for i in order], counts, sums, int(np.count_nonzero(kept)), own))
+
+
+def _counted_there(labels: Any, predictions: Any, groups: Any, scores: Any, positive: Any, device: str) -> _Counted:
+    """``_counted`` on a device."""
+    found = tables_by_group(labels, predictions, groups, scores, device)
+    number = _positive(found.classes, positive)
+    chosen = np.arange(len(found.classes)) == number
+    y, z = chosen[:, None], chosen[None]
+    sides = (y & z, ~y & z, y & ~z, ~y & ~z)
+    counts = np.stack([found.tables[:, side].sum(axis=1) for side in sides]).astype(np.int64)
+    return _checked(_Counted(found.groups, counts, found.score_sums, int(counts.sum()), None))
+
+
+def _positive(classes: list[Any], positive: Any) -> int:
+    """The number of the class that is selected, -1 where no row has it."""
+    if len(classes) > 2 and positive is None:
+        raise InputError(f"there are {len(classes)} classes; name one as positive=.")
+    number = number_of(classes, positive)
+    return -1 if number is None else number
+
+
+def _checked(found: _Counted) -> _Counted:
+    if not found.counts.sum():
         raise InputError(f"fairness has no answer: {REASONS['no_rows']}")
-    return _Counted([names[i] for i in order], counts, at, kept, own)
+    return found
 
 
 def fairness(
@@ -103,7 +127,7 @@ def fairness(
         confidence: Of the intervals, which take rows as independent; rows with weights count as Kish's effective rows.
         positive: The class that is selected, default 1 or True.
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
         threads: Of no effect.
 
     Returns:
@@ -112,23 +136,19 @@ def fairness(
     Raises:
         InputError: No row has a label, a prediction, a group (and a score), or rows do not match.
     """
-    chosen = resolve_host(device, labels, predictions, groups, scores, weights)
+    chosen = _resolve(device, [labels, predictions, *([] if scores is None else [scores])], groups, weights)
     checked_confidence(confidence)
 
     def one(a: pa.Array, b: pa.Array) -> Fairness:
-        score, there = (None, None) if scores is None else _probabilities(a, scores)
-        found = _counted(a, b, groups, positive, weights, there)
+        found = _counted(a, b, groups, scores, positive, weights, chosen)
         worth = per_weight(found.weights)
         rates = {name: formulas.rate(name, found.counts, confidence, worth) for name in formulas.RATES}
         rows = found.counts.sum(axis=0)
         calibration = None
-        if score is not None:
-            held = score[found.kept]
-            own = held if found.weights is None else held * found.weights
-            sums: Floats = np.bincount(found.at, own, minlength=len(rows)).astype(np.float64)
+        if found.score_sums is not None:
             hits = found.counts[0] + found.counts[2]
-            calibration = formulas.calibration(rows, sums, hits, confidence, worth)
-        n = int(np.count_nonzero(found.kept))
+            calibration = formulas.calibration(rows, found.score_sums, hits, confidence, worth)
+        n = found.rows
         return Fairness(
             tuple(found.groups),
             rows,
@@ -141,6 +161,11 @@ def fairness(
         )
 
     return over_pairs(labels, predictions, one, full=True, names=("labels", "predictions"), shared=True)
+
+
+def _resolve(device: str, sides: list[Any], groups: Any, weights: Any) -> str:
+    """The device that counts; groups of the host are told apart there, whatever they are."""
+    return resolve_beside(device, [*sides, *([groups] if location(groups) else [])], weights)
 
 
 def _probabilities(labels: pa.Array, scores: Any) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -166,12 +191,12 @@ def _criterion(
     device: str,
     full: bool,
 ) -> Any:
-    chosen = resolve_host(device, labels, predictions, groups, weights)
+    chosen = _resolve(device, [labels, predictions], groups, weights)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:
-        found = _counted(a, b, groups, positive, weights, None)
+        found = _counted(a, b, groups, None, positive, weights, chosen)
         rates = {rate: formulas.rate(rate, found.counts, 0.95) for rate in formulas.CRITERIA[name]}
-        n = int(np.count_nonzero(found.kept))
+        n = found.rows
         value = checked(formulas.criterion(name, how, rates, n), f"{name}_{how}", REASONS)[0]
         return ColumnResult(value, n, len(a) - n, chosen)
 
@@ -193,7 +218,7 @@ def demographic_parity_difference(
 
     Args:
         labels, predictions, groups, positive, weights: As for ``fairness``; labels take part only in which rows count.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
         threads: Of no effect.
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,24 @@ def _groups_here(column: pa.Array) -> Groups:
     return Groups(of_row, max(count, 1), np.arange(count), tuple(found.values))
 
 
+def numbers_there(column: Any, name: str, device: str) -> tuple[list[Any], Any]:
+    """The values of a column, sorted, and the number of every row's among them, on the device; none where it has no
+    value. Of the host's columns also text."""
+    counting: Any = engine(device)
+    if isinstance(column, pa.Array):
+        found = _groups_here(column)
+        return list(found.values), counting.upload_groups(found.of_row, found.count)
+    column, domain = _on_device(column, name)
+    own = distinct_of(column, domain, device)[0]
+    numbers, count, places = _numbered(column, domain, own, device)
+    if isinstance(numbers, np.ndarray):
+        return [], counting.upload_groups(numbers, count)
+    values = as_written(keys.values_of(own, domain), column.type)
+    by_place = dict(zip(places.tolist(), values, strict=True))
+    # The infinities of a float domain are places too, which no row may have.
+    return [by_place.get(place) for place in range(count)], numbers
+
+
 def _numbered(column: Any, domain: str, own: Keys, device: str) -> tuple[Any, int, npt.NDArray[np.intp]]:
     """The place of every row's value among the sorted keys and the infinities of a float domain, on the device; how
     many places there are; and those of ``own``."""
@@ -92,9 +111,13 @@ def resolve_labelled(device: str, labels: Any, other: Any, weights: Any) -> str:
 
     Raises InputError and DeviceUnavailable as ``resolve_for``, or with weights as ``resolve_host``.
     """
+    return resolve_beside(device, [labels, other], weights)
+
+
+def resolve_beside(device: str, sides: Sequence[Any], weights: Any) -> str:
+    """``resolve_labelled`` of any columns beside each other."""
     if weights is not None:
-        return resolve_host(device, labels, other, weights)
-    sides = labels, other
+        return resolve_host(device, *sides, weights)
     if device == "auto" and not any(location(s) for s in sides) and not all(_is_of_numbers(s) for s in sides):
         return "cpu"
     return resolve_for(device, *sides)
@@ -161,6 +184,77 @@ def classes_by_label(labels: Any, predictions: Any, device: str) -> Classes | Co
     booleans = all(pa.types.is_boolean(kind) for kind in types)
     named = [bool(v) for v in values] if booleans else as_written(values, types[0])
     return CountedClasses(named, table[np.ix_(met, met)])
+
+
+@dataclass(frozen=True, eq=False)
+class GroupTables:
+    """``tables``: (G, K, K) rows of each group, label and prediction; ``classes``: (K,), of rows with label and
+    prediction, ``groups``: (G,), both sorted; ``score_sums``: (G,), None without scores."""
+
+    groups: list[Any]
+    classes: list[Any]
+    tables: npt.NDArray[np.int64]
+    score_sums: npt.NDArray[np.float64] | None
+
+
+def tables_by_group(labels: Any, predictions: Any, groups: Any, scores: Any, device: str) -> GroupTables:
+    """Labels beside predictions, counted for each group on a device; groups of the host may be text."""
+    same_rows(labels, predictions, "predictions")
+    counting: Any = engine(device)
+    (column, *more), batched = as_columns(groups, "groups")
+    if batched or more:
+        raise InputError("groups must be one column.")
+    same_rows(labels, column, "groups")
+    if pa.types.is_floating(column.type):
+        raise InputError(f"groups has type {column.type}; text or whole numbers are needed.")
+    names, of_row = numbers_there(column, "groups", device)
+    score, score_domain = None, ""
+    if scores is not None:
+        (score, *more), batched = as_columns(scores, "scores")
+        if batched or more:
+            raise InputError("scores must be one column.")
+        same_rows(labels, score, "scores")
+        score, score_domain = _on_device(score, "scores")
+        held = keys.values_of(distinct_of(score, score_domain, device)[0], score_domain)
+        if len(held) and not (held[0] >= 0 and held[-1] <= 1):
+            raise InputError("scores must be probabilities, from 0 to 1.")
+    types = labels.type, predictions.type
+    (labels, _), (predictions, _) = _on_device(labels, "labels"), _on_device(predictions, "predictions")
+    domain = common_domain(labels, predictions, ("labels", "predictions"))
+    labels, predictions = in_domain(labels, domain, "labels"), in_domain(predictions, domain, "predictions")
+    if score is not None:
+        of_row = counting.only_rows([score, labels, predictions], of_row)
+    found = np.union1d(*(distinct_of(side, domain, device)[0] for side in (labels, predictions)))
+    of_label, count, places = _numbered(labels, domain, found, device)
+    if isinstance(of_label, np.ndarray):
+        of_label = counting.upload_groups(of_label, count)
+    size = max(len(names), 1)
+    tables = np.zeros((size, len(found), len(found)), dtype=np.int64)
+    met = np.zeros(len(found), dtype=bool)
+    if len(found):
+        both = counting.crossed(of_row, of_label)
+        for groups_there, many in ((of_label, 1), (both, size)):
+            (counted,) = counting.count_bins_of(
+                [predictions], keys.DOMAINS[domain], [found], groups_there, many * count
+            )
+            # The bin behind each cut holds one value: every value is a cut.
+            tables = counted.reshape(many, count, -1)[:, places, 1 : len(found) + 1].astype(np.int64)
+            # A class is a value that some row with both has.
+            met |= tables.sum(axis=(0, 1)) + tables.sum(axis=(0, 2)) > 0
+    sums = None
+    if score is not None:
+        sums = np.array([_sum_of(counting, score, score_domain, of_row, g) for g in range(len(names))])
+    booleans = all(pa.types.is_boolean(kind) for kind in types)
+    values = keys.values_of(found[met], domain)
+    classes = [bool(v) for v in values] if booleans else as_written(values, types[0])
+    return GroupTables(names, classes, tables[: len(names)][:, met][:, :, met], sums)
+
+
+def _sum_of(counting: Any, scores: Any, domain: str, groups: Any, group: int) -> float:
+    """The sum of a group's scores, from its distinct ones."""
+    found = counting.distinct_keys(scores, keys.DOMAINS[domain], groups, group)
+    values = keys.values_of(found["keys"], domain).astype(np.float64)
+    return float(np.dot(values, found["counts"]))
 
 
 def _on_device(column: Any, name: str) -> tuple[Any, str]:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu.arrays import as_columns, common_domain
-from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import multiclass as tables
 from modelwatch_gpu.measures.performance import REASONS, ScoreTable
+from modelwatch_gpu.stats.device_classes import DeviceClassScores, merged
+from modelwatch_gpu.stats.grouped import resolve_beside
 from modelwatch_gpu.stats.labelled import Weights, classes_of, numbers_of, same_rows, table_of, weights_of
 from modelwatch_gpu.stats.result import ColumnResult, checked
 
@@ -41,6 +42,16 @@ class ClassScores:
     scores: list[Array]
     weights: Weights
     missing: int
+
+    @property
+    def rows(self) -> int:
+        """Rows that take part."""
+        return len(self.labels)
+
+    @property
+    def total(self) -> float:
+        """Rows, or the sum of their weights."""
+        return len(self.labels) if self.weights is None else float(self.weights.sum())
 
     def mass(self, chosen: npt.NDArray[np.bool_]) -> Any:
         """(n,) the weight of chosen rows, 0 of others."""
@@ -69,9 +80,27 @@ class ClassScores:
         once."""
         by_score = [self._by_label(s) for s in self.scores]
         return [
-            (_merged(by_score[a][a], by_score[a][b]), _merged(by_score[b][b], by_score[b][a]))
+            (merged(by_score[a][a], by_score[a][b]), merged(by_score[b][b], by_score[b][a]))
             for a, b in combinations(range(len(self.classes)), 2)
         ]
+
+    def pooled(self) -> ScoreTable:
+        """Every score of every row: positive where its class is the label."""
+        of = np.concatenate([self.labels == k for k in range(len(self.classes))])
+        weights = None if self.weights is None else np.tile(self.weights, len(self.classes))
+        return table_of(np.concatenate(self.scores), of, weights)
+
+    def places(self) -> Array:
+        """(K,) rows, or weights, by how many classes have a higher score than the label's, or as high a one and come
+        later."""
+        own = np.empty(len(self.labels), np.result_type(*self.scores))
+        for number, column in enumerate(self.scores):
+            chosen_rows = self.labels == number
+            own[chosen_rows] = column[chosen_rows]
+        before = np.zeros(len(own), np.int64)
+        for number, column in enumerate(self.scores):
+            before += (column > own) | ((column == own) & (number > self.labels))
+        return np.bincount(before, self.weights, minlength=len(self.classes))
 
     def _by_label(self, scores: Array) -> list[tuple[Array, Array]]:
         """Of each label the distinct scores of its rows, increasing, and their weights."""
@@ -90,19 +119,6 @@ class ClassScores:
                 mass = np.add.reduceat(self.weights[rows], first) if len(held) else np.empty(0)
             found.append((held[first], mass))
         return found
-
-
-def _merged(positive: tuple[Array, Array], negative: tuple[Array, Array]) -> ScoreTable:
-    """One table of two sorted lists of distinct scores."""
-    every = np.concatenate([positive[0], negative[0]])
-    every.sort(kind="stable")  # two runs, which are merged
-    distinct = every[np.concatenate([[True], every[1:] != every[:-1]])] if len(every) else every
-    masses = []
-    for scores, mass in (positive, negative):
-        own = np.zeros(len(distinct), mass.dtype)
-        own[np.searchsorted(distinct, scores)] = mass
-        masses.append(own)
-    return ScoreTable(distinct, masses[0], masses[1])
 
 
 def of_several(scores: Any, classes: Any) -> bool:
@@ -127,7 +143,16 @@ def _columns(scores: Any) -> list[pa.Array]:
     return found
 
 
-def class_scores(labels: Any, scores: Any, classes: Any, weights: Any, *, probability: bool) -> ClassScores:
+def _resolve(device: str, labels: Any, scores: Any, weights: Any) -> str:
+    """The device that answers, of labels beside the columns of scores, wherever these are named."""
+    if isinstance(scores, Mapping):
+        scores = list(scores.values())
+    return resolve_beside(device, [labels, *(scores if isinstance(scores, (list, tuple)) else [scores])], weights)
+
+
+def class_scores(
+    labels: Any, scores: Any, classes: Any, weights: Any, device: str, *, probability: bool
+) -> ClassScores | DeviceClassScores:
     """Labels as numbers of the classes, beside the scores of each."""
     if isinstance(scores, Mapping):
         if classes is not None:
@@ -144,6 +169,8 @@ def class_scores(labels: Any, scores: Any, classes: Any, weights: Any, *, probab
         raise InputError("labels must be one column beside the scores of several classes.")
     if pa.types.is_null(label.type):
         raise InputError("labels has no values.")
+    if device != "cpu":
+        return DeviceClassScores(names, label, columns, device, probability=probability)
     found = classes_of(label, label, "labels")
     strangers = [v for v in found.values if v not in names]
     if strangers:
@@ -181,37 +208,29 @@ def several(
     multi_class: str = "ovr",
 ) -> Any:
     """``roc_auc``, ``log_loss`` or ``brier`` of several classes."""
-    chosen = resolve_host(device, labels, scores, weights)
+    chosen = _resolve(device, labels, scores, weights)
     if average not in tables.AVERAGES or (multi_class == "ovo" and average == "micro"):
         raise InputError(f"average='{average}' is unknown; use 'macro', 'weighted' or, with 'ovr', 'micro'.")
     if multi_class not in tables.SCHEMES:
         raise InputError(f"multi_class='{multi_class}' is unknown; use 'ovr' or 'ovo'.")
-    table = class_scores(labels, scores, classes, weights, probability=name != "roc_auc")
+    table = class_scores(labels, scores, classes, weights, chosen, probability=name != "roc_auc")
     per_class: Sequence[float | None] = ()
     if name == "log_loss":
         value = tables.log_loss(table.labelled_rows())
     elif name == "brier":
         value = tables.brier(table.rows_against_the_rest())
     elif multi_class == "ovo":
-        rows = len(table.labels) if table.weights is None else table.weights.sum()
-        value = tables.roc_auc_pairs(table.pairs(), average, int(rows))
+        value = tables.roc_auc_pairs(table.pairs(), average, int(table.total))
     elif average == "micro":
-        value = tables.roc_auc([_pooled(table)], "macro").value
+        value = tables.roc_auc([table.pooled()], "macro").value
     else:
         of_classes = tables.roc_auc(table.against_the_rest(), average)
         value, per_class = of_classes.value, of_classes.classes
     number, lower, upper = checked(value, name, REASONS)
     result = MulticlassResult(
-        number, len(table.labels), table.missing, chosen, lower, upper, tuple(table.classes), tuple(per_class)
+        number, table.rows, table.missing, chosen, lower, upper, tuple(table.classes), tuple(per_class)
     )
     return result if full else result.value
-
-
-def _pooled(table: ClassScores) -> ScoreTable:
-    """Every score of every row: positive where its class is the label."""
-    of = np.concatenate([table.labels == k for k in range(len(table.classes))])
-    weights = None if table.weights is None else np.tile(table.weights, len(table.classes))
-    return table_of(np.concatenate(table.scores), of, weights)
 
 
 def top_k_accuracy(
@@ -234,28 +253,20 @@ def top_k_accuracy(
         k: How many classes are guessed, from 1.
         classes: The (K,) classes of the columns; default 0, 1, ... K - 1.
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
         threads: Of no effect.
         full: Return a MulticlassResult instead of a float.
 
     Raises:
         InputError: No row has a label and all scores, a label is none of the classes, or rows do not match.
     """
-    chosen = resolve_host(device, labels, scores, weights)
+    chosen = _resolve(device, labels, scores, weights)
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise InputError(f"k={k!r} must be a whole number from 1.")
     if not of_several(scores, classes):
         scores = _columns(scores)
         classes = range(len(scores))
-    table = class_scores(labels, scores, classes, weights, probability=False)
-    own = np.empty(len(table.labels), np.result_type(*table.scores))
-    for number, column in enumerate(table.scores):
-        chosen_rows = table.labels == number
-        own[chosen_rows] = column[chosen_rows]
-    before = np.zeros(len(own), np.int64)
-    for number, column in enumerate(table.scores):
-        before += (column > own) | ((column == own) & (number > table.labels))
-    places = np.bincount(before, table.weights, minlength=len(table.classes))
-    value, lower, upper = checked(tables.top_k_accuracy(places, int(k)), "top_k_accuracy", REASONS)
-    result = MulticlassResult(value, len(own), table.missing, chosen, lower, upper, tuple(table.classes))
+    table = class_scores(labels, scores, classes, weights, chosen, probability=False)
+    value, lower, upper = checked(tables.top_k_accuracy(table.places(), int(k)), "top_k_accuracy", REASONS)
+    result = MulticlassResult(value, table.rows, table.missing, chosen, lower, upper, tuple(table.classes))
     return result if full else result.value

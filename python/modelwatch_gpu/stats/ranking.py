@@ -16,13 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelwatch_gpu.arrays import as_columns, common_domain
-from modelwatch_gpu.device_arrays import resolve_host
+from modelwatch_gpu.arrays import as_columns, common_domain, in_domain
+from modelwatch_gpu.device import engine
+from modelwatch_gpu.device_arrays import DeviceColumn, location
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import ranking as formulas
 from modelwatch_gpu.measures.performance import REASONS
 from modelwatch_gpu.measures.ranking import Ranking
 from modelwatch_gpu.stats.categories import checked_type
+from modelwatch_gpu.stats.grouped import resolve_beside
 from modelwatch_gpu.stats.labelled import numbers_of, same_rows
 from modelwatch_gpu.stats.result import checked, over_pairs
 
@@ -65,7 +67,8 @@ def ndcg(
         gains: "linear": the relevance; "exponential": 2^relevance - 1.
         without_relevant: What becomes of queries without a relevant row: "zero", they count as 0; "skip", they are left
             out.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N": rows are sorted there, and added up on the
+            host. Of queries on a device whole numbers, dates or times are told apart.
         threads: Of no effect: rows are sorted.
         full: Return a RankingResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
@@ -222,11 +225,11 @@ def _ranked(
     device: str,
     full: bool,
 ) -> Any:
-    chosen = resolve_host(device, labels, scores, queries)
+    # Queries of the host are told apart there, whatever they are.
+    chosen = resolve_beside(device, [labels, scores, *([queries] if location(queries) else [])], None)
 
     def one(a: pa.Array, b: pa.Array) -> RankingResult:
-        codes, there, _ = codes_of(queries, "queries", len(a))
-        ranking = _ranking_of(a, b, codes, there)
+        ranking = _ranking_there(a, b, queries, chosen) if chosen != "cpu" else _ranking_here(a, b, queries)
         n = len(ranking.relevance)
         if not n:
             raise InputError(f"{name} has no answer: {REASONS['no_rows']}")
@@ -238,8 +241,40 @@ def _ranked(
     return over_pairs(labels, scores, one, full=full, names=("labels", "scores"), shared=True)
 
 
-def _ranking_of(labels: pa.Array, scores: pa.Array, codes: Ints, there: npt.NDArray[np.bool_]) -> Ranking:
+def _ranking_there(labels: Any, scores: Any, queries: Any, device: str) -> Ranking:
+    """``_ranking_here``, sorted on a device."""
+    same_rows(labels, scores, "scores")
+    sides = []
+    for column, name in ((labels, "labels"), (scores, "scores")):
+        sides.append(in_domain(column, common_domain(column, column, (name, name)), name))
+    counting: Any = engine(device)
+    relevance, heads = counting.ranked_rows(*sides, _numbered_queries(queries, len(labels)))
+    if len(relevance) and not (relevance.min() >= 0 and np.isfinite(relevance.max())):
+        raise InputError("labels must be relevances: finite numbers from 0.")
+    return Ranking(relevance, np.flatnonzero(heads == 2), np.flatnonzero(heads))
+
+
+def _numbered_queries(queries: Any, rows: int) -> Any:
+    """A column of whole numbers that tells queries apart: on a device their own, else numbers of the host's values."""
+    if location(queries) is None:
+        codes, there, _ = codes_of(queries, "queries", rows)
+        return pa.array(codes, mask=~there)
+    (column, *more), batched = as_columns(queries, "queries")
+    if batched or more:
+        raise InputError("queries must be one column.")
+    if len(column) != rows:
+        raise InputError(f"queries has {len(column)} rows and labels has {rows}; give both the same rows.")
+    if not isinstance(column, DeviceColumn) or pa.types.is_floating(column.type):
+        raise InputError(
+            f"queries has type {column.type} on a device; whole numbers, dates or times are told apart there. Pass "
+            "numbers, or text of the host."
+        )
+    return column
+
+
+def _ranking_here(labels: pa.Array, scores: pa.Array, queries: Any) -> Ranking:
     """Rows sorted by query and score, once."""
+    codes, there, _ = codes_of(queries, "queries", len(labels))
     same_rows(labels, scores, "scores")
     sides = []
     for column, name in ((labels, "labels"), (scores, "scores")):

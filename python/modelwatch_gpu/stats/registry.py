@@ -133,6 +133,7 @@ STATS: Final[dict[str, StatInfo]] = {
                 "neighbour_overlap",
             )
         ),
+        _info("embedding_drift", "vectors"),
         _info("proportion_interval", "counts", reported=False),
         _info("proportion_difference", "counts", reported=False),
     )
@@ -175,8 +176,6 @@ REPORT_ONLY: Final[dict[str, str]] = {
         ("direction_ks", "sliced_wasserstein", "drifted_share", "norm_shift"),
         "It is of a baseline's frozen directions.",
     ),
-    **dict.fromkeys(
-        ("embedding_drift", "domain_auc", "novelty", "density"), "It is of the rows that a window's sample keeps."
-    ),
+    **dict.fromkeys(("domain_auc", "novelty", "density"), "It is of the rows that a window's sample keeps."),
     "malformed": "An array has no vectors of another length.",
 }

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device_arrays import resolve_host
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.measures.errors import ErrorSample, error_measure
+from modelwatch_gpu.measures.errors import Errors, error_measure
 from modelwatch_gpu.measures.errors import error_quantiles as error_quantiles_of
 from modelwatch_gpu.measures.errors import quantile_loss as quantile_loss_of
 from modelwatch_gpu.measures.performance import REASONS
 from modelwatch_gpu.measures.value import Value
-from modelwatch_gpu.stats.labelled import errors_of, weights_of
+from modelwatch_gpu.stats.device_errors import errors_beside
+from modelwatch_gpu.stats.grouped import resolve_labelled
+from modelwatch_gpu.stats.labelled import weights_of
 from modelwatch_gpu.stats.moments import checked_shares
 from modelwatch_gpu.stats.result import ColumnResult, checked, over_pairs
 
@@ -32,7 +33,7 @@ def rmse(
     Args:
         labels, predictions: (n,), predictions also (n, columns): numbers; a row without one of them is left out.
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU adds up.
         threads: 0 means MODELWATCH_THREADS or all CPUs of the process; the bits do not depend on it.
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
@@ -193,14 +194,14 @@ def error_quantiles(
     Raises:
         InputError: As for ``rmse``, or a share is not between 0 and 1.
     """
-    chosen, shares = resolve_host(device, labels, predictions, weights), checked_shares(q)
+    chosen, shares = resolve_labelled(device, labels, predictions, weights), checked_shares(q)
 
     def one(a: pa.Array, b: pa.Array) -> ErrorQuantiles:
-        errors = errors_of(a, b, weights_of(weights, len(a)))
+        errors = errors_beside(a, b, weights_of(weights, len(a)), chosen)
         found = error_quantiles_of(errors, np.atleast_1d(shares).tolist(), absolute=absolute)
         if isinstance(found, str):
             raise InputError(f"error_quantiles has no answer: {REASONS[found]}")
-        n = len(errors.errors)
+        n = errors.rows
         return ErrorQuantiles(np.atleast_1d(shares), found, n, len(a) - n, chosen)
 
     results = over_pairs(labels, predictions, one, full=True, names=("labels", "predictions"), shared=True)
@@ -219,18 +220,18 @@ def _regression(name: str, labels: Any, predictions: Any, weights: Any, device: 
 
 def _over_errors(
     name: str,
-    measure: Callable[[ErrorSample], Value],
+    measure: Callable[[Errors], Value],
     labels: Any,
     predictions: Any,
     weights: Any,
     device: str,
     full: bool,
 ) -> Any:
-    chosen = resolve_host(device, labels, predictions, weights)
+    chosen = resolve_labelled(device, labels, predictions, weights)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:
-        errors = errors_of(a, b, weights_of(weights, len(a)))
-        n = len(errors.errors)
+        errors = errors_beside(a, b, weights_of(weights, len(a)), chosen)
+        n = errors.rows
         return ColumnResult(checked(measure(errors), name, REASONS)[0], n, len(a) - n, chosen)
 
     return over_pairs(labels, predictions, one, full=full, names=("labels", "predictions"), shared=True)

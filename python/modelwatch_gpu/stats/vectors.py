@@ -41,7 +41,7 @@ def rows_of(values: Any, name: str) -> Matrix | DeviceMatrix:
     return matrix_on_device(values, name) or matrix_of(values, name)
 
 
-def matrices_there(reference: Any, current: Any, name: str, device: str, *, fewest: int) -> tuple[Any, Any]:
+def matrices_there(reference: Any, current: Any, name: str, *, fewest: int) -> tuple[Any, Any]:
     """Both samples for a device to read, of one type and d; raises InputError as ``matrices``."""
     sides = []
     for values, label in ((reference, "reference"), (current, "current")):
