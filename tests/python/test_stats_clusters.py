@@ -11,7 +11,6 @@ from sklearn.cluster import KMeans
 
 import modelwatch_gpu as mw
 
-
 SHARES = [0.25] * 4
 
 

@@ -87,7 +87,7 @@ def _nearest(rows: Floats, centers: Floats) -> Ints:
 def _k_means(rows: Floats, count: int, seed: int) -> Floats:
     """(count, d) centres; one that loses all its rows stays where it was."""
     random = np.random.Generator(np.random.Philox(key=_CLUSTER_KEY + (seed << 8)))
-    centers = rows[random.integers(len(rows))][None]
+    centers: Floats = rows[random.integers(len(rows))][None]
     squares = squared_lengths(rows)
     nearest = np.full(len(rows), np.inf)
     for _ in range(count - 1):
