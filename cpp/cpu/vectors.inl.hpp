@@ -112,7 +112,7 @@ void center_rows_f64(double const* values, std::int64_t rows, std::int64_t dimen
 /// Rows that are added up in float before they are added to a sum.
 constexpr int kFloatRows = 256;
 /// Rows ahead that are fetched: lines of one lane's frequencies lie too far apart for the machine to see a pattern.
-constexpr int kAhead = 12;
+constexpr int kRowsAhead = 12;
 
 void add_features(float const* angles, int rows, int frequencies, std::int32_t const* hand, double* sums) {
   for (int f = 0; f < frequencies; f += kFloatLanes) {
@@ -123,7 +123,7 @@ void add_features(float const* angles, int rows, int frequencies, std::int32_t c
       FloatLanes part[kFeatureScales][2] = {};
       for (int row = begin; row < end; ++row) {
         float const* const own = angles + static_cast<std::int64_t>(row) * frequencies + f;
-        __builtin_prefetch(own + std::int64_t{kAhead} * frequencies);
+        __builtin_prefetch(own + std::int64_t{kRowsAhead} * frequencies);
         FloatLanes angle;
         if (lanes == kFloatLanes) {
           __builtin_memcpy(&angle, own, sizeof(angle));
