@@ -94,6 +94,10 @@ CELL_BOOTSTRAP_ERROR: Final = 0.18
 #: of spread each) over at most a few thousand rows, then rounding to 2^-30.
 EMBEDDING_SUMS: Final = 3e-6
 
+#: A cosine or sine of an angle in float32 per row: 2^-24 from rounding, doubled up to four times, and what up to 256 of
+#: them lose as they are added up.
+EMBEDDING_FEATURE: Final = 4e-6
+
 #: The same sums per row when rows come in other batches: the products add in another order.
 EMBEDDING_PARTITION: Final = 1e-5
 

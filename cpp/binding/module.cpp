@@ -38,4 +38,5 @@ PYBIND11_MODULE(_core, m) {
   binding::bind_fit(m);
   binding::bind_tables(m);
   binding::bind_distances(m);
+  binding::bind_vectors(m);
 }

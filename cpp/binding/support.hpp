@@ -71,5 +71,6 @@ void bind_column(py::module_& m);
 void bind_fit(py::module_& m);
 void bind_tables(py::module_& m);
 void bind_distances(py::module_& m);
+void bind_vectors(py::module_& m);
 
 }  // namespace modelwatch::binding

@@ -84,6 +84,9 @@ struct KeyFilter {
 /// Upper halves of float32 values; null rows have this slot.
 inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 
+/// Bandwidths that random features are taken at, each half of the one before.
+inline constexpr int kFeatureScales = 5;
+
 /// Everywhere below, `valid` is one byte per row as expand_validity makes it, or nullptr where all rows are valid;
 /// rows <= kTileRows.
 struct KernelTable {
@@ -150,6 +153,15 @@ struct KernelTable {
   /// and returns 1; returns 0 and counts nothing where such a half does not tell the bucket of a row.
   int (*count_halves)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t* counters,
                       std::uint32_t stride);
+  /// Adds the cosines and sines of rows of angles, of twice of them, of four times of them ... to the sums of each row's hand:
+  /// hands x kFeatureScales x {cosine, sine} x frequencies.  Neighbouring rows of one hand are added up in float, at most 256
+  /// of them.  |angles| < 2^30.
+  void (*add_features)(float const* angles, int rows, int frequencies, std::int32_t const* hand, double* sums);
+  /// Rows less a centre, and the squared length of each row about the centre and about the origin.
+  void (*center_rows_f32)(float const* values, std::int64_t rows, std::int64_t dimensions, float const* center, float* centered,
+                          double* squares, double* lengths);
+  void (*center_rows_f64)(double const* values, std::int64_t rows, std::int64_t dimensions, double const* center, double* centered,
+                          double* squares, double* lengths);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

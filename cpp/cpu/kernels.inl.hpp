@@ -23,6 +23,7 @@
 #include "cpu/sketch.inl.hpp"
 #include "cpu/gaps.inl.hpp"
 #include "cpu/intervals.inl.hpp"
+#include "cpu/vectors.inl.hpp"
 
 namespace modelwatch::cpu {
 
@@ -36,6 +37,6 @@ extern KernelTable const MW_KERNEL_TABLE;
 KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, map_cells,
                                      load_tile,      moments_one,     moments_slots, gap_rows,    add_gaps,        gap_fractions,   sketch_gaps, key_range,
                                      count_binned,   survey_tile,     key_tile,      split_keys,  filter_keys,     bucket_tile,     hash_tile,   count_buckets,
-                                     raise_registers, count_halves};
+                                     raise_registers, count_halves,   add_features,   center_rows_f32, center_rows_f64};
 
 }  // namespace modelwatch::cpu

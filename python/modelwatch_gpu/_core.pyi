@@ -126,6 +126,13 @@ def transport_between_knots(
     baseline: _Cells, current: _Cells, position: npt.NDArray[Any], first: int, last: int
 ) -> tuple[_F64, _F64]: ...
 
+FEATURE_SCALES: int
+
+def add_features(angles: npt.NDArray[np.float32], hand: npt.NDArray[np.int32], sums: _F64) -> None: ...
+def center_rows(
+    values: npt.NDArray[Any], center: npt.NDArray[Any], centered: npt.NDArray[Any], squares: _F64, lengths: _F64
+) -> None: ...
+
 class reference:
     @staticmethod
     def count_cells(values: Any, knots: Any, /) -> _U64: ...

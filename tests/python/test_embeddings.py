@@ -399,3 +399,12 @@ def test_a_parquet_log_of_real_layout_is_read(baseline: mw.Baseline, tmp_path: A
     assert a is not None
     assert b is not None
     assert a.embeddings["window", "vector"].labels == b.embeddings["window", "vector"].labels
+
+
+def test_vectors_of_weighted_rows_are_refused_with_what_to_do(reference: Any) -> None:
+    log = log_of(reference).append_column("w", pa.array(np.full(len(reference), 2)))
+    baseline = mw.Baseline.fit(log, roles=mw.Roles(**{**ROLES, "weight": "w"}))
+    assert baseline.embeddings == ()
+    (note,) = (n for n in baseline.notes if "vector" in n)
+    assert "weights (column 'w')" in note
+    assert "leave out the role weight" in note

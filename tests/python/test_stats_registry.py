@@ -48,6 +48,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "expected_cost": {"cost": [[0, 1], [1, 0]]},
     **{name: {"k": 3} for name in ("knn_novelty", "prdc", "neighbour_overlap")},
     "mmd": {"bandwidth": 1.0},
+    "cluster_js": {"clusters": 2},
 }
 KEYS = {"ranked": "queries", "grouped": "groups"}
 

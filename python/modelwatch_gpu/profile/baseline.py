@@ -147,8 +147,12 @@ class Baseline:
             vectors: list[EmbeddingColumn] = []
             if weighting is None:
                 vectors = fit_embeddings(source, assignment, named(normalize), own_notes)
-            elif assignment.columns("embedding"):
-                own_notes.append("Embeddings of weighted rows are not compared.")
+            else:
+                own_notes += [
+                    f"Column '{name}' is not compared: rows have weights (column '{weighted}'), and sums and samples "
+                    "of vectors count every row once; leave out the role weight to compare it."
+                    for name in assignment.columns("embedding")
+                ]
             fitted = fit_columns(
                 with_projections(source, vectors),
                 with_roles(assignment, vectors),

@@ -17,9 +17,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelwatch_gpu import _core
 from modelwatch_gpu.device import devices_of, engine
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.profile.embeddings import BANDWIDTHS, FREQUENCIES, CenteredVectors, EmbeddingColumn, row_keys
+from modelwatch_gpu.profile.embeddings import (
+    BANDWIDTHS,
+    FREQUENCIES,
+    TILE,
+    EmbeddingColumn,
+    ReadVectors,
+    Room,
+    row_keys,
+)
 from modelwatch_gpu.profile.sparse import UInt32, UInt64
 from modelwatch_gpu.profile.tables import Arrays, split_bytes
 from modelwatch_gpu.profile.vectors import NULL, TAKEN, TOO_FAR, Matrix
@@ -32,10 +41,6 @@ DEALT: Final = 32
 SAMPLE_ROWS: Final = 1_024
 #: Random features: cosine and sine of every frequency at every bandwidth.
 FEATURES: Final = 2 * FREQUENCIES * len(BANDWIDTHS)
-#: Rows that are worked on at a time: their features stay in the cache.
-_TILE: Final = 1_024
-#: Segments of a tile up to which a product with their marks is faster than sums of runs.
-_FEW: Final = 32
 #: No sum may come near 2^63.
 _MOST: Final = 2.0**62
 _TOO_LARGE: Final = (
@@ -219,7 +224,7 @@ def sampled_size(column: EmbeddingColumn) -> int:
 class KeyedVectors:
     """The vectors of a batch, and their keys (``row_keys``)."""
 
-    found: CenteredVectors
+    found: ReadVectors
     key: UInt64
 
 
@@ -265,7 +270,7 @@ class EmbeddingCounter:
             which = np.zeros(len(batch), dtype=np.int64) if group is None else group.astype(np.int64)
             sums.count(which, found.code)
             if sums.window:
-                sums.add(which[own], found.centered, key)
+                sums.add(which[own], found.values, key)
                 sums.sample(which[own], key, found.values, own, batch, self._shown)
             else:
                 sums.add_short(which[own], found)
@@ -303,55 +308,61 @@ class _Sums:
         flat = np.bincount(which * (1 + TOO_FAR) + code, minlength=self._counts.size)
         self._counts += flat.reshape(self._counts.shape).astype(np.uint64)
 
-    def add(self, which: Int64, centered: Matrix, key: UInt64) -> None:
+    def add(self, which: Int64, values: Matrix, key: UInt64) -> None:
         """All sums of a window."""
-        for group in np.unique(which).tolist():
-            there = np.flatnonzero(which == group) if (which != group).any() else None
-            rows = centered if there is None else centered[there]
-            self._add_group(group, rows, key if there is None else key[there])
+        hand = key % np.uint64(DEALT)
+        # By group, then by hand: a tile holds rows of one or two hands, and sums over rows are long.
+        place = which * DEALT + hand.astype(np.int64)
+        most = int(place.max()) if len(place) else 0
+        order = np.argsort(place.astype(np.uint16) if most < 1 << 16 else place, kind="stable")
+        place = place[order]
+        groups = np.unique(place // DEALT)
+        ends = np.searchsorted(place, (groups + 1) * DEALT)
+        for group, begin, end in zip(groups.tolist(), [0, *ends.tolist()], ends.tolist(), strict=False):
+            own, rows = place[begin:end] - group * DEALT, order[begin:end]
+            dealt = self._dealt.setdefault(group, np.zeros(DEALT, dtype=np.uint64))
+            dealt += np.bincount(own, minlength=DEALT).astype(np.uint64)
+            if self._there is not None:
+                rows = np.sort(rows)
+                center = self.column.in_type(values.dtype)[0]
+                self._there.add(group, values[rows] - center, hand[rows].astype(np.int64))
+            else:
+                self._add_group(group, values, rows, own.astype(np.int32))
 
-    def _add_group(self, group: int, rows: Matrix, key: UInt64) -> None:
+    def _add_group(self, group: int, values: Matrix, rows: Int64, hand: npt.NDArray[np.int32]) -> None:
+        """``rows``: those of a group, by their ``hand``."""
         d = self.column.dimension
-        dealt = self._dealt.setdefault(group, np.zeros(DEALT, dtype=np.uint64))
-        hand = (key % np.uint64(DEALT)).astype(np.uint8)
-        dealt += np.bincount(hand, minlength=DEALT).astype(np.uint64)
-        if self._there is not None:
-            self._there.add(group, np.ascontiguousarray(rows), hand.astype(np.int64))
-            return
         products = self._products.setdefault(group, np.zeros((d, d)))
         features = self._features.setdefault(group, np.zeros((DEALT, FEATURES)))
-        frequencies = self.column.in_type(rows.dtype)[2]
-        # By hand: a tile then holds rows of one or two of them, and sums over rows are long.
-        order = np.argsort(hand, kind="stable")
-        hand = hand[order]
-        for begin in range(0, len(rows), _TILE):
-            own = hand[begin : begin + _TILE]
-            tile = rows[order[begin : begin + _TILE]]
-            square = tile.T @ tile
+        center, _, frequencies = self.column.in_type(values.dtype)
+        room = Room.of(values.dtype, d)
+        for begin in range(0, len(rows), TILE):
+            some = rows[begin : begin + TILE]
+            tile = room.centered(values, some, center)
+            square = np.matmul(tile.T, tile, out=room.square)
             products += square
-            self._total[group] += tile.sum(axis=0, dtype=np.float64)
+            self._total[group] += room.ones[: len(some)] @ tile
             self._squares[group] += float(np.trace(square, dtype=np.float64))
-            hands = np.arange(own[0], own[-1] + 1)
-            _add_features(tile @ frequencies, (own == hands[:, None]).astype(tile.dtype), hands, features)
+            angles = np.matmul(tile, frequencies, out=room.angles[: len(some)])
+            _core.add_features(angles.astype(np.float32, copy=False), hand[begin : begin + TILE], features)
 
-    def add_short(self, which: Int64, found: CenteredVectors) -> None:
+    def add_short(self, which: Int64, found: ReadVectors) -> None:
         """The sums of a segment: no features, and products along the principal directions only."""
-        order = np.argsort(which, kind="stable")
+        k, d = self._k, self.column.dimension
+        order = np.argsort(which.astype(np.uint16) if len(self._squares) <= 1 << 16 else which, kind="stable")
         own = which[order]
-        axes = self.column.in_type(found.values.dtype)[1][:, : self.column.principal]
-        for begin in range(0, len(own), _TILE):
-            there, first = np.unique(own[begin : begin + _TILE], return_index=True)
-            rows = order[begin : begin + _TILE]
-            tile = found.centered[rows]
-            if len(there) <= _FEW:
-                marks = own[begin : begin + _TILE] == there[:, None]
-                self._total[there] += marks.astype(tile.dtype) @ tile
-            else:
-                self._total[there] += np.add.reduceat(tile, first, axis=0)
-            self._squares[there] += np.add.reduceat(found.squares[rows], first, dtype=np.float64)
-            along = tile @ axes
-            for group, part in zip(there.tolist(), np.split(along, first[1:]), strict=True):
-                products = self._products.setdefault(group, np.zeros((self._k, self._k)))
+        self._squares += np.bincount(which, weights=found.squares, minlength=len(self._squares))
+        center = self.column.in_type(found.values.dtype)[0]
+        room = Room.of(found.values.dtype, d)
+        for begin in range(0, len(own), TILE):
+            some = order[begin : begin + TILE]
+            tile = room.centered(found.values, some, center)
+            for group, first, last in _runs(own[begin : begin + TILE]):
+                self._total[group] += room.ones[: last - first] @ tile[first:last]
+        for group, first, last in _runs(own):
+            products = self._products.setdefault(group, np.zeros((k, k)))
+            for begin in range(first, last, TILE):
+                part = found.along[order[begin : min(begin + TILE, last)], :k]
                 products += part.T @ part
 
     def sample(
@@ -433,25 +444,12 @@ def _adder(column: EmbeddingColumn, device: str) -> Any:
     return counting.VectorAdder(column.frequencies.astype(np.float64), BANDWIDTHS[0], DEALT)
 
 
-def _add_features(angles: Matrix, marks: Matrix, hands: Int64, out: Floats) -> None:
-    """Adds cosines and sines at all bandwidths to the hands' sums; ``marks``: (hands, rows) 1 where a row is a hand's.
-
-    ``angles`` are those of bandwidth 1; the widest is four times that, and every narrower one doubles the angle:
-    cos 2a = 1 - 2 sin^2 a, sin 2a = 2 sin a cos a.
-    """
-    angles /= BANDWIDTHS[0]
-    cosine, sine = np.cos(angles), np.sin(angles)
-    spare = angles
-    for at in range(len(BANDWIDTHS)):
-        begin = 2 * FREQUENCIES * at
-        out[hands, begin : begin + FREQUENCIES] += marks @ cosine
-        out[hands, begin + FREQUENCIES : begin + 2 * FREQUENCIES] += marks @ sine
-        if at + 1 < len(BANDWIDTHS):
-            np.multiply(sine, sine, out=spare)
-            sine *= cosine
-            sine *= 2
-            np.multiply(spare, -2, out=cosine)
-            cosine += 1
+def _runs(values: Int64) -> list[tuple[int, int, int]]:
+    """(value, first, last + 1) of equal neighbours."""
+    if not len(values):
+        return []
+    begins = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+    return list(zip(values[begins].tolist(), begins.tolist(), [*begins[1:].tolist(), len(values)], strict=True))
 
 
 def _labels(batch: pa.RecordBatch, shown: Sequence[str], rows: Int64) -> list[bytes]:

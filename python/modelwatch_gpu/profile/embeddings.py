@@ -3,6 +3,7 @@ and the frozen frequencies of its random Fourier features (DESIGN 3.8)."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from modelwatch_gpu import _core
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, LogFile, RoleAssignment
 from modelwatch_gpu.plain import plain_type
@@ -19,15 +21,18 @@ from modelwatch_gpu.profile.columns import Column
 from modelwatch_gpu.profile.sample import row_hashes
 from modelwatch_gpu.profile.tables import Arrays
 from modelwatch_gpu.profile.vectors import (
+    NOT_FINITE,
     TAKEN,
     TOO_FAR,
     Matrix,
     UInt64,
     Vectors,
     dimension_of,
+    finite,
     is_list_of_floats,
     mixed,
     model_of,
+    rows_of,
     unit_length,
     vector_hashes,
     vectors_of,
@@ -41,6 +46,9 @@ FREQUENCIES: Final = 256
 BANDWIDTHS: Final = (4.0, 2.0, 1.0, 0.5, 0.25)
 #: Rows that directions and bandwidths are fitted on: those with the smallest hashes.
 FIT_ROWS: Final = 4_096
+#: Rows whose products are added up in their own type: fewer take longer. And rows that stay in a near cache.
+TILE: Final = 4_096
+_STRIP: Final = 512
 #: Pairs of rows that the median distance is of: so many rows against so many others.
 _MEDIAN_ROWS: Final = 1_000
 #: A vector farther from the baseline's centre than so many times the baseline's own spread takes no part in sums.
@@ -55,12 +63,46 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class CenteredVectors(Vectors):
-    """Vectors that a column takes, and ``centered``: (taken, d) about its centre; ``squares``: (taken,) the squared
-    lengths of these."""
+class ReadVectors(Vectors):
+    """Vectors that a column takes. ``squares``: (taken,) their squared distances from its centre; ``lengths``: theirs;
+    ``along``: (taken, k) coordinates about the centre along the column's directions."""
 
-    centered: Matrix
-    squares: Matrix
+    squares: Floats
+    lengths: Floats
+    along: Matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """Memory that every tile is worked on in: fresh memory costs more than what is done with it."""
+
+    tile: Matrix
+    square: Matrix
+    ones: Matrix
+    angles: Matrix
+
+    @classmethod
+    def of(cls, kind: np.dtype[Any], dimension: int) -> Room:
+        """This thread's, for vectors of so many elements."""
+        rooms = _ROOMS.__dict__
+        name = f"{kind} {dimension}"
+        found: Room | None = rooms.get(name)
+        if found is None:
+            shapes = (TILE, dimension), (dimension, dimension), (TILE,), (TILE, FREQUENCIES)
+            tile, square, ones, angles = (np.ones(shape, dtype=kind) for shape in shapes)
+            found = cls(tile, square, ones, angles)
+            rooms.clear()  # columns of several lengths take turns
+            rooms[name] = found
+        return found
+
+    def centered(self, values: Matrix, rows: npt.NDArray[np.int64], center: Matrix) -> Matrix:
+        """At most ``TILE`` rows of a matrix less a centre, until the next call."""
+        tile: Matrix = np.take(values, rows, axis=0, out=self.tile[: len(rows)], mode="clip")
+        tile -= center
+        return tile
+
+
+_ROOMS: Final = threading.local()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +141,15 @@ class EmbeddingColumn:
 
     @cached_property
     def _wide(self) -> dict[np.dtype[Any], tuple[Matrix, Matrix, Matrix]]:
-        """Centre, directions and frequencies in the types that vectors come in."""
+        """Centre, directions and the widest bandwidth's frequencies in the types that vectors come in."""
+        slowest = self.frequencies / np.float32(BANDWIDTHS[0])
         return {
-            np.dtype(t): tuple(
-                np.ascontiguousarray(a, dtype=t) for a in (self.center, self.directions, self.frequencies)
-            )  # type: ignore[misc]
+            np.dtype(t): tuple(np.ascontiguousarray(a, dtype=t) for a in (self.center, self.directions, slowest))  # type: ignore[misc]
             for t in (np.float32, np.float64)
         }
 
     def in_type(self, kind: np.dtype[Any]) -> tuple[Matrix, Matrix, Matrix]:
-        """(centre, directions, frequencies) as float32 or float64."""
+        """(centre, directions, frequencies of the widest bandwidth) as float32 or float64."""
         return self._wide[kind]
 
     def reads(self, field: pa.Field) -> bool:
@@ -119,27 +160,40 @@ class EmbeddingColumn:
         model = model_of(field.metadata)
         return size == self.dimension and (self.model is None or model is None or model == self.model)
 
-    def read(self, array: pa.Array) -> CenteredVectors:
+    def read(self, array: pa.Array) -> ReadVectors:
         """The vectors of an array, normalised where asked for; those too far to be added up have a code."""
-        found = vectors_of(array, self.dimension)
-        values, code = unit_length(found.values) if self.normalize else found.values, found.code
-        reach = FARTHEST * self.spread
-        with np.errstate(over="ignore", invalid="ignore"):
-            centered = values - self.in_type(values.dtype)[0]
-            squares = np.einsum("ij,ij->i", centered, centered)
-            near = squares <= reach * reach
+        found = rows_of(array, self.dimension)
+        if self.normalize:
+            found = Vectors(unit_length(found.values), found.code)
+        values, code = np.ascontiguousarray(found.values), found.code
+        squares, lengths, along = self._measured(values)
+        near = squares <= (FARTHEST * self.spread) ** 2  # False where an element is not finite
         if not near.all():
             code = code.copy()
-            code[np.flatnonzero(code == TAKEN)[~near]] = TOO_FAR
-            values, centered, squares = values[near], centered[near], squares[near]
-        return CenteredVectors(values, code, centered, squares)
+            why = np.where(finite(values, near)[~near], TOO_FAR, NOT_FINITE)
+            code[np.flatnonzero(code == TAKEN)[~near]] = why
+            values, squares, lengths, along = values[near], squares[near], lengths[near], along[near]
+        return ReadVectors(values, code, squares, np.sqrt(lengths), along)
 
-    def project(self, found: CenteredVectors) -> list[pa.Array]:
+    def _measured(self, values: Matrix) -> tuple[Floats, Floats, Matrix]:
+        """Squared distances from the centre, squared lengths, and coordinates along the directions."""
+        center, directions, _ = self.in_type(values.dtype)
+        room = Room.of(values.dtype, self.dimension)
+        squares, lengths = np.empty(len(values)), np.empty(len(values))
+        along = np.empty((len(values), directions.shape[1]), dtype=values.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # rows that are not finite are left out later
+            for begin in range(0, len(values), _STRIP):
+                own = slice(begin, min(begin + _STRIP, len(values)))
+                tile = room.tile[: own.stop - begin]
+                _core.center_rows(values[own], center, tile, squares[own], lengths[own])
+                np.matmul(tile, directions, out=along[own])
+        return squares, lengths, along
+
+    def project(self, found: ReadVectors) -> list[pa.Array]:
         """Float32 columns in the order of ``projections``; null where a row has no vector."""
-        directions = self.in_type(found.values.dtype)[1]
-        columns = np.empty((directions.shape[1] + 1, len(found.values)), dtype=np.float32)
-        columns[:-1] = (found.centered @ directions).T
-        columns[-1] = np.sqrt(np.einsum("ij,ij->i", found.values, found.values, dtype=np.float64))
+        columns = np.empty((found.along.shape[1] + 1, len(found.values)), dtype=np.float32)
+        columns[:-1] = found.along.T
+        columns[-1] = found.lengths
         if not found.code.any():
             return [pa.array(column) for column in columns]
         whole = np.zeros(len(found.code), dtype=np.float32)

@@ -62,7 +62,20 @@ def dimension_of(array: pa.Array) -> int | None:
 
 
 def vectors_of(array: pa.Array, dimension: int) -> Vectors:
-    """The vectors of a valid array of lists (``is_list_of_floats``) that are as long as the baseline's."""
+    """The vectors of a valid array of lists (``is_list_of_floats``) that are as long as the baseline's and finite."""
+    found = rows_of(array, dimension)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = found.values.sum(axis=1)
+    good = finite(found.values, np.isfinite(sums))
+    if good.all():
+        return found
+    code = found.code.copy()
+    code[np.flatnonzero(code == TAKEN)[~good]] = NOT_FINITE
+    return Vectors(found.values[good], code)
+
+
+def rows_of(array: pa.Array, dimension: int) -> Vectors:
+    """As ``vectors_of``, with those that are not finite among them."""
     array = plain_array(array)
     rows = len(array)
     code = np.zeros(rows, dtype=np.uint8)
@@ -84,20 +97,15 @@ def vectors_of(array: pa.Array, dimension: int) -> Vectors:
         if code.any():
             flat = flat[np.repeat(code == TAKEN, lengths)]
         found = flat.reshape(-1, dimension)
-    finite = _finite(found)
-    if not finite.all():
-        taken = np.flatnonzero(code == TAKEN)
-        code[taken[~finite]] = NOT_FINITE
-        found = found[finite]
     return Vectors(found, code)
 
 
-def _finite(values: Matrix) -> npt.NDArray[np.bool_]:
-    """(rows,) whether all elements are finite. A sum is finite if they are, and few rows need the longer look."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = values.sum(axis=1)
-    good: npt.NDArray[np.bool_] = np.isfinite(sums)
-    for row in np.flatnonzero(~good):
+def finite(values: Matrix, sure: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(rows,) whether all elements are finite; ``sure``: of which this is known, so that few need the long look."""
+    if sure.all():
+        return sure
+    good = sure.copy()
+    for row in np.flatnonzero(~sure):
         good[row] = np.isfinite(values[row]).all()
     return good
 
@@ -116,7 +124,8 @@ def unit_length(values: Matrix) -> Matrix:
     """Rows divided by their Euclidean length; a row of zeros stays."""
     length = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
     length[length == 0] = 1.0
-    scaled: Matrix = values / length[:, None].astype(values.dtype)
+    with np.errstate(invalid="ignore"):
+        scaled: Matrix = values / length[:, None].astype(values.dtype)
     return scaled
 
 
@@ -127,7 +136,7 @@ def vector_hashes(values: Matrix) -> UInt64:
         words = np.pad(words, ((0, 0), (0, 1)))
     bits = words.view(np.uint64)
     factors = mixed(np.arange(1, bits.shape[1] + 1, dtype=np.uint64)) | np.uint64(1)
-    hashed: UInt64 = mixed((bits * factors).sum(axis=1, dtype=np.uint64))
+    hashed: UInt64 = mixed(np.einsum("ij,j->i", bits, factors))
     return hashed
 
 

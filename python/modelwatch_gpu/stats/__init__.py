@@ -19,6 +19,7 @@ from modelwatch_gpu.stats.classes import (
     recall,
     specificity,
 )
+from modelwatch_gpu.stats.clusters import Clusters, cluster_js
 from modelwatch_gpu.stats.columns import distinct, missing, missing_change, nan, out_of_range, row_count, unseen
 from modelwatch_gpu.stats.distances import cvm, energy_distance, wasserstein, wasserstein_sd
 from modelwatch_gpu.stats.divergence import (
@@ -111,6 +112,7 @@ __all__ = [
     "BestThreshold",
     "CalibrationCurve",
     "ClassificationReport",
+    "Clusters",
     "ColumnResult",
     "Confusion",
     "Domain",
@@ -140,6 +142,7 @@ __all__ = [
     "chi_square",
     "cka",
     "classification_report",
+    "cluster_js",
     "cohen_kappa",
     "confusion",
     "cosine_centroid",

@@ -131,6 +131,7 @@ STATS: Final[dict[str, StatInfo]] = {
                 "cosine_centroid",
                 "cka",
                 "neighbour_overlap",
+                "cluster_js",
             )
         ),
         _info("embedding_drift", "vectors"),

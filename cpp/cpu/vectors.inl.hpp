@@ -1,0 +1,157 @@
+// Sums over vectors: part of kernels.inl.hpp.  Every operation is rounded by itself, and no sum depends on how many lanes
+// there are, so the same bits come out everywhere.
+
+namespace modelwatch::cpu {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLaneBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kLaneBytes = 32;
+#else
+constexpr int kLaneBytes = 16;
+#endif
+constexpr int kFloatLanes = kLaneBytes / 4;
+using FloatLanes = float __attribute__((vector_size(kLaneBytes)));
+using IntegerLanes = std::int32_t __attribute__((vector_size(kLaneBytes)));
+
+/// Twice the cosine and the sine of |angle| <= 2^20.  The angle loses its multiple of pi / 2, which is taken off in three
+/// parts whose products have few digits; on what is left, at most pi / 4, polynomials of least largest error (4e-9).
+MW_HD void twice_cosine_and_sine(FloatLanes angle, FloatLanes& cosine, FloatLanes& sine) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to an integer
+  FloatLanes const rounded = angle * 0.636619772f + kRound;
+  FloatLanes const turns = rounded - kRound;
+  FloatLanes const left = ((angle - turns * 1.5703125f) - turns * 0.00048351287841796875f) - turns * 3.1391647326017846e-07f;
+  FloatLanes const z = left * left;
+  FloatLanes const s = left + left * z * (-0.16666655242443085f + z * (0.008332173340022564f + z * -0.00019516656175255775f));
+  FloatLanes const c = 1.0f - 0.5f * z + z * z * (0.04166664555668831f + z * (-0.001388736185617745f + z * 2.4437729734927416e-05f));
+  // Every odd quarter exchanges them, and two of four change their signs.
+  auto const quarter = __builtin_bit_cast(IntegerLanes, rounded);
+  IntegerLanes const odd = -(quarter & 1);
+  auto const s_bits = __builtin_bit_cast(IntegerLanes, s + s);
+  auto const c_bits = __builtin_bit_cast(IntegerLanes, c + c);
+  IntegerLanes const exchanged = (s_bits ^ c_bits) & odd;
+  cosine = __builtin_bit_cast(FloatLanes, (c_bits ^ exchanged) ^ (((quarter + 1) & 2) << 30));
+  sine = __builtin_bit_cast(FloatLanes, (s_bits ^ exchanged) ^ ((quarter & 2) << 30));
+}
+
+/// Beyond, an angle has hardly a digit after the point, and its cosine none.
+MW_HD FloatLanes near_angles(FloatLanes angle) {
+  constexpr float kFarthest = 1048576.0f;
+  angle = angle > kFarthest ? angle - angle + kFarthest : angle;
+  return angle < -kFarthest ? angle - angle - kFarthest : angle;
+}
+
+using DoubleLanes = double __attribute__((vector_size(kLaneBytes)));
+constexpr int kDoubleLanes = kLaneBytes / 8;
+
+/// As many values as there are double lanes, of either type.
+template <class Value>
+struct Few {
+  using Lanes = DoubleLanes;
+};
+template <>
+struct Few<float> {
+  using Lanes = float __attribute__((vector_size(kLaneBytes / 2)));
+};
+
+/// center_rows of one type.  A row's squares are added up in sixteen lanes, and these by halves.
+template <class Value>
+MW_HD void centered_rows(Value const* values, std::int64_t rows, std::int64_t dimensions, Value const* center, Value* centered, double* squares,
+                         double* lengths) {
+  using Lanes = typename Few<Value>::Lanes;
+  constexpr int kSums = 16;
+  constexpr int kParts = kSums / kDoubleLanes;
+  auto const whole = [](DoubleLanes const* parts) {
+    double lanes[kSums];
+    __builtin_memcpy(lanes, parts, sizeof(lanes));
+    for (int half = kSums / 2; half > 0; half /= 2)
+      for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+    return lanes[0];
+  };
+  for (std::int64_t row = 0; row < rows; ++row) {
+    Value const* const own = values + row * dimensions;
+    Value* const out = centered + row * dimensions;
+    DoubleLanes about[kParts] = {};
+    DoubleLanes origin[kParts] = {};
+    std::int64_t i = 0;
+    for (; i + kSums <= dimensions; i += kSums)
+      for (int p = 0; p < kParts; ++p) {
+        Lanes value;
+        Lanes middle;
+        __builtin_memcpy(&value, own + i + p * kDoubleLanes, sizeof(value));
+        __builtin_memcpy(&middle, center + i + p * kDoubleLanes, sizeof(middle));
+        Lanes const moved = value - middle;
+        __builtin_memcpy(out + i + p * kDoubleLanes, &moved, sizeof(moved));
+        auto const wide = __builtin_convertvector(moved, DoubleLanes);
+        auto const wide_value = __builtin_convertvector(value, DoubleLanes);
+        about[p] += wide * wide;
+        origin[p] += wide_value * wide_value;
+      }
+    for (int l = 0; i + l < dimensions; ++l) {
+      Value const moved = own[i + l] - center[i + l];
+      out[i + l] = moved;
+      about[l / kDoubleLanes][l % kDoubleLanes] += static_cast<double>(moved) * static_cast<double>(moved);
+      origin[l / kDoubleLanes][l % kDoubleLanes] += static_cast<double>(own[i + l]) * static_cast<double>(own[i + l]);
+    }
+    squares[row] = whole(about);
+    lengths[row] = whole(origin);
+  }
+}
+
+void center_rows_f32(float const* values, std::int64_t rows, std::int64_t dimensions, float const* center, float* centered, double* squares,
+                     double* lengths) {
+  centered_rows(values, rows, dimensions, center, centered, squares, lengths);
+}
+
+void center_rows_f64(double const* values, std::int64_t rows, std::int64_t dimensions, double const* center, double* centered, double* squares,
+                     double* lengths) {
+  centered_rows(values, rows, dimensions, center, centered, squares, lengths);
+}
+
+/// Rows that are added up in float before they are added to a sum.
+constexpr int kFloatRows = 256;
+/// Rows ahead that are fetched: lines of one lane's frequencies lie too far apart for the machine to see a pattern.
+constexpr int kRowsAhead = 12;
+
+void add_features(float const* angles, int rows, int frequencies, std::int32_t const* hand, double* sums) {
+  for (int f = 0; f < frequencies; f += kFloatLanes) {
+    int const lanes = frequencies - f < kFloatLanes ? frequencies - f : kFloatLanes;
+    for (int begin = 0; begin < rows;) {
+      int end = begin + 1;
+      while (end < rows && end - begin < kFloatRows && hand[end] == hand[begin]) ++end;
+      FloatLanes part[kFeatureScales][2] = {};
+      for (int row = begin; row < end; ++row) {
+        float const* const own = angles + static_cast<std::int64_t>(row) * frequencies + f;
+        __builtin_prefetch(own + std::int64_t{kRowsAhead} * frequencies);
+        FloatLanes angle;
+        if (lanes == kFloatLanes) {
+          __builtin_memcpy(&angle, own, sizeof(angle));
+        } else {
+          float few[kFloatLanes] = {};
+          for (int l = 0; l < lanes; ++l) few[l] = own[l];
+          __builtin_memcpy(&angle, few, sizeof(angle));
+        }
+        FloatLanes u;
+        FloatLanes v;
+        twice_cosine_and_sine(near_angles(angle), u, v);
+        part[0][0] += u;
+        part[0][1] += v;
+        for (int scale = 1; scale < kFeatureScales; ++scale) {
+          FloatLanes const square = v * v;
+          v *= u;
+          u = 2.0f - square;
+          part[scale][0] += u;
+          part[scale][1] += v;
+        }
+      }
+      double* const out = sums + static_cast<std::int64_t>(hand[begin]) * 2 * kFeatureScales * frequencies + f;
+      for (int i = 0; i < 2 * kFeatureScales; ++i)
+        for (int l = 0; l < lanes; ++l) out[static_cast<std::int64_t>(i) * frequencies + l] += 0.5 * static_cast<double>(part[i / 2][i % 2][l]);
+      begin = end;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace modelwatch::cpu
