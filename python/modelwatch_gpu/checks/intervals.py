@@ -330,9 +330,8 @@ class Intervals:
         return out
 
     def _quantiles(self, tail: float) -> Floats:
-        freedom, at = np.unique(self.freedom, return_inverse=True)
-        found = [_quantile(tail, f) if f == f else np.nan for f in freedom.tolist()]
-        return np.array(found, dtype=np.float64)[at]
+        found = {f: _quantile(tail, f) if f == f else np.nan for f in set(self.freedom.tolist())}
+        return np.array([found.get(f, np.nan) for f in self.freedom.tolist()], dtype=np.float64)
 
 
 def of_windows(statistic: Statistic, spreads: Sequence[Spread], judged: Judged) -> Intervals:
