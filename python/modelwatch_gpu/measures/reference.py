@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Sequence
-from typing import Final
 
 from modelwatch_gpu.measures import categorical
 from modelwatch_gpu.measures.batch import Compared, NumericGroups, coarsened, numeric_groups
@@ -39,11 +36,7 @@ class Reference:
     @classmethod
     def of(cls, baseline: Baseline) -> Reference:
         """That of this baseline, kept as long as the baseline is."""
-        with _lock:
-            found = _kept.get(baseline)
-            if found is None:
-                found = _kept[baseline] = cls(baseline)
-        return found
+        return baseline.kept("reference", lambda: cls(baseline))
 
     def groups(self, column: Column, grid: str) -> Groups:
         """The baseline's counts of a column, one group."""
@@ -72,7 +65,3 @@ class Reference:
         if key not in self._joined:
             self._joined[key] = NumericGroups.joined([c.baseline for c in columns])
         return self._joined[key]
-
-
-_lock: Final = threading.Lock()
-_kept: Final[weakref.WeakKeyDictionary[Baseline, Reference]] = weakref.WeakKeyDictionary()
