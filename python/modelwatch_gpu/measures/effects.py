@@ -49,7 +49,8 @@ class Effects:
 
     def there(self, at: int) -> bool:
         """Whether group ``at`` has this effect."""
-        return bool(self.value[at] == self.value[at])
+        value: float = self.value.item(at)
+        return value == value
 
     def __getitem__(self, at: int) -> Effect:
         return Effect(
