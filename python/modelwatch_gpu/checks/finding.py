@@ -182,8 +182,8 @@ def _one_effect(effect: Effect | None) -> Effects | None:
 def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Finding:
     """The finding of one of the verdicts, with its sentence."""
     value, effect = result.values.get(check.measure), result.effects.get(check.measure)
-    severity, threshold = SEVERITIES[verdicts.severity.item(at)], verdicts.threshold.item(at)
-    judged: float | None = verdicts.judged.item(at)
+    severity, threshold = SEVERITIES[int(verdicts.severity[at])], float(verdicts.threshold[at])
+    judged: float | None = float(verdicts.judged[at])
     how = _certainty(verdicts, at)
     instead = None if verdicts.reasons is None else verdicts.reasons[at]
     if value is None or value.value is None:
@@ -222,19 +222,17 @@ def _certainty(verdicts: Verdicts, at: int) -> dict[str, Any]:
     """The fields of a finding that say how sure it is."""
 
     def number(array: Floats | None) -> float | None:
-        found: float | None = None if array is None else array.item(at)
-        return found if found == found else None
+        return None if array is None or array[at] != array[at] else float(array[at])
 
     intervals, ends = verdicts.intervals, verdicts.ends
     if intervals is None or ends is None:
         return {}
-    lower = number(ends[0])
-    known = lower is not None
+    known = bool(ends[0][at] == ends[0][at])
     return {
-        "interval_lower": lower,
+        "interval_lower": number(ends[0]) if known else None,
         "interval_upper": number(ends[1]) if known else None,
-        "interval_by": METHODS[intervals.method.item(at)] if known else None,
-        "units": intervals.units.item(at) if intervals.by_units else None,
+        "interval_by": METHODS[int(intervals.method[at])] if known else None,
+        "units": int(intervals.units[at]) if intervals.by_units else None,
         "p_value": number(verdicts.p_value),
         "p_adjusted": number(verdicts.adjusted),
         "p_no_change": number(intervals.change),
@@ -253,9 +251,9 @@ def _reason_of(
     how: Mapping[str, Any],
 ) -> str:
     """Why a number is worth its severity, and how sure that is."""
-    why, name = verdicts.why.item(at), measure_name(check.measure, result.compared_with)
-    effect = result.effects.get(check.measure) if why == BY_CHANCE else None
-    if effect is not None:
+    why, name = int(verdicts.why[at]), measure_name(check.measure, result.compared_with)
+    effect = result.effects.get(check.measure)
+    if why == BY_CHANCE and effect is not None:
         return f"{name} {judged:.3g}, but chance alone can add {effect.chance:.2g} to samples this small."
     if why == NOT_TESTED:
         return f"{name} {judged:.3g} here, but the column is not off in this window, so segments were not tested."
