@@ -324,6 +324,8 @@ class Intervals:
         beyond = self.centre - limit
         out = np.where(self.known | (self.effect <= limit), 1.0, np.nan)
         some = np.flatnonzero(self.known & (beyond > 0))
+        if not len(some):
+            return out
         with np.errstate(divide="ignore"):
             t = beyond[some] / self.error[some]
         out[some] = student_t_tails(t, self.freedom[some])

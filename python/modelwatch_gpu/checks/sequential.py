@@ -11,8 +11,6 @@ from modelwatch_gpu.measures.value import Floats
 
 #: Bets that a confidence sequence for a mean mixes, as shares of the largest that cannot lose everything.
 _BETS: Final = np.linspace(0.02, 0.98, 49)
-#: The largest evidence that is told: what is smaller than an e-process is as safe, and a report holds no infinity.
-_MOST: Final = 1e300
 
 
 def e_process(e: Floats) -> Floats:
@@ -28,12 +26,11 @@ def e_process(e: Floats) -> Floats:
 
 
 def e_processes(e: Floats) -> Floats:
-    """(sequences, times) of many sequences at once; evidence beyond ``_MOST`` is said to be that."""
+    """(sequences, times) of many sequences at once."""
     out = np.empty_like(e)
     begun = np.zeros(len(e))
     for k in range(e.shape[1]):
-        with np.errstate(over="ignore"):
-            begun = np.minimum(e[:, k] * (begun + 1 / ((k + 1) * (k + 2))), _MOST)
+        begun = e[:, k] * (begun + 1 / ((k + 1) * (k + 2)))
         out[:, k] = begun + 1 / (k + 2)
     return out
 
