@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,3 +175,27 @@ def test_a_baselines_side_is_made_once_and_goes_with_it() -> None:
     found = kept.groups(column, "fine")
     assert isinstance(found, batch.NumericGroups)
     assert found.slots.tolist() == own.slots.tolist()
+
+
+def test_a_baseline_that_has_judged_other_logs_judges_the_next_as_a_fresh_one_does(tmp_path: Path) -> None:
+    reference = log(1, 4_000, moved=False, days=20)
+    label = pa.array((np.random.default_rng(5).random(4_000) < 0.3).astype(int))
+    score = pa.array(np.random.default_rng(6).random(4_000).round(2))
+    roles = mw.Roles(timestamp="ts", label="label", score="score", numeric=ROLES.numeric)
+    mw.Baseline.fit(
+        reference.append_column("label", label).append_column("score", score), roles=roles, threshold=0.5
+    ).save(tmp_path / "b.mwb")
+    logs = []
+    for seed, rows in ((2, 900), (3, 2_000), (4, 900)):
+        rng = np.random.default_rng(seed)
+        now = log(seed, rows, moved=True, days=10)
+        now = now.append_column("label", pa.array((rng.random(rows) < 0.5).astype(int)))
+        logs.append(now.append_column("score", pa.array((rng.random(rows) ** 2).round(seed - 1))))
+    used = mw.Baseline.load(tmp_path / "b.mwb")
+    checks = [mw.Check(m, warn=0.01, alert=0.3) for m in ("ks", "js_distance", "missing_change", "roc_auc_drop")]
+    for now in logs:
+        found = mw.compare(used, now, checks=checks)
+        fresh = mw.compare(mw.Baseline.load(tmp_path / "b.mwb"), now, checks=checks)
+        assert any(f.interval_by == "units" for f in found.findings)
+        assert found.findings == fresh.findings
+        assert found.to_json() == fresh.to_json()
