@@ -25,7 +25,7 @@ void bind_fit(py::module_& m) {
             pass.add(owner, threads, signal_poll());
           },
           py::arg("batch"), py::arg("threads") = 0)
-      .def("column", [](DistinctPass const& pass, std::size_t i) {
+      .def("column", [](DistinctPass& pass, std::size_t i) {
         return distinct_result(pass.column(i));
       });
   py::class_<SplitPass>(m, "SplitPass")

@@ -39,12 +39,31 @@ struct BinLookup {
   std::int8_t steps[kBuckets];  // the step of the bucket's cut, which alone is not sure; -1 where it has none
 };
 
-/// Counters of the lookup: of pairs of rows, first + 64 * second.
+/// The same for few cuts by halving, each step one look-up within a vector: where vectors have 512 bits.  A row's path is
+/// the five answers, the first one lowest, to whether its key is at or above a cut; `paths` in bins.cpp tells its bin.
+struct BinSearch {
+  static constexpr int kSteps = 5;
+  static constexpr int kMostCuts = 31;
+
+  bool usable;
+  std::int64_t cuts[kSteps][16];  // compared in each step, by the path so far: 2^step of them, repeated
+};
+
+struct BinRule {
+  BinGuide guide;
+  BinLookup lookup;
+  BinSearch search;
+
+  /// Whether `pairs` below is counted in.
+  constexpr bool in_pairs() const { return lookup.usable || search.usable; }
+};
+
+/// Counters of the lookup, or of the search: of pairs of rows, first + 64 * second.
 inline constexpr int kPairs = 64 * 64;
 
 struct BinCounters {
   std::uint32_t* guided;  // kBinTables tables of BinGuide::slots() counters
-  std::uint32_t* pairs;   // kPairTables tables of kPairs; untouched unless the lookup is usable
+  std::uint32_t* pairs;   // kPairTables tables of kPairs, where BinRule::in_pairs
 };
 /// Several tables, so that equal rows in a row do not wait for each other's counter.
 inline constexpr int kBinTables = 4;

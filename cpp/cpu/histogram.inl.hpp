@@ -115,17 +115,6 @@ struct EightSteps<double, Guess::value> {
 
 constexpr int kLookupRows = 32;
 
-/// Four pairs at a time are read at once: loads and stores are what the loop waits for.
-MW_HD void count_pairs(std::uint64_t const* pairs, std::uint32_t* counters) {
-  for (int i = 0; i < kLookupRows / 8; ++i) {
-    std::uint64_t const four = pairs[i];
-    ++counters[four & 0xffff];
-    ++counters[kPairs + ((four >> 16) & 0xffff)];
-    ++counters[(four >> 32) & 0xffff];
-    ++counters[kPairs + (four >> 48)];
-  }
-}
-
 /// Counts a whole number of kLookupRows rows.  Returns how many of them the guide had to count.
 template <class Stored, Guess kGuess>
 int count_looked_up(Stored const* values, int rows, BinGuide const& guide, BinLookup const& lookup, BinCounters const& counters) {
@@ -171,9 +160,9 @@ int count_looked_up(Stored const* values, int rows, BinGuide const& guide, BinLo
     int const round = at / kLookupRows;
     // first + 64 * second
     _mm256_store_si256(reinterpret_cast<__m256i*>(pairs[round & 1]), _mm256_maddubs_epi16(sure, _mm256_set1_epi16(64 * 256 + 1)));
-    if (round > 0) count_pairs(pairs[(round - 1) & 1], counters.pairs);
+    if (round > 0) count_pairs<kLookupRows>(pairs[(round - 1) & 1], counters.pairs);
   }
-  if (rows > 0) count_pairs(pairs[(rows / kLookupRows - 1) & 1], counters.pairs);
+  if (rows > 0) count_pairs<kLookupRows>(pairs[(rows / kLookupRows - 1) & 1], counters.pairs);
   int settled = 0;
   for (int i = 0; i < noted; ++i)
     for (std::uint32_t lanes = doubts[i].lanes; lanes != 0; lanes &= lanes - 1, ++settled) {
@@ -188,49 +177,57 @@ int count_looked_up(Stored const* values, int rows, BinGuide const& guide, BinLo
 #endif
 
 template <class Stored, Guess kGuess>
-void count_stored(NumericView const& column, std::int64_t begin, std::int64_t rows, BinGuide const& guide,
-                  [[maybe_unused]] BinLookup const& lookup, BinCounters const& counters) {
+void count_stored(NumericView const& column, std::int64_t begin, std::int64_t rows, BinRule const& rule,
+                  BinCounters const& counters) {
   Stored const* const values = static_cast<Stored const*>(column.values);
   std::int64_t const end = begin + rows;
+#ifdef MW_AVX512
+  if (rule.search.usable && column.validity.bits == nullptr) {
+    std::int64_t const whole = rows - rows % kSearchRows;
+    count_searched(values + begin, whole, rule.search, counters.pairs);
+    begin += whole;
+  }
+#endif
   [[maybe_unused]] int pause = 0;  // blocks for which the lookup is not tried, since it was of little use
   for (std::int64_t at = begin; at < end; at += kBinBlock) {
     int const n = end - at < kBinBlock ? static_cast<int>(end - at) : kBinBlock;
     int done = 0;
 #if defined(__AVX2__)
+    BinLookup const& lookup = rule.lookup;
     if (sizeof(typename Ordered<Stored>::Wide) == sizeof(Stored) && lookup.usable && pause == 0 && column.validity.bits == nullptr) {
       done = n - n % kLookupRows;
-      pause = 8 * count_looked_up<Stored, kGuess>(values + at, done, guide, lookup, counters) > n ? 31 : 0;
+      pause = 8 * count_looked_up<Stored, kGuess>(values + at, done, rule.guide, lookup, counters) > n ? 31 : 0;
     } else if (pause > 0) {
       --pause;
     }
 #endif
-    if (done < n) count_guided<Stored, kGuess>(values + at + done, column.validity, at + done, n - done, guide, counters.guided);
+    if (done < n) count_guided<Stored, kGuess>(values + at + done, column.validity, at + done, n - done, rule.guide, counters.guided);
   }
 }
 
 template <class Stored>
-void count_floats(NumericView const& column, std::int64_t begin, std::int64_t rows, BinGuide const& guide, BinLookup const& lookup,
+void count_floats(NumericView const& column, std::int64_t begin, std::int64_t rows, BinRule const& rule,
                   BinCounters const& counters) {
-  if (guide.guess == Guess::bits)
-    count_stored<Stored, Guess::bits>(column, begin, rows, guide, lookup, counters);
+  if (rule.guide.guess == Guess::bits)
+    count_stored<Stored, Guess::bits>(column, begin, rows, rule, counters);
   else
-    count_stored<Stored, Guess::value>(column, begin, rows, guide, lookup, counters);
+    count_stored<Stored, Guess::value>(column, begin, rows, rule, counters);
 }
 
-void count_binned(NumericView const& column, std::int64_t begin, std::int64_t rows, BinGuide const& guide, BinLookup const& lookup,
+void count_binned(NumericView const& column, std::int64_t begin, std::int64_t rows, BinRule const& rule,
                   BinCounters const& counters) {
   constexpr Guess kValue = Guess::value;
   switch (column.storage) {
-    case Storage::int8: return count_stored<std::int8_t, kValue>(column, begin, rows, guide, lookup, counters);
-    case Storage::int16: return count_stored<std::int16_t, kValue>(column, begin, rows, guide, lookup, counters);
-    case Storage::int32: return count_stored<std::int32_t, kValue>(column, begin, rows, guide, lookup, counters);
-    case Storage::int64: return count_stored<std::int64_t, kValue>(column, begin, rows, guide, lookup, counters);
-    case Storage::uint8: return count_stored<std::uint8_t, kValue>(column, begin, rows, guide, lookup, counters);
-    case Storage::uint16: return count_stored<std::uint16_t, kValue>(column, begin, rows, guide, lookup, counters);
-    case Storage::uint32: return count_stored<std::uint32_t, kValue>(column, begin, rows, guide, lookup, counters);
-    case Storage::uint64: return count_stored<std::uint64_t, kValue>(column, begin, rows, guide, lookup, counters);
-    case Storage::float32: return count_floats<float>(column, begin, rows, guide, lookup, counters);
-    case Storage::float64: return count_floats<double>(column, begin, rows, guide, lookup, counters);
+    case Storage::int8: return count_stored<std::int8_t, kValue>(column, begin, rows, rule, counters);
+    case Storage::int16: return count_stored<std::int16_t, kValue>(column, begin, rows, rule, counters);
+    case Storage::int32: return count_stored<std::int32_t, kValue>(column, begin, rows, rule, counters);
+    case Storage::int64: return count_stored<std::int64_t, kValue>(column, begin, rows, rule, counters);
+    case Storage::uint8: return count_stored<std::uint8_t, kValue>(column, begin, rows, rule, counters);
+    case Storage::uint16: return count_stored<std::uint16_t, kValue>(column, begin, rows, rule, counters);
+    case Storage::uint32: return count_stored<std::uint32_t, kValue>(column, begin, rows, rule, counters);
+    case Storage::uint64: return count_stored<std::uint64_t, kValue>(column, begin, rows, rule, counters);
+    case Storage::float32: return count_floats<float>(column, begin, rows, rule, counters);
+    case Storage::float64: return count_floats<double>(column, begin, rows, rule, counters);
   }
 }
 

@@ -88,6 +88,7 @@ inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 /// rows <= kTileRows.
 struct KernelTable {
   char const* name;
+  bool searches_bins;  // count_binned knows BinSearch
   /// Writes one byte per row, up to a multiple of 8; returns how many rows are valid.
   int (*expand_validity)(Validity const&, std::int64_t begin, int rows, std::uint8_t* valid);
   /// Cells and keys of rows [begin, begin + rows) of a column.  A row that is NaN or null has any key.
@@ -126,10 +127,9 @@ struct KernelTable {
   /// Smallest and largest key among ranked rows (cell < end_cell); leaves both alone where there is none.
   void (*key_range)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, std::uint64_t* low,
                     std::uint64_t* high);
-  /// Adds rows [begin, begin + rows) to the counters of a histogram, less than 2^31 at a time; the lookup is used where
-  /// it is usable and the instruction set has it.
-  void (*count_binned)(NumericView const&, std::int64_t begin, std::int64_t rows, BinGuide const&, BinLookup const&,
-                       BinCounters const&);
+  /// Adds rows [begin, begin + rows) to the counters of a histogram, less than 2^31 at a time; the lookup is used where it
+  /// is usable and the instruction set has it.
+  void (*count_binned)(NumericView const&, std::int64_t begin, std::int64_t rows, BinRule const&, BinCounters const&);
   /// Adds what the rows of a tile are to `out`; keys are of the domain that the storage has of its own.
   void (*survey_tile)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, ValueKinds* out);
   /// Keys, in a domain that fits the storage, of the rows that have a value, one after the other; how many they are.

@@ -10,10 +10,11 @@
 #include "core/sketch_rule.hpp"
 #include "core/value_kinds.hpp"
 #include "core/views.hpp"
-#include "cpu/histogram.inl.hpp"
 #include "cpu/kernel_table.hpp"
 
 #include "cpu/avx512.inl.hpp"
+#include "cpu/search.inl.hpp"
+#include "cpu/histogram.inl.hpp"
 #include "cpu/validity.inl.hpp"
 #include "cpu/rank.inl.hpp"
 #include "cpu/counts.inl.hpp"
@@ -25,8 +26,14 @@
 
 namespace modelwatch::cpu {
 
+#ifdef MW_AVX512
+constexpr bool kSearchesBins = true;
+#else
+constexpr bool kSearchesBins = false;
+#endif
+
 extern KernelTable const MW_KERNEL_TABLE;
-KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, map_cells,
+KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, map_cells,
                                      load_tile,      moments_one,     moments_slots, gap_rows,    add_gaps,        gap_fractions,   sketch_gaps, key_range,
                                      count_binned,   survey_tile,     key_tile,      split_keys,  filter_keys,     bucket_tile,     hash_tile,   count_buckets,
                                      raise_registers, count_halves};

@@ -17,8 +17,9 @@
 namespace modelwatch {
 namespace {
 
-using cpu::BinGuide;
 using cpu::BinLookup;
+using cpu::BinRule;
+using cpu::BinSearch;
 using cpu::Guess;
 using cpu::Ordered;
 
@@ -83,39 +84,39 @@ class Tables {
   using Wide = typename Ordered<Stored>::Wide;
 
  public:
-  explicit Tables(Cuts<Stored> const& cuts) : cuts_(cuts) {
+  Tables(Cuts<Stored> const& cuts, bool searches) : cuts_(cuts) {
     for (int buckets = 64; buckets <= kMostBuckets; buckets *= 2)
       if (guide<Guess::value>(buckets) || guide_by_bits(buckets)) {
         usable_ = true;
         break;
       }
     if (!usable_) return;
-    guide_.cuts = compared_.data();
+    rule_.guide.cuts = compared_.data();
+    if (searches && make_search()) return;
     if (sizeof(Wide) != sizeof(Stored) || cuts.keys.size() + 1 > BinLookup::kMostBins) return;
-    if (guide_.guess == Guess::value) find_lookup<Guess::value>();
+    if (rule_.guide.guess == Guess::value) find_lookup<Guess::value>();
     if constexpr (std::is_floating_point_v<Stored>)
-      if (guide_.guess == Guess::bits) find_lookup<Guess::bits>();
+      if (rule_.guide.guess == Guess::bits) find_lookup<Guess::bits>();
   }
 
   bool usable() const { return usable_; }
-  BinGuide const& guide() const { return guide_; }
-  BinLookup const& lookup() const { return lookup_; }
+  BinRule const& rule() const { return rule_; }
 
   /// Adds one thread's counters to counts of bins, NaN and null.
   void collect(std::uint32_t const* guided, std::uint32_t const* pairs, std::vector<std::uint64_t>& counts) const {
-    int const slots = guide_.slots();
+    int const slots = rule_.guide.slots();
     for (int slot = 0; slot < slots; ++slot) {
       std::uint64_t sum = 0;
       for (int table = 0; table < cpu::kBinTables; ++table) sum += guided[table * slots + slot];
       int const bucket = slot / 2;
-      if (bucket >= guide_.buckets) {
-        counts[counts.size() - (bucket == guide_.buckets ? 2 : 1)] += sum;
+      if (bucket >= rule_.guide.buckets) {
+        counts[counts.size() - (bucket == rule_.guide.buckets ? 2 : 1)] += sum;
       } else {
         auto const k = static_cast<std::size_t>(bucket);
         counts[cuts_.upto[slot % 2 == 0 ? before_[k] : before_[k + 1]]] += sum;
       }
     }
-    if (!lookup_.usable) return;
+    if (!rule_.in_pairs()) return;
     std::uint64_t of_bin[BinLookup::kMostBins + 1] = {};
     for (int pair = 0; pair < cpu::kPairs; ++pair)
       for (int table = 0; table < cpu::kPairTables; ++table) {
@@ -123,7 +124,11 @@ class Tables {
         of_bin[pair % 64] += rows;
         of_bin[pair / 64] += rows;
       }
-    for (std::size_t bin = 0; bin < cuts_.upto.size(); ++bin) counts[cuts_.upto[bin]] += of_bin[bin];
+    if (rule_.search.usable) {
+      for (std::size_t path = 0; path < kPaths; ++path) add_path(path, of_bin[path], counts);
+    } else {
+      for (std::size_t bin = 0; bin < cuts_.upto.size(); ++bin) counts[cuts_.upto[bin]] += of_bin[bin];
+    }
   }
 
  private:
@@ -168,7 +173,7 @@ class Tables {
       before[static_cast<std::size_t>(bucket) + 1] = 1;
     }
     for (std::size_t b = 1; b < before.size(); ++b) before[b] += before[b - 1];
-    guide_ = {nullptr, buckets, kGuess, static_cast<double>(origin), scale};
+    rule_.guide = {nullptr, buckets, kGuess, static_cast<double>(origin), scale};
     compared_ = std::move(compared);
     before_ = std::move(before);
     return true;
@@ -236,13 +241,49 @@ class Tables {
     found.low = static_cast<std::int16_t>(low + 1);
     found.high = static_cast<std::int16_t>(high - 1);
     found.usable = true;
-    lookup_ = found;
+    rule_.lookup = found;
     return true;
   }
 
+  /// Of floats the keys of NaN lie below and above all others, and are told apart by two cuts more.
+  static constexpr bool kHasNan = std::is_floating_point_v<Stored>;
+  static constexpr std::size_t kPaths = std::size_t{1} << BinSearch::kSteps;
+
+  bool make_search() {
+    std::vector<Key> cuts = cuts_.keys;
+    if constexpr (kHasNan) {
+      Key const infinity = Ordered<Stored>::key(std::numeric_limits<Stored>::infinity());
+      cuts.insert(cuts.begin(), Ordered<Stored>::key(-std::numeric_limits<Stored>::infinity()));
+      cuts.push_back(infinity + 1);
+    }
+    if (cuts.size() > BinSearch::kMostCuts) return false;
+    cuts.resize(BinSearch::kMostCuts, std::numeric_limits<Key>::max());
+    for (std::size_t step = 0; step < BinSearch::kSteps; ++step)
+      for (std::size_t i = 0; i < 16; ++i) {
+        std::size_t const path = i % (std::size_t{1} << step);
+        rule_.search.cuts[step][i] = cuts[below(path) + (kPaths >> (step + 1)) - 1];
+      }
+    return rule_.search.usable = true;
+  }
+
+  /// How many cuts are surely at or below a key with this path: what its first answer says counts most.
+  static std::size_t below(std::size_t path) {
+    std::size_t sum = 0;
+    for (std::size_t step = 0; step < BinSearch::kSteps; ++step)
+      if ((path >> step & 1) != 0) sum += kPaths >> (step + 1);
+    return sum;
+  }
+
+  void add_path(std::size_t path, std::uint64_t rows, std::vector<std::uint64_t>& counts) const {
+    // The largest key is not below the cuts that fill up.
+    std::size_t const most = cuts_.keys.size() + (kHasNan ? 2 : 0);
+    std::size_t const cuts = std::min(below(path), most);
+    bool const nan = kHasNan && (cuts == 0 || cuts == most);
+    counts[nan ? counts.size() - 2 : cuts_.upto[cuts - (kHasNan ? 1 : 0)]] += rows;
+  }
+
   Cuts<Stored> const& cuts_;
-  BinGuide guide_{};
-  BinLookup lookup_{};
+  BinRule rule_{};
   std::vector<Key> compared_;
   std::vector<std::size_t> before_;  // how many cuts lie in earlier buckets
   bool usable_ = false;
@@ -253,10 +294,10 @@ template <class Stored>
 std::optional<std::vector<std::uint64_t>> count_stored(NumericView const& column, std::vector<std::uint64_t> const& sorted, int threads,
                                                        Poll const& poll, cpu::KernelTable const& kernel) {
   Cuts<Stored> const cuts(sorted);
-  Tables<Stored> const tables(cuts);
+  Tables<Stored> const tables(cuts, kernel.searches_bins);
   if (!tables.usable()) return {};
-  auto const guided = static_cast<std::size_t>(cpu::kBinTables * tables.guide().slots());
-  std::size_t const pairs = tables.lookup().usable ? cpu::kPairTables * cpu::kPairs : 0;
+  auto const guided = static_cast<std::size_t>(cpu::kBinTables * tables.rule().guide.slots());
+  std::size_t const pairs = tables.rule().in_pairs() ? cpu::kPairTables * cpu::kPairs : 0;
   std::vector<std::uint64_t> counts(sorted.size() + 3, 0);
   std::vector<std::vector<std::uint32_t>> counters(static_cast<std::size_t>(stripes_of(column.rows, threads)));
   each_stripe(
@@ -264,7 +305,7 @@ std::optional<std::vector<std::uint64_t>> count_stored(NumericView const& column
       [&](std::size_t stripe, std::int64_t begin, std::int64_t end) {
         auto& mine = counters[stripe];
         mine.assign(guided + pairs, 0);
-        kernel.count_binned(column, begin, end - begin, tables.guide(), tables.lookup(), {mine.data(), mine.data() + guided});
+        kernel.count_binned(column, begin, end - begin, tables.rule(), {mine.data(), mine.data() + guided});
       },
       [&](std::int64_t, std::int64_t) {
         for (auto const& mine : counters) tables.collect(mine.data(), mine.data() + guided, counts);

@@ -18,6 +18,9 @@ constexpr int kBatchRows = 128;
 /// Between two counters of a slot, where it has four; no power of two, which would put them into one set of the cache.
 constexpr std::size_t kTextStride = 4096 + 16;
 
+/// Bytes from a value to those fetched while it is read: a core's own guess of what is read next comes too late.
+constexpr std::ptrdiff_t kAhead = 2048;
+
 template <class Offset>
 struct OffsetReader {
   Offset const* offsets;
@@ -30,7 +33,11 @@ struct OffsetReader {
         readable(offsets[column.size]) {}
   /// Whether the prefixes of all rows before this one may be read whole.
   bool is_before_end(std::int64_t row) const { return row == 0 || readable - offsets[row - 1] >= static_cast<Offset>(StringKey::kPrefix); }
-  void read(std::int64_t row, StringKey& key) const { set_key(key, bytes + offsets[row], bytes + offsets[row], size(row)); }
+  void read(std::int64_t row, StringKey& key) const {
+    char const* const value = bytes + offsets[row];
+    __builtin_prefetch(value + kAhead);
+    set_key(key, value, value, size(row));
+  }
   void read_at_end(std::int64_t row, StringKey& key) const { set_key_at_end(key, bytes + offsets[row], size(row)); }
 
  private:

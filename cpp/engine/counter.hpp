@@ -51,7 +51,11 @@ class DistinctPass {
  public:
   DistinctPass(std::vector<Domain> const& domains, std::uint64_t cap);
   void add(std::shared_ptr<ArrowOwner const> const& batch, int threads, Poll const& poll);
-  DistinctValues const& column(std::size_t i) const { return columns_.at(i); }
+  /// After the last batch.
+  DistinctValues const& column(std::size_t i) {
+    columns_.at(i).settle();
+    return columns_[i];
+  }
 
  private:
   std::vector<DistinctValues> columns_;

@@ -39,10 +39,18 @@ void each_tile(NumericView const& column, Domain domain, F f) {
 /// A table of so many places stays in a near cache.
 constexpr std::uint64_t kDirectPlaces = std::uint64_t{1} << 16;
 
+constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15u;
+
 std::uint64_t mixed(std::uint64_t key) {
   key ^= key >> 32;
-  return key * 0x9e3779b97f4a7c15u >> 20;
+  return key * kFactor >> 20;
 }
+
+/// Distinct values from which it pays to ask for a proof that there are more than the cap; rows after which one is given up
+/// where less than half of them bring a new value.
+constexpr std::uint64_t kProofFrom = 2048;
+constexpr std::size_t kProofLook = 16384;
+constexpr int kMostProofBits = 24;
 
 }  // namespace
 
@@ -72,20 +80,54 @@ void DistinctValues::insert(std::uint64_t key) {
   while (counts_[at] != 0 && keys_[at] != key) at = (at + 1) & mask;
   if (counts_[at]++ != 0) return;
   keys_[at] = key;
-  if (++distinct_ > cap_) {
-    overflowed_ = true;
-    keys_ = {};
-    counts_ = {};
-  } else if (2 * distinct_ > keys_.size()) {
+  if (++distinct_ > cap_)
+    overflow();
+  else if (2 * distinct_ > keys_.size())
     grow();
+}
+
+void DistinctValues::overflow() {
+  overflowed_ = true;
+  keys_ = {};
+  counts_ = {};
+  proof_ = {};
+}
+
+void DistinctValues::begin_proof() {
+  // Few values share a bit; the bits stay in a near cache.
+  int const bits = static_cast<int>(std::bit_width(cap_)) + 4;
+  proof_begun_ = true;
+  if (bits <= kMostProofBits) proof_ = {.bits = bits, .seen = std::vector<std::uint64_t>(std::size_t{1} << (bits - 6), 0)};
+}
+
+void DistinctValues::add_to_proof(std::uint64_t const* keys, int count) {
+  for (int i = 0; i < count; ++i) {
+    std::uint64_t const at = (keys[i] ^ keys[i] >> 32) * kFactor >> (64 - proof_.bits);
+    std::uint64_t& word = proof_.seen[at / 64];
+    proof_.found += ~(word >> (at % 64)) & 1;
+    word |= std::uint64_t{1} << (at % 64);
   }
+  proof_.waiting.insert(proof_.waiting.end(), keys, keys + count);
+  if (proof_.found > cap_)
+    overflow();
+  else if (proof_.waiting.size() > kProofLook && proof_.found < proof_.waiting.size() / 2)
+    settle();
+}
+
+void DistinctValues::settle() {
+  std::vector<std::uint64_t> const waiting = std::exchange(proof_, {}).waiting;
+  for (std::size_t i = 0; i < waiting.size() && !overflowed_; ++i) insert(waiting[i]);
 }
 
 void DistinctValues::add(NumericView const& column) {
   int const shift = key_bits(domain_) - kTopBits;
   each_tile(column, domain_, [&](KeyTile const& tile) {
     for (int i = 0; i < tile.count; ++i) ++top_[tile.keys[i] >> shift];
-    for (int i = 0; i < tile.count && !overflowed_; ++i) insert(tile.keys[i]);
+    if (!proof_begun_ && distinct_ > kProofFrom) begin_proof();
+    if (proof_.bits > 0)
+      add_to_proof(tile.keys, tile.count);
+    else
+      for (int i = 0; i < tile.count && !overflowed_; ++i) insert(tile.keys[i]);
     nulls_ += static_cast<std::uint64_t>(tile.nulls);
     nans_ += static_cast<std::uint64_t>(tile.nans);
   });

@@ -18,6 +18,8 @@ class DistinctValues {
 
   DistinctValues(Domain domain, std::uint64_t cap);
   void add(NumericView const& column);
+  /// To be called after the last rows, before anything below is asked.
+  void settle();
 
   Domain domain() const { return domain_; }
   bool overflowed() const { return overflowed_; }
@@ -29,8 +31,20 @@ class DistinctValues {
   void sorted(std::vector<std::uint64_t>& keys, std::vector<std::uint64_t>& counts) const;
 
  private:
+  /// That there are more distinct values than the cap, in a fraction of the time that counting the cap takes: every bit that
+  /// hashes set stands for one value at least.  Until it is found or given up, keys wait to be counted.
+  struct Proof {
+    int bits = 0;  // 2^bits of them; 0: none is looked for
+    std::vector<std::uint64_t> seen{};
+    std::uint64_t found = 0;
+    std::vector<std::uint64_t> waiting{};
+  };
+
   void insert(std::uint64_t key);
   void grow();
+  void overflow();
+  void begin_proof();
+  void add_to_proof(std::uint64_t const* keys, int count);
 
   Domain domain_;
   std::uint64_t cap_;
@@ -42,6 +56,8 @@ class DistinctValues {
   std::vector<std::uint64_t> top_;
   std::vector<std::uint64_t> keys_;    // open addressing; a slot is free while its count is 0
   std::vector<std::uint64_t> counts_;
+  Proof proof_;
+  bool proof_begun_ = false;
 };
 
 /// Intervals [low, low + 2^width) of key space that do not overlap, sorted; each begins at a multiple of its own length.

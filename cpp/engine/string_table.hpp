@@ -48,14 +48,14 @@ struct StringHash {
     return (word ^ word >> 32) * 0x94d049bb133111ebu;
   }
   static MW_HD std::uint64_t of(StringKey const& key) {
-    std::uint64_t const hash = mixed(key.head ^ key.rest * 0x9e3779b97f4a7c15u);
-    return key.size() <= StringKey::kPrefix ? hash : of_rest(key.bytes, key.size(), hash);
+    std::uint64_t const word = key.head ^ key.rest * 0x9e3779b97f4a7c15u;
+    return mixed(key.size() <= StringKey::kPrefix ? word : of_rest(key.bytes, key.size(), word));
   }
   static std::uint64_t of_rest(char const* bytes, std::uint32_t size, std::uint64_t hash) {
     std::uint32_t at = StringKey::kPrefix;
     for (; size - at > 16; at += 16) hash = added(hash, bytes + at, bytes + at + 8);
     // The last sixteen bytes, or fewer, some of which may have been taken before.
-    return mixed(added(hash, bytes + (size < 16 ? 0 : size - 16), bytes + size - 8));
+    return added(hash, bytes + (size < 16 ? 0 : size - 16), bytes + size - 8);
   }
 
  private:
@@ -144,7 +144,7 @@ class StringTable {
 
   /// For a value that has no number yet.
   void insert(StringKey const& key, std::uint32_t number) {
-    if (2 * (used_ + 1) > slots_.size()) rebuild(shift_ - 1, [](char const*&, std::uint32_t&) {});
+    if ((slots_.size() < kSparseSlots ? 8 : 2) * (used_ + 1) > slots_.size()) rebuild(shift_ - 1, [](char const*&, std::uint32_t&) {});
     put({key.head, key.rest, key.bytes, static_cast<std::uint32_t>(key.hash >> 32), number});
   }
 
@@ -159,6 +159,9 @@ class StringTable {
 
  private:
   static constexpr int kLeastBits = 6;
+  /// Few values lie far apart, most of them where they are looked for first: a second look is a branch guessed wrong.  What
+  /// is never looked at takes no cache.
+  static constexpr std::size_t kSparseSlots = std::size_t{1} << 12;
 
   /// Half a cache line: one look decides nearly always.
   struct Slot {
@@ -173,15 +176,20 @@ class StringTable {
     return key.size() <= StringKey::kPrefix || (slot.hash == static_cast<std::uint32_t>(key.hash >> 32) && same_bytes(slot.bytes, key.bytes, key.size()));
   }
 
-  /// Of values of more than twelve bytes whose first twelve are the same: eight at a time, the last eight whatever was
+  /// Of values of more than twelve bytes whose first twelve are the same: sixteen at a time, the last sixteen whatever was
   /// compared before.
   static bool same_bytes(char const* a, char const* b, std::uint32_t size) {
-    std::uint64_t different = eight_bytes(a + size - 8) ^ eight_bytes(b + size - 8);
-    std::uint32_t at = StringKey::kPrefix;
-    for (; at + 16 < size && different == 0; at += 16)
-      different = (eight_bytes(a + at) ^ eight_bytes(b + at)) | (eight_bytes(a + at + 8) ^ eight_bytes(b + at + 8));
-    if (at + 8 < size) different |= eight_bytes(a + at) ^ eight_bytes(b + at);
-    return different == 0;
+    if (size < sizeof(Sixteen)) return eight_bytes(a + size - 8) == eight_bytes(b + size - 8);
+    Sixteen different = sixteen_bytes(a + size - 16) ^ sixteen_bytes(b + size - 16);
+    for (std::uint32_t at = StringKey::kPrefix; at + 16 < size; at += 16) different |= sixteen_bytes(a + at) ^ sixteen_bytes(b + at);
+    return (different[0] | different[1]) == 0;
+  }
+
+  typedef std::uint64_t Sixteen __attribute__((vector_size(16)));
+  static Sixteen sixteen_bytes(char const* at) {
+    Sixteen words;
+    std::memcpy(&words, at, sizeof(words));
+    return words;
   }
 
   void put(Slot const& slot) {

@@ -46,6 +46,7 @@ TEST("distinct values and their counts are those of a sorted list") {
     DistinctValues values(domain_of<Value>(), 5000);
     values.add(column.view());
     values.add(column.view());
+    values.settle();
     auto expected = key_counts(rows);
     for (auto& [key, count] : expected) count *= 2;
     CHECK(found_counts(values) == expected);
@@ -71,9 +72,32 @@ TEST("one value more than the cap overflows, and not one less") {
       auto const column = make_column(rows);
       DistinctValues values(Domain::int64, cap);
       values.add(column.view());
+      values.settle();
       CHECK_EQ_ABOUT(values.overflowed(), distinct > cap, std::to_string(distinct) + " of " + std::to_string(cap));
       CHECK(found_counts(values) == (distinct > cap ? std::map<std::uint64_t, std::uint64_t>{} : key_counts(rows)));
     }
+}
+
+TEST("more values than the cap are noticed however they come, and their counts are right where they are not more") {
+  // New values all the time; all of them early, then again and again; so many rows that no proof waits for them.
+  for (std::uint64_t const cap : {4000u, 60'000u})
+    for (std::uint64_t const distinct : {cap - 1, cap, cap + 1, 3 * cap})
+      for (std::uint64_t const again : {1u, 2u, 9u}) {
+        DistinctValues values(Domain::int64, cap);
+        std::map<std::uint64_t, std::uint64_t> expected;
+        for (std::uint64_t part = 0; part < 3; ++part) {
+          reference::Rows<std::int64_t> rows;
+          for (std::uint64_t i = part * distinct / 3; i < (part + 1) * distinct / 3; ++i)
+            for (std::uint64_t copy = 0; copy < again; ++copy) rows.emplace_back(static_cast<std::int64_t>(i * 977));
+          for (auto const& [key, count] : key_counts(rows)) expected[key] += count;
+          auto const column = make_column(rows);
+          values.add(column.view());
+        }
+        values.settle();
+        auto const about = std::to_string(distinct) + " of " + std::to_string(cap) + ", " + std::to_string(again) + " times";
+        CHECK_EQ_ABOUT(values.overflowed(), distinct > cap, about);
+        CHECK(found_counts(values) == (distinct > cap ? std::map<std::uint64_t, std::uint64_t>{} : expected));
+      }
 }
 
 TEST("the histogram of the first key bits goes on after an overflow") {
@@ -82,6 +106,7 @@ TEST("the histogram of the first key bits goes on after an overflow") {
     auto const column = make_column(rows);
     DistinctValues values(domain_of<Value>(), 10);
     values.add(column.view());
+    values.settle();
     CHECK(values.overflowed());
     std::vector<std::uint64_t> expected(std::size_t{1} << DistinctValues::kTopBits, 0);
     for (auto const& [key, count] : key_counts(rows)) expected[key >> (key_bits(domain_of<Value>()) - DistinctValues::kTopBits)] += count;
@@ -93,6 +118,7 @@ TEST("narrow integers on a float64 column are keyed as doubles in every pass") {
   Column<std::int32_t> const column{{-3, 0, 7}, {}, 0};
   DistinctValues values(Domain::float64, 10);
   values.add(column.view());
+  values.settle();
   CHECK((found_counts(values) == std::map<std::uint64_t, std::uint64_t>{
                                      {KeyOf<double>::key(-3.0), 1}, {KeyOf<double>::key(0.0), 1}, {KeyOf<double>::key(7.0), 1}}));
 }
