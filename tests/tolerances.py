@@ -83,6 +83,10 @@ STUDENT_T: Final = 1e-8
 #: and this is two and a half times that; the draws are always the same ones.
 BOOTSTRAP_ERROR: Final = 0.11
 
+#: The same where days are known by cells of 128 knots (checks/cell_values.py, checks/transported.py): over a dozen logs
+#: of either kind the cells take up to 8% and give up to 7% beside exact sums of days with the same draws.
+CELL_BOOTSTRAP_ERROR: Final = 0.18
+
 #: Sums of vectors per row, in units of the vectors' spread: products of matrices in float32 (2^-24 a term, a few units
 #: of spread each) over at most a few thousand rows, then rounding to 2^-30.
 EMBEDDING_SUMS: Final = 3e-6

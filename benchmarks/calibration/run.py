@@ -27,9 +27,9 @@ from worlds import Floats
 from modelwatch_gpu import DEFAULT_CHECKS, Check
 from modelwatch_gpu.checks import intervals
 from modelwatch_gpu.checks.answer_rows import auc_variances, variances_by_deletion
-from modelwatch_gpu.checks.default import PERFORMANCE_CHECKS
+from modelwatch_gpu.checks.default import PERFORMANCE_CHECKS, scaled_drop
 from modelwatch_gpu.checks.finding import ALERT, OK, WARNING, decide
-from modelwatch_gpu.checks.statistics import STATISTICS, OwnTables, Statistic, auc, drop, growth
+from modelwatch_gpu.checks.statistics import STATISTICS, OwnTables, Statistic, auc, drop, growth, shares_upto
 from modelwatch_gpu.measures import bins, rank
 from modelwatch_gpu.measures.effects import Effects, bin_effects
 from modelwatch_gpu.measures.value import Values
@@ -64,8 +64,23 @@ def cells() -> Iterator[Cell]:
                     yield Cell(check, rows, design, effect)
 
 
-def check_of(measure: str) -> Check:
-    return next(c for c in (*DEFAULT_CHECKS, *PERFORMANCE_CHECKS.values()) if c.measure == measure)
+#: Checks that nobody makes without being asked.
+ASKED = {
+    "wasserstein_sd": Check("wasserstein_sd", warn=0.1, alert=0.25),
+    "sd_ratio": Check("sd_ratio", warn=1.1, alert=1.25),
+}
+
+
+def check_of(name: str) -> Check:
+    """The check of a world."""
+    if name in ASKED:
+        return ASKED[name]
+    measure = name.removesuffix("_sharp")
+    check = next(c for c in (*DEFAULT_CHECKS, *PERFORMANCE_CHECKS.values()) if c.measure == measure)
+    if name == measure:
+        return check
+    warn, alert = (scaled_drop(float(limit), worlds.SHARP_AREA) for limit in (check.warn or 0, check.alert or 0))
+    return replace(check, warn=warn, alert=alert)
 
 
 def size_of(cell: Cell) -> float:
@@ -73,12 +88,13 @@ def size_of(cell: Cell) -> float:
     check = check_of(cell.check)
     assert check.warn is not None
     assert check.alert is not None
-    return {"none": 0.0, "warn": check.warn, "alert": check.alert, "double": 2 * check.alert}[cell.effect]
+    twice = check.alert**2 if cell.check == "sd_ratio" else 2 * check.alert
+    return {"none": 0.0, "warn": check.warn, "alert": check.alert, "double": twice}[cell.effect]
 
 
 def tables(measure: str, counts: Floats) -> Floats:
     """What the statistic sums: see ``Statistic.table``."""
-    if measure == "ks":
+    if measure in ("ks", "wasserstein_sd"):
         return np.cumsum(counts, axis=1)
     return counts if measure == "js_distance" else np.stack([counts[:, 0], counts.sum(axis=1)], axis=1)
 
@@ -86,9 +102,9 @@ def tables(measure: str, counts: Floats) -> Floats:
 def one(cell: Cell, world: worlds.World, rng: np.random.Generator) -> tuple[int, float, float]:
     """Severity, p-value at the threshold and p-value of no change of one repeat."""
     _, days, clustered = next(d for d in DESIGNS if d[0] == cell.design)
-    if cell.check in worlds.ANSWERS:
+    if cell.check in ANSWERED:
         return of_answers(cell, world, rng, days, clustered)
-    measure, statistic, check = cell.check, STATISTICS[cell.check], check_of(cell.check)
+    measure, statistic, check = cell.check, OF_CELLS[cell.check], check_of(cell.check)
     baseline = worlds.counts(rng, world.day(rng, False, BASELINE_DAYS, clustered), cell.rows * BASELINE_DAYS // days)
     current = worlds.counts(rng, world.day(rng, True, days, clustered), cell.rows)
     judged, values, effects = judged_of(measure, baseline.sum(axis=0)[None], current.sum(axis=0)[None])
@@ -104,6 +120,19 @@ def one(cell: Cell, world: worlds.World, rng: np.random.Generator) -> tuple[int,
     return int(verdict.severity[0]), float(found.tails(limit)[0]), float(found.change[0])
 
 
+#: What a measure of cells is made of.
+OF_CELLS: dict[str, Statistic] = {
+    **STATISTICS,
+    "wasserstein_sd": Statistic(lambda _, counts, __: counts, worlds.PLACED.apart, shares_upto, cumulative=True),
+}
+
+
+def deviations(sums: Floats) -> Floats:
+    """(replicates,) standard deviations of (replicates, 4) powers, as ``moved.Sums`` has them."""
+    found: Floats = np.sqrt(sums[:, 2] / sums[:, 0] - (sums[:, 1] / sums[:, 0]) ** 2)
+    return found
+
+
 #: What a measure of answers is made of; any object there says that these are no cells of a column.
 ANSWERED: dict[str, Statistic] = {
     name: Statistic(
@@ -113,14 +142,22 @@ ANSWERED: dict[str, Statistic] = {
         linear=True,
         low=-np.inf,
         own=cast("OwnTables", object()),
-        growth=of is growth,
+        growth=of is growth and name == "rmse",
+        logarithm=name == "sd_ratio",
+        folded=name == "sd_ratio",
     )
     for name, of, side in (
         ("roc_auc_drop", drop, auc),
+        ("roc_auc_drop_sharp", drop, auc),
+        ("roc_auc_macro_drop", drop, worlds.macro_area),
+        ("sd_ratio", growth, deviations),
         ("accuracy_drop", drop, lambda counts: counts[:, 0] / counts.sum(axis=1)),
         ("rmse", growth, lambda sums: np.sqrt(sums[:, 1] / sums[:, 0])),
     )
 }
+
+
+DRAWS = {"rmse": worlds.squares, "sd_ratio": worlds.powers}
 
 
 def of_answers(
@@ -128,12 +165,15 @@ def of_answers(
 ) -> tuple[int, float, float]:
     """The same of a check of performance."""
     measure, statistic, check = cell.check, ANSWERED[cell.check], check_of(cell.check)
-    draw = worlds.squares if measure == "rmse" else worlds.counts
+    draw = DRAWS.get(measure, worlds.counts)
     baseline = draw(rng, world.day(rng, False, BASELINE_DAYS, clustered), cell.rows * BASELINE_DAYS // days)
     current = draw(rng, world.day(rng, True, days, clustered), cell.rows)
+    if measure == "roc_auc_macro_drop":
+        baseline, current = worlds.against_the_rest(baseline), worlds.against_the_rest(current)
     before, after = (side.sum(axis=0)[None] for side in (baseline, current))
     with np.errstate(invalid="ignore"):
         value = statistic.drawn(before, after)
+    value = np.abs(value) if statistic.folded else value
     nothing, rows = np.zeros(1), np.array([cell.rows])
     each = [row_variance(measure, side) for side in (before, after)]
     whole = np.array([cell.rows * BASELINE_DAYS // days])
@@ -153,8 +193,15 @@ def of_answers(
 
 def row_variance(measure: str, total: Floats) -> Floats:
     """Of one side, when rows are independent."""
-    if measure == "roc_auc_drop":
+    if measure.startswith("roc_auc_drop"):
         return auc_variances(total, np.ones(1))
+    if measure == "roc_auc_macro_drop":  # as ``class_scores.Together`` has it: all areas move together, at most
+        found: Floats = np.mean([np.sqrt(auc_variances(x, np.ones(1))) for x in np.split(total, 3, axis=1)], axis=0)
+        return found**2
+    if measure == "sd_ratio":
+        n, first, second, fourth = total[0]
+        spread = second / n - (first / n) ** 2
+        return np.array([(fourth / n / spread**2 - 1) / (4 * n)])  # the mean is near 0 beside the deviation
     if measure == "accuracy_drop":
         return variances_by_deletion(ANSWERED[measure].side, total, np.ones(1))
     n, square, fourth = total[0]
@@ -165,7 +212,12 @@ def row_variance(measure: str, total: Floats) -> Floats:
 def judged_of(measure: str, b: Floats, c: Floats) -> tuple[intervals.Judged, Values, Effects | None]:
     """What is judged of a pair of histograms, as ``Sampling`` makes it of results."""
     n, m = b.sum(axis=1), c.sum(axis=1)
-    statistic, nothing, rows = STATISTICS[measure], np.zeros(1), m.astype(np.int64)
+    statistic, nothing, rows = OF_CELLS[measure], np.zeros(1), m.astype(np.int64)
+    if measure == "wasserstein_sd":
+        value = statistic.drawn(*(np.cumsum(side, axis=1) for side in (b, c)))
+        sd = [worlds.PLACED.deviation(np.cumsum(side / side.sum(), axis=1)) for side in (b, c)]
+        judged = intervals.Judged(value, value, nothing, nothing, n, m, 1 / n, (sd[1] / sd[0]) ** 2 / m)
+        return judged, Values.exact(value, rows), None
     if measure in ("missing_change", "unseen"):
         now, before = c[:, 0] / m, b[:, 0] / n
         value = now - before if measure == "missing_change" else now

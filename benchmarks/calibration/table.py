@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from run import DESIGNS, RESULTS, ROWS, Cell, cells
-from worlds import WORLDS
+from worlds import OTHERS, WORLDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
 MARK = "<!-- tables: benchmarks/calibration/table.py -->"
@@ -53,6 +53,8 @@ def tables(found: dict[str, dict[str, Any]]) -> str:
     """All tables as Markdown."""
     out = []
     for check in WORLDS:
+        if check in OTHERS and not any(own["check"] == check for own in found.values()):
+            continue
         out += [
             f"### {check}",
             "",
@@ -64,7 +66,8 @@ def tables(found: dict[str, dict[str, Any]]) -> str:
             for design, _, _ in DESIGNS:
                 name = "independent" if design == "rows" else design
                 line = [f"{rows:,}", name, *columns_of(found, check, rows, design)]
-                out.append(f"| {' | '.join(line)} |")
+                if check not in OTHERS or set(line[2:]) != {"not run"}:
+                    out.append(f"| {' | '.join(line)} |")
         out.append("")
     return "\n".join([*out, uniform(found)])
 
@@ -99,8 +102,11 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
         rates.append((beyond(wrong, own["repeats"]), wrong / own["repeats"]))
     far = sum(b for b, _ in rates)
     most = max(r for _, r in rates)
+    default = [cell.name for cell in cells() if cell.check not in OTHERS]
+    more = len(found.keys() - set(default))
     return (
-        f"{len(found)} of {len(list(cells()))} cells are run, {len(rates)} of them with a false-alarm rate; {far} of "
+        f"{len(found.keys() & set(default))} of {len(default)} cells of default checks are run, and {more} of others; "
+        f"{len(rates)} of them have a false-alarm rate, {far} of "
         f"these exceed 2.5% by more than two standard errors; the largest is {100 * most:.1f}%."
     )
 

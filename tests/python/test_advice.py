@@ -69,3 +69,18 @@ def test_open_verdicts_say_what_would_close_them() -> None:
     reference = pa.table({"ts": pa.array(day, pa.timestamp("us")), "x": CALM["x"]})
     found = mw.compare(reference, reference.set_column(1, "x", pa.array(CALM["x"] + 3))).next_steps
     assert found == ["Fit the baseline on more days: 1 verdict is open (x)."]
+
+
+def test_where_labels_say_that_the_model_does_worse_nobody_is_sent_to_find_out() -> None:
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 2, 8_000)
+    good, bad = ((apart * label + rng.normal(size=8_000)) for apart in (2.0, 0.5))
+    before = {"x": CALM["x"], "label": label, "score": good}
+    after = before | {"x": CALM["x"] + 3, "score": bad}
+    roles = mw.Roles(label="label", score="score")
+    report = mw.compare(mw.Baseline.fit(pa.table(before), roles=roles), pa.table(after))
+    assert report.next_steps[0] == (
+        "Retrain the model on recent rows, or go back to one that did better: labels say that it does worse "
+        "(roc_auc_drop of score), and look at x, which moved too."
+    )
+    assert not [step for step in report.next_steps if "Compare recent answers" in step or "Find out" in step]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from scored_makers import ROLES, arrays, scored_log, told
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from tolerances import PERFORMANCE
 
@@ -47,6 +47,19 @@ def test_confusion_tables_are_scikit_learns(report: mw.Report) -> None:
     y, z = arrays(log, "prediction")
     for row in (r for r in rows if r["column"] == "prediction"):
         assert row["rows"] == confusion_matrix(y, z)[int(row["label"]), int(row["prediction"])]
+
+
+def test_each_class_is_scikit_learns(report: mw.Report) -> None:
+    rows = [r for r in report.to_dict()["classes"] if r["of"] == "log"]
+    for column in ("score", "prediction"):
+        own = [r for r in rows if r["column"] == column]
+        y, answer = arrays(scored_log(4000, 2), column)
+        wanted = precision_recall_fscore_support(y, answer >= 0.5, labels=[0, 1])
+        names = ("negative", "positive") if column == "score" else ("0", "1")
+        found = {r["class"]: (r["precision"], r["recall"], r["f1"], r["rows"]) for r in own}
+        assert sorted(found) == sorted(names)
+        for k, name in enumerate(names):
+            assert found[name] == pytest.approx([numbers[k] for numbers in wanted])
 
 
 def test_segments_beside_one_another_are_statsmodels(report: mw.Report) -> None:

@@ -147,6 +147,8 @@ def test_a_table_of_labels_and_predictions_by_hand() -> None:
     report = mw.compare(mw.Baseline.fit(base), base)
     rows = {(r["label"], r["prediction"]): r["rows"] for r in report.to_dict()["confusion"] if r["of"] == "log"}
     assert rows == {("a", "a"): 1, ("a", "b"): 1, ("b", "b"): 1, ("c", "b"): 1}
+    each = {r["class"]: (r["precision"], r["recall"], r["f1"]) for r in report.to_dict()["classes"] if r["of"] == "log"}
+    assert each == {"a": (1, 1 / 2, pytest.approx(2 / 3)), "b": (1 / 3, 1, 1 / 2), "c": (None, 0, 0)}
     found = told(report, "prediction")
     assert found["accuracy"].value == 1 / 2
     assert found["recall_macro"].value == pytest.approx((1 / 2 + 1 + 0) / 3)

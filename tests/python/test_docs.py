@@ -102,7 +102,7 @@ def test_the_page_of_the_report_has_the_keys_of_real_json(report: mw.Report) -> 
     scored = mw.compare(mw.Baseline.fit(log, roles=ROLES), log, segments=["side"], labels=labels).to_dict()
     assert fields(text, "## JSON") == set(found)
     assert fields(text, "\n`baseline`:") == set(found["baseline"])
-    for name in ("calibration", "confusion", "fairness"):
+    for name in ("calibration", "confusion", "classes", "fairness"):
         assert fields(text, f"\n`{name}[]`") == {key for row in scored[name] for key in row}, name
     for name in ("performance", "labels"):
         assert fields(text, f"\n`{name}`") == set(scored[name]), name

@@ -32,7 +32,7 @@ TOP_KEYS = {
     "embeddings",
     *("schema_version", "library", "device", "isa", "baseline", "timezone", "window", "segments", "rows", "ok"),
     *("weight", "labels", "performance", "windows", "profile", "measures"),
-    *("calibration", "confusion", "fairness", "findings", "notes", "next_steps"),
+    *("calibration", "confusion", "classes", "fairness", "findings", "notes", "next_steps"),
 }
 
 

@@ -29,9 +29,10 @@ def centre_of(column: NumericColumn, baseline: Part) -> float:
     return float((found.mean[0] + pivot_of(column)) * 10.0**-column.scale) if found.count[0] else 0.0
 
 
-def sums_of_blocks(column: NumericColumn, part: Part, grid: str, centre: float) -> Floats | None:
+def sums_of_blocks(column: NumericColumn, part: Part, grid: str, centre: float | None) -> Floats | None:
     """(blocks, 3) ``ROWS``, ``VALUES`` and ``SQUARES`` of every block of a part, of values less ``centre`` in the
-    column's units; infinite and missing ones are no rows. ``grid``: of its windows. None where there are no blocks."""
+    column's units, None for the mean of each window; infinite and missing ones are no rows. ``grid``: of its windows.
+    None where there are no blocks."""
     blocks = part.tables.get(("block", column.name))
     values = values_of_cells(column, part, grid, centre)
     if not isinstance(blocks, NumericTable) or values is None:
@@ -62,7 +63,7 @@ def _coarse_cell(column: NumericColumn, table: NumericTable, grid: str) -> Ints:
     return column.to_coarse[cell].astype(np.int64) if grid == "fine" else cell
 
 
-def values_of_cells(column: NumericColumn, part: Part, grid: str, centre: float) -> Floats | None:
+def values_of_cells(column: NumericColumn, part: Part, grid: str, centre: float | None) -> Floats | None:
     """(windows, 3, coarse slots) mean of 1, of value and of square of the rows in each cell, by window; None where the
     column was not counted. Means of gaps are those of the sums of offsets, on the fine grid; mean and variance over all
     rows are what the window's own moments say."""
@@ -71,7 +72,9 @@ def values_of_cells(column: NumericColumn, part: Part, grid: str, centre: float)
         return None
     group, count = table.cells.group.astype(np.int64), table.cells.value.astype(np.float64)
     mean, width = _positions(column, table, grid)
-    mean = mean - centre
+    moments = folded(NumericRows.of(table), 0, table.groups)
+    own = _means(column, moments) if centre is None else np.full(table.groups, centre)
+    mean = mean - own[group]
     real = np.isfinite(mean)
     mean, width = np.where(real, mean, 0.0), np.where(real, width, 0.0)
     with np.errstate(over="ignore"):
@@ -79,20 +82,24 @@ def values_of_cells(column: NumericColumn, part: Part, grid: str, centre: float)
     coarse, slots = _coarse_cell(column, table, grid), column.coarse_slots
     sums = np.stack(
         [
-            np.bincount(group * slots + coarse, own, minlength=table.groups * slots).reshape(table.groups, slots)
-            for own in (*powers, count)
+            np.bincount(group * slots + coarse, each, minlength=table.groups * slots).reshape(table.groups, slots)
+            for each in (*powers, count)
         ],
         axis=1,
     )
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = np.nan_to_num(sums[:, :3] / sums[:, 3:], nan=0.0, posinf=0.0, neginf=0.0)
-        moments = folded(NumericRows.of(table), 0, table.groups)
-        for power, (mean, variance) in _powers(column, moments, centre).items():
+        for power, (mean, variance) in _powers(column, moments, own).items():
             _made_to_vary(found[:, power], sums[:, 3] * found[:, ROWS], mean, variance)
     return found
 
 
-def _powers(column: NumericColumn, moments: GroupMoments, centre: float) -> dict[int, tuple[Floats, Floats]]:
+def _means(column: NumericColumn, moments: GroupMoments) -> Floats:
+    """(windows,) in the column's units, 0 where there is none."""
+    return np.where(moments.count > 0, (moments.mean + pivot_of(column)) * 10.0**-column.scale, 0.0)
+
+
+def _powers(column: NumericColumn, moments: GroupMoments, centre: Floats) -> dict[int, tuple[Floats, Floats]]:
     """(windows,) mean and variance over rows of values, and of squares, less ``centre``."""
     unit = 10.0**-column.scale
     n, d = moments.count.astype(np.float64), (moments.mean + pivot_of(column)) * unit - centre
@@ -149,6 +156,25 @@ def _positions(column: NumericColumn, table: NumericTable, grid: str) -> tuple[F
             if sums is not None and grid == "fine":
                 mean[entry] = _tail_mean(sums[tail], int(table.cells.value[entry]))
     return np.where(ranked, mean, np.inf) * 10.0**-column.scale, width * 10.0**-column.scale
+
+
+def tail_distances(column: NumericColumn, part: Part, grid: str) -> tuple[float, float]:
+    """How far the values of all windows beyond the outermost finite knots of the coarse grid lie from these on average,
+    below and above, in the column's units; 0 where there are none. ``grid``: of the windows."""
+    table = part.tables.get(("window", column.name))
+    knots = column.values[column.coarse]
+    first, last = finite_span(knots)
+    if not isinstance(table, NumericTable) or last <= first:
+        return 0.0, 0.0
+    mean, _ = _positions(column, table, grid)
+    cell, rows = _coarse_cell(column, table, grid), table.cells.value.astype(np.float64)
+    ends = knots[[first, last - 1]].astype(np.float64) * 10.0**-column.scale
+    found = []
+    for at, edge in ((2 * first, ends[0]), (2 * last, ends[1])):
+        some = (cell == at) & np.isfinite(mean)
+        total = float(rows[some].sum())
+        found.append(float(np.abs(mean[some] - edge) @ rows[some]) / total if total else 0.0)
+    return found[0], found[1]
 
 
 def _tail_mean(total: int, rows: int) -> float:

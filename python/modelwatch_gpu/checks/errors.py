@@ -20,7 +20,7 @@ from modelwatch_gpu.checks.cell_values import (
 from modelwatch_gpu.log.residuals import error_columns
 from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.measures.moments import GroupMoments, folded
-from modelwatch_gpu.measures.residuals import LOSS_QUANTILE
+from modelwatch_gpu.measures.residuals import LOSS_QUANTILE, weights_of_errors
 from modelwatch_gpu.measures.value import Floats, Ints
 from modelwatch_gpu.measures.weighted import GroupWeights
 from modelwatch_gpu.profile.baseline import Baseline
@@ -126,7 +126,9 @@ class Errors:
         moments = [_of_groups(table, groups) for table in numbers]
         rows = moments[0].count.astype(np.float64)
         if name in part.weights:
-            weights = GroupWeights.of(part.group_rows[name].astype(np.int64), part.weights[name])
+            weights = weights_of_errors(part, name)
+            if weights is None:
+                weights = GroupWeights.of(part.group_rows[name].astype(np.int64), part.weights[name])
             rows = rows * weights.per_count[groups]
         with np.errstate(divide="ignore", invalid="ignore"):
             found: Floats = self._deviation(moments) ** 2 / rows

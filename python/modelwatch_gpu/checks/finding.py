@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu.checks.check import Check
-from modelwatch_gpu.checks.intervals import METHODS, Intervals
+from modelwatch_gpu.checks.intervals import LEAST_UNITS, METHODS, Intervals
 from modelwatch_gpu.checks.sentences import measure_name, open_sentence, own_sentence, sentence, sureness
+from modelwatch_gpu.checks.statistics import SMALLEST_RATIO
 from modelwatch_gpu.measures.effects import Effect, Effects
 from modelwatch_gpu.measures.results import BASELINE, Result, Segment
 from modelwatch_gpu.measures.value import HAS_NUMBER, REASON_CODES, REASONS, Floats, Value, Values
@@ -24,9 +25,6 @@ CHANCE_SHARE: Final = 0.5
 SEVERITIES: Final = ("alert", "warning", "not_enough_data", "ok")
 ALERT, WARNING, NOT_ENOUGH_DATA, OK = range(4)
 
-#: A standard deviation of 0 is this small a share of the baseline's: a report holds no infinity.
-_SMALLEST_RATIO: Final = 1e-9
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -36,10 +34,11 @@ class Finding:
     each of the columns ``by``, None for all rows. ``compared_with``: "BASELINE" or "CONSECUTIVE".
 
     ``interval_lower``, ``interval_upper``: what the effect can be with 95% confidence, where it came near a threshold;
-    ``units``: how many were drawn again for it, ``interval_by``: of what, see ``intervals.METHODS``. ``p_value``: how
-    likely an effect this far above the threshold that decided is, were the true one just at it; ``p_adjusted``: the
-    same after the correction for many tests, ``e_value``: where that is by e-values. ``p_no_change``: how likely an
-    effect this large is, were there no change at all.
+    ``units``: how many were drawn again for it, ``interval_by``: of what, see ``intervals.METHODS``; ``no_interval``:
+    why there is none, see ``unsure.NO_INTERVAL``, None also of what is no measure. ``p_value``: how likely an effect
+    this far above the threshold that decided is, were the true one just at it; ``p_adjusted``: the same after the
+    correction for many tests, ``e_value``: where that is by e-values. ``p_no_change``: how likely an effect this large
+    is, were there no change at all.
     """
 
     start: int
@@ -65,6 +64,7 @@ class Finding:
     p_adjusted: float | None = None
     p_no_change: float | None = None
     e_value: float | None = None
+    no_interval: str | None = None
 
     @property
     def excess(self) -> float:
@@ -85,7 +85,7 @@ class Verdicts:
     """What a check says of many groups: (groups,) arrays. ``severity``: indices of ``SEVERITIES``. ``judged``: NaN
     where nothing could be. ``threshold``: the one that decided. ``why``: why it is no worse, see ``CLEAR``. ``ends``:
     of the intervals. ``p_value``, ``adjusted``, ``e_value``: see ``Finding``. ``reasons``: what was judged instead of
-    the measure itself, with the reasons for having no number."""
+    the measure itself, with the reasons for having no number. ``without``: why there are no intervals at all."""
 
     severity: npt.NDArray[np.uint8]
     judged: Floats
@@ -97,6 +97,7 @@ class Verdicts:
     adjusted: Floats | None = None
     e_value: Floats | None = None
     reasons: Values | None = None
+    without: str | None = None
 
     @property
     def excess(self) -> Floats:
@@ -152,7 +153,7 @@ def _size_of(measure: str, values: Values) -> Floats:
     if measure == "mean_shift":
         return np.abs(values.value)
     if measure == "sd_ratio":
-        return np.maximum(values.value, 1 / np.maximum(values.value, _SMALLEST_RATIO))
+        return np.maximum(values.value, 1 / np.maximum(values.value, SMALLEST_RATIO))
     return np.where(np.isnan(values.lower), values.value, values.lower)
 
 
@@ -161,7 +162,8 @@ def judge(check: Check, result: Result) -> Finding | None:
     if result.present == 0 and result.rows:
         return None
     value, effect = result.values.get(check.measure), result.effects.get(check.measure)
-    return finding_of(check, result, decide(check, _one(value), _one_effect(effect), 1), 0)
+    verdicts = decide(check, _one(value), _one_effect(effect), 1)
+    return finding_of(check, result, replace(verdicts, without="not_asked"), 0)
 
 
 def _one(value: Value | None) -> Values | None:
@@ -184,7 +186,7 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
     value, effect = result.values.get(check.measure), result.effects.get(check.measure)
     severity, threshold = SEVERITIES[int(verdicts.severity[at])], float(verdicts.threshold[at])
     judged: float | None = float(verdicts.judged[at])
-    how = _certainty(verdicts, at)
+    how = _certainty(check, verdicts, at)
     instead = None if verdicts.reasons is None else verdicts.reasons[at]
     if value is None or value.value is None:
         judged, reason = None, _reason(value, result)
@@ -218,17 +220,19 @@ def finding_of(check: Check, result: Result, verdicts: Verdicts, at: int) -> Fin
     )
 
 
-def _certainty(verdicts: Verdicts, at: int) -> dict[str, Any]:
-    """The fields of a finding that say how sure it is."""
+def _certainty(check: Check, verdicts: Verdicts, at: int) -> dict[str, Any]:
+    """The fields of a finding that say how sure it is, and why that is not known."""
 
     def number(array: Floats | None) -> float | None:
         return None if array is None or array[at] != array[at] else float(array[at])
 
     intervals, ends = verdicts.intervals, verdicts.ends
-    if intervals is None or ends is None:
-        return {}
+    judged = float(verdicts.judged[at])
+    if judged != judged or intervals is None or ends is None:
+        return {"no_interval": "no_number" if judged != judged else verdicts.without}
     known = bool(ends[0][at] == ends[0][at])
     return {
+        "no_interval": None if known else _why_unsure(check, judged, int(intervals.units[at]), intervals.by_units),
         "interval_lower": number(ends[0]) if known else None,
         "interval_upper": number(ends[1]) if known else None,
         "interval_by": METHODS[int(intervals.method[at])] if known else None,
@@ -238,6 +242,13 @@ def _certainty(verdicts: Verdicts, at: int) -> dict[str, Any]:
         "p_no_change": number(intervals.change),
         "e_value": number(verdicts.e_value),
     }
+
+
+def _why_unsure(check: Check, judged: float, units: int, by_units: bool) -> str:
+    """Why one of many intervals is not known: days are few, nobody asked, or it is not known how far it varies."""
+    if judged <= check.first_threshold:
+        return "far_below"
+    return "few_units" if by_units and units < LEAST_UNITS else "not_known"
 
 
 def _reason_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -141,7 +141,7 @@ def spread_of(
     units = min(len(baseline), len(current))
     if units >= LEAST_UNITS:
         return _by_units(statistic, baseline, current, units, relabel)
-    if units and len(pool) >= LEAST_UNITS and statistic.linear and statistic.own is None:
+    if units and len(pool) >= LEAST_UNITS and statistic.linear and statistic.own is None and not statistic.growth:
         return _by_likeness(baseline, current, pool, cells, units)
     if units and len(pool) >= LEAST_UNITS:
         return _by_baseline(statistic, baseline, current, pool, units)
@@ -157,6 +157,8 @@ def _by_units(statistic: Statistic, baseline: Table, current: Table, units: int,
         lambda sums, piece: statistic.between(before[piece], statistic.side(sums)),
     )
     was = float(statistic.drawn(baseline.total, current.total)[0])
+    if np.isnan(again).all():  # there is no such number
+        return UNKNOWN._replace(units=units)
     growth = units / (units - 1)
     deviation = np.nanstd if np.isnan(again).any() else np.std
     error = float(deviation(again, ddof=1)) * growth**0.5
@@ -334,6 +336,20 @@ class Intervals:
     def _quantiles(self, tail: float) -> Floats:
         found = {f: _quantile(tail, f) if f == f else np.nan for f in set(self.freedom.tolist())}
         return np.array([found.get(f, np.nan) for f in self.freedom.tolist()], dtype=np.float64)
+
+
+def made_certain(own: Intervals, where: Bools) -> Intervals:
+    """With intervals of no width in some groups: a standard deviation of 0 is no estimate of a larger one."""
+    if not where.any():
+        return own
+    by = BY_UNITS if own.by_units else BY_ROWS
+    return replace(
+        own,
+        centre=np.where(where, own.effect, own.centre),
+        error=np.where(where, 0.0, own.error),
+        freedom=np.where(where & np.isnan(own.freedom), np.inf, own.freedom),
+        method=np.where(where, by, own.method).astype(np.uint8),
+    )
 
 
 def of_windows(statistic: Statistic, spreads: Sequence[Spread], judged: Judged) -> Intervals:

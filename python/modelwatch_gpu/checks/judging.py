@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +26,7 @@ from modelwatch_gpu.checks.finding import (
 from modelwatch_gpu.checks.learned import learned, relative
 from modelwatch_gpu.checks.many import Applied, corrected
 from modelwatch_gpu.checks.sampling import Found, Sampling, VerdictOptions
+from modelwatch_gpu.checks.unsure import no_interval
 from modelwatch_gpu.measures.results import BASELINE, CONSECUTIVE, Block, Results
 from modelwatch_gpu.measures.value import REASONS
 from modelwatch_gpu.profile.embeddings import AnyColumn
@@ -150,6 +151,10 @@ def _verdicts(checks: Sequence[Check], block: Block, intervals: Found, sampling:
             verdicts = relative(check, values, own, sampling.relative_to(block, check.measure))
         else:
             verdicts = decide(check, values, effects, groups, own)
+        if own is None:
+            asked = sampling is not None and sampling.options.intervals
+            drawn = asked and sampling is not None and sampling.drawn(block.column, check)
+            verdicts = replace(verdicts, without=no_interval(check, block, asked=asked, drawn=drawn))
         found.append(Applied(check, verdicts, there, block))
     return found
 

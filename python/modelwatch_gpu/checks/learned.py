@@ -10,17 +10,22 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from modelwatch_gpu.checks.answered import NOT_DRAWN
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import ALERT, CLEAR, NOT_ENOUGH_DATA, OK, WARNING, Verdicts, decide
 from modelwatch_gpu.checks.intervals import LEAST_UNITS, Intervals
 from modelwatch_gpu.checks.sampling import ColumnTables, Sampling
-from modelwatch_gpu.checks.statistics import STATISTICS, Statistic
+from modelwatch_gpu.checks.statistics import Statistic
 from modelwatch_gpu.checks.units import DAY, Units, units_by_window
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window
+from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.results import Block
 from modelwatch_gpu.measures.value import HAS_NUMBER, Floats, Ints, Values
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn
+
+#: Measures that days do not tell.
+NEVER_DRAWN: Final = ("cvm", "distinct", "row_count", *NOT_DRAWN)
 
 #: A mean and a standard deviation are learned from so many windows, at least.
 LEAST_WINDOWS: Final = LEAST_UNITS
@@ -57,16 +62,24 @@ def learned(check: Check, block: Block, sampling: Sampling) -> Verdicts:
     most the share asked for (Vovk, Gammerman and Shafer 2005). By standard deviations: mean + k sd. Too few windows, or
     a measure that cannot be counted by days, is ``not_enough_data``. Opt-in.
     """
-    statistic = STATISTICS.get(check.measure)
-    if statistic is None:
+    if check.measure in NEVER_DRAWN:
         raise InputError(
-            f"The check of {check.measure} learns its thresholds, which is possible for {', '.join(STATISTICS)}."
+            f"The check of {check.measure} learns its thresholds, but days that are counted do not say what it is in "
+            f"windows of the baseline; {', '.join(NEVER_DRAWN)} have thresholds that are given."
+        )
+    change = MEASURES[check.measure].change
+    if change is not None:
+        raise InputError(
+            f"The check of {check.measure} learns its thresholds; those of its change are learned: {change}."
         )
     groups = len(block)
     window = sampling.window
     if block.place.segments is not None or not sampling.by_units or window is None or not window.nests(DAY):
         return _open(check, block)
     if isinstance(block.column, EmbeddingColumn):  # whose days keep no sums
+        return _open(check, block)
+    statistic = sampling.statistic(block.column, check.measure)
+    if statistic is None:  # nothing to hold against labels
         return _open(check, block)
     tables = sampling.tables(block.column)
     starts, units = _windows_of(sampling, window)
@@ -99,7 +112,8 @@ def _apart(statistic: Statistic, others: Floats, tables: ColumnTables, units: Un
     if not len(own) or not own.counts.any() or not others.any():
         return float("nan")
     found = statistic.drawn(others, own.total)
-    return float((found**2 if statistic.squared else found)[0])
+    found = np.abs(found) if statistic.folded else found
+    return float(statistic.unscaled(found)[0])
 
 
 def _in_season(season: str | None, starts: Ints, start: int, zone: ZoneInfo) -> Sequence[bool]:

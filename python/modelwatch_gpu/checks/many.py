@@ -15,6 +15,7 @@ from modelwatch_gpu.checks.intervals import CONFIDENCE
 from modelwatch_gpu.checks.multiplicity import adjusted, e_adjusted, e_values
 from modelwatch_gpu.checks.sampling import VerdictOptions
 from modelwatch_gpu.checks.sequential import collected
+from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE
 from modelwatch_gpu.measures.results import Block
 from modelwatch_gpu.measures.value import Floats
 
@@ -46,12 +47,17 @@ class _Tests(NamedTuple):
 def corrected(blocks: Sequence[Sequence[Applied]], options: VerdictOptions) -> list[list[Applied]]:
     """The verdicts with their p-values; those that do not survive a correction over all of them are taken back.
 
-    Warnings and alerts are two families, each of one test for every group that has an interval.
+    Warnings and alerts are families of their own, and so are answers, held against labels, and all else: whether the
+    model got worse is one question, whether its inputs moved another one (decision 0036). A family has one test for
+    every group that has an interval.
     """
     flat = [applied for block in blocks for applied in block]
     if options.hierarchy:
         flat = gated(flat)
-    levels = {level: _family(flat, level, options) for level in (WARNING, ALERT)}
+    levels = {
+        level: _family(flat, level, options, answers=True) | _family(flat, level, options, answers=False)
+        for level in (WARNING, ALERT)
+    }
     done = iter([_settled(applied, levels[WARNING].get(i), levels[ALERT].get(i)) for i, applied in enumerate(flat)])
     return [[next(done) for _ in block] for block in blocks]
 
@@ -87,13 +93,15 @@ def _test_of(applied: Applied) -> tuple[str, str, str]:
     return applied.block.column.name, applied.check.measure, applied.block.compared_with
 
 
-def _family(flat: Sequence[Applied], level: int, options: VerdictOptions) -> dict[int, _Tests]:
-    """The tests of one level, by the number of their check."""
+def _family(flat: Sequence[Applied], level: int, options: VerdictOptions, *, answers: bool) -> dict[int, _Tests]:
+    """The tests of one level, of what is held against labels or of what is not, by the number of their check."""
     limits: dict[int, float] = {}
     for i, applied in enumerate(flat):
         check = applied.check
         limit = None if check is None else check.warn if level == WARNING else check.alert
-        if limit is not None and applied.verdicts.intervals is not None:
+        if check is None or limit is None or applied.verdicts.intervals is None:
+            continue
+        if ((MEASURES[check.measure].of or check.measure) in PERFORMANCE) == answers:
             limits[i] = limit
     if not limits:
         return {}

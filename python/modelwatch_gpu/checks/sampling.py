@@ -21,6 +21,7 @@ from modelwatch_gpu.checks.intervals import (
     Judged,
     Spread,
     Table,
+    made_certain,
     of_rows,
     of_segments,
     of_windows,
@@ -29,19 +30,23 @@ from modelwatch_gpu.checks.intervals import (
 )
 from modelwatch_gpu.checks.moved import moved_statistic
 from modelwatch_gpu.checks.multiplicity import CORRECTIONS
+from modelwatch_gpu.checks.outside import outside_statistic
 from modelwatch_gpu.checks.resampling import split
-from modelwatch_gpu.checks.statistics import SHARES, STATISTICS, OwnTables, Statistic
+from modelwatch_gpu.checks.statistics import ROWS_GROWTH, SHARES, SMALLEST_RATIO, STATISTICS, OwnTables, Statistic
+from modelwatch_gpu.checks.transported import MEASURES as TRANSPORTED
+from modelwatch_gpu.checks.transported import row_variances, transport_statistic
 from modelwatch_gpu.checks.units import DAY, Units, all_units, block_counts, units_by_window
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window, parse_window, zone_of
 from modelwatch_gpu.measures import bins
+from modelwatch_gpu.measures.effects import Effects
 from modelwatch_gpu.measures.evaluate import evaluate_part
 from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Block, Results
 from modelwatch_gpu.measures.value import Bools, Floats
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column
-from modelwatch_gpu.profile.embeddings import EmbeddingColumn
+from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
 from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
 from modelwatch_gpu.profile.profile import Profile
 from modelwatch_gpu.profile.segmentation import set_name
@@ -50,6 +55,9 @@ from modelwatch_gpu.profile.segmentation import set_name
 ROWS: Final = "rows"
 #: Units are drawn again where an effect is above this share of its lowest threshold: far below nobody asks.
 NEAR: Final = 0.5
+
+#: Measures of what the baseline does not have: days say how they vary against it alone, not against another window.
+OF_THE_BASELINE: Final = ("unseen", "out_of_range")
 
 #: Measure, and whether of its growth over the baseline -> its intervals, of one block.
 Found = dict[tuple[str, bool], Intervals]
@@ -195,7 +203,7 @@ class Sampling:
             tables = self.tables(block.column)
             for (measure, relative), threshold in judged_measures(block, checks).items():
                 statistic = self.statistic(block.column, measure, relative=relative)
-                if statistic is None:
+                if statistic is None or (block.compared_with != BASELINE and measure in OF_THE_BASELINE):
                     continue
                 key = (block.column.name, measure, relative)
                 # Of growth over the baseline's own number nothing is far below before that is known.
@@ -220,6 +228,8 @@ class Sampling:
                     own = of_segments(statistic, of_window, at, of_whole, judged)
                 else:
                     own = None
+                if own is not None and statistic.logarithm:
+                    own = made_certain(own, block.values[measure].value == 0)
                 if own is not None:
                     found[measure, relative] = own
             out.append(found)
@@ -241,11 +251,21 @@ class Sampling:
         what it is in the baseline, in the measure's own units."""
         key = (column.name, measure, relative)
         if key not in self._statistics:
-            found = STATISTICS.get(measure) or moved_statistic(self.baseline, column, measure, self.grid)
-            self._statistics[key] = found or answer_statistic(
-                self.baseline, self.merged, column, measure, grid=self.grid, relative=relative
+            self._statistics[key] = (
+                STATISTICS.get(measure)
+                or (ROWS_GROWTH if measure == "row_count" and relative else None)
+                or moved_statistic(self.baseline, column, measure, self.grid)
+                or outside_statistic(self.baseline, column, measure)
+                or transport_statistic(self.baseline, self.merged, column, measure, self.grid)
+                or answer_statistic(self.baseline, self.merged, column, measure, grid=self.grid, relative=relative)
             )
         return self._statistics[key]
+
+    def drawn(self, column: AnyColumn, check: Check) -> bool:
+        """Whether what a check judges of a column can be drawn again at all."""
+        if isinstance(column, EmbeddingColumn):
+            return False
+        return self.statistic(column, check.measure, relative=check.relative) is not None
 
     def _spreads_of_rows(self, block: Block, statistic: Statistic, limit: float, effect: Floats) -> list[Spread] | None:
         """One for every window, from units that rows are dealt out to at random."""
@@ -276,7 +296,8 @@ class Sampling:
             with np.errstate(divide="ignore", invalid="ignore"):
                 value = np.log(value / size[0])
         if statistic.folded:
-            value = np.abs(value)
+            with np.errstate(divide="ignore"):
+                value = np.abs(np.log(np.maximum(value, SMALLEST_RATIO)) if statistic.logarithm else value)
         nothing, rows = np.zeros(len(block)), values.n.astype(np.float64)
         before, after = np.full(len(block), np.nan), np.full(len(block), np.nan)
         lends = self.segmented and block.place.segments is None
@@ -311,9 +332,16 @@ class Sampling:
         if effects is None:
             value = statistic.scaled(np.where(np.isnan(values.lower), values.value, values.lower))
             n, rows = np.full(len(block), float(self.baseline.rows)), values.n.astype(np.float64)
-            before, after = self._row_variances(block, measure, statistic, value, rows)
+            if statistic.growth:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    value = np.log(values.value / self.relative_to(block, measure))
+            if measure in TRANSPORTED:
+                n, rows = block.effects["ks"].baseline_rows, block.effects["ks"].rows
+            before, after = self._row_variances(block, measure, statistic, value, n, rows)
             return Judged(value, value, nothing, nothing, n, rows, before, after)
         n, rows = effects.baseline_rows, effects.rows
+        if measure == "chi_square":
+            return _judged_association(block, effects)
         floor, coarse = nothing, nothing
         if statistic.root:
             floor = effects.noise_floor if statistic.squared else effects.noise_floor**2
@@ -326,10 +354,11 @@ class Sampling:
             return Judged(value, statistic.scaled(effects.raw), floor, coarse, n, rows, each / n, each / rows)
 
     def _row_variances(
-        self, block: Block, measure: str, statistic: Statistic, value: Floats, rows: Floats
+        self, block: Block, measure: str, statistic: Statistic, value: Floats, n: Floats, rows: Floats
     ) -> tuple[Floats, Floats]:
         """What independent rows of the baseline and of the groups add to the variance of a measure without effect."""
-        n = float(self.baseline.rows)
+        if measure in TRANSPORTED:
+            return row_variances(block, measure, n, rows)
         with np.errstate(divide="ignore", invalid="ignore"):
             if measure not in SHARES:
                 each = np.full(len(rows), np.nan) if statistic.row_variance is None else statistic.row_variance(value)
@@ -427,10 +456,24 @@ class ColumnTables:
         return None if counts is None else statistic.table(self.column, counts, self.used)
 
 
+def _judged_association(block: Block, effects: Effects) -> Judged:
+    """Of chi-square as Cramer's V: on that scale chi-square is over all rows, and so is what noise adds. Its root is
+    that of a chi, whose variance is below 1."""
+    assert not isinstance(block.column, EmbeddingColumn)
+    n, m = effects.baseline_rows, effects.rows
+    with np.errstate(divide="ignore", invalid="ignore"):
+        both = n + m
+        raw, floor = np.sqrt(effects.raw / both), effects.noise_floor / both
+        coarse = _coarse_floor(block.column, "chi_square", n, m)
+        return Judged(effects.value, raw, floor, coarse, n, m, m / both**2, n / both**2)
+
+
 def _coarse_floor(column: Column, measure: str, n: Floats, m: Floats) -> Floats:
     """What noise of independent rows adds over the cells of the coarse grid; 0 where that is what was judged."""
     if not isinstance(column, CategoricalColumn) or len(column.kept) == len(column.categories):
         return np.zeros(len(m))
+    if measure == "chi_square":
+        return (column.coarse_slots - 1) / (n + m)
     floor = bins.psi_floor if measure == "psi" else bins.js_floor
     with np.errstate(divide="ignore", invalid="ignore"):
         found: Floats = floor(column.coarse_slots, n, m)

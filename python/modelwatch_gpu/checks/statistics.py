@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from modelwatch_gpu.checks.units import default_bins, missing_rows, nan_rows, unseen_rows, values_upto
+from modelwatch_gpu.checks.units import all_rows, default_bins, missing_rows, nan_rows, unseen_rows, values_upto
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.value import Bools, Floats, Ints
 from modelwatch_gpu.profile.columns import Column
@@ -20,6 +20,8 @@ from modelwatch_gpu.profile.parts import Part
 
 #: Where D is near 1 its variance under independent rows is near 0; no ratio is formed with less than this share of it.
 _LEAST_KS: Final = 0.02
+#: A standard deviation of 0 is this small a share of the baseline's: a report holds no infinity.
+SMALLEST_RATIO: Final = 1e-9
 
 
 class OwnTables(Protocol):
@@ -57,7 +59,7 @@ class Statistic:
     -> the variance that independent rows of either side add, times their number; None where that depends on more than
     the measure. ``low``, ``high``: the range of the measure. ``cumulative``: whether cells count all rows up to them.
     ``growth``: whether it is a growth, whose spread is taken of ln(1 + growth), for that does not depend on its size.
-    ``folded``: whether it is judged by
+    ``logarithm``: whether it is a ratio, whose spread is taken of its logarithm. ``folded``: whether it is judged by
     its size, in whichever direction it went.
     """
 
@@ -73,6 +75,7 @@ class Statistic:
     high: float = np.inf
     cumulative: bool = False
     growth: bool = False
+    logarithm: bool = False
     folded: bool = False
 
     def rows(self, total: Floats) -> float:
@@ -100,17 +103,22 @@ class Statistic:
         """A measure on the scale of its interval."""
         if self.growth:
             return np.log1p(measure)
+        if self.logarithm:
+            return np.log(np.maximum(measure, 1.0))
         return np.sqrt(np.maximum(0.0, measure)) if self.squared else measure
 
     def unscaled(self, number: Floats) -> Floats:
         """And back, inside the measure's range."""
         if self.growth:
             return np.expm1(number)
+        if self.logarithm:
+            return np.exp(np.maximum(number, 0.0))
         return np.clip(np.maximum(0.0, number) ** 2 if self.squared else number, self.low, self.high)
 
 
-def _shares_upto(counts: Floats) -> Floats:
-    """(replicates, cells) distribution functions; a replicate without rows is empty everywhere."""
+def shares_upto(counts: Floats) -> Floats:
+    """(replicates, cells) distribution functions, in the place of counts up to each cell; a replicate without rows is
+    empty everywhere."""
     if counts.shape[1]:
         counts /= np.maximum(counts[:, -1:], 1.0)
     return counts
@@ -142,13 +150,30 @@ def _over_bins(measure: Callable[[bins.Shares], Floats]) -> Callable[[Floats, Fl
     return of
 
 
-def _share(_: Floats, current: Floats) -> Floats:
+def share(_: Floats, current: Floats) -> Floats:
+    """(replicates,) share of the first of (replicates, 2) numbers in the second."""
     found: Floats = current[:, 0] / np.maximum(current[:, 1], 1.0)
     return found
 
 
+def _association(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) squares of Cramer's V of 2 x cells tables: chi-square over all rows."""
+    n, m = baseline.sum(axis=1, keepdims=True), current.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = (baseline * m - current * n) ** 2 / (baseline + current)
+        found = np.where(baseline + current > 0, each, 0.0).sum(axis=1) / (n * m * (n + m))[:, 0]
+    return np.where(np.isnan(found), 0.0, found)
+
+
+def _rows_a_unit(baseline: Floats, current: Floats) -> Floats:
+    """(replicates,) logarithms of what the rows of a unit were multiplied by, of (replicates, 2) rows and units."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = np.log(current[:, 0] / current[:, 1]) - np.log(baseline[:, 0] / baseline[:, 1])
+    return found
+
+
 def _missing_change(baseline: Floats, current: Floats) -> Floats:
-    return _share(baseline, current) - _share(current, baseline)
+    return share(baseline, current) - share(current, baseline)
 
 
 def auc_drop(baseline: Floats, current: Floats) -> Floats:
@@ -206,7 +231,7 @@ _js = _over_bins(bins.js_divergence_of)
 
 #: What can be resampled, by measure.
 STATISTICS: Final[dict[str, Statistic]] = {
-    "ks": Statistic(values_upto, _ks, _shares_upto, row_variance=_ks_variance, high=1.0, cumulative=True),
+    "ks": Statistic(values_upto, _ks, shares_upto, row_variance=_ks_variance, high=1.0, cumulative=True),
     "psi": Statistic(default_bins, _over_bins(bins.psi_of), _shares, root=True, squared=True, row_variance=_PSI),
     "js_divergence": Statistic(default_bins, _js, _shares, root=True, squared=True, row_variance=_JS, high=1.0),
     "js_distance": Statistic(default_bins, _js, _shares, root=True, row_variance=_JS, high=1.0),
@@ -216,11 +241,14 @@ STATISTICS: Final[dict[str, Statistic]] = {
     "hellinger": Statistic(default_bins, _over_bins(bins.hellinger_of), _shares, row_variance=_HELLINGER, high=1.0),
     "tv": Statistic(default_bins, _over_bins(bins.tv_of), _shares, row_variance=_SHARE, high=1.0),
     "l_infinity": Statistic(default_bins, _over_bins(bins.l_infinity_of), _shares, row_variance=_SHARE, high=1.0),
-    "nan": Statistic(nan_rows, _share, linear=True, high=1.0),
-    "missing": Statistic(missing_rows, _share, linear=True, high=1.0),
+    "nan": Statistic(nan_rows, share, linear=True, high=1.0),
+    "missing": Statistic(missing_rows, share, linear=True, high=1.0),
     "missing_change": Statistic(missing_rows, _missing_change, linear=True, low=-1.0, high=1.0),
-    "unseen": Statistic(unseen_rows, _share, linear=True, high=1.0),
+    "unseen": Statistic(unseen_rows, share, linear=True, high=1.0),
+    "chi_square": Statistic(default_bins, _association, root=True, high=1.0),
 }
+#: Growth of the rows of a unit over the baseline's.
+ROWS_GROWTH: Final = Statistic(all_rows, _rows_a_unit, linear=True, low=-1.0, growth=True)
 
 #: Measures that are shares of rows: their variance under independent rows follows from the shares.
-SHARES: Final = ("nan", "missing", "missing_change", "unseen")
+SHARES: Final = ("nan", "missing", "missing_change", "unseen", "out_of_range")

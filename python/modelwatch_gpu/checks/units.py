@@ -100,3 +100,8 @@ def nan_rows(_: Column, counts: Floats, __: Bools) -> Floats:
 def unseen_rows(_: Column, counts: Floats, __: Bools) -> Floats:
     """(units, 2) rows with a value that the baseline lacks, and rows with a value."""
     return np.stack([counts[:, COARSE_UNSEEN], counts.sum(axis=1) - counts[:, NULL_SLOT]], axis=1)
+
+
+def all_rows(_: Column, counts: Floats, __: Bools) -> Floats:
+    """(units, 2) rows, and 1 for the unit."""
+    return np.stack([counts.sum(axis=1), np.ones(len(counts))], axis=1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from modelwatch_gpu import keys
 from modelwatch_gpu.log.residuals import error_columns
+from modelwatch_gpu.measures.answers import Labelled
 from modelwatch_gpu.measures.cells import Floats, Ints
 from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.measures.moments import GroupMoments, folded
@@ -55,8 +56,17 @@ def error_measures(
     if counted:
         own |= _of_variance(n, moments[0], *_spread(label, labels))  # type: ignore[arg-type]
     own = {k: v.replaced(infinite, "infinite").replaced(n == 0, "no_rows") for k, v in own.items()}
-    found[scoring.prediction] = own if weights is None else reworded(own, weights)
+    if weights is not None:
+        own = reworded(own, weights_of_errors(part, name) or weights)
+    found[scoring.prediction] = own
     return found
+
+
+def weights_of_errors(part: Part, name: str) -> GroupWeights | None:
+    """Of the rows of each group of a set that have an error; None where rows have no weights, or in a profile of before
+    these were kept apart."""
+    crossed = Labelled.of(part, name)
+    return None if crossed is None else crossed.known_weights
 
 
 def _count(column: NumericColumn, grid: str, table: NumericTable) -> Ints:

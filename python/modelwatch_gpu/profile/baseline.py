@@ -47,9 +47,9 @@ EXACT_UP_TO = 131_072
 _OWN_SETS = (SetSpec("window", "fine", True), SetSpec("block", "coarse", False))
 
 
-def _own_sets(timed: bool, scoring: Scoring | None) -> tuple[SetSpec, ...]:
+def _own_sets(timed: bool, scoring: Scoring | None, *, weighted: bool) -> tuple[SetSpec, ...]:
     """What the reference is counted in."""
-    return labelled_sets(_OWN_SETS if timed else _OWN_SETS[:1], scoring)
+    return labelled_sets(_OWN_SETS if timed else _OWN_SETS[:1], scoring, weighted=weighted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ class Baseline:
             )
             scoring = scoring_of(fitted.columns, fitted.distinct, threshold, positive, fitted.notes, priced)
             spec = CountSpec(
-                sets=_own_sets(assignment.timestamp is not None, scoring),
+                sets=_own_sets(assignment.timestamp is not None, scoring, weighted=weighting is not None),
                 window=None,
                 block=Window.parse("1d"),
                 zone=zone_of(zone),
@@ -294,7 +294,8 @@ class Baseline:
             EmbeddingColumn.from_file(own, by_embedding.get(str(i), {}))
             for i, own in enumerate(header.get("embeddings", []))
         )
-        check_part(part, columns, _own_sets(True, scoring), embeddings)
+        sets = _own_sets(True, scoring, weighted=weighting_from(header) is not None)
+        check_part(part, columns, sets, embeddings)
         if set(part.embeddings) != {("window", c.name) for c in embeddings}:
             raise ValueError("an embedding has no sums, or sums have no embedding")
         if not {name for c in embeddings for name in c.projections} <= {c.name for c in columns}:

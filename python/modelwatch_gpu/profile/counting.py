@@ -404,6 +404,8 @@ class FileCounter:
             places, counter, s = self._places, self.counter, self.spec.plain_sets.index(spec)
         else:
             assert self.answers is not None
+            if self.answers.counter is None:
+                return
             places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
         for at, c in enumerate(places):
             column = self.columns[c]

@@ -2,6 +2,9 @@
 
 For every set of groups (windows, blocks, segments) there is one more, whose groups are those crossed with the label.
 Only scores and the prediction are counted in it. A row without a label is in the group of null: it is unlabelled.
+
+Of a predicted number nothing is counted again. Where rows have weights, its sets tell rows that have an error from
+those that have none, so that their weights are known apart.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.device import engine
+from modelwatch_gpu.log.residuals import error_columns
 from modelwatch_gpu.profile.adapt import Reading, is_supported
 from modelwatch_gpu.profile.columns import Column
 from modelwatch_gpu.profile.grouping import ByValue, Combinations, Numbering, Value, compact
@@ -34,18 +39,27 @@ Int64 = npt.NDArray[np.int64]
 
 _NULL: Final[Value] = (SEGMENT_NULL, "")
 _OTHER: Final[Value] = (SEGMENT_OTHER, "")
+_THERE: Final[Value] = (SEGMENT_VALUE, "")
 #: Of a dictionary with more values those that no row of the batch has are left out first.
 _FEW_LABELS: Final = 1024
 #: Up to so many pairs of a group and a label one walk over the rows finds them, and the pairs are looked up each time.
 _FEW_PAIRS: Final = 1 << 16
 
 
-def labelled_sets(sets: Sequence[SetSpec], scoring: Scoring | None) -> tuple[SetSpec, ...]:
-    """The sets, and behind them one for each that is crossed with the label."""
-    if scoring is None or not scoring.counted:
+def labelled_sets(sets: Sequence[SetSpec], scoring: Scoring | None, *, weighted: bool) -> tuple[SetSpec, ...]:
+    """The sets, and behind them one for each that is crossed with the label. ``weighted``: whether rows have some."""
+    if scoring is None or not (scoring.counted or weighted):
         return tuple(sets)
-    crossed = [SetSpec(LABELLED_PREFIX + s.name, s.grid, False, (*s.columns, scoring.label)) for s in sets]
+    by = crossed_column(scoring)
+    crossed = [SetSpec(LABELLED_PREFIX + s.name, s.grid, False, (*s.columns, by)) for s in sets]
     return (*sets, *crossed)
+
+
+def crossed_column(scoring: Scoring) -> str:
+    """The column that groups are crossed with: the label; of predicted numbers the error, which is there or not."""
+    if scoring.task == "numbers":
+        return error_columns(str(scoring.prediction), scoring.label)[0]
+    return scoring.label
 
 
 class LabelledCounter:
@@ -67,14 +81,18 @@ class LabelledCounter:
         self.sets = tuple(sets)
         self.places = [i for i, c in enumerate(columns) if c.name in scoring.counted]
         self.columns = [columns[i] for i in self.places]
-        self.label = scoring.label if scoring.label in schema.names else None
-        if self.label is not None and not is_supported(schema.field(self.label).type):
+        by = crossed_column(scoring)
+        self.label = by if by in schema.names else None
+        self.presence = scoring.task == "numbers"
+        if self.label is not None and not self.presence and not is_supported(schema.field(self.label).type):
             self.label = None
         self.numberings = {s.name: Numbering() for s in self.sets}
-        self.counter = engine(device).Counter(
-            [readings[i].plan for i in self.places],
-            [_core.SetPlan(coarse=s.grid == "coarse", moments=False, sketches=False) for s in self.sets],
-        )
+        self.counter = None
+        if self.columns:
+            self.counter = engine(device).Counter(
+                [readings[i].plan for i in self.places],
+                [_core.SetPlan(coarse=s.grid == "coarse", moments=False, sketches=False) for s in self.sets],
+            )
         self._by_value = ByValue()
         self._combinations = {s.name: Combinations() for s in self.sets}
         self._admitted: dict[Value, tuple[int, bytes]] = {}
@@ -94,13 +112,16 @@ class LabelledCounter:
 
     def add(self, values: pa.RecordBatch, groups: list[Any], threads: int, weights: Any) -> None:
         """Counts the answers among the converted columns of a batch."""
-        if self.columns:
+        if self.counter is not None:
             self.counter.add(values.select(self.places), groups, threads, weights)
 
     def _codes(self, batch: pa.RecordBatch) -> tuple[Int32, list[Value]]:
         """The label of every row as a number, and what each number stands for."""
         if self.label is None:
             return np.zeros(len(batch), dtype=np.int32), [_NULL]
+        if self.presence:
+            gone = pc.is_null(batch.column(self.label), nan_is_null=True)
+            return gone.cast(pa.int32()).to_numpy(zero_copy_only=False), [_THERE, _NULL]
         codes, values = self._by_value.of(batch.column(self.label))
         if len(values) <= _FEW_LABELS:
             return codes, values

@@ -129,7 +129,7 @@ def planned(
         grid = chosen.promoted_grid if names in fine else "coarse"
         sets.append(SetSpec(set_name(names), grid, True, names))
     spec = CountSpec(
-        sets=labelled_sets(sets, baseline.scoring),
+        sets=labelled_sets(sets, baseline.scoring, weighted=baseline.weighting is not None),
         window=parsed,
         block=block,
         zone=zone_info,

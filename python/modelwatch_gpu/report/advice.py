@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from modelwatch_gpu.checks.expected import TABLE
 from modelwatch_gpu.checks.finding import Finding
+from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE
 
 if TYPE_CHECKING:
     from modelwatch_gpu.report.report import Report
@@ -27,7 +28,10 @@ def next_steps(report: Report) -> list[str]:
     now = [f for f in report.findings if f.segment is None and f.start == latest]
     off = [f for f in now if f.severity in ("alert", "warning")]
     whole, off = [f for f in off if f.column == TABLE], [f for f in off if f.column != TABLE]
-    out = [*_broken(off), *_written(whole), *_filled(off), *_moved(report, off), *_where(report, latest), *_open(now)]
+    out = [
+        *(*_broken(off), *_written(whole), *_worse(report, off), *_filled(off)),
+        *(*_moved(report, off), *_where(report, latest), *_open(now)),
+    ]
     if not out:
         return ["Nothing. Compare again when the next window is complete."]
     return out
@@ -44,6 +48,32 @@ def _written(whole: Sequence[Finding]) -> list[str]:
     return [f"Look at how the log is written: {_listed(checks)}."] if checks else []
 
 
+def _of_labels(f: Finding) -> bool:
+    """Whether a finding is of answers held against labels."""
+    info = MEASURES.get(f.check)
+    return info is not None and (info.of or info.id) in PERFORMANCE
+
+
+def _worse(report: Report, off: Iterable[Finding]) -> list[str]:
+    """Labels say that the model does worse: that is no guess any more."""
+    off = list(off)
+    worse = [f for f in off if _of_labels(f) and MEASURES[f.check].better is not None]
+    if not worse:
+        return []
+    first = _worst_of(worse)
+    moved = [f for f in off if not _of_labels(f) and report.baseline.roles.get(f.column) == "feature"]
+    cause = f", and look at {_names(moved)}, which moved too" if moved else ""
+    return [
+        f"Retrain the model on recent rows, or go back to one that did better: labels say that it does worse "
+        f"({first.check} of {first.column}){cause}."
+    ]
+
+
+def _worst_of(found: Sequence[Finding]) -> Finding:
+    """The most severe one, and of those the furthest beyond its threshold."""
+    return max(found, key=lambda f: (f.severity == "alert", f.excess))
+
+
 def _filled(off: Iterable[Finding]) -> list[str]:
     out = []
     if names := _names(f for f in off if f.check in ("missing", "missing_change", "nan")):
@@ -54,7 +84,9 @@ def _filled(off: Iterable[Finding]) -> list[str]:
 
 
 def _moved(report: Report, off: Iterable[Finding]) -> list[str]:
-    moved = [f for f in off if f.check not in (*_FILLED, "present", "type")]
+    off = list(off)
+    known = any(_of_labels(f) for f in off)  # then nothing has to be found out
+    moved = [f for f in off if f.check not in (*_FILLED, "present", "type") and not _of_labels(f)]
     if not moved:
         return []
     roles = report.baseline.roles
@@ -67,13 +99,13 @@ def _moved(report: Report, off: Iterable[Finding]) -> list[str]:
             f"Check how well the model still does: {_names(labels)} itself has moved, so thresholds and calibration "
             "may no longer fit."
         )
-    if answers:
+    if answers and not known:
         cause = f", most likely by way of {_names(features)}" if features else ""
         out.append(
             f"Compare recent answers with labels before trusting them: {_names(answers)} has moved{cause}; "
             "retrain if the model does worse."
         )
-    elif features:
+    elif features and not known:
         judged = {roles.get(c.name) for c in report.baseline.columns}
         calm = " The model's answers have not moved, so there is no hurry." if judged & set(_ANSWERS) else ""
         out.append(f"Find out whether the world or the pipeline moved {_names(features)}.{calm}")
@@ -96,7 +128,7 @@ def _open(now: Iterable[Finding]) -> list[str]:
     if not thin:
         return []
     what = f"{len(thin)} {'verdict is' if len(thin) == 1 else 'verdicts are'} open ({_names(thin)})"
-    few = any(f.units is not None and f.interval_lower is None for f in thin)
+    few = any(f.no_interval == "few_units" for f in thin)
     how = "Fit the baseline on more days" if few else "Wait for more days, or judge longer windows"
     return [f"{how}: {what}."]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter as Tally
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import islice
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ _BATCH: Final = 1_000
 _REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
 #: Fields of a finding that say how sure it is.
 CERTAINTY: Final = (
-    *("interval_lower", "interval_upper", "interval_by", "units"),
+    *("interval_lower", "interval_upper", "interval_by", "no_interval", "units"),
     *("p_value", "p_adjusted", "p_no_change", "e_value"),
 )
 #: Numbers of a profile row, by the name they have in a ``Summary``.
@@ -76,6 +77,7 @@ def sections_of(report: Report) -> dict[str, Any]:
         "measures": measure_rows(report),
         "calibration": calibration_rows(report),
         "confusion": confusion_rows(report),
+        "classes": class_rows(report),
         "fairness": fairness_rows(report),
         "findings": (finding_row(report, f) for f in report.findings),
         "embeddings": embedding_rows(report),
@@ -227,6 +229,30 @@ def confusion_rows(report: Report) -> Iterator[dict[str, Any]]:
     for row in report.answers.confusion:
         where = {**_window_of(report, row.start), "column": row.column}
         yield {**where, "label": row.label, "prediction": row.prediction, "rows": row.rows}
+
+
+def class_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each class of an answer, of the baseline and of every window: precision, recall and F1, the class taken
+    as the positive one; None where that is 0 / 0."""
+    for (start, column), rows in groupby(report.answers.confusion, key=lambda row: (row.start, row.column)):
+        labels, predicted, right = Tally[str](), Tally[str](), Tally[str]()
+        for row in rows:
+            if row.label is not None:
+                labels[row.label] += row.rows
+            if row.prediction is not None:
+                predicted[row.prediction] += row.rows
+                right[row.prediction] += row.rows if row.prediction == row.label else 0
+        for name in sorted(labels.keys() | predicted.keys()):
+            hits, both = right[name], labels[name] + predicted[name]
+            yield {
+                **_window_of(report, start),
+                "column": column,
+                "class": name,
+                "rows": labels[name],
+                "precision": hits / predicted[name] if predicted[name] else None,
+                "recall": hits / labels[name] if labels[name] else None,
+                "f1": 2 * hits / both if both else None,
+            }
 
 
 def fairness_rows(report: Report) -> Iterator[dict[str, Any]]:

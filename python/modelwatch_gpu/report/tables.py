@@ -57,7 +57,7 @@ _PERFORMANCES: Final = pa.schema(
 )
 _NEED_LABELS: Final = frozenset(MEASURES) - frozenset(DRIFT)
 _REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
-_CERTAINTY: Final = {"interval_by": pa.string(), "units": pa.int64()}
+_CERTAINTY: Final = {"interval_by": pa.string(), "no_interval": pa.string(), "units": pa.int64()}
 _FINDINGS: Final = pa.schema(
     [
         *_PLACE,
