@@ -16,7 +16,7 @@ from state_makers import chunked, exact_state
 
 import modelwatch_gpu as mw
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.measures import numeric
+from modelwatch_gpu.measures import batch
 from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.profile import segmentation
 from modelwatch_gpu.profile.columns import NumericColumn
@@ -111,8 +111,8 @@ def test_every_segmentation_counts_what_its_rows_counted_alone_would_be(baseline
                 whole = alone.tables[("window", column.name)]
                 if isinstance(column, NumericColumn):
                     assert isinstance(whole, NumericTable)
-                    fine = numeric.numeric_groups(column, NumericRows.of(whole), 0, 1, "fine")
-                    assert found.tolist() == numeric.coarsened(column, fine).slots[0].tolist()
+                    fine = batch.numeric_groups(column, NumericRows.of(whole), 0, 1, "fine")
+                    assert found.tolist() == batch.coarsened(column, fine).slots[0].tolist()
                 else:
                     assert found.sum() == own[key]
 

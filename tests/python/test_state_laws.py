@@ -16,7 +16,7 @@ from tolerances import MOMENTS_PARTITION
 
 import modelwatch_gpu as mw
 from modelwatch_gpu import _core
-from modelwatch_gpu.measures import categorical, numeric
+from modelwatch_gpu.measures import batch, categorical
 from modelwatch_gpu.measures.flat import CategoryRows, NumericRows
 from modelwatch_gpu.profile import fit, parts, planner
 from modelwatch_gpu.profile.columns import COARSE_UNSEEN, OTHER_SLOT, NumericColumn
@@ -134,7 +134,7 @@ def test_blocks_add_up_to_their_window_and_segments_too(baseline: mw.Baseline) -
             if isinstance(column, NumericColumn):
                 assert isinstance(own, NumericTable)
                 rows = NumericRows.of(own)
-                coarse = numeric.coarsened(column, numeric.numeric_groups(column, rows, w, w + 1, "fine"))
+                coarse = batch.coarsened(column, batch.numeric_groups(column, rows, w, w + 1, "fine"))
                 wanted = coarse.slots[0].tolist()
             else:
                 assert isinstance(own, CategoryTable)

@@ -232,6 +232,14 @@ def test_an_e_process_hardly_ever_cries_wolf_however_often_one_looks() -> None:
     assert (p.min(axis=1) < 0.05).mean() > 0.99
 
 
+def test_a_whole_threshold_beside_one_that_is_not_stays_what_it_is() -> None:
+    baseline = mw.Baseline.fit(log(20, x=normal()))
+    report = mw.compare(baseline, log(20, x=normal(shift=2.0)), checks=[mw.Check("ks", warn=0, alert=0.25)])
+    (found,) = report.findings
+    assert (found.severity, found.threshold) == ("alert", 0.25)
+    assert "above 0.25" in found.reason
+
+
 def test_anytime_verdicts_collect_evidence_from_window_to_window() -> None:
     baseline = mw.Baseline.fit(log(40, x=normal(between=0.2)))
     production = pa.concat_tables(

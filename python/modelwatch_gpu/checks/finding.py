@@ -117,7 +117,7 @@ def decide(
     """
     first = check.first_threshold
     severity = np.full(groups, NOT_ENOUGH_DATA, dtype=np.uint8)
-    threshold, nothing = np.full(groups, first), np.full(groups, np.nan)
+    threshold, nothing = np.full(groups, float(first)), np.full(groups, np.nan)
     why = np.full(groups, CLEAR, dtype=np.uint8)
     if values is None:
         return Verdicts(severity, nothing, threshold, why)

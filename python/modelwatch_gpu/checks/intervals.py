@@ -326,15 +326,16 @@ class Intervals:
         beyond = self.centre - limit
         out = np.where(self.known | (self.effect <= limit), 1.0, np.nan)
         some = np.flatnonzero(self.known & (beyond > 0))
+        if not len(some):
+            return out
         with np.errstate(divide="ignore"):
             t = beyond[some] / self.error[some]
         out[some] = student_t_tails(t, self.freedom[some])
         return out
 
     def _quantiles(self, tail: float) -> Floats:
-        freedom, at = np.unique(self.freedom, return_inverse=True)
-        found = [_quantile(tail, f) if f == f else np.nan for f in freedom.tolist()]
-        return np.array(found, dtype=np.float64)[at]
+        found = {f: _quantile(tail, f) if f == f else np.nan for f in set(self.freedom.tolist())}
+        return np.array([found.get(f, np.nan) for f in self.freedom.tolist()], dtype=np.float64)
 
 
 def made_certain(own: Intervals, where: Bools) -> Intervals:

@@ -29,10 +29,13 @@ ROW_UNITS: Final = 64
 #: Products of so many multiplications are left to one thread by BLAS libraries; waking others for a little more costs
 #: ten times the work where processors are shared.
 _SMALL_PRODUCT: Final = 1 << 18
+#: Replicates of such a product: as many rows as columns, about, are soonest done.
+_SMALL_WIDTH: Final = 64
 #: Whole numbers below it are exact in float32.
 _EXACT_FLOAT32: Final = 1 << 24
 
-#: How often each unit is drawn: whole numbers far below what float32 holds.
+#: How often each unit is drawn: whole numbers far below what float32 holds. In memory unit after unit, as they are
+#: summed.
 Draws = npt.NDArray[np.float32]
 
 _KEY: Final = 0x6D6F64656C776174  # "modelwat": any fixed key would do
@@ -56,7 +59,7 @@ def draws(units: int, stream: int, taken: int | None = None, replicates: int = R
     chosen = ((raw >> np.uint64(32)) * np.uint64(units)) >> np.uint64(32)
     row = np.repeat(np.arange(replicates, dtype=np.int64), size)
     counts = np.bincount(row * units + chosen.astype(np.int64), minlength=replicates * units)
-    out = counts.reshape(replicates, units).astype(np.float32)
+    out = counts.reshape(replicates, units).astype(np.float32, order="F")
     out.flags.writeable = False
     return out
 
@@ -66,7 +69,7 @@ def labels(units: int, current: int, replicates: int = RELABELLINGS) -> Draws:
     """(replicates, units) 1 for the ``current`` units of each random relabelling that go to the current side, else 0:
     those with the smallest words."""
     raw = words(replicates * units, LABELS, units).reshape(replicates, units)
-    out = np.zeros((replicates, units), dtype=np.float32)
+    out = np.zeros((replicates, units), dtype=np.float32, order="F")
     first = np.argsort(raw, axis=1, kind="stable")[:, :current]
     np.put_along_axis(out, first, 1.0, axis=1)
     out.flags.writeable = False
@@ -93,9 +96,12 @@ def summed(drawn: Draws, counts: Floats, *, whole: bool = True, lasting: bool = 
     shape = len(right), len(drawn)
     out = np.empty(shape) if lasting else _scratch.array("sums", shape, np.float64)
     made = out if kind is np.float64 else _scratch.array("narrow", shape, np.float32)
-    cells = len(made) if _alone() else max(1, _SMALL_PRODUCT // max(1, drawn.size))
-    for begin in range(0, len(made), cells):
-        np.matmul(right[begin : begin + cells], left, out=made[begin : begin + cells])
+    width = len(drawn) if _alone() else _SMALL_WIDTH
+    cells = len(made) if _alone() else max(1, _SMALL_PRODUCT // max(1, len(left) * width))
+    for first in range(0, len(drawn), width):
+        some = slice(first, first + width)
+        for begin in range(0, len(made), cells):
+            np.matmul(right[begin : begin + cells], left[:, some], out=made[begin : begin + cells, some])
     if made is not out:
         out[:] = made
     return out.T

@@ -245,7 +245,9 @@ class Sampling:
             table = part.tables.get(("block", column.name))
             if table is not None:
                 used[table.cells.index] = True
-        return ColumnTables(column, used)
+        kept: dict[object, tuple[bytes, Table]] = self.baseline.kept("tables", dict)
+        pool = self.pool if self.by_units else None
+        return ColumnTables(column, used, pool, (column.name, self.unit, self.zone), kept)
 
     def statistic(self, column: Column, measure: str, *, relative: bool = False) -> Statistic | None:
         """What is drawn again for a measure of a column; None where that cannot be. ``relative``: for its growth over
@@ -403,10 +405,17 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class ColumnTables:
-    """The tables of one column that were made, by units and what is counted."""
+    """The tables of one column that were made, by units and what is counted.
+
+    ``pool``: the units of the baseline, whose tables are ``kept`` from run to run, by ``key`` and what is counted, with
+    the cells they were made for.
+    """
 
     column: Column
     used: Bools
+    pool: Units | None
+    key: tuple[object, ...]
+    kept: dict[object, tuple[bytes, Table]]
     _by_block: dict[tuple[int, object], Floats | None] = field(default_factory=dict)
     _made: dict[tuple[Units, object], Table] = field(default_factory=dict)
 
@@ -414,18 +423,30 @@ class ColumnTables:
         """What a statistic needs; no units where the column was not there."""
         counted: object = statistic.table if statistic.own is None else statistic
         if (units, counted) not in self._made:
-            key = (id(units.part), counted)
-            if key not in self._by_block:
-                self._by_block[key] = self._counted(units.part, statistic)
-            by_block = self._by_block[key]
-            if by_block is None or not len(units):
-                counts = np.zeros((0, self.column.coarse_slots if statistic.own is None else 0))
-            else:
-                counts = units.summed(by_block)
-                if statistic.own is not None:  # of the units in which any row has a label
-                    counts = counts[counts.any(axis=1)]
-            self._made[units, counted] = Table(counts, statistic.own is None or statistic.own.whole)
+            self._made[units, counted] = self._table(units, statistic, counted)
         return self._made[units, counted]
+
+    def _table(self, units: Units, statistic: Statistic, counted: object) -> Table:
+        """Made, or as it was kept."""
+        if units is not self.pool or statistic.own is not None:
+            return self._fresh(units, statistic, counted)
+        used, key = self.used.tobytes(), (*self.key, counted)
+        if key not in self.kept or self.kept[key][0] != used:
+            self.kept[key] = (used, self._fresh(units, statistic, counted))
+        return self.kept[key][1]
+
+    def _fresh(self, units: Units, statistic: Statistic, counted: object) -> Table:
+        key = (id(units.part), counted)
+        if key not in self._by_block:
+            self._by_block[key] = self._counted(units.part, statistic)
+        by_block = self._by_block[key]
+        if by_block is None or not len(units):
+            counts = np.zeros((0, self.column.coarse_slots if statistic.own is None else 0))
+        else:
+            counts = units.summed(by_block)
+            if statistic.own is not None:  # of the units in which any row has a label
+                counts = counts[counts.any(axis=1)]
+        return Table(counts, statistic.own is None or statistic.own.whole)
 
     def _counted(self, part: Part, statistic: Statistic) -> Floats | None:
         """(blocks of the part, cells) what is summed; None where there is nothing."""

@@ -34,8 +34,9 @@ class AgainstLabels:
 
     @classmethod
     def of(cls, baseline: Baseline) -> AgainstLabels | None:
-        """None where there is nothing to hold against labels."""
-        return None if baseline.scoring is None else cls(baseline, baseline.scoring)
+        """That of this baseline, kept as long as it is; None where there is nothing to hold against labels."""
+        scoring = baseline.scoring
+        return None if scoring is None else baseline.kept("labels", lambda: cls(baseline, scoring))
 
     @cached_property
     def reference(self) -> dict[str, dict[str, Value]]:

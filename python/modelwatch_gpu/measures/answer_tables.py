@@ -95,22 +95,30 @@ def answer_tables(baseline: Baseline, profile: Profile, merged: Part) -> AnswerT
     if scoring is None or scoring.task == "numbers":
         return AnswerTables()
     grid = next(s.grid for s in profile.sets if s.name == "window")
+    before = baseline.kept("answers", lambda: _of_part(baseline, scoring, "fine", baseline.part))
+    after = _of_part(baseline, scoring, grid, merged)
+    rows = [row for s in profile.sets if s.columns and not s.labelled for row in _fairness(baseline, s, merged)]
+    return AnswerTables((*before[0], *after[0]), (*before[1], *after[1]), tuple(rows))
+
+
+def _of_part(
+    baseline: Baseline, scoring: Scoring, grid: str, part: Part
+) -> tuple[list[CalibrationRow], list[ConfusionRow]]:
+    """Calibration and confusion of the baseline's part, or of every window of a log's."""
     calibration: list[CalibrationRow] = []
     confusion: list[ConfusionRow] = []
-    for part, own_grid in ((baseline.part, "fine"), (merged, grid)):
-        whole = part is baseline.part
-        starts = [None if whole else int(key[0]) for key in part.groups["window"]]
-        for name in scoring.scores if scoring.task == "binary" else ():
-            for at, grids in _each(baseline, scoring, name, own_grid, part, "window", alone=True):
-                start = starts[at]
-                if start == UNTIMED:
-                    continue
-                calibration += _calibration(grids, start, name)
-                confusion += _outcomes(grids.outcomes[:, 0], start, name)
-        if scoring.prediction is not None:
-            confusion += _predicted(baseline, scoring, own_grid, part, starts)
-    rows = [row for s in profile.sets if s.columns and not s.labelled for row in _fairness(baseline, s, merged)]
-    return AnswerTables(tuple(calibration), tuple(confusion), tuple(rows))
+    whole = part is baseline.part
+    starts = [None if whole else int(key[0]) for key in part.groups["window"]]
+    for name in scoring.scores if scoring.task == "binary" else ():
+        for at, grids in _each(baseline, scoring, name, grid, part, "window", alone=True):
+            start = starts[at]
+            if start == UNTIMED:
+                continue
+            calibration += _calibration(grids, start, name)
+            confusion += _outcomes(grids.outcomes[:, 0], start, name)
+    if scoring.prediction is not None:
+        confusion += _predicted(baseline, scoring, grid, part, starts)
+    return calibration, confusion
 
 
 def _each(

@@ -156,7 +156,7 @@ def score_grids(
     cell, count = table.cells.index.astype(np.int64), table.cells.value.astype(np.int64)
     used = inside[group] & (cell < 2 * len(knots) + 1)
     group, cell, count = group[used], cell[used], count[used]
-    occupied, at = np.unique(cell, return_inverse=True)
+    occupied, at = _ranked(cell, 2 * len(knots) + 1)
     shape = (end - begin, len(occupied))
     base, hit = crossed.base[group] - begin, positive[group]
     positives, negatives = (_dense(shape, base[side], at[side], count[side]) for side in (hit, ~hit))
@@ -185,10 +185,18 @@ def score_grids(
     )
 
 
-def _dense(shape: tuple[int, int], row: Ints, column: npt.NDArray[Any], values: npt.NDArray[Any]) -> Ints:
-    out = np.zeros(shape, dtype=np.int64)
-    np.add.at(out, (row, column), values)
-    return out
+def _ranked(cell: Ints, cells: int) -> tuple[Ints, Ints]:
+    """The cells that occur, of so many, in order, and where each of ``cell`` stands among them."""
+    there = np.zeros(cells, dtype=np.bool_)
+    there[cell] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[cell]
+
+
+def _dense(shape: tuple[int, int], row: Ints, column: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values added up at their places, in their order."""
+    out = np.zeros(shape[0] * shape[1], dtype=values.dtype)
+    np.add.at(out, row * shape[1] + column, values)
+    return out.reshape(shape)
 
 
 def cell_ends(
@@ -228,13 +236,8 @@ def _offsets(
     group = table.gaps.group.astype(np.int64)
     used = wanted[group]
     group, gap = group[used], table.gaps.index.astype(np.int64)[used]
-    out = np.zeros(shape)
-    np.add.at(
-        out,
-        (crossed.base[group] - begin, np.searchsorted(occupied, 2 * gap)),
-        table.gaps.value[used].astype(np.float64) * 2.0**-32,
-    )
-    return out
+    offsets = table.gaps.value[used].astype(np.float64) * 2.0**-32
+    return _dense(shape, crossed.base[group] - begin, np.searchsorted(occupied, 2 * gap), offsets)
 
 
 def _sums(counts: Ints, low: Floats, high: Floats, knot: npt.NDArray[np.bool_], offsets: Floats | None) -> Floats:

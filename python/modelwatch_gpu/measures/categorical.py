@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu.measures import bins
-from modelwatch_gpu.measures.cells import Floats, Ints, sum_by_group
+from modelwatch_gpu.measures.cells import Floats, Ints, beside, sum_by_group
 from modelwatch_gpu.measures.flat import CategoryRows, slice_of
 from modelwatch_gpu.measures.numeric import missing_measures
 from modelwatch_gpu.measures.value import Values
@@ -145,7 +145,7 @@ def category_measures(
     ``against_fit``: the baseline is what the grid was fitted on, so it is known to lack what the grid lacks.
     """
     m, base_rows = current.rows, np.broadcast_to(baseline.rows, current.groups)
-    out = missing_measures(baseline, current)
+    out = missing_measures(baseline, current, beside(baseline.groups, current.groups))
     del out["nan"]
     with np.errstate(divide="ignore", invalid="ignore"):
         measured = {name: Values.exact(value, m) for name, value in bins.bin_measures(paired.histograms).items()}

@@ -7,6 +7,7 @@ as there are occupied cells, and never depends on which other groups are there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -35,6 +36,11 @@ def chunks_of(upto: Ints) -> list[tuple[int, int]]:
     return out
 
 
+def beside(baseline: int, groups: int) -> Ints:
+    """(groups,) which group of a baseline each is held against: its only one, or the one of its own number."""
+    return np.zeros(groups, dtype=np.int64) if baseline == 1 else np.arange(groups)
+
+
 def sum_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
     """(groups,) sums of ``values[begin[g]:begin[g + 1]]``; floats are added pairwise. 0 for an empty group."""
     out = np.zeros(len(begin) - 1, dtype=values.dtype)
@@ -56,10 +62,12 @@ def max_by_group(values: npt.NDArray[Any], begin: Ints) -> npt.NDArray[Any]:
 @dataclass(frozen=True, eq=False)
 class Cells:
     """Occupied cells of groups. ``begin``: (groups + 1,) where each group's entries begin. ``cell``, ``count``:
-    (entries,) int64, cells increasing within a group. ``cells``: of the grid, 2M+1.
+    (entries,) int64, cells increasing within a group. ``cells``: of the grid, 2M+1; of the largest where groups are on
+    several.
 
     ``offset``: (entries,) uint64, for gaps the sum of offsets of their rows in units of 2^-32; None where the sums were
-    not kept. ``made``: what was made of these cells and will be asked for again, by name.
+    not kept. ``made``: what was made of these cells and will be asked for again, by name. ``sizes``: (groups,) the
+    cells of each group's grid, None where there is one grid.
     """
 
     begin: Ints
@@ -68,6 +76,22 @@ class Cells:
     cells: int
     offset: Counts | None = None
     made: dict[str, Any] = field(default_factory=dict)
+    sizes: Ints | None = None
+
+    @classmethod
+    def joined(cls, columns: Sequence[Cells]) -> Cells:
+        """The groups of one grid after those of another."""
+        ends = np.cumsum([0, *(len(c.cell) for c in columns)])
+        begin = np.concatenate([[0], *(c.begin[1:] + first for c, first in zip(columns, ends, strict=False))])
+        offsets = [c.offset for c in columns if c.offset is not None]
+        return cls(
+            begin,
+            np.concatenate([c.cell for c in columns]),
+            np.concatenate([c.count for c in columns]),
+            max(c.cells for c in columns),
+            np.concatenate(offsets) if len(offsets) == len(columns) else None,
+            sizes=np.repeat([c.cells for c in columns], [c.groups for c in columns]),
+        )
 
     @classmethod
     def dense(cls, counts: npt.NDArray[Any], gap_sums: npt.NDArray[Any] | None = None) -> Cells:
@@ -160,6 +184,27 @@ class Cells:
         found: dict[str, Any] = kept[1]
         return found
 
+    def rank_apart(self, baseline: Cells, pairs: Sequence[tuple[Cells, Cells]]) -> None:
+        """Makes what ``ranked_beside`` says of these joined groups and their joined baselines, a grid at a time where
+        one of a baseline's groups stands for many."""
+        if baseline.groups == self.groups:
+            return
+        every = [_core.rank_distances(base.entries, own.entries) for base, own in pairs]
+        ranked: dict[str, Any] = {}
+        for name, first in every[0].items():
+            if isinstance(first, tuple):
+                ranked[name] = tuple(np.concatenate(halves) for halves in zip(*(r[name] for r in every), strict=True))
+            else:
+                ranked[name] = np.concatenate([r[name] for r in every])
+        self.made["ranked"] = (baseline, ranked)
+
+    def beyond(self) -> npt.NDArray[np.bool_]:
+        """(groups,) whether rows stand in the first or last two cells: infinities and what lies next to them."""
+        groups, size = np.arange(self.groups), self.cells if self.sizes is None else self.sizes
+        low, high = (self.at(groups, np.broadcast_to(end, self.groups))[1] for end in (1, size - 3))
+        found: npt.NDArray[np.bool_] = low + self.total > high
+        return found
+
     def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """(groups,) sums of a number for each entry."""
         return sum_by_group(values, self.begin)
@@ -184,11 +229,11 @@ class Cells:
         offset = None if self.offset is None else self.offset[a:b]
         return Cells(self.begin[begin : end + 1] - a, self.cell[a:b], self.count[a:b], self.cells, offset)
 
-    def binned(self, edges: Ints) -> Ints:
-        """(groups, edges + 1) rows of bins that end with the cells ``edges``, these included."""
-        groups = np.arange(self.groups)
+    def binned(self, edges: Ints, groups: Ints) -> Ints:
+        """(groups asked for, edges + 1) rows of bins that end with the cells ``edges``, these included: (edges,), or
+        (groups asked for, edges)."""
         # Entries up to each edge, and up to the end of the group.
         at = np.searchsorted(self.key, groups[:, None] * self.cells + edges, side="right")
-        ends = self.line[np.column_stack([self.begin[:-1], at, self.begin[1:]])]
+        ends = self.line[np.column_stack([self.begin[groups], at, self.begin[groups + 1]])]
         out: Ints = np.diff(ends, axis=1)
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -9,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu.measures import bins, rank
+from modelwatch_gpu.measures.batch import Batch
 from modelwatch_gpu.measures.categorical import CategoryGroups, Paired
 from modelwatch_gpu.measures.cells import Floats, Ints, max_by_group
-from modelwatch_gpu.measures.numeric import NumericGroups, in_units, pivot_of
+from modelwatch_gpu.measures.numeric import Binned, in_units, pivots_of
 from modelwatch_gpu.measures.value import Values
 from modelwatch_gpu.measures.weighted import independent
-from modelwatch_gpu.profile.columns import COARSE_FIRST, FIRST_CATEGORY, CategoricalColumn, NumericColumn, label_of
+from modelwatch_gpu.profile.columns import COARSE_FIRST, FIRST_CATEGORY, CategoricalColumn, label_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Effects:
 
     def there(self, at: int) -> bool:
         """Whether group ``at`` has this effect."""
-        return bool(self.value[at] == self.value[at])
+        value: float = self.value.item(at)
+        return value == value
 
     def __getitem__(self, at: int) -> Effect:
         return Effect(
@@ -59,6 +62,10 @@ class Effects:
         if where.all():
             return self
         return Effects(*(np.where(where, getattr(self, f.name), np.nan) for f in fields(Effects)))
+
+    def at(self, groups: slice) -> Effects:
+        """Those of a run of groups."""
+        return Effects(*(getattr(self, f.name)[groups] for f in fields(Effects)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +108,37 @@ def slot_name(column: CategoricalColumn, slot: int, grid: str, unseen: tuple[byt
     return f"'{column.labels[at if grid == 'fine' else int(column.kept[at])]}'"
 
 
-def numeric_effects(
-    column: NumericColumn,
-    baseline: NumericGroups,
-    current: NumericGroups,
-    binned: bins.Histograms,
-    ks: Values,
-) -> tuple[dict[str, Effects], Shifts]:
-    """Effects by measure, and how the mean moved."""
-    n = np.broadcast_to(independent(baseline.weights, baseline.count), current.groups)
-    m = independent(current.weights, current.count)
+def numeric_effects(batch: Batch, binned: Binned, ks: Values) -> tuple[dict[str, Effects], Shifts]:
+    """Effects by measure, and how the mean moved. ``binned``: both sides over the baseline's bins. ``ks``: as
+    measured."""
+    baseline, current, of = batch.baseline, batch.current, batch.of_baseline
+    n, m = independent(baseline.weights, baseline.count)[of], independent(current.weights, current.count)
     some = (n > 0) & (m > 0)
-    effects = bin_effects(binned, some)
+    effects = _joined([(at, bin_effects(h, some[at])) for at, h in binned], current.groups)
     with np.errstate(divide="ignore", invalid="ignore"):
         chance, noise = rank.ks_chance(n, m), rank.ks_noise(n, m)
     distance = ks.value
     sides = n.astype(np.float64), m.astype(np.float64)
     effects["ks"] = Effects(distance, distance, noise, chance, np.maximum(0.0, distance - chance), *sides).only(some)
-    pivot = pivot_of(column)
-    means = np.broadcast_to(baseline.moments.mean, current.groups) + pivot, current.moments.mean + pivot
-    known = some & (baseline.moments.count > 0) & (current.moments.count > 0)
-    before, after = (in_units(column, np.where(known, mean, np.nan)) for mean in means)
+    pivots = pivots_of(batch)
+    means = baseline.moments.mean[of] + pivots, current.moments.mean + pivots
+    known = some & (baseline.moments.count > 0)[of] & (current.moments.count > 0)
+    before, after = (in_units(batch.column, np.where(known, mean, np.nan)) for mean in means)
     return effects, Shifts(before, after)
+
+
+def _joined(each: Sequence[tuple[Ints, dict[str, Effects]]], groups: int) -> dict[str, Effects]:
+    """The effects of all groups from those of some at a time, which stand at given places."""
+    if len(each) == 1:
+        return each[0][1]
+    out = {}
+    for name in each[0][1]:
+        sides = [np.empty(groups) for _ in fields(Effects)]
+        for at, effects in each:
+            for side, own in zip(sides, fields(Effects), strict=True):
+                side[at] = getattr(effects[name], own.name)
+        out[name] = Effects(*sides)
+    return out
 
 
 def bin_effects(h: bins.Histograms, some: npt.NDArray[np.bool_]) -> dict[str, Effects]:

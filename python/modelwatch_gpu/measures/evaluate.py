@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +13,13 @@ import numpy.typing as npt
 
 from modelwatch_gpu.measures import categorical, numeric, refined
 from modelwatch_gpu.measures.against_labels import AgainstLabels
+from modelwatch_gpu.measures.batch import Batch, Compared, NumericGroups
+from modelwatch_gpu.measures.categorical import CategoryGroups
 from modelwatch_gpu.measures.cells import chunks_of
 from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, category_effects, numeric_effects
 from modelwatch_gpu.measures.embedding import embedding_block
-from modelwatch_gpu.measures.flat import CategoryRows, NumericRows, Rows, rows_of
+from modelwatch_gpu.measures.flat import Rows, rows_of
+from modelwatch_gpu.measures.reference import Groups, Reference, groups_of
 from modelwatch_gpu.measures.results import (
     BASELINE,
     CONSECUTIVE,
@@ -27,10 +31,10 @@ from modelwatch_gpu.measures.results import (
     Summary,
     segment_text,
 )
-from modelwatch_gpu.measures.value import NOT_THERE, Values, concatenated
+from modelwatch_gpu.measures.value import NOT_THERE, Values, concatenated, split
 from modelwatch_gpu.measures.weighted import GroupWeights, reworded
 from modelwatch_gpu.profile.baseline import Baseline
-from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 from modelwatch_gpu.profile.parts import UNTIMED, Part, SetSpec
 from modelwatch_gpu.profile.profile import Profile
 from modelwatch_gpu.profile.tables import Table
@@ -54,8 +58,9 @@ _EARLIER: Final = {"baseline_all_missing": "earlier_all_missing", "constant_base
 
 #: Cells that a group costs in time and memory before it has any.
 _CELLS_PER_GROUP: Final = 64
-
-Groups = numeric.NumericGroups | categorical.CategoryGroups
+#: Cells of columns that are worked on together: with more, what a call costs is little beside what it does, and numbers
+#: no longer lie in memory that is near.
+_BATCH_CELLS: Final = 1 << 19
 
 
 def baseline_histogram(baseline: Baseline, column: Column) -> npt.NDArray[np.uint64]:
@@ -77,11 +82,8 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
     ``consecutive``: then every window against the window before it that has rows. Rows without a timestamp are left
     out where windows are asked for.
     """
-    grids = {spec.grid for spec in profile.sets if segment_columns(spec) is not None}
-    reference = {
-        (column.name, grid): side for column in baseline.columns for grid, side in _on_grids(baseline, column, grids)
-    }
-    blocks: list[Block] = []
+    reference = Reference.of(baseline)
+    found: list[Block] = []
     later: list[Block] = []
     labels = AgainstLabels.of(baseline)
     for spec in profile.sets:
@@ -93,20 +95,16 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
         rows = merged.group_rows.get(spec.name, np.zeros(len(groups), dtype=np.uint64))
         place = Place.of(by, groups[first:], rows[first:])
         weights = GroupWeights.of(rows, merged.weights[spec.name]) if spec.name in merged.weights else None
-        own, earlier = [], []
-        projected: dict[str, Block] = {}
-        before: dict[str, Block] = {}
-        for column in baseline.columns:
-            run = _Run(column, spec.grid, merged, merged.tables.get((spec.name, column.name)), first, weights)
-            block = run.against_baseline(place, reference[(column.name, spec.grid)])
-            if column.role == "embedding":  # a projection, which its embedding stands for
-                projected[column.name] = block
-                if consecutive and not by and len(place) > 1:
-                    before[column.name] = run.against_earlier(place)
-                continue
-            own.append(block)
-            if consecutive and not by and len(place) > 1:
-                earlier.append(run.against_earlier(place))
+        runs = [
+            _Run(c, spec.grid, merged, merged.tables.get((spec.name, c.name)), first, weights) for c in baseline.columns
+        ]
+        made = against_baseline(runs, place, reference)
+        then = against_earlier(runs, place) if consecutive and not by and len(place) > 1 else []
+        # A projection is what its embedding stands for.
+        own, earlier = ([b for b in blocks if b.column.role != "embedding"] for blocks in (made, then))
+        projected, before = (
+            {b.column.name: b for b in blocks if b.column.role == "embedding"} for blocks in (made, then)
+        )
         if labels is not None:
             own = labels.added(own, spec.grid, merged, spec.name, first)
             earlier = labels.added(earlier, spec.grid, merged, spec.name, first) if earlier else earlier
@@ -117,45 +115,17 @@ def evaluate(baseline: Baseline, profile: Profile, merged: Part, *, consecutive:
                 earlier.append(
                     embedding_block(baseline, vectors, merged, sums, place, first, spec.grid, before, earlier=True)
                 )
-        blocks += own
+        found += own
         later += earlier
-    return Results([*blocks, *later])
+    return Results([*found, *later])
 
 
 def evaluate_part(baseline: Baseline, part: Part) -> Results:
     """A part of one window on the fine grid against the baseline: the baseline's own part says what it is itself."""
     place = Place.of((), part.groups["window"], part.group_rows["window"])
     weights = GroupWeights.of(part.group_rows["window"], part.weights["window"]) if "window" in part.weights else None
-    blocks = []
-    for column in baseline.columns:
-        run = _Run(column, "fine", part, part.tables.get(("window", column.name)), 0, weights)
-        blocks.append(run.against_baseline(place, dict(_on_grids(baseline, column, ("fine",)))["fine"]))
-    return Results(blocks)
-
-
-def _on_grids(baseline: Baseline, column: Column, grids: Collection[str]) -> Iterator[tuple[str, Groups]]:
-    """The baseline's own counts on each of the grids that windows and segments are counted on."""
-    part, weights = baseline.part, None
-    if "window" in part.weights:
-        weights = GroupWeights.of(part.group_rows["window"], part.weights["window"])
-    fine = _groups(column, rows_of(part.tables[("window", column.name)]), 0, 1, "fine", weights)
-    yield "fine", fine
-    if "coarse" not in grids:
-        return
-    if isinstance(fine, numeric.NumericGroups):
-        assert isinstance(column, NumericColumn)
-        yield "coarse", numeric.coarsened(column, fine)
-    else:
-        assert not isinstance(column, NumericColumn)
-        yield "coarse", categorical.coarsened(column, fine)
-
-
-def _groups(column: Column, rows: Rows, begin: int, end: int, grid: str, weights: GroupWeights | None = None) -> Groups:
-    if isinstance(column, NumericColumn):
-        assert isinstance(rows, NumericRows)
-        return numeric.numeric_groups(column, rows, begin, end, grid, weights)
-    assert isinstance(rows, CategoryRows)
-    return categorical.category_groups(column, rows, begin, end, grid, weights)
+    runs = [_Run(c, "fine", part, part.tables.get(("window", c.name)), 0, weights) for c in baseline.columns]
+    return Results(against_baseline(runs, place, Reference.of(baseline)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +138,18 @@ class _Measured:
     shifts: Shifts
     numbers: dict[str, npt.NDArray[Any]]
     quantiles: dict[str, Values]
+
+    def split(self, begin: npt.NDArray[np.int64]) -> list[_Measured]:
+        """The groups of each column of a batch of numbers. ``begin``: (columns + 1,) where they begin."""
+        every = zip(split(self.values, begin), split(self.quantiles, begin), strict=True)
+        out = []
+        for (values, quantiles), (first, last) in zip(every, pairwise(begin.tolist()), strict=True):
+            at = slice(first, last)
+            effects = {name: own.at(at) for name, own in self.effects.items()}
+            numbers = {name: own[at] for name, own in self.numbers.items()}
+            shifts = Shifts(self.shifts.before[at], self.shifts.after[at])
+            out.append(_Measured(self.counted[at], values, effects, shifts, numbers, quantiles))
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,45 +164,41 @@ class _Run:
     first: int
     weights: GroupWeights | None = None
 
-    def against_baseline(self, place: Place, baseline: Groups) -> Block:
-        """Every group against the baseline, a chunk of groups at a time."""
-        chunks = []
-        if (rows := self._rows) is not None:
-            for begin, end in chunks_of(self._cells(rows, len(place))):
-                current = _groups(self.column, rows, self.first + begin, self.first + end, self.grid, self.weights)
-                chunks.append(_measured(self.column, baseline, current, BASELINE, self._sketches(begin)))
-        return self._block(place, chunks, BASELINE, self.first)
+    def chunks(self, groups: int) -> list[tuple[int, int]]:
+        """Ranges of so many groups that are worked on at a time; none where the column is not there."""
+        return [] if self.rows is None else chunks_of(self.cells(groups))
 
-    def against_earlier(self, place: Place) -> Block:
-        """Every group but the first against the one before it."""
-        chunks = []
-        if (rows := self._rows) is not None:
-            for begin, end in chunks_of(2 * self._cells(rows, len(place))[1:]):
-                both = _groups(self.column, rows, self.first + begin, self.first + end + 1, self.grid, self.weights)
-                earlier, current = both.take(0, end - begin), both.take(1, end - begin + 1)
-                chunks.append(_measured(self.column, earlier, current, CONSECUTIVE, self._sketches(begin)))
-        return self._block(place.after(1), chunks, CONSECUTIVE, self.first + 1)
+    def pairs(self, groups: int) -> list[tuple[int, int]]:
+        """The same where every group is held against the one before it."""
+        return [] if self.rows is None else chunks_of(2 * self.cells(groups)[1:])
+
+    def groups(self, begin: int, end: int) -> Groups:
+        """Some of the groups that are evaluated."""
+        assert self.rows is not None
+        return groups_of(self.column, self.rows, self.first + begin, self.first + end, self.grid, self.weights)
 
     @cached_property
-    def _rows(self) -> Rows | None:
+    def rows(self) -> Rows | None:
+        """The table's arrays."""
         return None if self.table is None else rows_of(self.table)
 
-    def _sketches(self, begin: int) -> refined.GroupSketches:
+    def sketches(self, begin: int) -> refined.GroupSketches:
         """Those of the groups from ``begin`` on."""
         assert self.table is not None
         return refined.GroupSketches(self.table.sketches, self.first + begin)
 
-    def _cells(self, rows: Rows, groups: int) -> npt.NDArray[np.int64]:
+    def cells(self, groups: int) -> npt.NDArray[np.int64]:
         """(groups + 1,) how many cells there are to work on before each group: the occupied ones of a number, with some
         for what a group costs anyway, all slots of a category."""
+        assert self.rows is not None
         if isinstance(self.column, NumericColumn):
             number = np.arange(groups + 1)
-            before: npt.NDArray[np.int64] = np.searchsorted(rows.cell_group, self.first + number)
+            before: npt.NDArray[np.int64] = np.searchsorted(self.rows.cell_group, self.first + number)
             return 2 * before + _CELLS_PER_GROUP * number
         slots = self.column.slots if self.grid == "fine" else self.column.coarse_slots
         return slots * np.arange(groups + 1)
 
-    def _block(self, place: Place, chunks: Sequence[_Measured], compared_with: str, first: int) -> Block:
+    def block(self, place: Place, chunks: Sequence[_Measured], compared_with: str, first: int) -> Block:
         rows = place.rows
         weights = None if self.weights is None else self.weights.take(first, first + len(place))
         values = {"row_count": Values.exact(rows.astype(np.float64), rows)}
@@ -260,6 +238,80 @@ class _Run:
         )
 
 
+#: One column on both sides, a chunk of groups: of numbers, and of categories with their sketches.
+_Side = Compared | tuple[CategoricalColumn, CategoryGroups, CategoryGroups, refined.GroupSketches]
+
+
+def against_baseline(runs: Sequence[_Run], place: Place, reference: Reference) -> list[Block]:
+    """Every column in every group against the baseline, a block for each column."""
+
+    def side(run: _Run, begin: int, end: int) -> _Side:
+        return _beside(run, reference.groups(run.column, run.grid), run.groups(begin, end), begin, alone=False)
+
+    chunks = [run.chunks(len(place)) for run in runs]
+    measured = _measured_of(runs, chunks, side, lambda batch: Batch.of(batch, reference.joined(batch)), BASELINE)
+    return [run.block(place, own, BASELINE, run.first) for run, own in zip(runs, measured, strict=True)]
+
+
+def against_earlier(runs: Sequence[_Run], place: Place) -> list[Block]:
+    """Every column in every group but the first against the group before it, a block for each column."""
+
+    def side(run: _Run, begin: int, end: int) -> _Side:
+        both = run.groups(begin, end + 1)
+        return _beside(run, both.take(0, end - begin), both.take(1, end - begin + 1), begin, alone=True)
+
+    chunks, after = [run.pairs(len(place)) for run in runs], place.after(1)
+    measured = _measured_of(runs, chunks, side, Batch.of, CONSECUTIVE)
+    return [run.block(after, own, CONSECUTIVE, run.first + 1) for run, own in zip(runs, measured, strict=True)]
+
+
+def _beside(run: _Run, baseline: Groups, current: Groups, begin: int, *, alone: bool) -> _Side:
+    column = run.column
+    if isinstance(column, NumericColumn):
+        assert isinstance(baseline, NumericGroups)
+        assert isinstance(current, NumericGroups)
+        return Compared(column, baseline, current, run.sketches(begin), alone=alone)
+    assert isinstance(baseline, CategoryGroups)
+    assert isinstance(current, CategoryGroups)
+    return column, baseline, current, run.sketches(begin)
+
+
+def _measured_of(
+    runs: Sequence[_Run],
+    chunks: Sequence[Sequence[tuple[int, int]]],
+    side: Callable[[_Run, int, int], _Side],
+    joined: Callable[[list[Compared]], Batch],
+    compared_with: str,
+) -> list[list[_Measured]]:
+    """What comes of every chunk of every column. Numeric columns that are one chunk are worked on together while they
+    are small."""
+    out: list[list[_Measured]] = [[] for _ in runs]
+    waiting: dict[tuple[Any, ...], list[tuple[int, Compared]]] = {}
+
+    def work_off() -> None:
+        for batch in waiting.values():
+            found = _of_numbers(joined([c for _, c in batch]), compared_with)
+            for (number, _), own in zip(batch, found, strict=True):
+                out[number].append(own)
+        waiting.clear()
+
+    held = 0
+    for number, (run, ranges) in enumerate(zip(runs, chunks, strict=True)):
+        for begin, end in ranges:
+            own = side(run, begin, end)
+            if not isinstance(own, Compared):
+                out[number].append(_of_categories(*own, compared_with))
+                continue
+            size = len(own.current.cells.cell) + _CELLS_PER_GROUP * own.current.groups
+            if len(ranges) > 1 or held + size > _BATCH_CELLS:
+                work_off()
+                held = 0
+            waiting.setdefault(own.kind, []).append((number, own))
+            held += size
+    work_off()
+    return out
+
+
 def _presence(counted: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """(groups,) share of the rows for which a column was there; 1 where no row counts."""
     return np.where(rows > 0, counted / np.maximum(rows, 1), 1.0)
@@ -293,35 +345,57 @@ def _joined_shifts(chunks: Sequence[Shifts]) -> Shifts:
     )
 
 
-def _measured(
-    column: Column, baseline: Groups, current: Groups, compared_with: str, sketches: refined.GroupSketches
-) -> _Measured:
-    """Every measure of a chunk of groups; what a group says of itself only where it is compared with the baseline."""
+def _of_numbers(batch: Batch, compared_with: str) -> list[_Measured]:
+    """Every measure of the columns of a batch; what a group says of itself only where it is compared with the
+    baseline."""
+    baseline, current, own = batch.baseline, batch.current, compared_with == BASELINE
     numbers: dict[str, npt.NDArray[Any]] = {}
     quantiles: dict[str, Values] = {}
+    binned = numeric.histograms(batch)
+    values = numeric.numeric_measures(batch, binned)
+    if own:
+        estimates = refined.estimates(batch.sketches)
+        values["distinct"] = refined.distinct(values["distinct"], estimates, numeric.on_knots(current))
+        numbers, quantiles = numeric.profile_numbers(batch)
+    elif current.grid == "fine":
+        one = batch.columns[0]  # alone, since its window before is another one for every group
+        values = refined.pairs(values, one.column.values, baseline.cells, current.cells, one.sketches)
+    effects, shifts = numeric_effects(batch, binned, values["ks"])
+    found = _finished(current, current.count, values, effects, shifts, numbers, quantiles, own=own)
+    return [found] if len(batch.columns) == 1 else found.split(batch.begin)
+
+
+def _of_categories(
+    column: CategoricalColumn,
+    baseline: CategoryGroups,
+    current: CategoryGroups,
+    sketches: refined.GroupSketches,
+    compared_with: str,
+) -> _Measured:
+    """The same of a chunk of groups of a category."""
     own = compared_with == BASELINE
-    if isinstance(column, NumericColumn):
-        assert isinstance(baseline, numeric.NumericGroups)
-        assert isinstance(current, numeric.NumericGroups)
-        binned = numeric.histograms(column, baseline, current)
-        values = numeric.numeric_measures(column, baseline, current, binned)
-        if own:
-            values["distinct"] = refined.distinct(values["distinct"], sketches, numeric.on_knots(current))
-        elif current.grid == "fine":
-            values = refined.pairs(values, column.values, baseline.cells, current.cells, sketches)
-        effects, shifts = numeric_effects(column, baseline, current, binned, values["ks"])
-        if own:
-            numbers, quantiles = numeric.profile_numbers(column, current, sketches)
-        count = current.count
-    else:
-        assert isinstance(baseline, categorical.CategoryGroups)
-        assert isinstance(current, categorical.CategoryGroups)
-        paired = categorical.Paired.of(baseline, current)
-        values = categorical.category_measures(column, baseline, current, paired, against_fit=own)
-        effects, shifts = category_effects(baseline, current, paired)
-        count = current.rows - current.missing
-        if own:
-            values["distinct"] = refined.distinct(values["distinct"], sketches, categorical.counted_values(current))
+    paired = categorical.Paired.of(baseline, current)
+    values = categorical.category_measures(column, baseline, current, paired, against_fit=own)
+    effects, shifts = category_effects(baseline, current, paired)
+    if own:
+        estimates = refined.estimates([(sketches, current.groups)])
+        values["distinct"] = refined.distinct(values["distinct"], estimates, categorical.counted_values(current))
+    return _finished(current, current.rows - current.missing, values, effects, shifts, {}, {}, own=own)
+
+
+def _finished(
+    current: Groups,
+    count: npt.NDArray[np.int64],
+    values: dict[str, Values],
+    effects: dict[str, Effects],
+    shifts: Shifts,
+    numbers: dict[str, npt.NDArray[Any]],
+    quantiles: dict[str, Values],
+    *,
+    own: bool,
+) -> _Measured:
+    """What was measured, in words for weighted rows and for the window before where these are meant. ``count``: rows
+    with a value. ``own``: whether the groups tell of themselves."""
     missing = current.missing
     if current.weights is not None:
         values, quantiles = reworded(values, current.weights), reworded(quantiles, current.weights)

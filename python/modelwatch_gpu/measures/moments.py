@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -66,9 +67,23 @@ def folded(rows: NumericRows, begin: int, end: int) -> GroupMoments:
     for k in range(most):
         here = np.flatnonzero(starts[:-1] + k < starts[1:])
         at = starts[here] + k
+        count = rows.moment_count[at].astype(np.int64)
+        if k == 0 and count.all():  # the first is what there is
+            total.count[here] = count
+            for power, own in zip((total.mean, total.m2, total.m3, total.m4), rows.moments[at].T, strict=True):
+                power[here] = own
+            continue
         mean, m2, m3, m4 = rows.moments[at].T
-        _fold(total, here, GroupMoments(rows.moment_count[at].astype(np.int64), mean, m2, m3, m4))
+        _fold(total, here, GroupMoments(count, mean, m2, m3, m4))
     return total
+
+
+def joined(columns: Sequence[GroupMoments]) -> GroupMoments:
+    """The groups of one column after those of another, all or none with moments."""
+    sums: dict[str, Any] = {
+        name: np.concatenate([getattr(m, name) for m in columns]) for name in ("count", "mean", "m2", "m3", "m4")
+    }
+    return GroupMoments(**sums, kept=columns[0].kept)
 
 
 def _at(moments: GroupMoments, where: Any) -> GroupMoments:

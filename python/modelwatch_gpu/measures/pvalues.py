@@ -239,6 +239,6 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
 
 def student_t_tails(t: npt.NDArray[np.float64], freedom: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """``student_t_tail`` of many: each pair of values is worked out once."""
-    pairs, at = np.unique(np.stack([t, freedom]), axis=1, return_inverse=True)
-    found = [student_t_tail(x, f) for x, f in zip(*pairs.tolist(), strict=True)]
-    return np.array(found, dtype=np.float64)[at.reshape(-1)]
+    pairs = list(zip(t.tolist(), freedom.tolist(), strict=True))
+    found = {pair: student_t_tail(*pair) for pair in dict.fromkeys(pairs)}
+    return np.array([found[pair] for pair in pairs], dtype=np.float64)

@@ -47,6 +47,40 @@ def ranks_of(probabilities: Sequence[float], counts: Ints) -> Ints:
 
 
 @dataclass(frozen=True, eq=False)
+class Knots:
+    """The knots of one or several grids in one line: (knots,) ``values`` in one dtype, those of grid k from
+    ``begin[k]`` to ``begin[k + 1]``. ``which``: (groups,) the grid of each group."""
+
+    values: npt.NDArray[Any]
+    begin: Ints
+    which: Ints
+
+    @classmethod
+    def of(cls, grids: Sequence[npt.NDArray[Any]], which: Ints) -> Knots:
+        """From the knots of each grid."""
+        return cls(np.concatenate(grids) if len(grids) > 1 else grids[0], np.cumsum([0, *map(len, grids)]), which)
+
+    @property
+    def sizes(self) -> Ints:
+        """(groups,) how many knots each group's grid has."""
+        return np.diff(self.begin)[self.which]
+
+    def below(self, gap: Ints, group: Ints) -> Floats:
+        """The lower edges of gaps of groups: of gap k the knot k - 1, of the first one -inf; of gap M + 1, beyond the
+        last, inf."""
+        first, last = self.begin[self.which[group]], self.begin[self.which[group] + 1]
+        at = (first + gap - 1).clip(0, max(0, len(self.values) - 1))
+        knot = self.values[at].astype(np.float64) if len(self.values) else np.zeros(gap.shape)
+        return np.where(gap < 1, -np.inf, np.where(gap > last - first, np.inf, knot))
+
+    def outermost(self, *, below: bool) -> npt.NDArray[Any]:
+        """(groups,) the first or the last of the finite knots; a float grid begins with -inf and ends with +inf."""
+        beside = 1 if self.values.dtype.kind == "f" else 0
+        at = self.begin[self.which] + beside if below else self.begin[self.which + 1] - 1 - beside
+        return self.values[at]
+
+
+@dataclass(frozen=True, eq=False)
 class Located:
     """Where quantiles stand: (quantiles, groups) each. ``entry``: of the ``Cells``, the one that holds the ``rank``; 0
     for groups without rows."""
@@ -66,7 +100,7 @@ def located(cells: Cells, probabilities: Sequence[float]) -> Located:
 
 def quantile_bounds(
     cells: Cells,
-    knots: npt.NDArray[Any],
+    knots: npt.NDArray[Any] | Knots,
     probabilities: Sequence[float],
     low: npt.NDArray[Any] | None = None,
     high: npt.NDArray[Any] | None = None,
@@ -76,7 +110,7 @@ def quantile_bounds(
 
     Args:
         cells: Groups of counts on a grid, infinities included.
-        knots: (M,) values of the grid's knots, increasing, in the column's dtype.
+        knots: (M,) values of the grid's knots, increasing, in the column's dtype; or those of several grids.
         probabilities: Of each quantile, 0 to 1; 0 is the smallest value.
         low, high: (groups,) the smallest and largest value of each group, where they are known.
         where: What ``located`` says, if somebody has asked already.
@@ -88,6 +122,7 @@ def quantile_bounds(
         that is infinite is ``not_finite``.
     """
     groups = cells.groups
+    own = knots if isinstance(knots, Knots) else Knots.of([knots], np.zeros(groups, dtype=np.int64))
     if not len(cells.cell):
         return [Values.absent("all_missing", cells.total) for _ in probabilities]
     some = cells.total > 0
@@ -95,9 +130,10 @@ def quantile_bounds(
     most = np.full(groups, np.inf) if high is None else np.where(some, high, 0).astype(np.float64)
     where = where if where is not None else located(cells, probabilities)
     cell, count = cells.cell[where.entry], cells.count[where.entry]
-    gap, above = cell % 2 == 0, edges_at(knots, cell // 2 + 1)
+    every = np.arange(groups)
+    gap, above = cell % 2 == 0, own.below(cell // 2 + 1, every)
     # Cell 2k + 1 is a knot, gap 2k lies between the knot before and it.
-    lower = np.where(gap, np.maximum(edges_at(knots, cell // 2), least), above)
+    lower = np.where(gap, np.maximum(own.below(cell // 2, every), least), above)
     upper = np.where(gap, np.minimum(above, most), lower)
     within = where.rank - (cells.upto[where.entry] - count)
     value, lower, upper = between(lower, upper, within, count, gap)
@@ -108,12 +144,6 @@ def quantile_bounds(
     reason = reason.astype(np.uint8)
     value, lower, upper = (np.where(finite & np.isfinite(x), x, np.nan) for x in (value, lower, upper))
     return [Values(value[i], lower[i], upper[i], cells.total, reason[i]) for i in range(len(probabilities))]
-
-
-def edges_at(knots: npt.NDArray[Any], gap: Ints) -> Floats:
-    """The lower edges of gaps: of gap k the knot k - 1, of the first one -inf; of gap M + 1, beyond the last, inf."""
-    knot = knots[np.clip(gap - 1, 0, len(knots) - 1)].astype(np.float64) if len(knots) else np.zeros(gap.shape)
-    return np.where(gap < 1, -np.inf, np.where(gap > len(knots), np.inf, knot))
 
 
 def between(lower: Floats, upper: Floats, within: Ints, count: Ints, gap: Any = True) -> tuple[Floats, Floats, Floats]:

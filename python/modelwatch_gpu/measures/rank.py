@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwatch_gpu.measures.cells import Cells, Counts, Ints
+from modelwatch_gpu.measures.cells import Cells, Counts, Ints, beside
 from modelwatch_gpu.measures.transport import RankedSample, wasserstein, without_rows
 from modelwatch_gpu.measures.value import Value, Values
 
@@ -31,9 +31,11 @@ def ks(baseline: Counts, current: Counts) -> Value:
     return ks_of(Cells.dense(baseline), Cells.dense(current))[0]
 
 
-def ks_of(baseline: Cells, current: Cells) -> Values:
-    """``ks`` of every group: against one baseline, or group against group."""
-    n, m = np.broadcast_to(baseline.total, current.groups).tolist(), current.total.tolist()
+def ks_of(baseline: Cells, current: Cells, of: Ints | None = None) -> Values:
+    """``ks`` of every group: against one baseline, or group against group, or as ``of`` says: (groups,) which group of
+    the baseline."""
+    of = beside(baseline.groups, current.groups) if of is None else of
+    n, m = baseline.total[of].tolist(), current.total.tolist()
     ranked = current.ranked_beside(baseline)
     # Integer division is correctly rounded, so equal integers give equal bits everywhere.
     products = [max(1, a * b) for a, b in zip(n, m, strict=True)]
@@ -42,7 +44,7 @@ def ks_of(baseline: Cells, current: Cells) -> Values:
         for name in ("ks_least", "ks_most")
     )
     return without_rows(
-        Values(lower, lower, upper, current.total, np.zeros(current.groups, np.uint8)), baseline, current
+        Values(lower, lower, upper, current.total, np.zeros(current.groups, np.uint8)), baseline, current, of
     )
 
 
@@ -83,13 +85,14 @@ def cvm(baseline: Counts, current: Counts) -> Value:
     return cvm_of(Cells.dense(baseline), Cells.dense(current))[0]
 
 
-def cvm_of(baseline: Cells, current: Cells) -> Values:
-    """``cvm`` of every group: against one baseline, or group against group."""
-    n, m = baseline.total.astype(np.float64), current.total.astype(np.float64)
+def cvm_of(baseline: Cells, current: Cells, of: Ints | None = None) -> Values:
+    """``cvm`` of every group, held against groups as for ``ks_of``."""
+    of = beside(baseline.groups, current.groups) if of is None else of
+    n, m = baseline.total[of].astype(np.float64), current.total.astype(np.float64)
     # SUM over rows of (pooled mid-rank - own rank)^2, at least and at most.
     ranked = current.ranked_beside(baseline)
     c_least, c_most = ranked["current_least"], ranked["current_most"]
-    b_least, b_most = ranked["baseline_least"] + baseline.ties[0], ranked["baseline_most"] + baseline.ties[1]
+    b_least, b_most = ranked["baseline_least"] + baseline.ties[0][of], ranked["baseline_most"] + baseline.ties[1][of]
     with np.errstate(divide="ignore", invalid="ignore"):
         total, product = n + m, n * m
         shift = (4 * product - 1) / (6 * total)
@@ -99,7 +102,7 @@ def cvm_of(baseline: Cells, current: Cells) -> Values:
         slack = (upper + shift) * 2.0**-48
         value = np.where(lower == upper, lower, np.nan)
         found = Values.between(lower - slack, upper + slack, current.total, value=value)
-    return without_rows(found, baseline, current)
+    return without_rows(found, baseline, current, of)
 
 
 def distinct_of(current: Cells) -> Values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy.typing as npt
 from modelwatch_gpu import keys
 from modelwatch_gpu.measures import rank, sketch
 from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints
-from modelwatch_gpu.measures.quantiles import Located, between, edges_at
+from modelwatch_gpu.measures.quantiles import Knots, Located, between
 from modelwatch_gpu.measures.value import Values
-from modelwatch_gpu.profile.sketches import Sketches
+from modelwatch_gpu.profile.sketches import Sketches, UInt8
 
 #: The key of +inf: no bucket's end cuts a gap there.
 _INFINITY: Final = keys.infinities("float64")[1]
@@ -38,20 +39,44 @@ class GroupSketches:
         at = slice(int(begin[0]), int(begin[-1]))
         return begin - begin[0], s.bucket[at].astype(np.uint64), s.bucket_count[at].astype(np.int64)
 
-    def estimates(self, groups: int) -> Floats:
-        """(groups,) distinct values without a count of their own; NaN where there is none, or nobody kept registers."""
-        s, out = self.sketches, np.full(groups, np.nan)
+    def registers(self, groups: int) -> tuple[Ints, UInt8]:
+        """Which of so many groups have registers, and these."""
+        s = self.sketches
         begin, end = np.searchsorted(s.register_group, [self.first, self.first + groups]).tolist()
-        out[s.register_group[begin:end].astype(np.int64) - self.first] = sketch.distinct_estimates(
-            s.registers[begin:end]
-        )
-        return out
+        return s.register_group[begin:end].astype(np.int64) - self.first, s.registers[begin:end]
 
 
-def distinct(found: Values, own: GroupSketches, counted: npt.NDArray[Any]) -> Values:
+#: Sketches of columns, one after the other, each of so many groups.
+Columns = Sequence[tuple[GroupSketches, int]]
+
+
+def estimates(columns: Columns) -> Floats:
+    """(groups,) distinct values without a count of their own; NaN where there is none, or nobody kept registers."""
+    sizes = [groups for _, groups in columns]
+    out = np.full(sum(sizes), np.nan)
+    each = [own.registers(groups) for own, groups in columns]
+    at = np.concatenate([place + first for (place, _), first in zip(each, _firsts(sizes), strict=True)])
+    if len(at):
+        out[at] = sketch.distinct_estimates(np.concatenate([registers for _, registers in each]))
+    return out
+
+
+def rows_of(columns: Columns) -> tuple[Ints, Counts, Ints]:
+    """``GroupSketches.rows`` of columns, one after the other."""
+    each = [own.rows(groups) for own, groups in columns]
+    ends = _firsts([len(bucket) for _, bucket, _ in each])
+    begin = np.concatenate([[0], *(own[1:] + first for (own, *_), first in zip(each, ends, strict=True))])
+    return begin, np.concatenate([bucket for _, bucket, _ in each]), np.concatenate([count for *_, count in each])
+
+
+def _firsts(sizes: Sequence[int]) -> list[int]:
+    """Where each of so many begins."""
+    return list(accumulate([0, *sizes[:-1]]))
+
+
+def distinct(found: Values, estimates: Floats, counted: npt.NDArray[Any]) -> Values:
     """Distinct values: ``counted`` (groups,) have counts of their own, the registers estimate the rest. The certified
     bounds of ``found`` stay."""
-    estimates = own.estimates(len(found))
     if np.isnan(estimates).all():
         return found
     value = np.where(np.isnan(estimates), found.value, counted + np.rint(estimates))
@@ -90,13 +115,16 @@ def pairs(
 def quantiles(
     found: Sequence[Values],
     where: Located,
-    knots: npt.NDArray[Any],
+    knots: Knots,
     cells: Cells,
     ends: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-    own: GroupSketches,
+    buckets: tuple[Ints, Counts, Ints],
 ) -> list[Values]:
-    """Quantiles that lie in a gap, between the edges of buckets instead of the knots around the gap."""
-    begin, bucket, count = own.rows(cells.groups)
+    """Quantiles that lie in a gap, between the edges of buckets instead of the knots around the gap.
+
+    ``buckets``: where those of each group begin, which they are, and their counts.
+    """
+    begin, bucket, count = buckets
     value, lower, upper = (np.stack([getattr(v, name) for v in found]) for name in ("value", "lower", "upper"))
     which, group = np.nonzero((lower < upper) & (begin[:-1] < begin[1:]))
     if not len(which):
@@ -111,7 +139,7 @@ def quantiles(
     offset = line[begin[group]] - on_knots
     at = np.searchsorted(line[1:], offset + rank, side="left").clip(begin[group], begin[group + 1] - 1)
     # Its ends take the place of the gap's, and what is before them that of the rows before these, if they lie inside.
-    edges = [edges_at(knots, gap + i) for i in (0, 1)]
+    edges = [knots.below(gap + i, group) for i in (0, 1)]
     rows = [cells.upto[entry] - cells.count[entry], cells.upto[entry]]
     least, most = (keys.keys_of(edge, "float64") for edge in edges)
     for i in (0, 1):

@@ -224,11 +224,11 @@ class Block:
         """One group of it as a check needs it, without histogram and summary."""
         place = self.place
         return Result(
-            start=int(place.starts[at]),
+            start=place.starts.item(at),
             segment=None if place.segments is None else place.segments[at],
             column=self.column,
-            rows=int(place.rows[at]),
-            present=float(self.present[at]),
+            rows=place.rows.item(at),
+            present=self.present.item(at),
             absent_reason=self.absent_reason,
             values=Row(self.values, at),
             effects=Row(self.effects, at),
@@ -244,14 +244,15 @@ class Block:
 
     def _shift(self, at: int) -> Shift | None:
         s = self.shifts
-        if s is None or s.before[at] != s.before[at]:
+        if s is None or (before := s.before.item(at)) != before:
             return None
+        after = s.after.item(at)
         if s.which is None:
-            return Shift("mean", float(s.before[at]), float(s.after[at]), share=False)
+            return Shift("mean", before, after, share=False)
         assert isinstance(self.column, CategoricalColumn)
         assert isinstance(self.table, CategoryTable)
-        what = slot_name(self.column, int(s.which[at]), self.grid, self.table.unseen)
-        return Shift(what, float(s.before[at]), float(s.after[at]), share=True)
+        what = slot_name(self.column, s.which.item(at), self.grid, self.table.unseen)
+        return Shift(what, before, after, share=True)
 
     def _summary(self, at: int) -> Summary:
         numbers = {name: array[at].item() for name, array in self.numbers.items()}

@@ -10,24 +10,29 @@ import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu import keys
-from modelwatch_gpu.measures.cells import Cells, Floats, Ints
+from modelwatch_gpu.measures.cells import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
 class Tail:
     """What is known of the rows of groups beyond one end of the finite knots; (groups,) each.
 
-    ``least``, ``most``: bounds of the sum of their distances to the outermost knot. ``reach``: at least the largest of
-    these distances; inf where unknown.
+    ``rows``: how many there are. ``least``, ``most``: bounds of the sum of their distances to the outermost knot.
+    ``reach``: at least the largest of these distances; inf where unknown.
     """
 
+    rows: Ints
     least: Floats
     most: Floats
     reach: Floats
 
+    def at(self, groups: Ints | slice) -> Tail:
+        """The tails of some groups."""
+        return Tail(self.rows[groups], self.least[groups], self.most[groups], self.reach[groups])
+
 
 def reach_of(extreme: npt.NDArray[Any], edge: npt.NDArray[Any], rows: Ints, *, below: bool) -> Floats:
-    """(groups,) distances from the outermost finite knot, a (1,) array, to the outermost values of groups."""
+    """(groups,) distances from the outermost finite knot, one or that of each, to the outermost values of groups."""
     far: npt.NDArray[Any]
     at: npt.NDArray[Any]
     if extreme.dtype.kind == "f":
@@ -38,8 +43,10 @@ def reach_of(extreme: npt.NDArray[Any], edge: npt.NDArray[Any], rows: Ints, *, b
         return np.where(rows > 0, at - far if below else far - at, 0).astype(np.float64)
 
 
-def tail_of(rows: Ints, reach: Floats, sums: dict[int, Fraction] | None, edge: Fraction, *, below: bool) -> Tail:
-    """The tail of groups with ``rows`` rows that reach so far beyond the knot ``edge``.
+def tail_of(
+    rows: Ints, reach: Floats, sums: dict[int, Fraction] | None, edge: Fraction | npt.NDArray[Any], *, below: bool
+) -> Tail:
+    """The tail of groups with ``rows`` rows that reach so far beyond the knot ``edge``, of all or of each.
 
     ``sums``: exact sums of these rows' values, by group; None where they were not kept. ``below``: the lower tail.
     """
@@ -47,12 +54,13 @@ def tail_of(rows: Ints, reach: Floats, sums: dict[int, Fraction] | None, edge: F
         least, most = np.zeros(len(rows)), np.where(rows > 0, reach * rows, 0.0)
     if sums is not None:
         for g in np.flatnonzero(rows).tolist():
-            beyond = sums.get(g, Fraction(0)) - int(rows[g]) * edge
+            knot = edge if isinstance(edge, Fraction) else Fraction(edge[g].item())
+            beyond = sums.get(g, Fraction(0)) - int(rows[g]) * knot
             try:
                 least[g] = most[g] = float(-beyond if below else beyond)
             except OverflowError:
                 least[g] = most[g] = np.inf
-    return Tail(least, most, reach)
+    return Tail(rows, least, most, reach)
 
 
 def chord_of(mean: Floats, least: Floats, most: Floats) -> Floats:
@@ -63,8 +71,10 @@ def chord_of(mean: Floats, least: Floats, most: Floats) -> Floats:
         return (-least * (most - inside) + most * (inside - least)) / (most - least)
 
 
-def tail_bounds(f: Tail, g: Tail, baseline: Cells, current: Cells, cell: int) -> tuple[Floats, Floats]:
+def tail_bounds(f: Tail, g: Tail, n: Floats, m: Floats) -> tuple[Floats, Floats]:
     """Bounds of the integral of |F - G| beyond the finite knots, where both sides may have rows.
+
+    ``n``, ``m``: (groups,) all rows of either side.
 
     Let f and g be the shares of rows further out than a distance x from the outermost knot: they fall from p and q to
     0, reach 0 at R and S, and integrate to the mean distances A and B. The integral of |f - g| is
@@ -77,13 +87,9 @@ def tail_bounds(f: Tail, g: Tail, baseline: Cells, current: Cells, cell: int) ->
 
     Where only one side has rows all of these are its own mean distance.
     """
-    groups = current.groups
-    all_groups = np.arange(groups)
-    here = np.full(groups, cell, dtype=np.int64)
-    b, c = (side.at(all_groups, here)[0] for side in (baseline, current))
+    b, c = f.rows, g.rows
     if not b.any() and not c.any():
-        return np.zeros(groups), np.zeros(groups)
-    n, m = np.broadcast_to(baseline.total, groups).astype(np.float64), current.total.astype(np.float64)
+        return np.zeros(len(n)), np.zeros(len(n))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         p, q = b / n, c / m
         a_low, a_high = f.least / n, f.most / n

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints, sum_by_group
+from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints, beside, sum_by_group
 from modelwatch_gpu.measures.tails import Tail, chord_of, tail_bounds, tail_of
 from modelwatch_gpu.measures.value import Bools, Value, Values
 
@@ -45,8 +45,8 @@ class Transported:
 
     def take(self, begin: int, end: int) -> Transported:
         """The groups from ``begin`` to ``end``, not included."""
-        tails = [Tail(t.least[begin:end], t.most[begin:end], t.reach[begin:end]) for t in (self.below, self.above)]
-        return Transported(self.cells.take(begin, end), *tails)
+        at = slice(begin, end)
+        return Transported(self.cells.take(begin, end), self.below.at(at), self.above.at(at))
 
 
 def finite_span(knots: npt.NDArray[Any]) -> tuple[int, int]:
@@ -84,34 +84,43 @@ def _transported(sample: RankedSample, knots: npt.NDArray[Any]) -> Transported:
 
 def wasserstein_of(baseline: Transported, current: Transported, knots: npt.NDArray[Any]) -> Values:
     """``wasserstein`` of every group: against one baseline, or group against group."""
-    groups = current.cells.groups
     first, last = finite_span(knots)
-    nothing = np.zeros(groups)
     if last <= first:
         return Values.absent("baseline_all_missing", current.cells.total)
-    lower, upper = nothing, nothing
+    of = beside(baseline.cells.groups, current.cells.groups)
+    inner = inner_bounds(baseline.cells, current.cells, knots)
+    return distances(baseline, current, of, inner, infinities=knots.dtype.kind == "f")
+
+
+def distances(
+    baseline: Transported, current: Transported, of: Ints, inner: tuple[Floats, Floats], *, infinities: bool
+) -> Values:
+    """The distances of groups, on whichever grids they are.
+
+    Args:
+        baseline, current: Both sides.
+        of: (groups,) the group of the baseline that each is held against.
+        inner: (groups,) bounds of the integral between the finite knots.
+        infinities: Whether the outermost knots are infinite, so that rows there leave no distance.
+    """
+    n, m = baseline.cells.total[of].astype(np.float64), current.cells.total.astype(np.float64)
+    lower, upper = np.zeros(len(m)), np.zeros(len(m))
     for f, g in ((baseline.below, current.below), (baseline.above, current.above)):
-        at = 2 * first if f is baseline.below else 2 * last
-        tail = tail_bounds(f, g, baseline.cells, current.cells, at)
+        tail = tail_bounds(f.at(of), g, n, m)
         lower, upper = lower + tail[0], upper + tail[1]
-    if last - first > 1:
-        inner = _inner_bounds(baseline.cells, current.cells, knots)
-        lower, upper = lower + inner[0], upper + inner[1]
+    lower, upper = lower + inner[0], upper + inner[1]
     # Every term is right to a few 2^-53 of itself and none is negative.
     found = Values.between(np.maximum(0.0, lower * (1 - 2.0**-45)), upper * (1 + 2.0**-45), current.cells.total)
-    if knots.dtype.kind == "f":
-        outside = [
-            np.broadcast_to(c.sum(np.where((c.cell < 2) | (c.cell >= c.cells - 2), c.count, 0)) > 0, groups)
-            for c in (baseline.cells, current.cells)
-        ]
-        found = found.replaced(outside[0] | outside[1], "infinite")
-    return without_rows(found, baseline.cells, current.cells)
+    if infinities:
+        found = found.replaced(baseline.cells.beyond()[of] | current.cells.beyond(), "infinite")
+    return without_rows(found, baseline.cells, current.cells, of)
 
 
-def without_rows(values: Values, baseline: Cells, current: Cells) -> Values:
-    """Reasons instead of numbers where one of both sides has no rows."""
+def without_rows(values: Values, baseline: Cells, current: Cells, of: Ints) -> Values:
+    """Reasons instead of numbers where one of both sides has no rows. ``of``: (groups,) the group of the baseline that
+    each is held against."""
     values = values.replaced(current.total == 0, "all_missing")
-    return values.replaced(baseline.total == 0, "baseline_all_missing")
+    return values.replaced((baseline.total == 0)[of], "baseline_all_missing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,13 +180,15 @@ def _difference(b: Ints, c: Ints, n: Ints, m: Ints) -> Floats:
         return np.where(wide, b / n - c / m, out) if wide.any() else out
 
 
-def _inner_bounds(baseline: Cells, current: Cells, knots: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """Bounds of the integral between the first and the last finite knot.
+def inner_bounds(baseline: Cells, current: Cells, knots: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """Bounds of the integral between the first and the last finite knot; 0 where there is but one.
 
     After an occupied cell of either side F - G stands still until the next one; what it does inside a gap with rows is
     bounded.
     """
     axis, groups = _Axis.of(knots), current.groups
+    if axis.last - axis.first <= 1:
+        return np.zeros(groups), np.zeros(groups)
     n = np.broadcast_to(baseline.total, groups)
     with np.errstate(over="ignore"):
         if np.isinf(np.diff(axis.position[axis.first : axis.last])).any():
@@ -216,8 +227,9 @@ def _against_each(baseline: Cells, current: Cells, axis: _Axis) -> _Inner:
     upto_b, upto_c = (_running(x, begin, group) for x in (b, c))
     starts, stops = axis.span(cell)
     inner = axis.inner(cell)
-    stretch = np.where(inner & (cell < axis.ends[-1]), np.append(starts[1:], starts[-1:]) - stops, 0)
-    still = np.abs(_difference(upto_b, upto_c, n, m)) * stretch.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # knots may be further apart than a number can say
+        stretch = np.where(inner & (cell < axis.ends[-1]), np.append(starts[1:], starts[-1:]) - stops, 0)
+        still = np.abs(_difference(upto_b, upto_c, n, m)) * stretch.astype(np.float64)
     gaps = np.flatnonzero(inner & (cell % 2 == 0))
     found = _Gaps(
         group=group[gaps],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -205,3 +206,16 @@ def concatenated(chunks: Sequence[Mapping[str, Values]]) -> dict[str, Values]:
 
     fields = ("value", "lower", "upper", "n", "reason")
     return {name: Values(*(joined([getattr(c[name], f) for c in chunks]) for f in fields)) for name in chunks[0]}
+
+
+def split(measures: Mapping[str, Values], begin: Ints) -> list[dict[str, Values]]:
+    """The inverse of ``concatenated``: measures of runs of groups, which begin at (runs + 1,) ``begin``; arrays that
+    are one stay one."""
+    fields = ("value", "lower", "upper", "n", "reason")
+    arrays = {id(array): array for v in measures.values() for array in (getattr(v, name) for name in fields)}
+    places = {name: [id(getattr(v, field)) for field in fields] for name, v in measures.items()}
+    out = []
+    for first, last in pairwise(begin.tolist()):
+        part: dict[int, Any] = {key: array[first:last] for key, array in arrays.items()}
+        out.append({name: Values(*(part[key] for key in own)) for name, own in places.items()})
+    return out

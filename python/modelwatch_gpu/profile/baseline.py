@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_baseline
 from modelwatch_gpu.profile.tables import Arrays, NumericTable, split_bytes
 from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
 from modelwatch_gpu.units import MOST_DIGITS
+
+T = TypeVar("T")
 
 #: Up to so many distinct values every one of them is a knot, and KS is exact (DESIGN 3.1).
 EXACT_UP_TO = 131_072
@@ -226,6 +228,17 @@ class Baseline:
     def reported(self) -> tuple[AnyColumn, ...]:
         """The columns that reports name: an embedding stands for its projections."""
         return (*(c for c in self.columns if c.role != "embedding"), *self.embeddings)
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What was made of this baseline under a name, or is now: what every comparison with it asks for."""
+        if name not in self._made:
+            self._made[name] = make()
+        found: T = self._made[name]
+        return found
+
+    @cached_property
+    def _made(self) -> dict[str, Any]:
+        return {}
 
     @cached_property
     def fingerprint(self) -> str:

@@ -170,15 +170,17 @@ def _column_view(
         if cell is None or cell["severity"] not in ("warning", "alert"):
             break
         since = i
-    thresholds = next((c for c in _thresholds(report) if c[0] == check and c[3] == column.name), None)
+    judged = next(
+        (c for c in report.checks if c.measure == check and c.against == "baseline" and c.applies_to(column)), None
+    )
     return {
         "name": column.name,
         "role": column.role,
         "kind": column.kind,
         "type": type_text(column.type),
         "check": check,
-        "warn": thresholds[1] if thresholds else None,
-        "alert": thresholds[2] if thresholds else None,
+        "warn": judged.warn if judged else None,
+        "alert": judged.alert if judged else None,
         "strip": strip,
         "measures": {
             # The number that was judged, so that the line and its thresholds belong together.
@@ -195,16 +197,6 @@ def _column_view(
 def _performed(results: dict[int, Result]) -> list[str]:
     """The measures that need labels and have a number in some window."""
     return [n for n in SHOWN_PERFORMANCE if any(_measure(result, n) is not None for result in results.values())]
-
-
-def _thresholds(report: Report) -> list[tuple[str, float | None, float | None, str]]:
-    """(check, warn, alert, column) of every check that was applied."""
-    return [
-        (c.measure, c.warn, c.alert, column.name)
-        for column in report.baseline.reported
-        for c in report.checks
-        if c.applies_to(column) and c.against == "baseline"
-    ]
 
 
 def _cell(finding: Finding | None) -> dict[str, Any] | None:
