@@ -33,7 +33,16 @@ struct NumericState::Tile {
   std::vector<MomentLanes> lanes;
   std::vector<Moments> moments;
   std::vector<std::int32_t> slot_group;
-  std::vector<Group*> targets;  // of the groups of a tile that are counted one after the other
+};
+
+/// Rows of a stretch of tiles, until they are counted group by group.
+struct NumericState::Stretch {
+  struct Row {
+    std::uint64_t key;
+    double value;  // without the pivot
+  };
+  std::vector<Row> rows;
+  std::vector<std::uint32_t> slots[2];  // on the fine and the coarse grid, with a bit for each thing to know of a row
 };
 
 /// Calls f with a value of a domain's type.
