@@ -63,12 +63,21 @@ class FewRows {
     slots_ = slots;
     return {own.counts.get() + group % kBlock * slots, &own.facts[group % kBlock]};
   }
+  /// Asks for the memory of a group that is counted soon.
+  void prefetch(std::size_t group, std::uint32_t slots) const {
+    std::size_t const block = group / kBlock;
+    if (block >= blocks_.size() || !blocks_[block]) return;
+    Facts const* const facts = &blocks_[block]->facts[group % kBlock];
+    __builtin_prefetch(facts, 1);
+    __builtin_prefetch(reinterpret_cast<char const*>(facts + 1) - 1, 1);
+    std::uint8_t const* const counts = blocks_[block]->counts.get() + group % kBlock * slots;
+    for (std::uint32_t at = 0; at < slots; at += 64) __builtin_prefetch(counts + at, 1);
+  }
   /// Whether anything is counted here of a group.
   bool has(std::size_t group) const {
     std::size_t const block = group / kBlock;
     return block < blocks_.size() && blocks_[block] && blocks_[block]->facts[group % kBlock].rows != 0;
   }
-  bool empty() const { return blocks_.empty(); }
   /// Numbers of groups that have something here are below this.
   std::size_t end() const { return blocks_.size() * kBlock; }
   std::size_t bytes() const {

@@ -1,11 +1,11 @@
 #include "engine/merge.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <numeric>
 #include <utility>
 
 #include "core/error.hpp"
+#include "engine/sparse_array.hpp"  // each_counted
 
 namespace modelwatch {
 
@@ -55,7 +55,7 @@ class Accumulator {
     dense_ = last < kMostDense && last < kLooked * entries;
     if (dense_ && sums_.size() <= last) {
       sums_.resize(std::size_t{last} + 1, 0);
-      there_.resize((sums_.size() + 63) / 64, 0);
+      there_.resize(sums_.size(), 0);
     }
   }
 
@@ -63,11 +63,11 @@ class Accumulator {
   void add(SparseView const& table, std::size_t group) {
     if (!dense_) return each_entry(table, group, [&](std::uint32_t index, std::uint64_t value) { entries_.push_back({index, value}); });
     std::uint64_t* const sums = sums_.data();
-    std::uint64_t* const there = there_.data();
+    std::uint8_t* const there = there_.data();
     each_entry(table, group, [&](std::uint32_t index, std::uint64_t value) {
       if (index > last_) throw InvalidInput("the entries of a group are not sorted.");
       sums[index] += value;
-      there[index / 64] |= std::uint64_t{1} << index % 64;  // a sum can be 0
+      there[index] = 1;  // a sum can be 0
     });
   }
 
@@ -77,12 +77,11 @@ class Accumulator {
       sort_up(out);
       return entries_.clear();
     }
-    for (std::uint32_t strip = 0; strip <= last_ / 64; ++strip)
-      for (std::uint64_t word = std::exchange(there_[strip], 0); word != 0; word &= word - 1) {
-        std::uint32_t const index = 64 * strip + static_cast<std::uint32_t>(std::countr_zero(word));
-        out.index.push_back(index);
-        out.value.push_back(std::exchange(sums_[index], 0));
-      }
+    each_counted(there_.data(), last_ + 1, [&](std::uint32_t index, std::uint8_t) {
+      out.index.push_back(index);
+      out.value.push_back(std::exchange(sums_[index], 0));
+    });
+    std::fill_n(there_.data(), last_ + 1, std::uint8_t{0});
   }
 
  private:
@@ -102,7 +101,7 @@ class Accumulator {
   std::uint32_t last_ = 0;
   std::vector<Entry> entries_;
   std::vector<std::uint64_t> sums_;   // 0 between groups
-  std::vector<std::uint64_t> there_;  // a bit for each of them
+  std::vector<std::uint8_t> there_;   // whether an entry came for each of them
 };
 
 /// The largest index of a group with entries: its last one.

@@ -1,6 +1,7 @@
 // Sets of which a tile has rows in many groups, as of a log that is cut by customer.
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/numeric_tile.hpp"
 
@@ -11,8 +12,11 @@ namespace {
 constexpr std::size_t kFewRows = 96;
 /// Wider sets are sparse.
 constexpr std::uint32_t kMostFewSlots = SparseArray<std::uint32_t>::kAlwaysDense;
-/// Rows ahead whose values are asked for: they are read in the order of groups.
-constexpr std::size_t kRowsAhead = 16;
+/// Rows ahead whose values are asked for, since they are read in the order of groups, and groups ahead whose counters are.
+constexpr std::ptrdiff_t kRowsAhead = 24;
+constexpr std::size_t kGroupsAhead = 4;
+/// Groups whose moments are folded in turns.
+constexpr std::size_t kFoldedTogether = 8;
 
 constexpr std::uint32_t kUnranked = std::uint32_t{1} << 31;
 constexpr std::uint32_t kUnusable = std::uint32_t{1} << 30;
@@ -62,46 +66,60 @@ void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Til
 /// Counts the rows of a stretch, group by group.
 void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Stretch const& kept) {
   std::uint32_t const* const slots = kept.slots[set.plan.coarse ? 1 : 0].data();
+  StretchRow const* const values = kept.rows.data();
   std::uint32_t const width = set.plan.coarse ? plan_.coarse_slots : plan_.fine_slots;
-  std::size_t const rows_end = by.begin[by.count];
+  bool const can_be_few = set.plan.coarse && width <= kMostFewSlots;
+  std::uint16_t const* const rows_end = by.rows + by.begin[by.count];
+  Folding folding[kFoldedTogether];
+  std::size_t foldings = 0;
   for (std::size_t k = 0; k < by.count; ++k) {
     std::uint16_t const* const rows = by.rows + by.begin[k];
-    std::size_t const count = by.begin[k + 1] - by.begin[k];
+    std::uint16_t const* const end = by.rows + by.begin[k + 1];
+    auto const count = static_cast<std::size_t>(end - rows);
     std::int32_t const id = by.ids[k];
-    bool const few = set.plan.coarse && width <= kMostFewSlots && count <= kFewRows;
     std::uint64_t low = ~std::uint64_t{0};
     std::uint64_t high = 0;
     auto const each_row = [&](auto count_slot) {
-      for (std::size_t i = 0; i < count; ++i) {
-        if (by.begin[k] + i + kRowsAhead < rows_end) __builtin_prefetch(&kept.rows[rows[i + kRowsAhead]]);
-        std::uint32_t const slot = slots[rows[i]];
+      for (std::uint16_t const* row = rows; row != end; ++row) {
+        if (rows_end - row > kRowsAhead) {
+          __builtin_prefetch(&slots[row[kRowsAhead]]);
+          __builtin_prefetch(&values[row[kRowsAhead]]);
+        }
+        std::uint32_t const slot = slots[*row];
         count_slot(slot & kSlotBits);
-        if ((slot & kUnranked) != 0) continue;
-        low = std::min(low, kept.rows[rows[i]].key);
-        high = std::max(high, kept.rows[rows[i]].key);
+        std::uint64_t const key = values[*row].key;
+        bool const ranked = (slot & kUnranked) == 0;
+        low = std::min(low, ranked ? key : ~std::uint64_t{0});
+        high = std::max(high, ranked ? key : std::uint64_t{0});
       }
     };
-    if (few) {
+    Moments* moments = nullptr;
+    if (can_be_few && count <= kFewRows) {
+      if (k + kGroupsAhead < by.count) set.few.prefetch(static_cast<std::size_t>(by.ids[k + kGroupsAhead]), width);
       auto const [counts, facts] = few_of(set, id, static_cast<std::uint32_t>(count));
       each_row([counts = counts](std::uint32_t slot) { ++counts[slot]; });
       facts->low = std::min(facts->low, low);
       facts->high = std::max(facts->high, high);
-      if (set.plan.moments) add_scattered_moments(facts->moments, kept, slots, rows, count);
-      continue;
+      moments = &facts->moments;
+    } else {
+      Group& group = group_of(set, id);
+      each_row([&group](std::uint32_t slot) {
+        if (group.counts != nullptr) {
+          ++group.counts[slot];
+        } else {
+          group.cells.add(slot, 1);
+          group.counts = group.cells.dense();
+        }
+      });
+      group.low = std::min(group.low, low);
+      group.high = std::max(group.high, high);
+      moments = &group.moments;
     }
-    Group& group = group_of(set, id);
-    each_row([&group](std::uint32_t slot) {
-      if (group.counts != nullptr) {
-        ++group.counts[slot];
-      } else {
-        group.cells.add(slot, 1);
-        group.counts = group.cells.dense();
-      }
-    });
-    group.low = std::min(group.low, low);
-    group.high = std::max(group.high, high);
-    if (set.plan.moments) add_scattered_moments(group.moments, kept, slots, rows, count);
+    if (!set.plan.moments) continue;
+    folding[foldings++] = {moments, rows, end};
+    if (foldings == kFoldedTogether) fold_moments(folding, std::exchange(foldings, 0), kept, slots);
   }
+  fold_moments(folding, foldings, kept, slots);
 }
 
 /// Where so many more rows of a group are counted in 8 bits.
@@ -130,49 +148,58 @@ void NumericState::settle(Set& set, std::size_t group) {
   *facts = {};
 }
 
-/// Moments of some rows of a stretch: each tile's with the bits of moments_slots, folded in their order.  One or two values
-/// need no lanes, since the sums of lanes that are 0 but for two are their sum in any order.
-void NumericState::add_scattered_moments(Moments& into, Stretch const& kept, std::uint32_t const* slots, std::uint16_t const* rows,
-                                         std::size_t count) {
-  auto const value = [&](std::size_t i) { return kept.rows[rows[i]].value; };
-  auto const usable = [&](std::size_t i) { return (slots[rows[i]] & kUnusable) == 0; };
-  for (std::size_t begin = 0, end = 0; begin < count; begin = end) {
-    std::size_t some[2] = {begin, begin};
-    int used = 0;
-    for (end = begin; end < count && rows[end] / kTileRows == rows[begin] / kTileRows; ++end) {
-      if (!usable(end)) continue;
-      if (used < 2) some[used] = end;
-      ++used;
+/// Moments of the rows of some groups: each tile's with the bits of moments_slots, folded in their order.  A fold waits for
+/// the one before it, so several groups take turns.
+void NumericState::fold_moments(Folding* foldings, std::size_t count, Stretch const& kept, std::uint32_t const* slots) {
+  for (bool more = true; more;) {
+    more = false;
+    for (std::size_t f = 0; f < count; ++f) {
+      if (foldings[f].next == foldings[f].end) continue;
+      fold_tile(foldings[f], kept.rows.data(), slots);
+      more = true;
     }
-    if (used == 0) continue;
-    Moments own{};
-    own.count = static_cast<std::uint64_t>(used);
-    if (used == 1) {
-      own.mean = value(some[0]) + 0.0;  // no -0.0, as a sum that begins at 0.0
-    } else if (used == 2) {
-      double const a = value(some[0]);
-      double const b = value(some[1]);
-      own.mean = (a + b + 0.0) / 2.0;
-      double d1 = 0.0, d2 = 0.0, d3 = 0.0, d4 = 0.0;
-      add_powers(a - own.mean, d1, d2, d3, d4);
-      add_powers(b - own.mean, d1, d2, d3, d4);
-      own.m2 = d2 - d1 * d1 / 2.0;
-      own.m3 = d3;
-      own.m4 = d4;
-    } else {
-      MomentLanes lanes{};
-      for (std::size_t i = begin; i < end; ++i) {
-        if (!usable(i)) continue;
-        ++lanes.count[rows[i] % kLanes];
-        lanes.sum[rows[i] % kLanes] += value(i);
-      }
-      own = tile_mean(lanes);
-      for (std::size_t i = begin; i < end; ++i)
-        if (usable(i)) add_deviation(lanes, rows[i] % kLanes, value(i) - own.mean);
-      tile_finish(lanes, own);
-    }
-    into.merge(own);
   }
+}
+
+/// Folds the rows of the next tile that a group has rows in.  One or two values need no lanes, since the sums of lanes that
+/// are 0 but for two are their sum in any order.
+void NumericState::fold_tile(Folding& folding, StretchRow const* values, std::uint32_t const* slots) {
+  std::uint16_t const* const begin = folding.next;
+  std::uint16_t const* end = begin;
+  double some[2] = {0.0, 0.0};
+  int used = 0;
+  for (; end != folding.end && *end / kTileRows == *begin / kTileRows; ++end) {
+    if ((slots[*end] & kUnusable) != 0) continue;
+    if (used < 2) some[used] = values[*end].value;
+    ++used;
+  }
+  folding.next = end;
+  if (used == 0) return;
+  Moments own{};
+  own.count = static_cast<std::uint64_t>(used);
+  if (used == 1) {
+    own.mean = some[0] + 0.0;  // no -0.0, as a sum that begins at 0.0
+  } else if (used == 2) {
+    own.mean = (some[0] + some[1] + 0.0) / 2.0;
+    double d1 = 0.0, d2 = 0.0, d3 = 0.0, d4 = 0.0;
+    add_powers(some[0] - own.mean, d1, d2, d3, d4);
+    add_powers(some[1] - own.mean, d1, d2, d3, d4);
+    own.m2 = d2 - d1 * d1 / 2.0;
+    own.m3 = d3;
+    own.m4 = d4;
+  } else {
+    MomentLanes lanes{};
+    for (std::uint16_t const* row = begin; row != end; ++row) {
+      if ((slots[*row] & kUnusable) != 0) continue;
+      ++lanes.count[*row % kLanes];
+      lanes.sum[*row % kLanes] += values[*row].value;
+    }
+    own = tile_mean(lanes);
+    for (std::uint16_t const* row = begin; row != end; ++row)
+      if ((slots[*row] & kUnusable) == 0) add_deviation(lanes, *row % kLanes, values[*row].value - own.mean);
+    tile_finish(lanes, own);
+  }
+  folding.into->merge(own);
 }
 
 }  // namespace modelwatch

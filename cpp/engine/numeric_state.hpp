@@ -125,6 +125,16 @@ class NumericState {
   };
   struct Tile;
   struct Stretch;
+  struct StretchRow {
+    std::uint64_t key;
+    double value;  // without the pivot
+  };
+  /// A group's rows of a stretch whose moments are still to come.
+  struct Folding {
+    Moments* into = nullptr;
+    std::uint16_t const* next = nullptr;
+    std::uint16_t const* end = nullptr;
+  };
   struct Target {
     SetPlan plan;
     Group* group;
@@ -157,8 +167,8 @@ class NumericState {
   void count_stretch(Set& set, BatchGroups::Scattered const& by, Stretch const& kept);
   FewRows<FewFacts>::Place few_of(Set& set, std::int32_t id, std::uint32_t more);
   void settle(Set& set, std::size_t group);
-  static void add_scattered_moments(Moments& into, Stretch const& kept, std::uint32_t const* slots, std::uint16_t const* rows,
-                                    std::size_t count);
+  static void fold_moments(Folding* foldings, std::size_t count, Stretch const& kept, std::uint32_t const* slots);
+  static void fold_tile(Folding& folding, StretchRow const* values, std::uint32_t const* slots);
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
   void make_table(Storage storage);
   void make_room(int rows);

@@ -37,11 +37,7 @@ struct NumericState::Tile {
 
 /// Rows of a stretch of tiles, until they are counted group by group.
 struct NumericState::Stretch {
-  struct Row {
-    std::uint64_t key;
-    double value;  // without the pivot
-  };
-  std::vector<Row> rows;
+  std::vector<StretchRow> rows;
   std::vector<std::uint32_t> slots[2];  // on the fine and the coarse grid, with a bit for each thing to know of a row
 };
 

@@ -15,17 +15,20 @@ template <class Number, class F>
 void each_counted(Number const* counters, std::uint32_t size, F&& f) {
   static_assert(std::endian::native == std::endian::little);
   constexpr std::uint32_t kStrip = 64;
+  constexpr std::uint64_t kToTop = 0x0102040810204080u;  // brings the lowest bits of eight bytes together
   std::uint32_t begin = 0;
   for (; begin + kStrip <= size; begin += kStrip) {
     std::uint8_t there[kStrip];
     for (std::uint32_t i = 0; i < kStrip; ++i) there[i] = counters[begin + i] != 0 ? 1 : 0;
+    std::uint64_t any = 0;
     for (std::uint32_t eight = 0; eight < kStrip; eight += 8) {
       std::uint64_t word;
       std::memcpy(&word, there + eight, sizeof word);
-      for (; word != 0; word &= word - 1) {
-        std::uint32_t const i = begin + eight + static_cast<std::uint32_t>(std::countr_zero(word)) / 8;
-        f(i, counters[i]);
-      }
+      any |= (word * kToTop >> 56) << eight;
+    }
+    for (; any != 0; any &= any - 1) {
+      std::uint32_t const i = begin + static_cast<std::uint32_t>(std::countr_zero(any));
+      f(i, counters[i]);
     }
   }
   for (std::uint32_t i = begin; i < size; ++i)

@@ -39,6 +39,9 @@ from modelwatch_gpu.profile.weights import UInt32, Weighting, WeightSums, check_
 
 Progress = Callable[[int], None]
 
+#: Counters of so many bytes are put in order column by column, side by side.
+_LARGE = 8 * 2**20
+
 #: Batches between two tidyings of Arrow's memory pool.
 _TIDY_EVERY = 8
 
@@ -421,7 +424,7 @@ class FileCounter:
             return numeric.regrouped(to, merged)
 
         work = [(at, c) for at, c in enumerate(places) if self.columns[c].name not in self.incomparable]
-        large = on_cpu and counter.bytes >= heap.WORTH_IT
+        large = on_cpu and counter.bytes >= _LARGE
         tables = side_by_side(table, work, self.spec.threads if large else 1)
         return {(spec.name, self.columns[c].name): own for (_, c), own in zip(work, tables, strict=True)}
 
