@@ -24,34 +24,30 @@ constexpr std::uint32_t kSlotBits = kUnusable - 1;
 
 }  // namespace
 
-NumericState::Stretch& NumericState::stretch() {
+std::vector<NumericState::StretchRow>& NumericState::stretch() {
   // Of a thread, since all its columns use it in turn, and the memory would be new to each of them.
-  static thread_local Stretch of_thread;
+  static thread_local std::vector<StretchRow> of_thread(static_cast<std::size_t>(BatchGroups::kStretchTiles) * kTileRows);
   return of_thread;
 }
 
 /// Notes what the sets that are scattered need of a tile that is loaded, and counts the stretch that it ends.
 void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile) {
-  Stretch& kept = stretch();
-  std::size_t const first = static_cast<std::size_t>(at % BatchGroups::kStretchTiles) * kTileRows;
-  constexpr auto kRows = static_cast<std::size_t>(BatchGroups::kStretchTiles) * kTileRows;
-  auto const rows = static_cast<std::size_t>(tile.rows);
+  StretchRow* const all = stretch().data();
+  StretchRow* const own_rows = all + at % BatchGroups::kStretchTiles * kTileRows;
   std::uint32_t const end_cell = plan_.grid->slots() - 2;
-  kept.rows.resize(kRows);
-  for (std::size_t i = 0; i < rows; ++i) kept.rows[first + i].key = tile.keys[i];
-  for (std::size_t i = 0; moments_ && i < rows; ++i) kept.rows[first + i].value = tile.values[i];
+  for (int i = 0; i < tile.rows; ++i) own_rows[i].key = tile.keys[i];
+  for (int i = 0; moments_ && i < tile.rows; ++i) own_rows[i].value = tile.values[i];
   bool const all_usable = !moments_ || tile.usable_rows == tile.rows;
   bool noted[2] = {false, false};
   for (std::size_t s = 0; s < sets_.size(); ++s) {
     if (!groups.scattered(s)) continue;
     Set& set = sets_[s];
-    if (!std::exchange(noted[set.plan.coarse ? 1 : 0], true)) {
-      auto& all = kept.slots[set.plan.coarse ? 1 : 0];
-      all.resize(kRows);
+    std::size_t const grid = set.plan.coarse ? 1 : 0;
+    if (!std::exchange(noted[grid], true)) {
       std::uint32_t const* const slots = slots_of(set.plan, tile);
-      for (std::size_t i = 0; i < rows; ++i) {
+      for (int i = 0; i < tile.rows; ++i) {
         std::uint32_t const unusable = all_usable || tile.usable[i] != 0 ? 0u : kUnusable;
-        all[first + i] = slots[i] | unusable | (tile.ranked[i] >= end_cell ? kUnranked : 0u);
+        own_rows[i].slots[grid] = slots[i] | unusable | (tile.ranked[i] >= end_cell ? kUnranked : 0u);
       }
     }
     std::int32_t const* const own = groups.from_tile(s, at);
@@ -60,13 +56,12 @@ void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Til
   }
   if (!groups.ends_stretch(at)) return;
   for (std::size_t s = 0; s < sets_.size(); ++s)
-    if (groups.scattered(s)) count_stretch(sets_[s], groups.of_scattered(s, at / BatchGroups::kStretchTiles), kept);
+    if (groups.scattered(s)) count_stretch(sets_[s], groups.of_scattered(s, at / BatchGroups::kStretchTiles), all);
 }
 
 /// Counts the rows of a stretch, group by group.
-void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Stretch const& kept) {
-  std::uint32_t const* const slots = kept.slots[set.plan.coarse ? 1 : 0].data();
-  StretchRow const* const values = kept.rows.data();
+void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, StretchRow const* all) {
+  std::size_t const grid = set.plan.coarse ? 1 : 0;
   std::uint32_t const width = set.plan.coarse ? plan_.coarse_slots : plan_.fine_slots;
   bool const can_be_few = set.plan.coarse && width <= kMostFewSlots;
   std::uint16_t const* const rows_end = by.rows + by.begin[by.count];
@@ -81,13 +76,10 @@ void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Str
     std::uint64_t high = 0;
     auto const each_row = [&](auto count_slot) {
       for (std::uint16_t const* row = rows; row != end; ++row) {
-        if (rows_end - row > kRowsAhead) {
-          __builtin_prefetch(&slots[row[kRowsAhead]]);
-          __builtin_prefetch(&values[row[kRowsAhead]]);
-        }
-        std::uint32_t const slot = slots[*row];
+        if (rows_end - row > kRowsAhead) __builtin_prefetch(&all[row[kRowsAhead]]);
+        std::uint32_t const slot = all[*row].slots[grid];
         count_slot(slot & kSlotBits);
-        std::uint64_t const key = values[*row].key;
+        std::uint64_t const key = all[*row].key;
         bool const ranked = (slot & kUnranked) == 0;
         low = std::min(low, ranked ? key : ~std::uint64_t{0});
         high = std::max(high, ranked ? key : std::uint64_t{0});
@@ -117,9 +109,9 @@ void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Str
     }
     if (!set.plan.moments) continue;
     folding[foldings++] = {moments, rows, end};
-    if (foldings == kFoldedTogether) fold_moments(folding, std::exchange(foldings, 0), kept, slots);
+    if (foldings == kFoldedTogether) fold_moments(folding, std::exchange(foldings, 0), all, grid);
   }
-  fold_moments(folding, foldings, kept, slots);
+  fold_moments(folding, foldings, all, grid);
 }
 
 /// Where so many more rows of a group are counted in 8 bits.
@@ -150,12 +142,12 @@ void NumericState::settle(Set& set, std::size_t group) {
 
 /// Moments of the rows of some groups: each tile's with the bits of moments_slots, folded in their order.  A fold waits for
 /// the one before it, so several groups take turns.
-void NumericState::fold_moments(Folding* foldings, std::size_t count, Stretch const& kept, std::uint32_t const* slots) {
+void NumericState::fold_moments(Folding* foldings, std::size_t count, StretchRow const* all, std::size_t grid) {
   for (bool more = true; more;) {
     more = false;
     for (std::size_t f = 0; f < count; ++f) {
       if (foldings[f].next == foldings[f].end) continue;
-      fold_tile(foldings[f], kept.rows.data(), slots);
+      fold_tile(foldings[f], all, grid);
       more = true;
     }
   }
@@ -163,14 +155,15 @@ void NumericState::fold_moments(Folding* foldings, std::size_t count, Stretch co
 
 /// Folds the rows of the next tile that a group has rows in.  One or two values need no lanes, since the sums of lanes that
 /// are 0 but for two are their sum in any order.
-void NumericState::fold_tile(Folding& folding, StretchRow const* values, std::uint32_t const* slots) {
+void NumericState::fold_tile(Folding& folding, StretchRow const* all, std::size_t grid) {
+  auto const is_usable = [&](std::uint16_t row) { return (all[row].slots[grid] & kUnusable) == 0; };
   std::uint16_t const* const begin = folding.next;
   std::uint16_t const* end = begin;
   double some[2] = {0.0, 0.0};
   int used = 0;
   for (; end != folding.end && *end / kTileRows == *begin / kTileRows; ++end) {
-    if ((slots[*end] & kUnusable) != 0) continue;
-    if (used < 2) some[used] = values[*end].value;
+    if (!is_usable(*end)) continue;
+    if (used < 2) some[used] = all[*end].value;
     ++used;
   }
   folding.next = end;
@@ -190,13 +183,13 @@ void NumericState::fold_tile(Folding& folding, StretchRow const* values, std::ui
   } else {
     MomentLanes lanes{};
     for (std::uint16_t const* row = begin; row != end; ++row) {
-      if ((slots[*row] & kUnusable) != 0) continue;
+      if (!is_usable(*row)) continue;
       ++lanes.count[*row % kLanes];
-      lanes.sum[*row % kLanes] += values[*row].value;
+      lanes.sum[*row % kLanes] += all[*row].value;
     }
     own = tile_mean(lanes);
     for (std::uint16_t const* row = begin; row != end; ++row)
-      if ((slots[*row] & kUnusable) == 0) add_deviation(lanes, *row % kLanes, values[*row].value - own.mean);
+      if (is_usable(*row)) add_deviation(lanes, *row % kLanes, all[*row].value - own.mean);
     tile_finish(lanes, own);
   }
   folding.into->merge(own);

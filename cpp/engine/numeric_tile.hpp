@@ -35,12 +35,6 @@ struct NumericState::Tile {
   std::vector<std::int32_t> slot_group;
 };
 
-/// Rows of a stretch of tiles, until they are counted group by group.
-struct NumericState::Stretch {
-  std::vector<StretchRow> rows;
-  std::vector<std::uint32_t> slots[2];  // on the fine and the coarse grid, with a bit for each thing to know of a row
-};
-
 /// Calls f with a value of a domain's type.
 template <class F>
 inline void with_domain(Domain domain, F f) {
