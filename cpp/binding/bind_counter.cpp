@@ -55,6 +55,12 @@ void bind_counter(py::module_& m) {
   py::class_<Counter> counter(m, "Counter");
   counter.def(py::init<std::vector<ColumnPlan>, std::vector<SetPlan>>(), py::arg("columns"), py::arg("sets"));
   def_counter(counter);
+  counter.def("numeric", [](Counter& self, std::size_t column, std::size_t set, bool narrow) {
+    return to_dict(without_gil([&] { return self.numeric(column, set, narrow); }));
+  });
+  counter.def("category", [](Counter& self, std::size_t column, std::size_t set, bool narrow) {
+    return to_dict(without_gil([&] { return self.category(column, set, narrow); }));
+  });
 }
 
 }  // namespace modelwatch::binding

@@ -18,6 +18,14 @@ inline py::array_t<std::uint64_t> limbs_of(std::vector<WideSum> const& sums) {
   return out;
 }
 
+/// Cells and counts, in whichever types they are.
+template <class Result>
+void put_cells(py::dict& out, Result& r) {
+  bool const narrow = !r.narrow.empty();
+  out["cell"] = narrow ? py::array(to_numpy(std::move(r.narrow.cell))) : py::array(to_numpy(std::move(r.cell)));
+  out["count"] = narrow ? py::array(to_numpy(std::move(r.narrow.count))) : py::array(to_numpy(std::move(r.count)));
+}
+
 inline py::dict to_dict(NumericResult&& r) {
   py::dict out;
   auto const groups = static_cast<py::ssize_t>(r.moments.size());
@@ -38,8 +46,7 @@ inline py::dict to_dict(NumericResult&& r) {
   out["tail_group"] = to_numpy(std::move(r.tail_group));
   out["group"] = to_numpy(std::move(r.group));
   out["cell_begin"] = to_numpy(std::move(r.cell_begin));
-  out["cell"] = to_numpy(std::move(r.cell));
-  out["count"] = to_numpy(std::move(r.count));
+  put_cells(out, r);
   out["gap_begin"] = to_numpy(std::move(r.gap_begin));
   out["gap"] = to_numpy(std::move(r.gap));
   out["gap_sum"] = to_numpy(std::move(r.gap_sum));
@@ -61,8 +68,7 @@ inline py::dict to_dict(CategoryResult&& r) {
   out["capped"] = r.capped;
   out["group"] = to_numpy(std::move(r.group));
   out["cell_begin"] = to_numpy(std::move(r.cell_begin));
-  out["cell"] = to_numpy(std::move(r.cell));
-  out["count"] = to_numpy(std::move(r.count));
+  put_cells(out, r);
   out["unseen_group"] = to_numpy(std::move(r.unseen_group));
   out["unseen_index"] = to_numpy(std::move(r.unseen_index));
   out["unseen_count"] = to_numpy(std::move(r.unseen_count));

@@ -54,42 +54,42 @@ void BatchGroups::find_all_together() {
   }
 }
 
-/// Puts the rows of every tile in the order of a set's groups.
+/// Puts the rows of every stretch in the order of a set's groups.
 void BatchGroups::scatter(std::size_t set) {
+  static_assert(kStretchTiles * kTileRows <= std::int64_t{1} << 16);
   ByGroup& out = by_group_[set];
   out.many = any_scattered_ = true;
   std::int32_t const* const own = rows_[set];
-  out.first.reserve(static_cast<std::size_t>(tiles_) + 1);
+  out.first.reserve(static_cast<std::size_t>(stretches()) + 1);
   out.rows.resize(static_cast<std::size_t>(count_));
-  std::int32_t const most = *std::max_element(own, own + count_);
-  std::vector<std::int32_t> place(static_cast<std::size_t>(std::max(most, 0)) + 1, -1);  // of a group in its tile
-  std::vector<std::uint16_t> next;
-  for (std::int64_t t = 0; t < tiles_; ++t) {
-    std::int32_t const* const groups = own + t * kTileRows;
-    int const rows = static_cast<int>(rows_of(t, t + 1));
+  auto const groups = static_cast<std::size_t>(std::max(*std::max_element(own, own + count_), 0)) + 1;
+  std::vector<std::uint32_t> next(groups, 0);  // rows of a group, then the place of its next one
+  for (std::int64_t tile = 0; tile < tiles_; tile += kStretchTiles) {
+    std::int32_t const* const of_row = own + tile * kTileRows;
+    auto const rows = static_cast<std::size_t>(rows_of(tile, std::min(tiles_, tile + kStretchTiles)));
     std::size_t const first = out.ids.size();
     out.first.push_back(first);
-    next.clear();
-    for (int i = 0; i < rows; ++i) {
-      if (groups[i] < 0) continue;
-      std::int32_t& at = place[static_cast<std::size_t>(groups[i])];
-      if (at < 0) {
-        at = static_cast<std::int32_t>(next.size());
-        out.ids.push_back(groups[i]);
-        next.push_back(0);
-      }
-      ++next[static_cast<std::size_t>(at)];
+    for (std::size_t i = 0; i < rows; ++i)
+      if (of_row[i] >= 0 && next[static_cast<std::size_t>(of_row[i])]++ == 0) out.ids.push_back(of_row[i]);
+    auto const ids = out.ids.begin() + static_cast<std::ptrdiff_t>(first);
+    if (groups < 4 * rows) {
+      // Looking at every group is cheaper than sorting where a good part of them has rows.
+      std::size_t k = first;
+      for (std::size_t g = 0; g < groups; ++g)
+        if (next[g] != 0) out.ids[k++] = static_cast<std::int32_t>(g);
+    } else {
+      std::sort(ids, out.ids.end());
     }
-    std::uint16_t sum = 0;
-    for (auto& count : next) {
+    std::uint32_t sum = 0;
+    for (auto id = ids; id != out.ids.end(); ++id) {
       out.begin.push_back(sum);
-      sum = static_cast<std::uint16_t>(sum + std::exchange(count, sum));
+      sum += std::exchange(next[static_cast<std::size_t>(*id)], sum);
     }
     out.begin.push_back(sum);
-    std::uint16_t* const order = out.rows.data() + t * kTileRows;
-    for (int i = 0; i < rows; ++i)
-      if (groups[i] >= 0) order[next[static_cast<std::size_t>(place[static_cast<std::size_t>(groups[i])])]++] = static_cast<std::uint16_t>(i);
-    for (std::size_t k = first; k < out.ids.size(); ++k) place[static_cast<std::size_t>(out.ids[k])] = -1;
+    std::uint16_t* const order = out.rows.data() + tile * kTileRows;
+    for (std::size_t i = 0; i < rows; ++i)
+      if (of_row[i] >= 0) order[next[static_cast<std::size_t>(of_row[i])]++] = static_cast<std::uint16_t>(i);
+    for (auto id = ids; id != out.ids.end(); ++id) next[static_cast<std::size_t>(*id)] = 0;
   }
   out.first.push_back(out.ids.size());
 }

@@ -24,12 +24,16 @@ class BatchGroups {
     std::int32_t id(std::size_t set, int combination) const { return ids[set * static_cast<std::size_t>(count) + static_cast<std::size_t>(combination)]; }
   };
 
-  /// The rows of a tile in one set, group by group; those in no group are left out.
+  /// Tiles whose rows are put in the order of their groups together: a group of a log with thousands has some rows in them,
+  /// where it has one in a tile at most, and what a column keeps of the rows meanwhile fits the second-level cache.
+  static constexpr std::int64_t kStretchTiles = 64;
+
+  /// The rows of a stretch of tiles in one set, group by group; those in no group are left out.
   struct Scattered {
-    int count;                   // of groups
-    std::int32_t const* ids;
-    std::uint16_t const* begin;  // count + 1 places in rows
-    std::uint16_t const* rows;   // in order within a group
+    std::size_t count;           // of groups
+    std::int32_t const* ids;     // increasing
+    std::uint32_t const* begin;  // count + 1 places in rows
+    std::uint16_t const* rows;   // from the stretch's first row on, in order within a group
   };
 
   /// rows[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.  weighted: tiles will be
@@ -48,17 +52,19 @@ class BatchGroups {
   /// Tiles [tile, run_end(tile)) belong to one group in every set; empty where a tile has rows of several.
   std::int64_t run_end(std::int64_t tile) const { return run_end_[static_cast<std::size_t>(tile)]; }
 
-  /// Whether a tile of the batch has rows of so many groups of a set that they are counted group by group: then the set is
-  /// left out of near_end and of the combinations.
+  /// Whether a tile of the batch has rows of so many groups of a set that they are counted group by group, stretch by
+  /// stretch: then the set is left out of near_end and of the combinations.
   bool scattered(std::size_t s) const { return by_group_[s].many; }
   bool any_scattered() const { return any_scattered_; }
   /// As run_end, of the sets that are not scattered.
   std::int64_t near_end(std::int64_t tile) const { return (any_scattered_ ? near_end_ : run_end_)[static_cast<std::size_t>(tile)]; }
-  Scattered of_scattered(std::size_t s, std::int64_t tile) const {
+  std::int64_t stretches() const { return (tiles_ + kStretchTiles - 1) / kStretchTiles; }
+  bool ends_stretch(std::int64_t tile) const { return tile + 1 == tiles_ || (tile + 1) % kStretchTiles == 0; }
+  Scattered of_scattered(std::size_t s, std::int64_t stretch) const {
     ByGroup const& own = by_group_[s];
-    std::size_t const first = own.first[static_cast<std::size_t>(tile)];
-    auto const count = static_cast<int>(own.first[static_cast<std::size_t>(tile) + 1] - first);
-    return {count, own.ids.data() + first, own.begin.data() + first + static_cast<std::size_t>(tile), own.rows.data() + tile * kTileRows};
+    auto const at = static_cast<std::size_t>(stretch);
+    std::size_t const first = own.first[at];
+    return {own.first[at + 1] - first, own.ids.data() + first, own.begin.data() + first + at, own.rows.data() + stretch * kStretchTiles * kTileRows};
   }
 
   /// The combinations of a tile for which near_end is empty.
@@ -76,12 +82,12 @@ class BatchGroups {
     std::size_t ids = 0;  // where they begin in ids_
   };
 
-  /// Of one set: the groups of all tiles, one tile after the other, and the rows of each.
+  /// Of one set: the groups of all stretches, one after the other, and the rows of each.
   struct ByGroup {
     bool many = false;
-    std::vector<std::size_t> first;    // of each tile in ids, and the end
+    std::vector<std::size_t> first;    // of each stretch in ids, and the end
     std::vector<std::int32_t> ids;
-    std::vector<std::uint16_t> begin;  // one more than ids for each tile
+    std::vector<std::uint32_t> begin;  // one more than ids for each stretch
     std::vector<std::uint16_t> rows;
   };
 

@@ -44,7 +44,6 @@ void with_codes(Storage storage, F f) {
 /// Counts the tiles from `from` on that have the same combinations of groups, by combination and code, and looks codes up
 /// at the end; returns where it stopped: at `from` where there are too many counters for that.
 std::int64_t CategoryState::count_together(CategoryView const& column, BatchGroups const& groups, std::int64_t from) {
-  if (groups.any_scattered()) return from;
   auto const together = groups.together(from);
   if (together.of_row == nullptr) return from;
   std::int64_t const counters = together.count * (column.values.size + 1);
@@ -95,6 +94,10 @@ void CategoryState::resolve_tile(CategoryView const& column, std::int64_t begin,
   }
 }
 
+void CategoryState::resolve_rows(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes) {
+  with_codes(column.codes.storage, [&]<class Code>(Code) { resolve_tile<Code>(column, begin, rows, slots, codes); });
+}
+
 void CategoryState::count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::uint64_t const* hashes,
                                std::int32_t const* groups, std::uint32_t const* weights, int rows) {
   std::uint32_t const end_of_known = first_unseen();
@@ -127,10 +130,11 @@ void CategoryState::add_tile(CategoryView const& column, BatchGroups const& grou
   std::uint32_t codes[kTileRows];
   std::int64_t const begin = tile * kTileRows;
   int const rows = static_cast<int>(groups.rows_of(tile, tile + 1));
-  with_codes(column.codes.storage, [&]<class Code>(Code) { resolve_tile<Code>(column, begin, rows, slots, codes); });
+  resolve_rows(column, begin, rows, slots, codes);
   for (std::size_t s = 0; s < sets_.size(); ++s)
-    count_tile(sets_[s], slots, codes, hash_of_code_.data(), groups.from_tile(s, tile), weights == nullptr ? nullptr : weights + begin,
-               rows);
+    if (!groups.scattered(s))
+      count_tile(sets_[s], slots, codes, hash_of_code_.data(), groups.from_tile(s, tile), weights == nullptr ? nullptr : weights + begin,
+                 rows);
 }
 
 }  // namespace modelwatch

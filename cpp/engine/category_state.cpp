@@ -37,7 +37,7 @@ CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets
   for (auto const& set : sets) {
     if (set.coarse && plan_.to_coarse.size() != plan_.known.size()) throw InvalidInput("a category map has the wrong length.");
     if (set.coarse && set.sketches) throw InvalidInput("a counter set on the coarse grid cannot keep sketches.");
-    sets_.push_back({set.coarse, set.sketches, {}});
+    sets_.push_back({set.coarse, set.sketches, {}, {}});
   }
   for (auto const slot : plan_.to_coarse)
     if (slot >= plan_.coarse_slots) throw InvalidInput("a category map leads out of its grid.");
@@ -77,8 +77,14 @@ std::uint32_t CategoryState::admit(StringKey const& key, std::uint64_t& hash) {
   return slot;
 }
 
+/// Where a group is counted whose rows do not come among those of many others.
 CategoryState::Group& CategoryState::group_of(Set& set, std::int32_t group) {
   auto const at = static_cast<std::size_t>(group);
+  if (set.few.has(at)) settle(set, at);
+  return made(set, at);
+}
+
+CategoryState::Group& CategoryState::made(Set& set, std::size_t at) const {
   if (at >= set.groups.size()) set.groups.resize(at + 1);
   if (!set.groups[at]) {
     set.groups[at] = std::make_unique<Group>();
@@ -125,9 +131,10 @@ void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner c
     last_owner_ = std::move(owner);
     last_values_ = column.values;
   }
+  if (groups.any_scattered()) add_scattered(column, groups);
   std::int64_t const size = column.values.size;
   for (std::int64_t t = 0; t < groups.tiles();) {
-    std::int64_t const end = weights == nullptr ? std::min(groups.run_end(t), t + kMostRunTiles) : t;
+    std::int64_t const end = weights == nullptr ? std::min(groups.near_end(t), t + kMostRunTiles) : t;
     // What no run can hold goes row by row.
     if (end > t && (size <= kMostRunCodes || groups.rows_of(t, end) >= kRowsPerCode * size)) {
       count_run(column, groups, t, end);
@@ -144,7 +151,8 @@ void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner c
 CategoryState::Targets CategoryState::targets_of(BatchGroups const& groups, std::int64_t tile) {
   Targets targets;
   for (std::size_t s = 0; s < sets_.size(); ++s)
-    if (std::int32_t const id = groups.first(s, tile); id >= 0) targets.emplace_back(&sets_[s], &group_of(sets_[s], id));
+    if (std::int32_t const id = groups.scattered(s) ? -1 : groups.first(s, tile); id >= 0)
+      targets.emplace_back(&sets_[s], &group_of(sets_[s], id));
   return targets;
 }
 
@@ -250,9 +258,9 @@ std::vector<std::uint32_t> CategoryState::unseen_by_bytes() const {
   return order;
 }
 
-CategoryResult CategoryState::finish(std::size_t set_index) {
+CategoryResult CategoryState::finish(std::size_t set_index, bool narrow) {
   evict_beyond_cap();
-  Set const& set = sets_.at(set_index);
+  Set& set = sets_.at(set_index);
   CategoryResult out;
   out.capped = capped_;
   std::vector<std::uint32_t> const order = unseen_by_bytes();
@@ -262,13 +270,28 @@ CategoryResult CategoryState::finish(std::size_t set_index) {
     if (!set.coarse) out.unseen.emplace_back(unseen_[order[i]].bytes);
   }
   out.cell_begin.push_back(0);
-  for (std::size_t g = 0; g < set.groups.size(); ++g) {
-    if (!set.groups[g]) continue;
+  auto const push = [&](std::uint32_t cell, std::uint64_t count) {
+    out.cell.push_back(cell);
+    out.count.push_back(count);
+  };
+  std::size_t const end = std::max(set.groups.size(), set.few.end());
+  auto const whole = [](auto const& group) { return group != nullptr; };
+  narrow = narrow && std::none_of(set.groups.begin(), set.groups.end(), whole);
+  for (std::size_t g = 0; g < end; ++g) {
+    bool const there = g < set.groups.size() && set.groups[g];
+    bool const few = set.few.has(g);
+    if (!there && !few) continue;
     out.group.push_back(static_cast<std::uint32_t>(g));
-    set.groups[g]->cells.each([&](std::uint32_t cell, std::uint64_t count) {
-      out.cell.push_back(cell);
-      out.count.push_back(count);
-    });
+    if (few && !there) {
+      if (narrow)
+        out.narrow.add(set.few.at(g, plan_.coarse_slots).counts, plan_.coarse_slots);
+      else
+        each_counted(set.few.at(g, plan_.coarse_slots).counts, plan_.coarse_slots, push);
+      out.cell_begin.push_back(narrow ? out.narrow.size() : out.cell.size());
+      continue;
+    }
+    if (few) settle(set, g);
+    set.groups[g]->cells.each(push);
     out.cell_begin.push_back(out.cell.size());
     if (set.groups[g]->beyond) {
       auto const& ranks = set.groups[g]->beyond->ranks();
@@ -290,9 +313,11 @@ CategoryResult CategoryState::finish(std::size_t set_index) {
 
 std::size_t CategoryState::bytes() const {
   std::size_t total = unseen_.capacity() * sizeof(Unseen) + arena_.bytes() + table_.bytes();
-  for (auto const& set : sets_)
+  for (auto const& set : sets_) {
+    total += set.few.bytes();
     for (auto const& group : set.groups)
       if (group) total += sizeof(Group) + group->cells.bytes() + group->unseen.bytes() + (group->beyond ? sizeof(Registers) : 0);
+  }
   return total;
 }
 

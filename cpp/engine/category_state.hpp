@@ -9,6 +9,7 @@
 
 #include "engine/arrow_view.hpp"
 #include "engine/batch_groups.hpp"
+#include "engine/few_rows.hpp"
 #include "engine/numeric_state.hpp"  // SetPlan
 #include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
@@ -39,6 +40,7 @@ struct CategoryResult {
   std::vector<std::uint64_t> cell_begin;  // groups + 1
   std::vector<std::uint32_t> cell;
   std::vector<std::uint64_t> count;
+  NarrowEntries narrow;  // instead of cell and count, where that was asked for and all are small
   std::vector<std::string> unseen;  // by bytes; fine sets only
   std::vector<std::uint32_t> unseen_group;
   std::vector<std::uint32_t> unseen_index;  // into `unseen`
@@ -80,7 +82,8 @@ class CategoryState {
   std::uint32_t coarse_slot(std::string_view bytes) const;
   CategoryPlan const& plan() const { return plan_; }
 
-  CategoryResult finish(std::size_t set);
+  /// narrow: cells and counts may be in CategoryResult::narrow.
+  CategoryResult finish(std::size_t set, bool narrow = false);
   std::size_t bytes() const;
 
  private:
@@ -99,10 +102,14 @@ class CategoryState {
     SparseArray<std::uint64_t> unseen = SparseArray<std::uint64_t>::growing();  // by place in unseen_
     std::unique_ptr<Registers> beyond;  // values beyond a cap, which have no count of their own
   };
+  struct FewFacts {
+    std::uint32_t rows = 0;
+  };
   struct Set {
     bool coarse;
     bool sketches;
     std::vector<std::unique_ptr<Group>> groups;
+    FewRows<FewFacts> few;  // of sets on the coarse grid
   };
   struct Unseen {
     std::string_view bytes;  // in the arena
@@ -125,11 +132,21 @@ class CategoryState {
   std::uint32_t admit(StringKey const& key, std::uint64_t& hash);
   Targets targets_of(BatchGroups const& groups, std::int64_t tile);
   Group& group_of(Set& set, std::int32_t group);
+  Group& made(Set& set, std::size_t group) const;
+  void settle(Set& set, std::size_t group) const;
+  /// Whether a set is counted group by group in a batch.
+  bool is_few(BatchGroups const& groups, std::size_t s) const {
+    return groups.scattered(s) && sets_[s].coarse && plan_.coarse_slots <= SparseArray<std::uint64_t>::kAlwaysDense;
+  }
+  void add_scattered(CategoryView const& column, BatchGroups const& groups);
+  void note_scattered(BatchGroups const& groups, std::int64_t tile, std::uint32_t const* slots);
+  void count_stretch(Set& set, BatchGroups::Scattered const& by, std::uint16_t const* slots) const;
   std::uint32_t slot_of(CategoryView const& column, std::size_t code);
   void count_run(CategoryView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to);
   std::int64_t count_together(CategoryView const& column, BatchGroups const& groups, std::int64_t from);
   template <class Code>
   void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
+  void resolve_rows(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
   void add_tile(CategoryView const& column, BatchGroups const& groups, std::int64_t tile, std::uint32_t const* weights);
   void read_text(StringsView const& column, std::int64_t begin, int rows, TextTile& tile);
   template <class Reader>

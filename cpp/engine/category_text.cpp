@@ -112,7 +112,8 @@ void CategoryState::add(StringsView const& column, BatchGroups const& groups, st
   if (groups.sets() != sets_.size()) throw InvalidInput("a batch needs the groups of every counter set.");
   TextTile tile;
   for (std::int64_t t = 0; t < groups.tiles();) {
-    std::int64_t const end = weights == nullptr ? std::min(groups.run_end(t), t + kMostRunTiles) : t;
+    bool const in_runs = weights == nullptr && !groups.any_scattered();
+    std::int64_t const end = in_runs ? std::min(groups.run_end(t), t + kMostRunTiles) : t;
     // Counters of their own pay where the rows are not much fewer than they.
     if (end > t && 4 * groups.rows_of(t, end) >= static_cast<std::int64_t>(slots_in_use())) {
       count_text_run(column, groups, t, end);
@@ -123,7 +124,9 @@ void CategoryState::add(StringsView const& column, BatchGroups const& groups, st
     int const rows = static_cast<int>(groups.rows_of(t, t + 1));
     read_text(column, begin, rows, tile);
     for (std::size_t s = 0; s < sets_.size(); ++s)
-      count_tile(sets_[s], tile.slots, nullptr, tile.hashes, groups.from_tile(s, t), weights == nullptr ? nullptr : weights + begin, rows);
+      if (!is_few(groups, s))
+        count_tile(sets_[s], tile.slots, nullptr, tile.hashes, groups.from_tile(s, t), weights == nullptr ? nullptr : weights + begin, rows);
+    if (groups.any_scattered()) note_scattered(groups, t, tile.slots);
     if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
     ++t;
   }

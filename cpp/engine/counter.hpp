@@ -32,8 +32,9 @@ class Counter {
            Poll const& poll, std::uint32_t const* weights = nullptr);
 
   bool is_numeric(std::size_t column) const { return std::holds_alternative<NumericState>(states_.at(column)); }
-  NumericResult numeric(std::size_t column, std::size_t set) const { return std::get<NumericState>(states_.at(column)).finish(set); }
-  CategoryResult category(std::size_t column, std::size_t set) { return std::get<CategoryState>(states_.at(column)).finish(set); }
+  /// narrow: as the states' finish.
+  NumericResult numeric(std::size_t column, std::size_t set, bool narrow = false) { return std::get<NumericState>(states_.at(column)).finish(set, narrow); }
+  CategoryResult category(std::size_t column, std::size_t set, bool narrow = false) { return std::get<CategoryState>(states_.at(column)).finish(set, narrow); }
   std::uint64_t rows() const { return rows_; }
   std::size_t bytes() const;
 

@@ -1,11 +1,11 @@
 #include "engine/merge.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <numeric>
 #include <utility>
 
 #include "core/error.hpp"
+#include "engine/sparse_array.hpp"  // each_counted
 
 namespace modelwatch {
 
@@ -47,59 +47,44 @@ struct Entry {
 /// Adds up the entries of one group, in whatever order they come.
 class Accumulator {
  public:
-  /// Adds all entries of a group of a table.
-  void add(SparseView const& table, std::size_t group) {
-    std::size_t const before = entries_.size();
-    auto const more = static_cast<std::size_t>(table.begin[group + 1] - table.begin[group]);
-    if (more == 0) return;
-    entries_.resize(before + more);
-    Entry* to = entries_.data() + before;
-    each_entry(table, group, [&](std::uint32_t index, std::uint64_t value) { *to++ = {index, value}; });
-    for (std::size_t i = std::max<std::size_t>(before, 1); i < entries_.size(); ++i) increasing_ = increasing_ && entries_[i - 1].index < entries_[i].index;
-    for (std::size_t i = before; i < entries_.size(); ++i) last_ = std::max(last_, entries_[i].index);
-  }
-
-  /// Puts the sums into `out` by increasing index, and begins anew.
-  void move_to(SparseSum& out) {
+  /// A group of the sum is about to come: of so many entries, all with indices up to `last`.
+  void begin(std::size_t entries, std::uint32_t last) {
     // Looking at every place is cheaper than sorting where a good part of them is used.
     constexpr std::size_t kLooked = 16;
-    if (increasing_)  // as from a table alone
-      take(out);
-    else if (last_ < kMostDense && last_ < kLooked * entries_.size())
-      add_up(out);
-    else
+    last_ = last;
+    dense_ = last < kMostDense && last < kLooked * entries;
+    if (dense_ && sums_.size() <= last) {
+      sums_.resize(std::size_t{last} + 1, 0);
+      there_.resize(sums_.size(), 0);
+    }
+  }
+
+  /// Adds all entries of a group of a table.
+  void add(SparseView const& table, std::size_t group) {
+    if (!dense_) return each_entry(table, group, [&](std::uint32_t index, std::uint64_t value) { entries_.push_back({index, value}); });
+    std::uint64_t* const sums = sums_.data();
+    std::uint8_t* const there = there_.data();
+    each_entry(table, group, [&](std::uint32_t index, std::uint64_t value) {
+      if (index > last_) throw InvalidInput("the entries of a group are not sorted.");
+      sums[index] += value;
+      there[index] = 1;  // a sum can be 0
+    });
+  }
+
+  /// Puts the sums into `out` by increasing index, and leaves none behind.
+  void move_to(SparseSum& out) {
+    if (!dense_) {
       sort_up(out);
-    entries_.clear();
-    last_ = 0;
-    increasing_ = true;
+      return entries_.clear();
+    }
+    each_counted(there_.data(), last_ + 1, [&](std::uint32_t index, std::uint8_t) {
+      out.index.push_back(index);
+      out.value.push_back(std::exchange(sums_[index], 0));
+    });
+    std::fill_n(there_.data(), last_ + 1, std::uint8_t{0});
   }
 
  private:
-  void take(SparseSum& out) {
-    for (auto const& entry : entries_) {
-      out.index.push_back(entry.index);
-      out.value.push_back(entry.value);
-    }
-  }
-
-  /// Leaves no sum behind, so there is none to clear before the next one.
-  void add_up(SparseSum& out) {
-    if (sums_.size() <= last_) {
-      sums_.resize(std::size_t{last_} + 1, 0);
-      there_.resize((sums_.size() + 63) / 64, 0);
-    }
-    for (auto const& entry : entries_) {
-      sums_[entry.index] += entry.value;
-      there_[entry.index / 64] |= std::uint64_t{1} << entry.index % 64;  // a sum can be 0
-    }
-    for (std::uint32_t strip = 0; strip <= last_ / 64; ++strip)
-      for (std::uint64_t word = std::exchange(there_[strip], 0); word != 0; word &= word - 1) {
-        std::uint32_t const index = 64 * strip + static_cast<std::uint32_t>(std::countr_zero(word));
-        out.index.push_back(index);
-        out.value.push_back(std::exchange(sums_[index], 0));
-      }
-  }
-
   void sort_up(SparseSum& out) {
     std::sort(entries_.begin(), entries_.end(), [](Entry const& a, Entry const& b) { return a.index < b.index; });
     for (std::size_t i = 0; i < entries_.size(); ++i) {
@@ -112,12 +97,20 @@ class Accumulator {
     }
   }
 
-  bool increasing_ = true;
-  std::uint32_t last_ = 0;  // the largest index
+  bool dense_ = false;
+  std::uint32_t last_ = 0;
   std::vector<Entry> entries_;
   std::vector<std::uint64_t> sums_;   // 0 between groups
-  std::vector<std::uint64_t> there_;  // a bit for each of them
+  std::vector<std::uint8_t> there_;   // whether an entry came for each of them
 };
+
+/// The largest index of a group with entries: its last one.
+std::uint32_t last_index(SparseView const& table, std::size_t group) {
+  std::uint64_t last = 0;
+  with_elements(table.index, [&](auto const* index) { last = index[table.begin[group + 1] - 1]; });
+  if (last > std::uint32_t{0xffffffffu}) throw InvalidInput("an entry has an index of more than 32 bits.");
+  return static_cast<std::uint32_t>(last);
+}
 
 }  // namespace
 
@@ -144,6 +137,15 @@ SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups
   out.value.reserve(entries);
   Accumulator sum;
   for (std::size_t group = 0; group < groups; ++group) {
+    std::size_t own_entries = 0;
+    std::uint32_t last = 0;
+    for (std::size_t part = from[group]; part < from[group + 1]; ++part) {
+      auto const [table, own] = parts[part];
+      auto const more = static_cast<std::size_t>(tables[table].begin[own + 1] - tables[table].begin[own]);
+      own_entries += more;
+      if (more != 0) last = std::max(last, last_index(tables[table], own));
+    }
+    sum.begin(own_entries, last);
     for (std::size_t part = from[group]; part < from[group + 1]; ++part) {
       auto const [table, own] = parts[part];
       sum.add(tables[table], own);

@@ -71,13 +71,19 @@ NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uin
   for (auto const& set : sets) {
     // A value on a knot that only the fine grid has would be in neither.
     if (set.coarse && set.sketches) throw InvalidInput("a counter set on the coarse grid cannot keep sketches.");
-    sets_.push_back({set, {}, {}});
+    sets_.push_back({set, {}, {}, {}});
     moments_ = moments_ || set.moments;
   }
 }
 
+/// Where a group is counted whose rows do not come among those of many others.
 NumericState::Group& NumericState::group_of(Set& set, std::int32_t group) {
   auto const at = static_cast<std::size_t>(group);
+  if (set.few.has(at)) settle(set, at);
+  return made(set, at);
+}
+
+NumericState::Group& NumericState::made(Set& set, std::size_t at) const {
   if (at >= set.groups.size()) set.groups.resize(at + 1);
   if (!set.groups[at]) {
     auto fresh = std::make_unique<Group>();
@@ -296,20 +302,39 @@ void NumericState::add(NumericView const& column, BatchGroups const& groups, std
   }
 }
 
-NumericResult NumericState::finish(std::size_t set_index) const {
-  Set const& set = sets_.at(set_index);
+NumericResult NumericState::finish(std::size_t set_index, bool narrow) {
+  Set& set = sets_.at(set_index);
   NumericResult out;
   out.cell_begin.push_back(0);
   out.gap_begin.push_back(0);
   out.bucket_begin.push_back(0);
-  for (std::size_t g = 0; g < set.groups.size(); ++g) {
-    if (!set.groups[g]) continue;
-    Group const& group = *set.groups[g];
+  auto const push = [&](std::uint32_t cell, std::uint64_t count) {
+    out.cell.push_back(cell);
+    out.count.push_back(count);
+  };
+  std::size_t const end = std::max(set.groups.size(), set.few.end());
+  auto const whole = [](auto const& group) { return group != nullptr; };
+  narrow = narrow && std::none_of(set.groups.begin(), set.groups.end(), whole);
+  for (std::size_t g = 0; g < end; ++g) {
+    bool const there = g < set.groups.size() && set.groups[g];
+    bool const few = set.few.has(g);
+    if (!there && !few) continue;
     out.group.push_back(static_cast<std::uint32_t>(g));
-    auto const push = [&](std::uint32_t cell, std::uint64_t count) {
-      out.cell.push_back(cell);
-      out.count.push_back(count);
-    };
+    if (few && !there) {
+      auto const [counts, facts] = set.few.at(g, plan_.coarse_slots);
+      if (narrow)
+        out.narrow.add(counts, plan_.coarse_slots);
+      else
+        each_counted(counts, plan_.coarse_slots, push);
+      out.cell_begin.push_back(narrow ? out.narrow.size() : out.cell.size());
+      out.gap_begin.push_back(out.gap.size());
+      out.low.push_back(facts->low);
+      out.high.push_back(facts->high);
+      if (set.plan.moments) out.moments.push_back(facts->moments);
+      out.bucket_begin.push_back(out.bucket.size());
+      continue;
+    }
+    Group const& group = group_of(set, static_cast<std::int32_t>(g));
     if (group.spilled.size() == 0) {
       group.cells.each(push);
     } else {
@@ -347,11 +372,13 @@ NumericResult NumericState::finish(std::size_t set_index) const {
 
 std::size_t NumericState::bytes() const {
   std::size_t total = 0;
-  for (auto const& set : sets_)
+  for (auto const& set : sets_) {
+    total += set.few.bytes();
     for (auto const& group : set.groups)
       if (group)
         total += sizeof(Group) + group->cells.bytes() + group->gaps.bytes() + group->spilled.bytes() +
                  (group->sketch ? group->sketch->buckets.bytes() + kRegisters : 0);
+  }
   return total;
 }
 

@@ -9,6 +9,7 @@
 #include "core/profile_slab.hpp"
 #include "core/wide_sum.hpp"
 #include "engine/batch_groups.hpp"
+#include "engine/few_rows.hpp"
 #include "engine/grid.hpp"
 #include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
@@ -41,6 +42,7 @@ struct NumericResult {
   std::vector<std::uint64_t> cell_begin;  // groups + 1
   std::vector<std::uint32_t> cell;
   std::vector<std::uint64_t> count;
+  NarrowEntries narrow;                  // instead of cell and count, where that was asked for and all are small
   std::vector<std::uint64_t> gap_begin;  // groups + 1
   std::vector<std::uint32_t> gap;
   std::vector<std::uint64_t> gap_sum;     // SUM of gap_offset
@@ -81,7 +83,8 @@ class NumericState {
   NumericPlan const& plan() const { return plan_; }
 
   Domain domain() const { return plan_.grid->domain(); }
-  NumericResult finish(std::size_t set) const;
+  /// narrow: cells and counts may be in NumericResult::narrow.
+  NumericResult finish(std::size_t set, bool narrow = false);
   std::size_t bytes() const;
 
  private:
@@ -107,18 +110,39 @@ class NumericState {
       sketch->registers.add(hash);
     }
   };
+  /// Of a group that is counted in 8 bits.  Its moments are here then, not in the other place.
+  struct FewFacts {
+    std::uint64_t low = ~std::uint64_t{0};
+    std::uint64_t high = 0;
+    Moments moments{};
+    std::uint32_t rows = 0;
+  };
   struct Set {
     SetPlan plan;
     std::vector<std::unique_ptr<Group>> groups;
     std::vector<std::int32_t> slot_of;  // of each group while a tile of several is counted, else -1
+    FewRows<FewFacts> few;              // of sets on the coarse grid
   };
   struct Tile;
+  /// What is kept of a row until its stretch of tiles is counted group by group.
+  struct StretchRow {
+    std::uint64_t key;
+    double value;            // without the pivot
+    std::uint32_t slots[2];  // on the fine and the coarse grid, with a bit for each thing to know of the row
+  };
+  /// A group's rows of a stretch whose moments are still to come.
+  struct Folding {
+    Moments* into = nullptr;
+    std::uint16_t const* next = nullptr;
+    std::uint16_t const* end = nullptr;
+  };
   struct Target {
     SetPlan plan;
     Group* group;
   };
 
   Group& group_of(Set& set, std::int32_t group);
+  Group& made(Set& set, std::size_t group) const;
   void load(NumericView const& column, std::int64_t begin, Tile& tile) const;
   std::uint32_t const* slots_of(SetPlan const& plan, Tile& tile) const;
   /// A float grid lifted from integers hashes whole numbers as integers.
@@ -139,8 +163,13 @@ class NumericState {
   void add_gaps_together(Set& set, Tile& tile, std::uint8_t const* of_row, Group* const* into, int count);
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
+  static std::vector<StretchRow>& stretch();
   void add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile);
-  void add_scattered_moments(Group& group, Tile const& tile, std::uint16_t const* rows, int count) const;
+  void count_stretch(Set& set, BatchGroups::Scattered const& by, StretchRow const* all);
+  FewRows<FewFacts>::Place few_of(Set& set, std::int32_t id, std::uint32_t more);
+  void settle(Set& set, std::size_t group);
+  static void fold_moments(Folding* foldings, std::size_t count, StretchRow const* all, std::size_t grid);
+  static void fold_tile(Folding& folding, StretchRow const* all, std::size_t grid);
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
   void make_table(Storage storage);
   void make_room(int rows);

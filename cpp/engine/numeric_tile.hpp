@@ -33,7 +33,6 @@ struct NumericState::Tile {
   std::vector<MomentLanes> lanes;
   std::vector<Moments> moments;
   std::vector<std::int32_t> slot_group;
-  std::vector<Group*> targets;  // of the groups of a tile that are counted one after the other
 };
 
 /// Calls f with a value of a domain's type.

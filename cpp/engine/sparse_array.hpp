@@ -9,6 +9,32 @@
 
 namespace modelwatch {
 
+/// Calls f(index, value) for those of `size` counters that are not zero, by index.  Which of a strip are there is found
+/// without branches: nobody could foretell them.
+template <class Number, class F>
+void each_counted(Number const* counters, std::uint32_t size, F&& f) {
+  static_assert(std::endian::native == std::endian::little);
+  constexpr std::uint32_t kStrip = 64;
+  constexpr std::uint64_t kToTop = 0x0102040810204080u;  // brings the lowest bits of eight bytes together
+  std::uint32_t begin = 0;
+  for (; begin + kStrip <= size; begin += kStrip) {
+    std::uint8_t there[kStrip];
+    for (std::uint32_t i = 0; i < kStrip; ++i) there[i] = counters[begin + i] != 0 ? 1 : 0;
+    std::uint64_t any = 0;
+    for (std::uint32_t eight = 0; eight < kStrip; eight += 8) {
+      std::uint64_t word;
+      std::memcpy(&word, there + eight, sizeof word);
+      any |= (word * kToTop >> 56) << eight;
+    }
+    for (; any != 0; any &= any - 1) {
+      std::uint32_t const i = begin + static_cast<std::uint32_t>(std::countr_zero(any));
+      f(i, counters[i]);
+    }
+  }
+  for (std::uint32_t i = begin; i < size; ++i)
+    if (counters[i] != 0) f(i, counters[i]);
+}
+
 /// Counters indexed 0..size-1 that start as a small hash table and become a plain array when a quarter of them is
 /// used (DESIGN 3.4).  `Number` is u32 for counts of one part and u64 for sums.
 template <class Number>
@@ -76,26 +102,9 @@ class SparseArray {
   static constexpr std::uint32_t kEmpty = 0xffffffffu;
   static constexpr std::size_t kLeastSparse = 16;
 
-  /// Which of a strip are there is found without branches: nobody could foretell them.
   template <class F>
   void each_dense(F& f) const {
-    static_assert(std::endian::native == std::endian::little);
-    constexpr std::uint32_t kStrip = 64;
-    std::uint32_t begin = 0;
-    for (; begin + kStrip <= size_; begin += kStrip) {
-      std::uint8_t there[kStrip];
-      for (std::uint32_t i = 0; i < kStrip; ++i) there[i] = dense_[begin + i] != 0 ? 1 : 0;
-      for (std::uint32_t eight = 0; eight < kStrip; eight += 8) {
-        std::uint64_t word;
-        std::memcpy(&word, there + eight, sizeof word);
-        for (; word != 0; word &= word - 1) {
-          std::uint32_t const i = begin + eight + static_cast<std::uint32_t>(std::countr_zero(word)) / 8;
-          f(i, dense_[i]);
-        }
-      }
-    }
-    for (std::uint32_t i = begin; i < size_; ++i)
-      if (dense_[i] != 0) f(i, dense_[i]);
+    each_counted(dense_.data(), size_, f);
   }
 
   std::size_t find(std::uint32_t index) const {

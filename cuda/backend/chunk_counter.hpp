@@ -27,7 +27,7 @@ class ChunkCounter {
   void add(CountedRows const& rows, Poll const& poll);
   /// Brings all counts to the host.
   void drain();
-  NumericState const& numeric(std::size_t column) const { return std::get<NumericState>(states_.at(column)); }
+  NumericState& numeric(std::size_t column) { return std::get<NumericState>(states_.at(column)); }
   CategoryState& category(std::size_t column) { return std::get<CategoryState>(states_.at(column)); }
   std::size_t bytes() const;
   void set_limits(std::size_t bytes, std::int64_t rows);

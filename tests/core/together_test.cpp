@@ -86,7 +86,7 @@ TEST("the combinations of a tile name the groups of each of its rows, in every s
 
 TEST("the rows of a scattered set are listed group by group, those of no group left out") {
   Random random{504};
-  for (std::int64_t const rows : {1, 1'023, 1'024, 5'000}) {
+  for (std::int64_t const rows : {1, 1'023, 1'024, 5'000, 70'000, 200'000}) {
     std::vector<std::int32_t> groups;
     for (std::int64_t i = 0; i < rows; ++i) groups.push_back(static_cast<std::int32_t>(random.below(3'000)) - 1);
     groups[0] = 2'999;
@@ -99,18 +99,22 @@ TEST("the rows of a scattered set are listed group by group, those of no group l
     CHECK(by.scattered(0) && !by.scattered(1));
     CHECK_EQ(by.near_end(0), by.tiles());
     CHECK_EQ(by.run_end(0), 0);
-    for (std::int64_t t = 0; t < by.tiles(); ++t) {
-      auto const own = by.of_scattered(0, t);
-      std::vector<bool> seen(static_cast<std::size_t>(by.rows_of(t, t + 1)), false);
-      for (int k = 0; k < own.count; ++k) {
+    for (std::int64_t at = 0; at < by.stretches(); ++at) {
+      auto const own = by.of_scattered(0, at);
+      std::int64_t const first = at * BatchGroups::kStretchTiles;
+      std::int64_t const last = std::min(by.tiles(), first + BatchGroups::kStretchTiles);
+      CHECK(by.ends_stretch(last - 1) && (last - first == 1 || !by.ends_stretch(first)));
+      std::vector<bool> seen(static_cast<std::size_t>(by.rows_of(first, last)), false);
+      for (std::size_t k = 0; k < own.count; ++k) {
         CHECK(own.begin[k] < own.begin[k + 1]);
-        for (int i = own.begin[k]; i < own.begin[k + 1]; ++i) {
-          CHECK_EQ(groups[static_cast<std::size_t>(t * kTileRows + own.rows[i])], own.ids[k]);
+        CHECK(k == 0 || own.ids[k - 1] < own.ids[k]);
+        for (std::uint32_t i = own.begin[k]; i < own.begin[k + 1]; ++i) {
+          CHECK_EQ(groups[static_cast<std::size_t>(first * kTileRows + own.rows[i])], own.ids[k]);
           CHECK(i == own.begin[k] || own.rows[i - 1] < own.rows[i]);
           seen[own.rows[i]] = true;
         }
       }
-      for (std::size_t i = 0; i < seen.size(); ++i) CHECK_EQ(seen[i], groups[static_cast<std::size_t>(t) * kTileRows + i] >= 0);
+      for (std::size_t i = 0; i < seen.size(); ++i) CHECK_EQ(seen[i], groups[static_cast<std::size_t>(first * kTileRows) + i] >= 0);
     }
   }
 }

@@ -456,3 +456,11 @@ def test_a_file_without_the_column_is_a_segment_of_null(baseline: mw.Baseline) -
     own = rows_of(part, "text,shop")
     assert sum(own.values()) == 80
     assert sum(n for key, n in own.items() if key[3] == NULL) >= 40
+
+
+def test_no_segments_can_be_said_as_none_and_a_number_is_refused() -> None:
+    log = pa.table({"x": [1.0, 2.0]})
+    own = mw.Baseline.fit(log)
+    assert mw.Profile.count(own, log, segments=None).to_bytes() == mw.Profile.count(own, log).to_bytes()
+    with pytest.raises(mw.InputError, match="segments= takes a column name, a condition or a list of them, not 7"):
+        mw.Profile.count(own, log, segments=7)  # type: ignore[arg-type]

@@ -135,9 +135,13 @@ def evidently_choice(normal: Seen, seen: Seen, column: str) -> Chosen | None:
             return None
         n, m = first.count, second.count
         distinct = seen.value(column, "distinct")
+        if pair is None:
+            if distinct is None or not distinct.value:
+                return None
+            values, pair = _with_new_values(normal, seen, column, distinct.value)
+            if pair is None and values is not None and values <= _FEW:
+                return None  # a test of few values, whose counts are not all known
         many = pair is None or len(pair[0]) > _FEW
-        if pair is None and (distinct is None or not distinct.value):
-            return None
     else:
         if pair is None:
             return None
@@ -201,5 +205,29 @@ def _value_counts(normal: Seen, seen: Seen, column: str) -> tuple[Any, Any] | No
             return None
         values = sorted({*named[0], *named[1]})
         counts = [np.array([side.get(v, 0) for v in values], dtype=np.int64) for side in named if side is not None]
+    return _there(counts)
+
+
+def _with_new_values(
+    normal: Seen, seen: Seen, column: str, distinct: float
+) -> tuple[int | None, tuple[Any, Any] | None]:
+    """Of numbers of which the window has some that the baseline has not: how many values both sides have, and the
+    counts of each where just one is new. ``distinct``: how many the window has. None where the baseline does not tell.
+    """
+    before, now = normal.cells(column), seen.cells(column)
+    if before is None or now is None or before[1][0::2].any():
+        return None, None
+    counts = [side[1][1::2] for side in (before, now)]
+    new = round(distinct) - int((counts[1] > 0).sum())
+    known = _there(counts)
+    values = len(known[0]) + new
+    if new != 1:
+        return values, None
+    rows = np.array([now[1][0::2].sum()], dtype=np.uint64)
+    return values, (np.append(known[0], np.uint64(0)), np.concatenate([known[1], rows]))
+
+
+def _there(counts: list[Any]) -> tuple[Any, Any]:
+    """The counts of both sides, of the values that one of them has."""
     there = (counts[0] > 0) | (counts[1] > 0)
     return counts[0][there].astype(np.uint64), counts[1][there].astype(np.uint64)

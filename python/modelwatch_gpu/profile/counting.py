@@ -33,10 +33,14 @@ from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_keys
 from modelwatch_gpu.profile.sample import Sampler
 from modelwatch_gpu.profile.scoring import Scoring
 from modelwatch_gpu.profile.segmentation import Segmentation
+from modelwatch_gpu.profile.side_by_side import side_by_side
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
 from modelwatch_gpu.profile.weights import UInt32, Weighting, WeightSums, check_total
 
 Progress = Callable[[int], None]
+
+#: Counters of so many bytes are put in order column by column, side by side.
+_LARGE = 8 * 2**20
 
 #: Batches between two tidyings of Arrow's memory pool.
 _TIDY_EVERY = 8
@@ -398,8 +402,9 @@ class FileCounter:
             empty = pa.nulls(len(array), array.type)
             return self.readings[at].convert(empty)
 
-    def _counted(self, spec: SetSpec) -> Iterator[tuple[Column, Reading, dict[str, Any]]]:
-        """What the engine has of every column of a set."""
+    def _tables(self, spec: SetSpec, groups: int, to: UInt32, merged: int) -> dict[tuple[str, str], Table]:
+        """What the engine has of every column of a set of so many ``groups``, of which group g becomes ``to[g]`` of
+        ``merged``."""
         if not spec.labelled:
             places, counter, s = self._places, self.counter, self.spec.plain_sets.index(spec)
         else:
@@ -407,10 +412,23 @@ class FileCounter:
             if self.answers.counter is None:
                 return
             places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
-        for at, c in enumerate(places):
-            column = self.columns[c]
-            get = counter.numeric if isinstance(column, NumericColumn) else counter.category
-            yield column, self.readings[c], get(at, s)
+        on_cpu = isinstance(counter, _core.Counter)
+        narrow = (True,) if on_cpu else ()
+
+        def table(work: tuple[int, int]) -> Table:
+            at, c = work
+            column, reading = self.columns[c], self.readings[c]
+            if not isinstance(column, NumericColumn):
+                return CategoryTable.from_engine(counter.category(at, s, *narrow), groups).regrouped(to, merged)
+            numeric = NumericTable.from_engine(counter.numeric(at, s, *narrow), groups)
+            if reading.lifted is not None:
+                _lower(numeric, column, reading.lifted)
+            return numeric.regrouped(to, merged)
+
+        work = [(at, c) for at, c in enumerate(places) if self.columns[c].name not in self.incomparable]
+        large = on_cpu and counter.bytes >= _LARGE
+        tables = side_by_side(table, work, self.spec.threads if large else 1)
+        return {(spec.name, self.columns[c].name): own for (_, c), own in zip(work, tables, strict=True)}
 
     def part(self) -> Part:
         """What was counted."""
@@ -420,27 +438,20 @@ class FileCounter:
         weights: dict[str, WeightSums] = {}
         tables: dict[tuple[str, str], Table] = {}
         embeddings: dict[tuple[str, str], EmbeddingTable] = {}
+        whole: set[str] = set()  # those crossed with the label come behind the others
         for spec in self.spec.sets:
             numbering = numberings[spec.name]
-            own = capped_keys(spec.name, numbering.keys, self.spec.segment_cap)
-            groups[spec.name] = sorted(set(own))
+            own = capped_keys(spec.name, numbering.keys, self.spec.segment_cap, whole=whole)
+            if own is numbering.keys:
+                whole.add(spec.name)
+            groups[spec.name] = sorted(own if own is numbering.keys else set(own))
             at = {key: i for i, key in enumerate(groups[spec.name])}
             to = np.array([at[key] for key in own], dtype=np.uint32)
             rows[spec.name] = np.zeros(len(at), dtype=np.uint64)
             np.add.at(rows[spec.name], to, numbering.rows.astype(np.uint64))
             if spec.name in self.weights:
                 weights[spec.name] = self.weights[spec.name].regrouped(to, len(at))
-            for column, reading, counted in self._counted(spec):
-                if column.name in self.incomparable:
-                    continue
-                table: Table
-                if isinstance(column, NumericColumn):
-                    table = NumericTable.from_engine(counted, len(own))
-                    if reading.lifted is not None:
-                        _lower(table, column, reading.lifted)
-                else:
-                    table = CategoryTable.from_engine(counted, len(own))
-                tables[(spec.name, column.name)] = table.regrouped(to, len(at))
+            tables |= self._tables(spec, len(own), to, len(at))
             for sums in self.embeddings if spec.name != "block" and not spec.labelled else ():
                 table_of = sums.table(self.spec.plain_sets.index(spec), len(own))
                 embeddings[(spec.name, sums.column.name)] = table_of.regrouped(to, len(at))

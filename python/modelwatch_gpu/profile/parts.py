@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.facts import LogFacts
 from modelwatch_gpu.profile.sample import RowSample
 from modelwatch_gpu.profile.scoring import LABEL_CAP
+from modelwatch_gpu.profile.side_by_side import side_by_side
 from modelwatch_gpu.profile.sound import by_prefix, check_range
 from modelwatch_gpu.profile.tables import (
     Arrays,
@@ -42,6 +44,11 @@ SEGMENT_VALUE, SEGMENT_NULL, SEGMENT_OTHER = SEGMENT_KINDS
 SEGMENT_PREFIX: Final = "segment:"
 #: What the name of a counter set begins with whose groups are crossed with the label; the name of the other follows.
 LABELLED_PREFIX: Final = "label|"
+
+#: Sets of parts with so many entries are added up column by column, side by side.
+_LARGE: Final = 1_000_000
+#: Arrays of fewer bytes are joined before they are hashed: a call costs more than the copy.
+_JOINED: Final = 1 << 16
 
 #: Unseen values that keep exact counts, per column (DESIGN 3.3).
 UNSEEN_CAP: Final = 10_000
@@ -120,13 +127,23 @@ class Part:
         """Rows of all its tables: what merging and keeping it costs."""
         return sum(t.entries for t in (*self.tables.values(), *self.embeddings.values()))
 
+    def entries_of(self, name: str) -> int:
+        """As ``entries``, of one set."""
+        return sum(table.entries for key, table in self.tables.items() if key[0] == name)
+
     def _own_fingerprint(self) -> str:
         counted = {name: value for name, value in self.header().items() if name not in ("sample", "facts")}
         digest = hashlib.sha256(json.dumps(counted, sort_keys=True).encode())
         for arrays in self._named_arrays():
             pieces: list[Any] = []
             for name, array in arrays.items():
-                pieces += (f"{name}:{array.dtype.str}:{len(array)};".encode(), np.ascontiguousarray(array))
+                pieces.append(f"{name}:{array.dtype.str}:{len(array)};".encode())
+                if array.nbytes < _JOINED:
+                    pieces.append(np.ascontiguousarray(array))
+                    continue
+                digest.update(b"".join(pieces))
+                digest.update(np.ascontiguousarray(array))
+                pieces = []
             digest.update(b"".join(pieces))
         return digest.hexdigest()
 
@@ -145,7 +162,7 @@ class Part:
         return {
             "rows": self.rows,
             "span": list(self.span) if self.span else None,
-            "groups": {name: [list(key) for key in keys] for name, keys in sorted(self.groups.items())},
+            "groups": {name: self.groups[name] for name in sorted(self.groups)},  # JSON has no tuples
             "tables": [[name, column, table.kind] for (name, column), table in sorted(self.tables.items())],
             "gone": sorted(self.gone),
             "new": sorted(self.new),
@@ -309,33 +326,66 @@ def capped_segments(keys: list[GroupKey], cap: int) -> list[GroupKey]:
     return [k if k[1:] in kept or not is_capped(k[1:]) else (k[0], *other_segment(len(k) // 2)) for k in keys]
 
 
-def capped_keys(name: str, keys: list[GroupKey], segment_cap: int) -> list[GroupKey]:
-    """The keys of a set's groups with every segment, and every label, beyond its cap replaced by `other`."""
+def capped_keys(name: str, keys: list[GroupKey], segment_cap: int, *, whole: Container[str] = ()) -> list[GroupKey]:
+    """The keys of a set's groups with every segment, and every label, beyond its cap replaced by `other`.
+
+    ``whole``: names of sets none of whose segments is beyond the cap; then none is of those crossed with the label.
+    """
     if not name.startswith(LABELLED_PREFIX):
         return capped_segments(keys, segment_cap) if name.startswith(SEGMENT_PREFIX) else keys
-    bases, labels = [key[:-2] for key in keys], [(0, *key[-2:]) for key in keys]
-    kept = capped_keys(name.removeprefix(LABELLED_PREFIX), bases, segment_cap)
-    kept_labels = capped_segments(labels, LABEL_CAP)
-    if kept is bases and kept_labels is labels:
+    base = name.removeprefix(LABELLED_PREFIX)
+    # There are few labels and many groups, so these are looked at only where something may be beyond a cap.
+    labels = {key[-2:] for key in keys}
+    capped = {one[1:]: into[1:] for one, into in _capped_labels(labels) if one != into}
+    if base in whole and not capped:
         return keys
-    return [(*base, *label[1:]) for base, label in zip(kept, kept_labels, strict=True)]
+    bases = [key[:-2] for key in keys]
+    kept = bases if base in whole else capped_keys(base, bases, segment_cap)
+    if kept is bases and not capped:
+        return keys
+    return [(*own, *capped.get(key[-2:], key[-2:])) for own, key in zip(kept, keys, strict=True)]
 
 
-def _merged_keys(parts: Sequence[Part], name: str, segment_cap: int) -> tuple[list[GroupKey], list[UInt32]]:
-    """The union of the parts' groups, sorted, and each part's numbers in it."""
-    union = sorted({key for part in parts for key in part.groups.get(name, [])})
+def _capped_labels(labels: Collection[GroupKey]) -> Iterator[tuple[GroupKey, GroupKey]]:
+    """Every label, (kind, text), behind a start that says nothing, and what it is counted as."""
+    ordered: list[GroupKey] = [(0, *label) for label in labels]
+    return zip(ordered, capped_segments(ordered, LABEL_CAP), strict=True)
+
+
+def by_dependence(names: Iterable[str]) -> list[str]:
+    """Names of sets, sorted; those crossed with the label behind those that are not."""
+    return sorted(names, key=lambda name: (name.startswith(LABELLED_PREFIX), name))
+
+
+def _merged_keys(
+    parts: Sequence[Part], name: str, segment_cap: int, whole: set[str]
+) -> tuple[list[GroupKey], list[UInt32]]:
+    """The union of the parts' groups, sorted, and each part's numbers in it. Adds the set to ``whole`` where none of
+    its segments is beyond the cap; ``whole`` has all that are not crossed with the label, where they are, before."""
+    lists = [part.groups.get(name, []) for part in parts]
+    union = _union(lists)
     # A value that one part kept may lie beyond the cap of all: then some other part has counted it as `other`.
-    kept = capped_keys(name, union, segment_cap)
+    kept = capped_keys(name, union, segment_cap, whole=whole)
+    if kept is union:
+        whole.add(name)
     merged = union if kept is union else sorted(set(kept))
     place = {key: i for i, key in enumerate(merged)}
     at = place if kept is union else {key: place[into] for key, into in zip(union, kept, strict=True)}
 
     def numbers(keys: list[GroupKey]) -> UInt32:
-        if keys == union and kept is union:
+        if kept is union and (keys is union or keys == union):
             return np.arange(len(keys), dtype=np.uint32)
         return np.array([at[key] for key in keys], dtype=np.uint32)
 
-    return merged, [numbers(part.groups.get(name, [])) for part in parts]
+    return merged, [numbers(keys) for keys in lists]
+
+
+def _union(lists: Sequence[list[GroupKey]]) -> list[GroupKey]:
+    """All keys of sorted lists, sorted: mostly the longest list has them all."""
+    longest = max(lists, key=len)
+    seen = set(longest)
+    more = {key for keys in lists if keys is not longest for key in keys if key not in seen}
+    return sorted([*longest, *sorted(more)]) if more else longest
 
 
 def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = False) -> Part:
@@ -364,8 +414,9 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
     tables: dict[tuple[str, str], Table] = {}
     embeddings: dict[tuple[str, str], EmbeddingTable] = {}
     columns = sorted({key for part in parts for key in part.tables})
-    for name in sorted({n for part in parts for n in part.groups}):
-        groups[name], maps = _merged_keys(parts, name, segment_cap)
+    whole: set[str] = set()
+    for name in by_dependence({n for part in parts for n in part.groups}):
+        groups[name], maps = _merged_keys(parts, name, segment_cap, whole)
         rows = np.zeros(len(groups[name]), dtype=np.uint64)
         for part, to in zip(parts, maps, strict=True):
             if name in part.group_rows:
@@ -374,9 +425,10 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
         if bits is not None:
             own = [(p.weights[name], to) for p, to in zip(parts, maps, strict=True) if name in p.weights]
             weights[name] = merge_weights([sums for sums, _ in own], [to for _, to in own], len(groups[name]))
-        for key in columns:
-            if key[0] == name:
-                tables[key] = _merged_table(parts, key, maps, origin_maps, len(groups[name]), consume=consume)
+        own_keys = [key for key in columns if key[0] == name]
+        merge = partial(_merged_table, parts, maps, origin_maps, len(groups[name]), consume=consume)
+        large = sum(part.entries_of(name) for part in parts) >= _LARGE
+        tables |= zip(own_keys, side_by_side(merge, own_keys, 0 if large else 1), strict=True)
         for key in sorted({k for part in parts for k in part.embeddings if k[0] == name}):
             sums = [(p.embeddings[key], to) for p, to in zip(parts, maps, strict=True) if key in p.embeddings]
             embeddings[key] = merge_embeddings([s for s, _ in sums], [to for _, to in sums], len(groups[name]))
@@ -404,10 +456,10 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
 
 def _merged_table(
     parts: Sequence[Part],
-    key: tuple[str, str],
     maps: Sequence[UInt32],
     origins: Sequence[UInt32],
     groups: int,
+    key: tuple[str, str],
     *,
     consume: bool,
 ) -> Table:

@@ -24,7 +24,7 @@ from modelwatch_gpu.profile.tables import Arrays
 from modelwatch_gpu.profile.weights import Weighting, weight_header, weighting_from
 
 #: A profile that is added up as it is read merges what came since once it weighs this share of what is there.
-MERGE_SHARE: Final = 4
+MERGE_SHARE: Final = 1
 #: Fewer entries than this are never merged on their own: some 20 MB wait.
 MERGE_LEAST: Final = 2_000_000
 

@@ -23,15 +23,27 @@ MOST_COLUMNS: Final = 3
 CUT_AT: Final = (1 / 4, 2 / 4, 3 / 4)
 
 Names = tuple[str, ...]
-#: One column, several segmentations of one column each, or crossings of two or three among them.
-Segments = str | Where | Sequence[str | Where | Sequence[str | Where]]
+#: One column, several segmentations of one column each, or crossings of two or three among them; None: none.
+Segments = str | Where | Sequence[str | Where | Sequence[str | Where]] | None
+
+
+def _listed(segments: Any) -> Iterable[Any]:
+    """The segmentations that were given, one or several or (None) none; raises InputError for what is neither."""
+    if segments is None:
+        return ()
+    if isinstance(segments, str | Where):
+        return (segments,)
+    if not isinstance(segments, Iterable):
+        raise InputError(
+            f"segments= takes a column name, a condition or a list of them, not {segments!r}; leave it out for none."
+        )
+    return segments
 
 
 def segmentations_of(segments: Segments) -> tuple[Names, ...]:
     """Every segmentation as the names of its columns; raises InputError for one that makes no sense."""
-    listed: Iterable[Any] = (segments,) if isinstance(segments, str | Where) else segments
     found: list[Names] = []
-    for item in listed:
+    for item in _listed(segments):
         names = (item,) if isinstance(item, str | Where) else tuple(item) if isinstance(item, list | tuple) else ()
         names = tuple(name.name if isinstance(name, Where) else name for name in names)
         if not names or not all(isinstance(name, str) and name for name in names):
@@ -52,8 +64,7 @@ def segmentations_of(segments: Segments) -> tuple[Names, ...]:
 
 def conditions_of(segments: Segments) -> tuple[Where, ...]:
     """The conditions among the columns of segmentations."""
-    listed: Iterable[Any] = (segments,) if isinstance(segments, str | Where) else segments
-    every = [one for item in listed for one in (item if isinstance(item, list | tuple) else (item,))]
+    every = [one for item in _listed(segments) for one in (item if isinstance(item, list | tuple) else (item,))]
     found: dict[str, Where] = {}
     for one in every:
         if isinstance(one, Where):
