@@ -410,7 +410,7 @@ class FileCounter:
         else:
             assert self.answers is not None
             if self.answers.counter is None:
-                return
+                return {}
             places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
         on_cpu = isinstance(counter, _core.Counter)
         narrow = (True,) if on_cpu else ()

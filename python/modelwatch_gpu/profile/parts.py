@@ -142,7 +142,7 @@ class Part:
                     pieces.append(np.ascontiguousarray(array))
                     continue
                 digest.update(b"".join(pieces))
-                digest.update(memoryview(np.ascontiguousarray(array)))
+                digest.update(np.ascontiguousarray(array).data)
                 pieces = []
             digest.update(b"".join(pieces))
         return digest.hexdigest()
