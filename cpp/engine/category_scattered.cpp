@@ -36,6 +36,10 @@ void CategoryState::add_scattered(CategoryView const& column, BatchGroups const&
 
 /// Keeps the coarse slots of a tile's rows, and counts the stretch that it ends.
 void CategoryState::note_scattered(BatchGroups const& groups, std::int64_t tile, std::uint32_t const* slots) {
+  // Without such a set there may be no coarse grid either.
+  bool any = false;
+  for (std::size_t s = 0; s < sets_.size(); ++s) any = any || is_few(groups, s);
+  if (!any) return;
   auto& kept = stretch_slots();
   kept.resize(static_cast<std::size_t>(BatchGroups::kStretchTiles) * kTileRows);
   std::uint16_t* const of_tile = kept.data() + tile % BatchGroups::kStretchTiles * kTileRows;

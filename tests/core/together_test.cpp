@@ -206,3 +206,168 @@ TEST("codes of tiles counted together are those of rows counted one by one") {
         }
       }
 }
+
+namespace {
+
+/// How many rows of a batch each group has; some more are in none.
+using Sizes = std::vector<std::pair<std::int32_t, std::size_t>>;
+
+std::vector<std::int32_t> shuffled_groups(Sizes const& sizes, Random& random, std::size_t of_none = 40) {
+  std::vector<std::int32_t> out(of_none, -1);
+  for (auto const& [group, rows] : sizes) out.insert(out.end(), rows, group);
+  shuffle(out, random);
+  return out;
+}
+
+/// Batches in which groups come to 255 rows and beyond in several ways.  Numbers of groups are far apart, so that a tile of
+/// several is scattered; a stretch ends with its batch.
+std::vector<std::vector<std::int32_t>> few_and_many(Random& random) {
+  std::vector<std::vector<std::int32_t>> out;
+  out.push_back(shuffled_groups({{0, 96}, {400, 96}, {800, 96}, {1200, 97}, {1600, 300}, {2000, 1}, {2001, 95}}, random));
+  out.push_back(shuffled_groups({{0, 96}, {400, 96}, {800, 96}, {1200, 50}, {1600, 10}, {2000, 96}, {2001, 96}}, random));
+  out.push_back(shuffled_groups({{0, 63}, {400, 64}, {800, 62}, {1200, 97}, {2000, 96}, {2400, 5}}, random));
+  out.push_back(shuffled_groups({{800, 1}, {1200, 3}, {2000, 63}, {5000, 2}}, random));  // more groups than before
+  out.emplace_back(3'000, 2001);                                                          // all rows in one group
+  out.push_back(shuffled_groups({{800, 1}, {2001, 7}, {2400, 96}}, random));
+  out.push_back(shuffled_groups({{2000, 900}, {2001, 500}, {2002, 1}}, random, 0));  // few combinations: not scattered
+  out.push_back(shuffled_groups({{0, 1}, {2000, 4}, {2001, 4}, {2002, 96}}, random));
+  Sizes many;  // several stretches, and groups of all sizes in them
+  for (std::int32_t g = 0; g < 900; ++g) many.emplace_back(g, 1 + random.below(g % 9 == 0 ? 700 : 40) + (g % 100 == 0 ? 3'000 : 0));
+  out.push_back(shuffled_groups(many, random, 5'000));
+  out.push_back(shuffled_groups({{0, 96}, {449, 96}, {899, 96}, {5001, 96}}, random));
+  out.emplace_back(1'500, -1);
+  return out;
+}
+
+}  // namespace
+
+TEST("numbers of groups that come to 255 rows and beyond, batch by batch, are those of rows counted one by one") {
+  each_domain([]<class Value>(Value) {
+    Random random{505};
+    for (bool const constant : {true, false})
+      for (std::size_t const weighted : {std::size_t{100}, std::size_t{3}}) {
+        auto const batches = few_and_many(random);
+        auto const grid = make_grid(as_knots(std::vector<Value>{1, 7, 40, 200}));
+        NumericPlan plan{grid, {}, {}, grid->slots(), 5, 0, KeyOf<Value>::key(Value{0})};
+        for (std::uint32_t slot = 0; slot < grid->slots(); ++slot) plan.to_coarse.push_back(slot % 5);
+        std::vector<SetPlan> const sets{{true, true, false}, {true, false, false}, {false, true, true}};
+        NumericState scattered(plan, sets);
+        NumericState apart(plan, sets);
+        NumericState spilling(plan, sets, 2'000);
+        std::size_t moved = 0;
+        for (std::size_t b = 0; b < batches.size(); ++b) {
+          auto const& groups = batches[b];
+          auto rows = sprinkled_rows<Value>(groups.size(), random);
+          if (constant) std::fill(rows.begin(), rows.end(), Value{7});
+          auto const column = make_column(rows, 3);
+          std::vector<std::int32_t const*> const own(sets.size(), groups.data());
+          std::vector<std::uint32_t> times(groups.size(), 1);
+          for (auto& each : times) each += b == weighted ? static_cast<std::uint32_t>(random.below(300)) : 0;
+          scattered.add(column.view(), own, b == weighted ? times.data() : nullptr);
+          spilling.add(column.view(), own, b == weighted ? times.data() : nullptr);
+          apart.add(column.view(), own, times.data());
+          moved += BatchGroups(own, static_cast<std::int64_t>(groups.size())).scattered(0) ? 1 : 0;
+          for (std::size_t s = 0; s < sets.size() && (b < 4 || b + 2 >= batches.size()); ++s) {
+            std::string const about = "batch " + std::to_string(b) + ", set " + std::to_string(s);
+            auto const expected = apart.finish(s);
+            check_same(scattered.finish(s), expected, about);
+            check_same(spilling.finish(s), expected, about + ", spilling");
+            auto narrow = scattered.finish(s, true);
+            if (narrow.narrow.empty()) continue;
+            narrow.cell.assign(narrow.narrow.cell.begin(), narrow.narrow.cell.end());
+            narrow.count.assign(narrow.narrow.count.begin(), narrow.narrow.count.end());
+            check_same(narrow, expected, about + ", narrow");
+          }
+        }
+        CHECK_EQ(moved, 8u);
+      }
+  });
+}
+
+TEST("a group of 255 rows in one cell is counted in eight bits, and its next row is not") {
+  auto const grid = make_grid(as_knots(std::vector<double>{1.0, 7.0}));
+  NumericPlan plan{grid, {}, {}, grid->slots(), 3, 0, KeyOf<double>::key(0.0)};
+  for (std::uint32_t slot = 0; slot < grid->slots(); ++slot) plan.to_coarse.push_back(slot % 3);
+  NumericState state(plan, {{true, true, false}});
+  std::uint64_t rows = 0;
+  auto const add = [&](std::size_t more) {
+    Random random{506};
+    auto const groups = shuffled_groups({{2, more}, {700, 1}}, random, 0);
+    auto const column = make_column(reference::Rows<double>(groups.size(), 7.0));
+    state.add(column.view(), {groups.data()});
+    rows += more;
+    return state.finish(0, true);
+  };
+  add(96);
+  add(96);
+  auto const few = add(63);
+  CHECK_EQ(rows, 255u);
+  CHECK(few.group == (std::vector<std::uint32_t>{2, 700}) && few.cell_begin == (std::vector<std::uint64_t>{0, 1, 2}));
+  CHECK(few.narrow.count == (std::vector<std::uint8_t>{255, 3}) && few.count.empty());
+  CHECK(few.moments[0].count == 255 && few.moments[0].mean == 7.0 && few.moments[0].m2 == 0.0);
+  auto const moved = add(1);
+  CHECK(moved.narrow.empty() && moved.count == (std::vector<std::uint64_t>{256, 4}));
+  CHECK(moved.cell == (std::vector<std::uint32_t>{few.narrow.cell[0], few.narrow.cell[0]}));
+  CHECK(moved.moments[0].count == 256 && moved.moments[1].count == 4 && moved.moments[0].mean == 7.0);
+  CHECK(moved.low == moved.high && moved.low[0] == KeyOf<double>::key(7.0));
+  auto const again = add(97);
+  CHECK(again.count == (std::vector<std::uint64_t>{353, 5}) && again.moments[0].count == 353);
+}
+
+TEST("codes and text of groups that come to 255 rows and beyond are those of rows counted one by one") {
+  Random random{507};
+  std::vector<std::optional<std::string>> dictionary;
+  for (int w = 0; w < 30; ++w) dictionary.push_back("w" + std::to_string(w));
+  std::vector<std::string> known;
+  for (int w = 0; w < 30; w += 3) known.push_back("w" + std::to_string(w));
+  std::sort(known.begin(), known.end());
+  for (bool const constant : {true, false})
+    for (bool const coarse : {true, false})
+      for (std::uint32_t const cap : {4u, 10'000u}) {
+        CategoryPlan plan;
+        plan.known = known;
+        plan.unseen_cap = cap;
+        if (coarse) plan.to_coarse.assign(known.size(), 3);  // without coarse sets there need be none
+        plan.coarse_slots = 4;
+        std::vector<SetPlan> sets{{false, false, true}};
+        if (coarse) sets.push_back({true, false, false});
+        CategoryState scattered(plan, sets);
+        CategoryState apart(plan, sets);
+        CategoryState of_text(plan, sets);
+        auto const batches = few_and_many(random);
+        for (std::size_t b = 0; b < batches.size(); ++b) {
+          auto const& groups = batches[b];
+          std::vector<std::int32_t> codes;
+          std::vector<std::optional<std::string>> texts;
+          for (std::size_t i = 0; i < groups.size(); ++i) {
+            codes.push_back(constant ? 3 : static_cast<std::int32_t>(random.below(dictionary.size())));
+            texts.push_back(dictionary[static_cast<std::size_t>(codes.back())]);
+          }
+          std::vector<std::int32_t const*> const own(sets.size(), groups.data());
+          std::vector<std::uint32_t> const once(groups.size(), 1);
+          auto const owner = owner_of(batch_node({coded_node(codes, text_node(dictionary))}));
+          auto const view = category_view(column_of(*owner, 0));
+          scattered.add(view, owner, own);
+          apart.add(view, owner, own, once.data());
+          auto const text_owner = owner_of(batch_node({text_node(texts)}));
+          of_text.add(strings_view(column_of(*text_owner, 0)), BatchGroups(own, static_cast<std::int64_t>(groups.size())));
+          for (std::size_t s = 0; s < sets.size() && (b < 4 || b + 2 == batches.size()); ++s) {
+            auto const expected = apart.finish(s);
+            for (CategoryState* const state : {&scattered, &of_text})
+              for (bool const narrow : {false, true}) {
+                auto found = state->finish(s, narrow);
+                if (!found.narrow.empty()) {
+                  found.cell.assign(found.narrow.cell.begin(), found.narrow.cell.end());
+                  found.count.assign(found.narrow.count.begin(), found.narrow.count.end());
+                }
+                std::string const about = "batch " + std::to_string(b) + ", set " + std::to_string(s) + (state == &of_text ? ", text" : ", codes");
+                CHECK_ABOUT(found.group == expected.group && found.cell_begin == expected.cell_begin, about);
+                CHECK_ABOUT(found.cell == expected.cell && found.count == expected.count, about);
+                CHECK_ABOUT(found.unseen == expected.unseen && found.unseen_group == expected.unseen_group && found.unseen_index == expected.unseen_index &&
+                                found.unseen_count == expected.unseen_count, about);
+                CHECK_ABOUT(found.register_group == expected.register_group && found.registers == expected.registers, about);
+              }
+          }
+        }
+      }
+}

@@ -31,6 +31,7 @@ _SLOT = 8  # of a counter of a categorical column
 _WEIGHED = 8  # of a counter of weights, more than one of rows takes
 _WEIGHED_ROW = 12  # a row can add to sparse counters of weights, more than to those of rows
 _GROUP = 280  # of what a group of one column has beside its counters
+_FEW, _FEW_GROUP = 1, 80  # of a counter of 8 bits, and of what a group has beside those: it has both once it has moved
 _SPARSE_ROW = 24  # bytes a row can add while its counters are sparse: key, counter and slack of two tables
 _MOMENTS = 48  # of the ordered moments of one numeric column, one group and one file
 _REGISTERS = 4096  # of one group of one column
@@ -128,9 +129,11 @@ class _Costs:
         return len(self.columns) * (groups * _REGISTERS + pages * _PAGE)
 
     def coarse(self, groups: int) -> int:
-        """Groups on the coarse grid."""
+        """Groups on the coarse grid, each with counters of both widths; weighted rows need none of 8 bits."""
+        few, few_group = (0, 0) if self.weighted else (_FEW, _FEW_GROUP)
         return groups * sum(
-            _GROUP + c.coarse_slots * (self._cell if isinstance(c, NumericColumn) else _SLOT) for c in self.columns
+            _GROUP + few_group + c.coarse_slots * (few + (self._cell if isinstance(c, NumericColumn) else _SLOT))
+            for c in self.columns
         )
 
     def moments(self, groups: int, files: int) -> int:
