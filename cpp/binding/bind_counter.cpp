@@ -57,10 +57,10 @@ void bind_counter(py::module_& m) {
   def_counter(counter);
   counter.def("numeric", [](Counter& self, std::size_t column, std::size_t set, bool narrow) {
     return to_dict(without_gil([&] { return self.numeric(column, set, narrow); }));
-  });
+  }, py::arg("column"), py::arg("set"), py::arg("narrow") = false);
   counter.def("category", [](Counter& self, std::size_t column, std::size_t set, bool narrow) {
     return to_dict(without_gil([&] { return self.category(column, set, narrow); }));
-  });
+  }, py::arg("column"), py::arg("set"), py::arg("narrow") = false);
 }
 
 }  // namespace modelwatch::binding

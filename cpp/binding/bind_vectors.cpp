@@ -19,18 +19,18 @@ void centered_rows(py::array_t<Value, py::array::c_style> const& values, py::arr
   kernel(values.data(), values.shape(0), values.shape(1), center.data(), out, about, origin);
 }
 
-/// center_rows of one type.
-template <class Value, class Kernel>
-void bind_center_rows(py::module_& m, Kernel kernel) {
+using Numbers = py::array_t<double, py::array::c_style>;
+
+/// Whether all three are contiguous arrays of this type, and then their centred rows.
+template <class Value, class Chosen>
+bool center_rows_of(py::array const& values, py::array const& center, py::array const& centered, Numbers& squares, Numbers& lengths,
+                    Chosen kernel) {
   using Rows = py::array_t<Value, py::array::c_style>;
-  using Numbers = py::array_t<double, py::array::c_style>;
-  m.def(
-      "center_rows",
-      [kernel](Rows const& values, Rows const& center, Rows centered, Numbers squares, Numbers lengths) {
-        centered_rows<Value>(values, center, centered, squares, lengths, kernel);
-      },
-      py::arg("values").noconvert(), py::arg("center").noconvert(), py::arg("centered").noconvert(), py::arg("squares").noconvert(),
-      py::arg("lengths").noconvert());
+  for (py::array const* const array : {&values, &center, &centered})
+    if (!py::isinstance<Rows>(*array)) return false;
+  auto out = py::reinterpret_borrow<Rows>(centered);
+  centered_rows<Value>(py::reinterpret_borrow<Rows>(values), py::reinterpret_borrow<Rows>(center), out, squares, lengths, kernel());
+  return true;
 }
 
 }  // namespace
@@ -53,8 +53,15 @@ void bind_vectors(py::module_& m) {
         cpu::kernels().add_features(angles.data(), rows, static_cast<int>(angles.shape(1)), hands, out);
       },
       py::arg("angles").noconvert(), py::arg("hand").noconvert(), py::arg("sums").noconvert());
-  bind_center_rows<float>(m, cpu::kernels().center_rows_f32);
-  bind_center_rows<double>(m, cpu::kernels().center_rows_f64);
+  m.def(
+      "center_rows",
+      [](py::array const& values, py::array const& center, py::array const& centered, Numbers squares, Numbers lengths) {
+        bool const known = center_rows_of<float>(values, center, centered, squares, lengths, [] { return cpu::kernels().center_rows_f32; }) ||
+                           center_rows_of<double>(values, center, centered, squares, lengths, [] { return cpu::kernels().center_rows_f64; });
+        if (!known) throw py::type_error("vectors, centre and what comes out are contiguous arrays of float32, or of float64.");
+      },
+      py::arg("values").noconvert(), py::arg("center").noconvert(), py::arg("centered").noconvert(), py::arg("squares").noconvert(),
+      py::arg("lengths").noconvert());
 }
 
 }  // namespace modelwatch::binding

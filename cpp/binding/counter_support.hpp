@@ -117,6 +117,11 @@ void def_counter(py::class_<Counter>& bound) {
   bound.def("add", &add_batch<Counter>, py::arg("batch"), py::arg("groups"), py::arg("threads") = 0, py::arg("weights") = py::none());
   bound.def_property_readonly("rows", &Counter::rows);
   bound.def_property_readonly("bytes", &Counter::bytes);
+}
+
+/// What it has counted, of a counter that gives it in one width.
+template <class Counter>
+void def_results(py::class_<Counter>& bound) {
   bound.def("numeric", [](Counter& self, std::size_t column, std::size_t set) {
     return to_dict(without_gil([&] { return self.numeric(column, set); }));
   });

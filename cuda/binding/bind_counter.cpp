@@ -7,6 +7,7 @@ namespace modelwatch::cuda::binding {
 void bind_counter(py::module_& m, py::class_<Backend>& backend) {
   py::class_<Counter> counter(m, "Counter");
   modelwatch::binding::def_counter(counter);
+  modelwatch::binding::def_results(counter);
   counter.def("set_limits", &Counter::set_limits, py::kw_only(), py::arg("bytes"), py::arg("rows"));
   backend.def(
       "Counter",

@@ -126,10 +126,11 @@ def test_exchanged_samples_have_the_same_distances_of_centroids_and_kernels() ->
     labels = labels_dealt(40, 80, 19)
     swapped = 1 - labels
     near = nearest(rows, rows, 10, same=True)
+    pairs = embedding_ensemble._PairsHere(rows, rows.astype(np.float32), 40)
     for member in (
         embedding_ensemble._centroid,
         embedding_ensemble._frechet,
-        lambda r, marks: embedding_ensemble._mmd(r, marks, near, 1),
+        lambda r, marks: embedding_ensemble._mmd(r, marks, near, 1, pairs),
     ):
         assert member(rows, labels) == pytest.approx(member(rows, swapped), rel=EMBEDDING_MEMBERS)
 

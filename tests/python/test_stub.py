@@ -72,10 +72,11 @@ def differences(stub: list[ast.stmt], there: Any, where: str) -> list[str]:
     """Names that only one side has, and functions whose parameters differ."""
     found = []
     said = {s.name: s for s in stub if isinstance(s, (ast.FunctionDef, ast.ClassDef))}
+    constants = {s.target.id for s in stub if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)}
     public = {n for n in vars(there) if not n.startswith("_")}
     initial = {"__init__"} if inspect.isclass(there) else set()
-    for name in sorted((public | initial) ^ {n for n in said if not n.startswith("_") or n in initial}):
-        found.append(f"{where}.{name} is in {'the stub' if name in said else 'the module'} only")
+    for name in sorted((public | initial) ^ (constants | {n for n in said if not n.startswith("_") or n in initial})):
+        found.append(f"{where}.{name} is in {'the module' if name in public else 'the stub'} only")
     for name, own in said.items():
         actual = getattr(there, name, None)
         if actual is None:
