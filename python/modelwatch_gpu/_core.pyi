@@ -128,8 +128,6 @@ def transport_between_knots(
 
 FEATURE_SCALES: int
 
-FEATURE_SCALES: int
-
 def add_features(angles: npt.NDArray[np.float32], hand: npt.NDArray[np.int32], sums: _F64) -> None: ...
 def center_rows(
     values: npt.NDArray[Any], center: npt.NDArray[Any], centered: npt.NDArray[Any], squares: _F64, lengths: _F64
