@@ -24,11 +24,14 @@ HISTOGRAM = sys.modules["modelwatch_gpu.stats.histogram"]
 #: What of ``_core`` does not go through the rows of a column, so that no device has it.
 OF_THE_HOST = {
     "CategoryPlan",
+    "FEATURE_SCALES",
     "Grid",
     "NumericPlan",
     "SetPlan",
+    "add_features",
     "available_isas",
     "build_info",
+    "center_rows",
     "cross_groups",
     "default_threads",
     "hash_bytes",
