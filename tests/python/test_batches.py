@@ -80,7 +80,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, baseline: mw.Baseline, profile: mw.Pr
         return evaluate.evaluate(baseline, profile, merged, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"window": "1d"}, {"window": "6h", "segments": ["side"], "memory": 1 << 22}])
+@pytest.mark.parametrize("options", [{}, {"window": "1d"}, {"window": "6h", "segments": ["side"], "memory": 5 << 20}])
 @given(seed=st.integers(0, 2**31), rows=st.sampled_from([1, 40, 700]))
 @settings(max_examples=12)
 def test_a_batch_says_of_every_column_what_the_column_says_alone(options: dict[str, Any], seed: int, rows: int) -> None:
