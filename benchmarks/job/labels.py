@@ -8,21 +8,16 @@ compare, and the peak of memory of either.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
-import resource
-import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from run import IGNORED, turn
+from turns import files_in, fitted, medians, parser_of, timed, turns_of, write
 
 JOBS: Final = ("without", "late")
 #: One in so many labels is corrected later, and as many are of ids that no row has.
@@ -60,74 +55,59 @@ def one(job: str, files: list[str], baseline: str, threads: int) -> dict[str, fl
     import modelwatch_gpu as mw
 
     pa.set_cpu_count(threads)
-    fitted = mw.Baseline.load(baseline)
-    assert fitted.scoring is not None
-    label, late = fitted.scoring.label, sorted(Path(baseline).parent.glob("late-*.parquet"))
-    mw.compare(fitted, files[:1], window="1mo", threads=threads)
+    own = mw.Baseline.load(baseline)
+    assert own.scoring is not None
+    label, late = own.scoring.label, sorted(Path(baseline).parent.glob("late-*.parquet"))
+    mw.compare(own, files[:1], window="1mo", threads=threads)
     labels, added = None, 0.0
     if job == "late":
-        wall = time.perf_counter()
-        labels = mw.Labels()
-        for path in late:
-            labels.add(str(path), id=ID, label=label, at=AT)
-        added = time.perf_counter() - wall
-    cpu, wall = time.process_time(), time.perf_counter()
-    report = mw.compare(fitted, files, window="1mo", threads=threads, labels=labels)
-    seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+        labels, adding = timed(lambda: added_labels(late, label))
+        added = adding["seconds"]
+    report, times = timed(lambda: mw.compare(own, files, window="1mo", threads=threads, labels=labels))
     wanted = pq.read_metadata(late[0]).num_rows  # the second file corrects ids of the first
     if labels is not None:
         info = report.labels
         if info is None or info.ids != wanted or info.joined != info.ids - info.orphans:
             raise SystemExit(f"late: {info}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"rows": report.rows, "add": added, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak}
+    return {"rows": report.rows, "add": added, **times}
+
+
+def added_labels(late: list[Path], label: str) -> Any:
+    """The labels of these files."""
+    import modelwatch_gpu as mw
+
+    labels = mw.Labels()
+    for path in late:
+        labels.add(str(path), id=ID, label=label, at=AT)
+    return labels
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder")
+    parser = parser_of(__doc__, JOBS)
     parser.add_argument("--labels", type=int, default=1_000_000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", choices=JOBS, help=argparse.SUPPRESS)
-    parser.add_argument("--baseline", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    files = sorted(str(path) for path in Path(given.folder).glob("*.parquet"))
-    if not files:
-        raise SystemExit(f"{given.folder} has no Parquet files; make_log.py makes some.")
+    files = files_in(given.folder)
     if given.one:
         print(json.dumps(one(given.one, files, given.baseline, given.threads)))
         return
-    import modelwatch_gpu as mw
-
-    found: dict[str, list[dict[str, float]]] = {job: [] for job in JOBS}
     with tempfile.TemporaryDirectory() as place:
         baseline = os.path.join(place, "baseline.mwb")
-        present = set(pq.read_schema(files[0]).names)
-        roles = mw.Roles(id=ID, ignore=[n for n in IGNORED if n in present])
-        fitted = mw.Baseline.fit(files[0], roles=roles)
-        fitted.save(baseline)
-        if fitted.scoring is None:
+        reference = fitted(files, id=ID)
+        reference.save(baseline)
+        if reference.scoring is None:
             raise SystemExit("the log has no score and label, so there is nothing to join labels for")
-        count = make_labels(files, Path(place), given.labels, fitted.scoring.label)
-        for _ in range(given.turns):
-            for job in JOBS:
-                found[job].append(turn(__file__, job, given.folder, baseline, given.threads))
+        count = make_labels(files, Path(place), given.labels, reference.scoring.label)
+        found = turns_of(__file__, JOBS, given.folder, baseline, given.threads, given.turns)
     row: dict[str, Any] = {"threads": given.threads, "turns": given.turns, "labels": count}
-    row["rows"] = int(found["late"][0]["rows"])
-    for job, runs in found.items():
-        for name in ("add", "seconds", "cpu_seconds", "peak_mib"):
-            row[f"{job}_{name}"] = statistics.median(run[name] for run in runs)
+    row |= {"rows": int(found["late"][0]["rows"]), **medians(found, "add")}
     print(
         f"{count:,} late labels, {row['rows']:,} rows, {given.threads} threads: {row['late_add']:.1f} s to add, "
         f"{row['late_seconds']:.1f} s to compare (without {row['without_seconds']:.1f} s; CPU time "
         f"{row['late_cpu_seconds']:.1f} and {row['without_cpu_seconds']:.1f} s); peak {row['late_peak_mib']:.0f} MiB "
         f"(without {row['without_peak_mib']:.0f})"
     )
-    if given.json:
-        about = {"machine": platform.processor() or platform.machine(), "pyarrow": pa.__version__, "runs": [row]}
-        given.json.write_text(json.dumps(about, indent=1) + "\n")
+    write(given.json, [row])
 
 
 if __name__ == "__main__":

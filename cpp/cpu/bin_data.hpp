@@ -40,7 +40,7 @@ struct BinLookup {
 };
 
 /// The same for few cuts by halving, each step one look-up within a vector: where vectors have 512 bits.  A row's path is
-/// the five answers, the first one lowest, to whether its key is at or above a cut; `paths` in bins.cpp tells its bin.
+/// the five answers, the first one lowest, to whether its key is at or above a cut; bins.cpp knows which bin a path leads to.
 struct BinSearch {
   static constexpr int kSteps = 5;
   static constexpr int kMostCuts = 31;

@@ -8,9 +8,6 @@
 namespace modelwatch {
 namespace {
 
-/// A group with more rows than this in a stretch has counters of its own full width.
-constexpr std::size_t kFewRows = 96;
-
 /// Coarse slots of the rows of a stretch of tiles, until they are counted group by group: of a thread, since all its columns
 /// use it in turn.
 std::vector<std::uint16_t>& stretch_slots() {
@@ -58,7 +55,7 @@ void CategoryState::count_stretch(Set& set, BatchGroups::Scattered const& by, st
     auto const group = static_cast<std::size_t>(by.ids[k]);
     auto const place = set.few.at(group, plan_.coarse_slots);
     if (place.facts->rows + count > FewRows<FewFacts>::kMost) settle(set, group);
-    if (count <= kFewRows) {
+    if (count <= FewRows<FewFacts>::kMostInStretch) {
       place.facts->rows += static_cast<std::uint32_t>(count);
       for (std::size_t i = 0; i < count; ++i) ++place.counts[slots[rows[i]]];
     } else {

@@ -136,7 +136,7 @@ class CategoryState {
   void settle(Set& set, std::size_t group) const;
   /// Whether a set is counted group by group in a batch.
   bool is_few(BatchGroups const& groups, std::size_t s) const {
-    return groups.scattered(s) && sets_[s].coarse && plan_.coarse_slots <= SparseArray<std::uint64_t>::kAlwaysDense;
+    return groups.scattered(s) && sets_[s].coarse && plan_.coarse_slots <= FewRows<FewFacts>::kMostSlots;
   }
   void add_scattered(CategoryView const& column, BatchGroups const& groups);
   void note_scattered(BatchGroups const& groups, std::int64_t tile, std::uint32_t const* slots);

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/sparse_array.hpp"  // each_counted
+#include "engine/sparse_array.hpp"
 
 namespace modelwatch {
 
@@ -48,6 +48,10 @@ template <class Facts>
 class FewRows {
  public:
   static constexpr std::uint32_t kMost = 255;
+  /// A group with more rows than this in a stretch has counters of its own full width.
+  static constexpr std::size_t kMostInStretch = 96;
+  /// Sets with more slots are sparse, and no set of these.
+  static constexpr std::uint32_t kMostSlots = SparseArray<std::uint32_t>::kAlwaysDense;
 
   struct Place {
     std::uint8_t* counts;  // one for every slot

@@ -8,10 +8,6 @@
 namespace modelwatch {
 namespace {
 
-/// A group with more rows than this in a stretch has counters of its own full width.
-constexpr std::size_t kFewRows = 96;
-/// Wider sets are sparse.
-constexpr std::uint32_t kMostFewSlots = SparseArray<std::uint32_t>::kAlwaysDense;
 /// Rows ahead whose values are asked for, since they are read in the order of groups, and groups ahead whose counters are.
 constexpr std::ptrdiff_t kRowsAhead = 24;
 constexpr std::size_t kGroupsAhead = 4;
@@ -63,7 +59,7 @@ void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Til
 void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, StretchRow const* all) {
   std::size_t const grid = set.plan.coarse ? 1 : 0;
   std::uint32_t const width = set.plan.coarse ? plan_.coarse_slots : plan_.fine_slots;
-  bool const can_be_few = set.plan.coarse && width <= kMostFewSlots;
+  bool const can_be_few = set.plan.coarse && width <= FewRows<FewFacts>::kMostSlots;
   std::uint16_t const* const rows_end = by.rows + by.begin[by.count];
   Folding folding[kFoldedTogether];
   std::size_t foldings = 0;
@@ -86,7 +82,7 @@ void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Str
       }
     };
     Moments* moments = nullptr;
-    if (can_be_few && count <= kFewRows) {
+    if (can_be_few && count <= FewRows<FewFacts>::kMostInStretch) {
       if (k + kGroupsAhead < by.count) set.few.prefetch(static_cast<std::size_t>(by.ids[k + kGroupsAhead]), width);
       auto const [counts, facts] = few_of(set, id, static_cast<std::uint32_t>(count));
       each_row([counts = counts](std::uint32_t slot) { ++counts[slot]; });

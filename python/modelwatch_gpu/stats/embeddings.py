@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from modelwatch_gpu.device_arrays import resolve_for
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.measures.embedding_ensemble import PERMUTATIONS, ensemble
+from modelwatch_gpu.measures.embedding_ensemble import PERMUTATIONS, Ensemble, ensemble
 from modelwatch_gpu.measures.embedding_rows import (
     auc_of,
     centered,
@@ -100,21 +100,12 @@ class PrdcResult:
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddingDrift:
-    """``value``: 1 - ``pvalue``, of all members together. ``member``: the name of the largest; ``scores``: of each, how
-    far beyond its permutations' median, 1 where 5% of them are. ``auc``, ``novelty``, ``density``: as
-    ``domain_classifier``, ``knn_novelty`` and ``prdc`` have them, of the verdict's own folds and balls. ``ranked``:
-    current rows, those that moved most first; ``distance``: (m,) to the fifth nearest reference row."""
+class EmbeddingDrift(Ensemble):
+    """What ``Ensemble`` says of both samples. ``value``: 1 - ``pvalue``, of all members together. ``auc``, ``novelty``,
+    ``density``: as ``domain_classifier``, ``knn_novelty`` and ``prdc`` have them, of the verdict's own folds and balls.
+    ``n``, ``m``: rows of either side; ``device``: what answered."""
 
     value: float
-    pvalue: float
-    member: str
-    scores: dict[str, float]
-    auc: float
-    novelty: float
-    density: float
-    ranked: npt.NDArray[np.int64]
-    distance: Floats
     n: int
     m: int
     device: str
@@ -371,7 +362,7 @@ def embedding_drift(
         n, m = len(a), len(b)
         found = ensemble(a, b, permutations=permutations)
     value = 1 - found.pvalue
-    return EmbeddingDrift(value, **vars(found), n=n, m=m, device=chosen) if full else value
+    return EmbeddingDrift(**vars(found), value=value, n=n, m=m, device=chosen) if full else value
 
 
 def cosine_centroid(reference: Any, current: Any, *, device: str = "auto", full: bool = False) -> Any:
