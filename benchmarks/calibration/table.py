@@ -78,8 +78,8 @@ def uniform(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         "### p-values of no change, without drift",
         "",
-        "Share of repeats at or below a level, in percent; an even p-value has the level itself. Without drift nothing is",
-        "`unseen`, so none of its p-values is small.",
+        "Share of repeats at or below a level, in percent; an even p-value has the level itself. Without drift nothing",
+        "is `unseen`, so none of its p-values is small.",
         "",
         f"| check, rows, design | {' | '.join(levels)} |",
         f"|---|{'---|' * len(levels)}",
