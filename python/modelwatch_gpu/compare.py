@@ -108,6 +108,8 @@ def compare(
     quality = expectations is not None and expectations is not False
     base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress, quality=quality)
     expected = _expectations_of(expectations, base)
+    if as_of is not None and expected is None:
+        raise InputError("as_of= is the time to which expectations count the age of rows; give expectations= too.")
     joining = None
     if labels is not None:
         log, joining = _with_labels(base, log, labels)

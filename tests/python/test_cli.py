@@ -363,7 +363,11 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work_and_nothing
 
 def test_an_output_never_takes_the_place_of_what_is_read(call: Any, here: Path, baseline: Path, flights: Any) -> None:
     (here / "log").mkdir()
-    for name, source in (("ref.parquet", flights.reference), ("log/jan.parquet", flights.months[0]), ("b.mwb", baseline)):
+    for name, source in (
+        ("ref.parquet", flights.reference),
+        ("log/jan.parquet", flights.months[0]),
+        ("b.mwb", baseline),
+    ):
         (here / name).write_bytes(Path(source).read_bytes())
     before = {path: path.read_bytes() for path in here.rglob("*.*")}
     (here / "link.parquet").symlink_to(here / "ref.parquet")

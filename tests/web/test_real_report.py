@@ -129,3 +129,31 @@ def test_findings_about_the_table_and_about_ids_are_on_the_page(opened: Any, tmp
     assert all(name in top.inner_text() for name in shown)
     assert top.bounding_box()["y"] < seen.page.get_by_test_id("cell").first.bounding_box()["y"]
     assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+def test_a_log_of_several_classes_shows_each_of_them_and_lets_choose_the_number(opened: Any, tmp_path: Path) -> None:
+    names = np.array(["cat", HOSTILE, "fish"])
+    rng = np.random.default_rng(1)
+
+    def log(wrong: float) -> pa.Table:
+        label = rng.integers(0, 3, 900)
+        prediction = np.where((label == 2) & (rng.random(900) < wrong), 0, label)
+        return pa.table({"label": names[label], "prediction": names[prediction]})
+
+    report = mw.compare(log(0.0), log(0.5))
+    report.to_html(tmp_path / "report.html")
+    seen = opened(tmp_path / "report.html", 400)
+    table = seen.page.get_by_test_id("classes")
+    found = {row["class"]: row for row in report.to_dict()["classes"] if row["of"] == "log"}
+    for measure in ("f1", "recall", "precision"):
+        if measure != "f1":
+            seen.page.get_by_label("Number shown of each class").select_option(measure)
+        rows = {r.locator("th").inner_text(): r.locator("td").last for r in table.locator("tbody tr").all()}
+        assert set(rows) == {"cat", HOSTILE, "fish"}
+        for name, cell in rows.items():
+            assert cell.inner_text().split()[0] == f"{found[name][measure]:.3g}"
+        worse = {name for name, cell in rows.items() if "worse than the baseline" in cell.inner_text()}
+        assert worse == {"f1": {"cat", "fish"}, "recall": {"fish"}, "precision": {"cat"}}[measure]
+    assert seen.page.get_by_role("region", name="Class by class: precision").get_attribute("tabindex") == "0"
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert seen.is_quiet(), (seen.complaints, seen.requests)

@@ -131,4 +131,4 @@ def wrong_call(error: Exception) -> None:
     if say is None or place is None or type(error).__name__ == "NoArgsIsHelpError":
         return
     said = " ".join(say().split()).rstrip(".")
-    fail(f"{said}; see {place.command_path} --help.", BAD_INPUT)
+    fail(f"{said}{' See' if said.endswith('?') else '; see'} {place.command_path} --help.", BAD_INPUT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, Final
@@ -19,6 +18,7 @@ from modelwatch_gpu.measures.results import BASELINE, Result, WindowVectors
 from modelwatch_gpu.measures.value import REASONS
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, NumericColumn
 from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
+from modelwatch_gpu.report.printable import type_text
 from modelwatch_gpu.report.report import Report
 from modelwatch_gpu.report.rows import class_rows, finding_row, head_of
 
@@ -177,12 +177,6 @@ def class_view(report: Report) -> dict[str, Any] | None:
     most = sorted(found.values(), key=lambda own: (own["column"], -(own["rows"][0] or 0), own["class"]))
     shown = [own for _, rows in groupby(most, key=itemgetter("column")) for own in islice(rows, SHOWN_CLASSES)]
     return {"rows": shown, "left_out": len(most) - len(shown)} if shown else None
-
-
-def type_text(kind: str) -> str:
-    """An Arrow type as a person reads it: a dictionary by its values."""
-    found = re.fullmatch(r"dictionary<values=(.+), indices=\w+, ordered=[01]>", kind)
-    return f"{found[1]} (dictionary)" if found else kind
 
 
 def _column_view(
