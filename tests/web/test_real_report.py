@@ -157,3 +157,23 @@ def test_a_log_of_several_classes_shows_each_of_them_and_lets_choose_the_number(
     assert seen.page.get_by_role("region", name="Class by class: precision").get_attribute("tabindex") == "0"
     assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+def test_long_names_keep_both_ends_and_the_page_says_what_it_leaves_out(
+    opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelwatch_gpu.report.view.SHOWN_FINDINGS", 3)
+    names = [f"feature_with_a_rather_long_name_of_the_customer_table_{i:03d}" for i in range(4)]
+    rng = np.random.default_rng(1)
+    base = pa.table({name: rng.normal(size=500) for name in names})
+    report = mw.compare(base, pa.table({name: np.full(500, np.nan) for name in names}))
+    report.to_html(tmp_path / "report.html")
+    seen = opened(tmp_path / "report.html", 360)
+    page = seen.page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for name in names:
+        tail = page.get_by_role("rowheader", name=name).locator(".cut span").last
+        assert tail.inner_text() == name[-9:]
+        assert tail.evaluate("e => e.scrollWidth <= e.clientWidth && e.getBoundingClientRect().right <= innerWidth")
+    assert f"These are the worst 3 of {len(report.findings)} findings" in page.locator("body").inner_text()
+    assert seen.is_quiet(), (seen.complaints, seen.requests)

@@ -117,6 +117,7 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
             _column_view(report, c, results.get(c.name, {}), verdicts, main.get(c.name))
             for c in report.baseline.reported
         ],
+        "findings_in_all": sum(report.counts.values()),
         "findings": [
             {**{name: row[name] for name in _FINDING_FIELDS}, "window": at.get(f.start)}
             for f, row in zip(shown, (finding_row(report, f) for f in shown), strict=True)

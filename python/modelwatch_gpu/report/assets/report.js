@@ -366,6 +366,11 @@ function allFindings() {
       ),
     ),
     h("div", { class: "bar" }, note, pager),
+    (view.findings_in_all || 0) > findings.length &&
+      h("p", {
+        class: "quiet",
+        text: `These are the worst ${whole(findings.length)} of ${count(view.findings_in_all, "finding")}; the JSON report has all that are listed.`,
+      }),
   );
 }
 
