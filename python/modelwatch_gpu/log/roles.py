@@ -166,6 +166,15 @@ class Roles:
         return RoleAssignment(roles, ordered, asked, tuple(skipped))
 
     @classmethod
+    def of(cls, given: Roles | Mapping[str, Any] | None) -> Roles:
+        """Roles as given, or from a mapping of their options; raises InputError for anything else."""
+        if given is None or isinstance(given, Roles):
+            return given or cls()
+        if not isinstance(given, Mapping):
+            raise InputError(f"roles= is mw.Roles(...) or a mapping of its options, not {type(given).__name__}.")
+        return cls.from_dict(given)
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Roles:
         """Roles from the option names of this class; raises InputError for a name or a value it does not know."""
         known = [field.name for field in dataclasses.fields(cls)]
