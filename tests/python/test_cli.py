@@ -361,30 +361,6 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work_and_nothing
     assert os.listdir(here / "folder") == []
 
 
-def test_an_output_never_takes_the_place_of_what_is_read(call: Any, here: Path, baseline: Path, flights: Any) -> None:
-    (here / "log").mkdir()
-    for name, source in (
-        ("ref.parquet", flights.reference),
-        ("log/jan.parquet", flights.months[0]),
-        ("b.mwb", baseline),
-    ):
-        (here / name).write_bytes(Path(source).read_bytes())
-    before = {path: path.read_bytes() for path in here.rglob("*.*")}
-    (here / "link.parquet").symlink_to(here / "ref.parquet")
-    for args in (
-        ["fit", "ref.parquet", "-o", "ref.parquet"],
-        ["fit", "ref.parquet", "-o", "link.parquet"],
-        ["fit", "log", "-o", "log/jan.parquet"],
-        ["compare", "b.mwb", "log", "--json", "b.mwb"],
-        ["compare", "b.mwb", "log", "--html", "./log/jan.parquet"],
-        ["compare", "ref.parquet", "log", "--html", "ref.parquet"],
-        ["validate", "log", "--against", "b.mwb", "--json", "b.mwb"],
-    ):
-        is_one_line(call(*args), "it is read here")
-    is_one_line(call("compare", "b.mwb", "log", "--json", "r.html", "--html", "./r.html"), "named as two outputs")
-    assert {path: path.read_bytes() for path in here.rglob("*.*") if not path.is_symlink()} == before
-
-
 def test_a_disk_that_fails_late_leaves_the_old_file_and_nothing_else(
     call: Any, here: Path, flights: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ from modelwatch_gpu.cli.outputs import (
     check_outputs,
     check_settings,
     fail,
+    said_of,
     spare_inputs,
     undisturbed,
     write,
@@ -413,16 +414,10 @@ def validate(
         counts = report.counts
         bad = counts["alert"] + (counts["warning"] if fail_on is FailOn.warning else 0)
         stop = bad and fail_on is not FailOn.never
-        typer.echo(f"{'The candidate does not pass' if stop else 'The candidate passes'}: {_found(counts)}.")
+        typer.echo(f"{'The candidate does not pass' if stop else 'The candidate passes'}: {said_of(counts)}.")
         if written:
             typer.echo(f"Wrote {' and '.join(written)}.")
     _exit_on_findings(report, fail_on)
-
-
-def _found(counts: dict[str, int]) -> str:
-    """How many alerts and warnings, in words."""
-    named = ((counts["alert"], "alert"), (counts["warning"], "warning"))
-    return " and ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in named)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -132,3 +132,9 @@ def wrong_call(error: Exception) -> None:
         return
     said = " ".join(say().split()).rstrip(".")
     fail(f"{said}{' See' if said.endswith('?') else '; see'} {place.command_path} --help.", BAD_INPUT)
+
+
+def said_of(counts: dict[str, int]) -> str:
+    """How many alerts and warnings, in words."""
+    named = ((counts["alert"], "alert"), (counts["warning"], "warning"))
+    return " and ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in named)
