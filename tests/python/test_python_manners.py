@@ -72,3 +72,13 @@ def test_checks_that_are_none_are_refused_before_anything_is_read(checks: Any, k
 def test_one_check_needs_no_list(baseline: mw.Baseline) -> None:
     report = mw.compare(baseline, scored_log(400, 1), checks=mw.Check("ks", warn=0.1))  # type: ignore[arg-type]
     assert {f.check for f in report.findings} == {"ks"}
+
+
+def test_a_score_that_is_no_number_is_told_and_no_performance_is_made_up() -> None:
+    log = pa.table({"label": [0, 1, 1, 0], "score": ["0,5", "0,7", "0,1", "0,2"]})
+    baseline = mw.Baseline.fit(log)
+    assert baseline.scoring is None
+    (note,) = [note for note in baseline.notes if "never held against a label" in note]
+    assert note.startswith("Column 'score' has the role score but is taken as categorical (string), so")
+    numbers = log.set_column(1, "score", pa.array([0.5, 0.7, 0.1, 0.2]))
+    assert not any("never held against a label" in note for note in mw.Baseline.fit(numbers).notes)

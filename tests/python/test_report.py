@@ -23,9 +23,9 @@ from modelwatch_gpu.checks.finding import SEVERITIES, Finding, judge
 from modelwatch_gpu.measures.evaluate import Effect, Result, Shift, Summary
 from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import Value
+from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile.columns import NumericColumn
 from modelwatch_gpu.report import view as view_module
-from modelwatch_gpu.report.printable import type_text
 from modelwatch_gpu.report.table import ReportTable, changes, headline, printable, since_labels
 from modelwatch_gpu.report.view import view_of
 

@@ -19,10 +19,10 @@ from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.answer_tables import AnswerTables, answer_tables
 from modelwatch_gpu.measures.evaluate import Results, evaluate
 from modelwatch_gpu.measures.quality import seen_windows
+from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.weights import MEAN_BITS, WeightSums
-from modelwatch_gpu.report.printable import type_text
 from modelwatch_gpu.report.report import LabelInfo, Report, WeightInfo, WindowInfo
 
 #: Windows without rows between two that have some are listed while there are at most so many windows.

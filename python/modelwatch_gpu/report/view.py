@@ -16,9 +16,9 @@ from modelwatch_gpu.measures.numeric import bin_labels
 from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Result, WindowVectors
 from modelwatch_gpu.measures.value import REASONS
+from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, NumericColumn
 from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
-from modelwatch_gpu.report.printable import type_text
 from modelwatch_gpu.report.report import Report
 from modelwatch_gpu.report.rows import class_rows, finding_row, head_of
 
