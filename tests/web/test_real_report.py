@@ -177,3 +177,25 @@ def test_long_names_keep_both_ends_and_the_page_says_what_it_leaves_out(
         assert tail.evaluate("e => e.scrollWidth <= e.clientWidth && e.getBoundingClientRect().right <= innerWidth")
     assert f"These are the worst 3 of {len(report.findings)} findings" in page.locator("body").inner_text()
     assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+def test_on_paper_performance_is_the_baseline_and_the_latest_windows(opened: Any, tmp_path: Path) -> None:
+    days = np.repeat(np.arange(12), 40) * 86_400
+    log = pa.table(
+        {
+            "ts": pa.array(days).cast(pa.timestamp("s")),
+            "label": np.resize(["a", "b", "c"], 480),
+            "prediction": np.resize(["a", "b", "b"], 480),
+        }
+    )
+    mw.compare(mw.Baseline.fit(log), log, window="1d").to_html(tmp_path / "report.html")
+    seen = opened(tmp_path / "report.html", 720)
+    latest = [f"1970-01-{day:02d}" for day in range(7, 13)]
+    seen.page.emulate_media(media="print")
+    for name, first in (("performance", ["Column", "Measure", "Baseline"]), ("classes", ["Class", "Baseline"])):
+        heads = seen.page.get_by_test_id(name).locator("thead th")
+        assert [h.inner_text() for h in heads.all() if h.is_visible()] == [*first, *latest]
+    table = seen.page.get_by_test_id("performance")
+    assert table.evaluate("e => e.getBoundingClientRect().right <= innerWidth")
+    seen.page.emulate_media(media="screen")
+    assert all(h.is_visible() for h in seen.page.get_by_test_id("classes").locator("thead th").all())
