@@ -424,7 +424,7 @@ def test_ctrl_c_at_any_moment_leaves_a_whole_file_or_none(here: Path) -> None:
         )
         time.sleep(seconds * share)
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
+        _, err = running.communicate(timeout=30 + 3 * seconds)  # a busy machine is no fault
         assert running.returncode in (0, 3, -signal.SIGINT), err
         assert os.listdir(here) in ([], ["report.html"])
         if (here / "report.html").exists():
