@@ -2,7 +2,7 @@
 
     python benchmarks/monitor.py LOG NEW [NEW ...] [--times 5] [--work FOLDER]
 
-LOG: a folder of 99 files that `tools/make_big_log.py` made; they are counted before. NEW: files of the same columns,
+LOG: a folder of 99 files that `job/make_log.py` made; they are counted before. NEW: files of the same columns,
 each of which comes as the hundredth. Two pairs, timed one after the other, so that a busy machine slows both sides:
 
 - processes from start to end: one that opens the baseline, counts the file and writes its profile; `modelwatch run`,

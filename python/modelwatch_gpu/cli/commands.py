@@ -56,9 +56,12 @@ from modelwatch_gpu.cli.outputs import (
     check_outputs,
     check_settings,
     fail,
+    said_of,
+    spare_inputs,
     undisturbed,
     write,
     written,
+    wrong_call,
 )
 from modelwatch_gpu.cli.progress import stages
 from modelwatch_gpu.compare import compare as compare_logs
@@ -74,6 +77,14 @@ from modelwatch_gpu.report.table import ReportTable
 
 class Commands(TyperGroup):
     """The commands; whatever ends one early becomes one line and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the options before a command's name."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            wrong_call(error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
@@ -92,8 +103,9 @@ class Commands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(BROKEN)
         except Exception as error:
+            wrong_call(error)
             if type(error).__module__.split(".")[0] in ("typer", "click"):
-                raise  # usage errors and exits, which say themselves what they are
+                raise  # exits, and help instead of an error
             if os.environ.get("MODELWATCH_DEBUG"):
                 traceback.print_exc()
             fail(f"unexpected {type(error).__name__}: {error} (set MODELWATCH_DEBUG=1 for the details)", BROKEN)
@@ -186,6 +198,7 @@ def fit(
     computed = derived_of(derived)
     with stages(quiet) as stage:
         source = open_log(one_or_many(reference), name="reference")
+        spare_inputs([output], source, roles, edges)
         baseline = Baseline.fit(
             source,
             roles=given,
@@ -296,6 +309,7 @@ def compare(
     with stages(quiet) as stage:
         reference = None if fitted else open_log(baseline, name="reference")
         source = open_log(one_or_many(log))
+        spare_inputs([html, json], source, reference, baseline, checks, expectations, *(labels or ()))
         reads = [(source, 1)] if reference is None else [(reference, 2), (source, 1)]
         own: Any = baseline if reference is None else reference
         late = None
@@ -380,6 +394,7 @@ def validate(
     with stages(quiet) as stage:
         reference = None if fitted else open_log(against, name="reference")
         source = open_log(one_or_many(candidate), name="candidate")
+        spare_inputs([html, json], source, reference, against, checks)
         reads = [(source, 1)] if reference is None else [(reference, 2), (source, 1)]
         report = compare_logs(
             against if reference is None else reference,
@@ -399,16 +414,10 @@ def validate(
         counts = report.counts
         bad = counts["alert"] + (counts["warning"] if fail_on is FailOn.warning else 0)
         stop = bad and fail_on is not FailOn.never
-        typer.echo(f"{'The candidate does not pass' if stop else 'The candidate passes'}: {_found(counts)}.")
+        typer.echo(f"{'The candidate does not pass' if stop else 'The candidate passes'}: {said_of(counts)}.")
         if written:
             typer.echo(f"Wrote {' and '.join(written)}.")
     _exit_on_findings(report, fail_on)
-
-
-def _found(counts: dict[str, int]) -> str:
-    """How many alerts and warnings, in words."""
-    named = ((counts["alert"], "alert"), (counts["warning"], "warning"))
-    return " and ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in named)
 
 
 @app.command(epilog=EXIT_CODES)
