@@ -124,13 +124,16 @@ MW_HD void raise(std::uint64_t hash, std::uint8_t* ranks) {
 }
 
 /// Most hashes change nothing once there have been some: those whose rank is not above that of the lowest register are
-/// told by one comparison.
-void raise_registers(std::uint64_t const* hashes, int count, std::uint8_t* ranks) {
+/// told by one comparison, with the first `least` bits behind those of the register.  A rank above it needs them all to be 0.
+MW_HD std::uint64_t bits_of_few(std::uint8_t const* ranks) {
   std::uint8_t least = ranks[0];
   for (std::uint32_t i = 1; i < kRegisters; ++i) least = ranks[i] < least ? ranks[i] : least;
-  // The first `least` bits behind those of the register; a rank above it needs them all to be 0.
   std::uint64_t const bits = least < 64 - kRegisterBits ? least : 63 - kRegisterBits;
-  std::uint64_t const mask = ((std::uint64_t{1} << bits) - 1) << (64 - kRegisterBits - bits);
+  return ((std::uint64_t{1} << bits) - 1) << (64 - kRegisterBits - bits);
+}
+
+void raise_registers(std::uint64_t const* hashes, int count, std::uint8_t* ranks) {
+  std::uint64_t const mask = bits_of_few(ranks);
   int i = 0;
 #ifdef MW_AVX512
   for (; i + 8 <= count; i += 8)
