@@ -37,6 +37,8 @@ struct RunStrip {
   std::uint32_t gap[kRunStrip];
   std::uint64_t add[kRunStrip];    // to the gap's counter
   std::uint32_t place[kRunStrip];  // of the bucket's counter
+  std::uint64_t raising[kRunStrip + 8];  // hashes that may raise a register
+  int raising_rows;
 };
 
 /// What a run reads of its grid, and what it gathers.
@@ -149,7 +151,7 @@ MW_HD void count_knots(std::uint32_t hit, std::uint32_t const* below, std::uint3
 }
 
 /// The log-linear bucket and the hash of eight rows: add_to_sketch.
-MW_HD void sketch_eight(__m512i key, __mmask8 between, Run& run, std::uint32_t* place) {
+MW_HD void sketch_eight(__m512i key, __mmask8 between, Run& run, RunStrip& strip, std::uint32_t* place) {
   RunCounters& out = run.out;
   __m256i const bucket = _mm512_maskz_cvtepi64_epi32(0xff, _mm512_maskz_srli_epi64(0xff, key, 64 - kBucketBits));
   __m256i const page = _mm256_sub_epi32(_mm256_srli_epi32(bucket, kBucketPageBits), _mm256_set1_epi32(static_cast<int>(out.pages.first)));
@@ -163,12 +165,7 @@ MW_HD void sketch_eight(__m512i key, __mmask8 between, Run& run, std::uint32_t* 
     out.without_pages += __builtin_popcount(missed);
   }
   __m512i const hash = mixed(key);
-  std::uint32_t told = _mm512_mask_testn_epi64_mask(between, hash, _mm512_set1_epi64(static_cast<long long>(run.few)));
-  if (told != 0) {
-    std::uint64_t hashes[8];
-    _mm512_storeu_si512(hashes, hash);
-    for (; told != 0; told &= told - 1) raise(hashes[__builtin_ctz(told)], out.ranks);
-  }
+  strip.raising_rows += without_bits(hash, between, run.few, strip.raising + strip.raising_rows);
 }
 
 /// What is added to the gaps of eight rows between knots.
@@ -210,7 +207,7 @@ MW_HD void look_up(double const* values, int rows, __mmask16 valid, Run& run, Ru
       run.nan_rows += static_cast<std::uint64_t>(__builtin_popcount(whole & ~alive));
     }
     widen_range(key, between, run);
-    if constexpr (kSketches) sketch_eight(key, between, run, strip.place + at + half);
+    if constexpr (kSketches) sketch_eight(key, between, run, strip, strip.place + at + half);
   }
 }
 
@@ -240,7 +237,7 @@ MW_HD void look_up(float const* values, int rows, __mmask16 valid, Run& run, Run
     __m256i const own = half == 0 ? _mm512_maskz_extracti32x8_epi32(0xff, below, 0) : _mm512_maskz_extracti32x8_epi32(0xff, below, 1);
     __mmask8 const some = static_cast<__mmask8>(between >> half);
     _mm512_storeu_si512(strip.add + at + half, added_to_gaps(wide, own, some, run.grid));
-    if constexpr (kSketches) sketch_eight(keys_of(wide), some, run, strip.place + at + half);
+    if constexpr (kSketches) sketch_eight(keys_of(wide), some, run, strip, strip.place + at + half);
   }
 }
 
@@ -264,6 +261,7 @@ MW_HD void count_run_of(From values, int rows, std::uint8_t const* valid, Run& r
   RunStrip strip;
   for (int first = 0; first < rows; first += kRunStrip) {
     int const n = rows - first < kRunStrip ? rows - first : kRunStrip;
+    strip.raising_rows = 0;
     for (int i = 0; i < n; i += 16) {
       __mmask16 const whole = valid == nullptr ? __mmask16{0xffff} : set_bytes(valid + first + i, n - i);
       look_up<kSketches>(values + (first + i), n - i, whole, run, strip, i);
@@ -273,12 +271,14 @@ MW_HD void count_run_of(From values, int rows, std::uint8_t const* valid, Run& r
       MW_SCALAR(gap);
       out.gaps[gap] += strip.add[i];
     }
-    if constexpr (kSketches)
+    if constexpr (kSketches) {
       for (int i = 0; i < n; ++i) {
         std::uint32_t place = strip.place[i];
         MW_SCALAR(place);
         ++out.buckets[place];
       }
+      raise_all(strip.raising, strip.raising_rows, out.ranks);
+    }
   }
 }
 
