@@ -1,5 +1,5 @@
-"""Long runs of rows of one group, which are counted in one go where the machine can, against the same rows tile by tile,
-where each row goes to its group by itself."""
+"""Long runs of rows of one group, which are counted in one go where the machine can, against the same rows tile by
+tile, where each row goes to its group by itself."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ ROWS = 150 * 1024 + 77
 
 def _values(kind: str, dtype: str) -> Any:
     rng = np.random.default_rng(31)
-    x = {"normal": rng.normal(size=ROWS), "lognormal": rng.lognormal(0, 3, ROWS), "cauchy": rng.standard_cauchy(ROWS)}[kind]
-    x = x.astype(dtype)
+    shapes = {
+        "normal": rng.standard_normal,
+        "lognormal": lambda n: rng.lognormal(0, 3, n),
+        "cauchy": rng.standard_cauchy,
+    }
+    x = shapes[kind](ROWS).astype(dtype)
     limits = np.finfo(x.dtype)
     hard = [np.nan, np.inf, -np.inf, 0.0, -0.0, limits.smallest_subnormal, -limits.tiny / 4, limits.max / 8, -1e30]
     for value in hard:
@@ -56,7 +60,8 @@ def test_a_long_run_counts_what_its_tiles_do(dtype: str, domain: str, kind: str,
     for name, found in whole.items():
         expected = tiles[name]
         if isinstance(found, np.ndarray):
-            assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes(), name
+            assert found.dtype == expected.dtype, name
+            assert found.tobytes() == expected.tobytes(), name
         else:
             assert found == expected, name
     assert int(np.asarray(whole["count"]).sum()) == ROWS
