@@ -23,6 +23,17 @@ def _codes(share: float, categories: int) -> Any:
     return codes
 
 
+def _plan(categories: int) -> _core.CategoryPlan:
+    slots = categories + 2
+    return _core.CategoryPlan(
+        known=[f"{i:06d}".encode() for i in range(categories)],
+        to_coarse=np.arange(slots, dtype=np.uint32),
+        coarse_slots=slots,
+        unseen_cap=100,
+        known_cap=None,
+    )
+
+
 def _one_table() -> Callable[[Any, int], Any]:
     """A compiled loop that counts into one table."""
     numba = pytest.importorskip("numba")
@@ -44,14 +55,7 @@ def test_counts_of_codes(categories: int, share: float, peer: str, race: Callabl
     names = [f"{i:06d}" for i in range(categories)]
     column = pa.DictionaryArray.from_arrays(codes, names)
     batch = pa.record_batch({"c": column})
-    slots = categories + 2
-    plan = _core.CategoryPlan(
-        known=[n.encode() for n in names],
-        to_coarse=np.arange(slots, dtype=np.uint32),
-        coarse_slots=slots,
-        unseen_cap=100,
-        known_cap=None,
-    )
+    plan = _plan(categories)
 
     def ours() -> Any:
         counter = _core.Counter([plan], [_core.SetPlan(coarse=False, moments=False)])
@@ -71,6 +75,25 @@ def test_counts_of_codes(categories: int, share: float, peer: str, race: Callabl
     if peer != "pyarrow.compute.value_counts":
         assert sorted(_counts(mine)) == sorted(int(c) for c in other if c)
     assert sum(_counts(mine)) == MANY
+
+
+@pytest.mark.parametrize("categories", [200, 20_000])
+def test_a_counter_that_lives_on_counts_codes(categories: int, race: Callable[..., Any]) -> None:
+    """As a log's batches are counted: the counter and what it knows of their dictionary were there before."""
+    codes = _codes(0.95, categories)
+    column = pa.DictionaryArray.from_arrays(codes, [f"{i:06d}" for i in range(categories)])
+    batch = pa.record_batch({"c": column})
+    counter = _core.Counter([_plan(categories)], [_core.SetPlan(coarse=False, moments=False)])
+    count = _one_table()
+    times = 0
+
+    def ours() -> None:
+        nonlocal times
+        counter.add(batch, [None], 1)
+        times += 1
+
+    _, other = race(ours, lambda: count(codes, categories), "one table", MANY, codes.nbytes)
+    assert sorted(_counts(counter.category(0, 0))) == sorted(int(c) * times for c in other if c)
 
 
 def _counts(result: dict[str, Any]) -> list[int]:

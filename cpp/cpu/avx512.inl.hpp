@@ -133,9 +133,12 @@ MW_HD bool places_of(std::uint32_t const* buckets, BucketPages const& pages, std
   return _mm512_testn_epi32_mask(begin, begin) == 0;
 }
 
-/// Which of eight hashes have none of these bits.
-MW_HD std::uint32_t without_bits(std::uint64_t const* hashes, std::uint64_t mask) {
-  return _mm512_testn_epi64_mask(_mm512_loadu_si512(hashes), _mm512_set1_epi64(static_cast<long long>(mask)));
+/// Puts those of eight hashes that have none of these bits together, and returns how many they are.  Without a branch:
+/// which they are could not be foretold.
+MW_HD int without_bits(__m512i hashes, __mmask8 lanes, std::uint64_t mask, std::uint64_t* out) {
+  __mmask8 const kept = _mm512_mask_testn_epi64_mask(lanes, hashes, _mm512_set1_epi64(static_cast<long long>(mask)));
+  _mm512_storeu_si512(out, _mm512_maskz_compress_epi64(kept, hashes));
+  return __builtin_popcount(kept);
 }
 
 }  // namespace

@@ -13,6 +13,12 @@
 
 namespace modelwatch::cpu {
 
+/// What a search for a float meets on its way to a gap, and what it needs there, in one line of the cache.
+struct alignas(32) GapRecord {
+  std::uint64_t upper;  // key of the knot above
+  GapRule rule;
+};
+
 /// A grid without its key type; `domain` says which one it is.
 struct GridData {
   void const* knots;  // padded, see GridRule
@@ -28,6 +34,7 @@ struct GridData {
   Domain domain;
   GapRule const* gaps;       // count + 1
   double const* gap_scales;  // of each gap, or nullptr where all are 1
+  GapRecord const* records;  // of floats, padded as knots; nullptr where gaps have scales or would not stay in a near cache
 };
 
 /// The cells of the integers from `first` to `last`; smaller and larger ones have those of the ends.
@@ -61,6 +68,25 @@ struct BucketPages {
   std::uint32_t first;         // the page that begin[0] is of
 };
 
+/// Where rows of one group are counted in one go.
+struct RunCounters {
+  /// Gaps hold rows and SUM of fractions in one number: so many bits below are the sum's.
+  static constexpr int kSumBits = 48;
+  /// More rows could carry a sum into the rows.
+  static constexpr int kMostTiles = ((1 << 16) - 1) / kTileRows;
+
+  std::uint32_t* slots;  // of the grid: rows on knots, NaN and null
+  std::uint64_t* gaps;   // of the grid's gaps
+  std::uint64_t low;     // smallest and largest key in a gap
+  std::uint64_t high;
+  // Of the rows in gaps; ranks is nullptr where no set keeps sketches.
+  std::uint8_t* ranks;           // kRegisters
+  BucketPages pages;
+  std::uint64_t* buckets;        // at least a page: what is not counted goes to its first one
+  std::uint32_t* without_page;   // buckets of rows that are not counted yet
+  int without_pages;
+};
+
 /// Intervals of one width, a power of two, cut into 2^split pieces that are counted.  Keys of one interval agree above
 /// `shift` bits: what they have there tells the interval.
 struct IntervalPlaces {
@@ -92,6 +118,7 @@ inline constexpr int kFeatureScales = 5;
 struct KernelTable {
   char const* name;
   bool searches_bins;  // count_binned knows BinSearch
+  bool counts_runs;    // there is count_run
   /// Writes one byte per row, up to a multiple of 8; returns how many rows are valid.
   int (*expand_validity)(Validity const&, std::int64_t begin, int rows, std::uint8_t* valid);
   /// Cells and keys of rows [begin, begin + rows) of a column.  A row that is NaN or null has any key.
@@ -115,12 +142,21 @@ struct KernelTable {
                    double* values, std::uint64_t* usable);
   /// Ordered moments of one tile whose rows all belong to one group.
   void (*moments_one)(double const* values, std::uint64_t const* usable, int rows, int usable_rows, Moments*);
+  /// The same straight from floats without nulls; returns 0, and nothing is told, where one of them is NaN or infinite, or
+  /// the column holds something else.
+  int (*moments_floats)(NumericView const&, std::int64_t begin, int rows, Moments*);
   /// The same for several groups: row i belongs to slots[i] (< 0: none); tiles and lanes have one entry per slot.
   /// weights: how often every row counts, or nullptr (once).  usable must be whole.
   void (*moments_slots)(double const* values, std::uint64_t const* usable, std::int32_t const* slots, std::uint32_t const* weights,
                         int rows, int slot_count, MomentLanes*, Moments*);
   /// The rows of a ranked tile that lie between knots: their cells are even and below end_cell.  Returns how many.
   int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, GapRows* out);
+  /// Ranks, counts, sums and sketches rows of one group, floats on a grid with records; returns how many lie on knots.
+  /// Only where `counts_runs`.
+  int (*count_run)(NumericView const&, std::int64_t begin, int rows, GridData const&, std::uint8_t const* valid, RunCounters*);
+  /// Keys of those among floats that lie below one key or above another, neither null nor NaN, one after the other; how many.
+  int (*keys_beyond)(NumericView const&, std::int64_t begin, int rows, Domain, std::uint8_t const* valid, std::uint64_t below,
+                     std::uint64_t above, std::uint64_t* keys);
   /// Adds them to the sums of a grid's gaps.
   void (*add_gaps)(GapRows const&, int count, GridData const&, GapSums*);
   /// Their fractions.

@@ -22,6 +22,7 @@
 #include "cpu/survey.inl.hpp"
 #include "cpu/sketch.inl.hpp"
 #include "cpu/gaps.inl.hpp"
+#include "cpu/run.inl.hpp"
 #include "cpu/intervals.inl.hpp"
 #include "cpu/vectors.inl.hpp"
 
@@ -29,13 +30,15 @@ namespace modelwatch::cpu {
 
 #ifdef MW_AVX512
 constexpr bool kSearchesBins = true;
+constexpr bool kCountsRuns = true;
 #else
 constexpr bool kSearchesBins = false;
+constexpr bool kCountsRuns = false;
 #endif
 
 extern KernelTable const MW_KERNEL_TABLE;
-KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, map_cells,
-                                     load_tile,      moments_one,     moments_slots, gap_rows,    add_gaps,        gap_fractions,   sketch_gaps, key_range,
+KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, kCountsRuns, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, map_cells,
+                                     load_tile,      moments_one,     moments_floats,  moments_slots, gap_rows,    count_run, keys_beyond, add_gaps,        gap_fractions,   sketch_gaps, key_range,
                                      count_binned,   survey_tile,     key_tile,      split_keys,  filter_keys,     bucket_tile,     hash_tile,   count_buckets,
                                      raise_registers, count_halves,   add_features,   center_rows_f32, center_rows_f64};
 

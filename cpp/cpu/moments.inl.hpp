@@ -33,7 +33,7 @@ int load_integers(NumericView const& column, std::int64_t begin, int rows, Wide 
 
 /// 64-bit integers: their differences in 64 bits where those of a whole tile fit, since 128 take a call for each.
 template <class Stored>
-int load_wide(NumericView const& column, std::int64_t begin, int rows, Stored pivot, double* values) {
+int load_64(NumericView const& column, std::int64_t begin, int rows, Stored pivot, double* values) {
   Stored const* const stored = static_cast<Stored const*>(column.values) + begin;
   std::uint64_t overflowed = 0;
   for (int i = 0; i < rows; ++i) {
@@ -71,11 +71,11 @@ int load_values(NumericView const& column, std::int64_t begin, int rows, Domain 
     case Storage::int8: return load_signed<std::int8_t>(column, begin, rows, signed_pivot, values);
     case Storage::int16: return load_signed<std::int16_t>(column, begin, rows, signed_pivot, values);
     case Storage::int32: return load_signed<std::int32_t>(column, begin, rows, signed_pivot, values);
-    case Storage::int64: return load_wide<std::int64_t>(column, begin, rows, signed_pivot, values);
+    case Storage::int64: return load_64<std::int64_t>(column, begin, rows, signed_pivot, values);
     case Storage::uint8: return load_signed<std::uint8_t>(column, begin, rows, signed_pivot, values);
     case Storage::uint16: return load_signed<std::uint16_t>(column, begin, rows, signed_pivot, values);
     case Storage::uint32: return load_signed<std::uint32_t>(column, begin, rows, signed_pivot, values);
-    case Storage::uint64: return load_wide<std::uint64_t>(column, begin, rows, pivot, values);
+    case Storage::uint64: return load_64<std::uint64_t>(column, begin, rows, pivot, values);
     case Storage::float32: return load_floats<float>(column, begin, rows, valid, values, usable);
     case Storage::float64: return load_floats<double>(column, begin, rows, valid, values, usable);
   }
@@ -104,72 +104,114 @@ MW_HD void clear(MomentLanes& lanes) {
   }
 }
 
-/// Half the lanes of a tile at a time: four sums of each stay in registers.
-typedef double Lanes4 __attribute__((vector_size(32)));
-typedef std::int64_t Bits4 __attribute__((vector_size(32)));
+/// Lanes of a tile as vectors; two of them at a time, since their four sums each have to stay in registers.
+#if defined(__AVX512F__)
+constexpr int kLanesTogether = 8;
+#else
+constexpr int kLanesTogether = 4;
+#endif
+typedef double WideLanes __attribute__((vector_size(8 * kLanesTogether)));
+typedef std::int64_t WideBits __attribute__((vector_size(8 * kLanesTogether)));
+typedef float WideFloats __attribute__((vector_size(4 * kLanesTogether)));
 
 // By reference throughout: a vector passed by value would change the calling convention where it is wider than a register.
 // By memcpy, since the arrays of a tile are aligned as their elements are.
-MW_HD void load4(double const* from, Lanes4& out) { __builtin_memcpy(&out, from, sizeof out); }
-MW_HD void put(double* to, Lanes4 const& from) { __builtin_memcpy(to, &from, sizeof from); }
+MW_HD void load_wide(double const* from, WideLanes& out) { __builtin_memcpy(&out, from, sizeof out); }
+MW_HD void load_wide(float const* from, WideLanes& out) {
+  WideFloats narrow;
+  __builtin_memcpy(&narrow, from, sizeof narrow);
+  out = __builtin_convertvector(narrow, WideLanes);
+}
+MW_HD void put(double* to, WideLanes const& from) { __builtin_memcpy(to, &from, sizeof from); }
 
-/// Deviations of four rows; those of unusable rows are 0.
-template <bool kAll>
-MW_HD void deviate(double const* values, std::uint64_t const* usable, double mean, Lanes4& out) {
-  load4(values, out);
+/// Deviations of a vector of rows from `row` on; those of unusable rows are 0.
+template <bool kAll, class Stored>
+MW_HD void deviate(Stored const* values, std::uint64_t const* usable, int row, double mean, WideLanes& out) {
+  load_wide(values + row, out);
   out = out - mean;
   if constexpr (!kAll) {
-    Bits4 mask;
-    __builtin_memcpy(&mask, usable, sizeof mask);
-    out = reinterpret_cast<Lanes4>(reinterpret_cast<Bits4>(out) & mask);
+    WideBits mask;
+    __builtin_memcpy(&mask, usable + row, sizeof mask);
+    out = reinterpret_cast<WideLanes>(reinterpret_cast<WideBits>(out) & mask);
   }
 }
 
-template <bool kAll>
-MW_HD void powers(double const* values, std::uint64_t const* usable, int whole, double mean, MomentLanes& lanes) {
-  for (int lane = 0; lane < kLanes; lane += 8) {
-    Lanes4 a1{}, a2{}, a3{}, a4{}, b1{}, b2{}, b3{}, b4{};
+template <bool kAll, class Stored>
+MW_HD void powers(Stored const* values, std::uint64_t const* usable, int whole, double mean, MomentLanes& lanes) {
+  for (int lane = 0; lane < kLanes; lane += 2 * kLanesTogether) {
+    WideLanes a1{}, a2{}, a3{}, a4{}, b1{}, b2{}, b3{}, b4{};
     for (int row = lane; row < whole; row += kLanes) {
-      Lanes4 a, b;
-      deviate<kAll>(values + row, usable + row, mean, a);
-      deviate<kAll>(values + row + 4, usable + row + 4, mean, b);
-      Lanes4 const aa = a * a;
-      Lanes4 const bb = b * b;
+      WideLanes a, b;
+      deviate<kAll>(values, usable, row, mean, a);
+      deviate<kAll>(values, usable, row + kLanesTogether, mean, b);
+      WideLanes const aa = a * a;
+      WideLanes const bb = b * b;
       a1 += a, a2 += aa, a3 += aa * a, a4 += aa * aa;
       b1 += b, b2 += bb, b3 += bb * b, b4 += bb * bb;
     }
-    put(lanes.d1 + lane, a1), put(lanes.d1 + lane + 4, b1);
-    put(lanes.d2 + lane, a2), put(lanes.d2 + lane + 4, b2);
-    put(lanes.d3 + lane, a3), put(lanes.d3 + lane + 4, b3);
-    put(lanes.d4 + lane, a4), put(lanes.d4 + lane + 4, b4);
+    put(lanes.d1 + lane, a1), put(lanes.d1 + lane + kLanesTogether, b1);
+    put(lanes.d2 + lane, a2), put(lanes.d2 + lane + kLanesTogether, b2);
+    put(lanes.d3 + lane, a3), put(lanes.d3 + lane + kLanesTogether, b3);
+    put(lanes.d4 + lane, a4), put(lanes.d4 + lane + kLanesTogether, b4);
   }
+}
+
+/// Sums of a tile's lanes; how many rows it has that are whole.
+template <class Stored>
+MW_HD int sums_of(Stored const* values, int rows, MomentLanes& lanes) {
+  clear(lanes);
+  int const whole = rows - rows % kLanes;
+  WideLanes sums[kLanes / kLanesTogether] = {};
+  for (int row = 0; row < whole; row += kLanes)
+    for (int part = 0; part < kLanes / kLanesTogether; ++part) {
+      WideLanes x;
+      load_wide(values + row + kLanesTogether * part, x);
+      sums[part] += x;
+    }
+  for (int part = 0; part < kLanes / kLanesTogether; ++part) put(lanes.sum + kLanesTogether * part, sums[part]);
+  for (int row = whole; row < rows; ++row) lanes.sum[row - whole] += static_cast<double>(values[row]);
+  return whole;
+}
+
+template <bool kAll, class Stored>
+MW_HD void powers_of(Stored const* values, std::uint64_t const* usable, int whole, int rows, MomentLanes& lanes, Moments& tile) {
+  powers<kAll>(values, usable, whole, tile.mean, lanes);
+  for (int row = whole; row < rows; ++row)
+    add_deviation(lanes, row - whole, kAll || usable[row] != 0 ? static_cast<double>(values[row]) - tile.mean : 0.0);
+  tile_finish(lanes, tile);
 }
 
 /// An unusable row is 0.0 in `values`, and adding 0.0 changes no bit of a lane.  usable: read where not all rows are.
 void moments_one(double const* values, std::uint64_t const* usable, int rows, int usable_rows, Moments* out) {
   MomentLanes lanes;
-  clear(lanes);
-  int const whole = rows - rows % kLanes;
-  Lanes4 sums[kLanes / 4] = {};
-  for (int row = 0; row < whole; row += kLanes)
-    for (int part = 0; part < kLanes / 4; ++part) {
-      Lanes4 x;
-      load4(values + row + 4 * part, x);
-      sums[part] += x;
-    }
-  for (int part = 0; part < kLanes / 4; ++part) put(lanes.sum + 4 * part, sums[part]);
-  for (int row = whole; row < rows; ++row) lanes.sum[row - whole] += values[row];
+  int const whole = sums_of(values, rows, lanes);
   lanes.count[0] = static_cast<std::uint64_t>(usable_rows);
-  Moments tile = tile_mean(lanes);
-  bool const all = usable_rows == rows;
-  if (all)
-    powers<true>(values, usable, whole, tile.mean, lanes);
+  *out = tile_mean(lanes);
+  if (usable_rows == rows)
+    powers_of<true>(values, usable, whole, rows, lanes, *out);
   else
-    powers<false>(values, usable, whole, tile.mean, lanes);
-  for (int row = whole; row < rows; ++row)
-    add_deviation(lanes, row - whole, all || usable[row] != 0 ? values[row] - tile.mean : 0.0);
-  tile_finish(lanes, tile);
-  *out = tile;
+    powers_of<false>(values, usable, whole, rows, lanes, *out);
+}
+
+template <class Stored>
+MW_HD int moments_of_floats(Stored const* values, int rows, Moments* out) {
+  int unusable = 0;
+  for (int i = 0; i < rows; ++i) unusable |= KeyOf<Stored>::finite(values[i]) ? 0 : 1;
+  if (unusable != 0) return 0;
+  MomentLanes lanes;
+  int const whole = sums_of(values, rows, lanes);
+  lanes.count[0] = static_cast<std::uint64_t>(rows);
+  *out = tile_mean(lanes);
+  powers_of<true>(values, static_cast<std::uint64_t const*>(nullptr), whole, rows, lanes, *out);
+  return 1;
+}
+
+int moments_floats(NumericView const& column, std::int64_t begin, int rows, Moments* out) {
+  switch (column.storage) {
+    case Storage::float32: return moments_of_floats(static_cast<float const*>(column.values) + begin, rows, out);
+    case Storage::float64: return moments_of_floats(static_cast<double const*>(column.values) + begin, rows, out);
+    default: return 0;
+  }
 }
 
 /// kWeighted: row i counts weights[i] times.

@@ -123,18 +123,36 @@ MW_HD void raise(std::uint64_t hash, std::uint8_t* ranks) {
   if (at.rank > ranks[at.index]) ranks[at.index] = at.rank;
 }
 
+/// Without a branch for each: where there are many, nobody could foretell which of them raise one.
+MW_HD void raise_all(std::uint64_t const* hashes, int count, std::uint8_t* ranks) {
+  for (int i = 0; i < count; ++i) {
+    Register const at = register_of(hashes[i]);
+    std::uint8_t const now = ranks[at.index];
+    ranks[at.index] = now < at.rank ? at.rank : now;
+  }
+}
+
 /// Most hashes change nothing once there have been some: those whose rank is not above that of the lowest register are
-/// told by one comparison.
-void raise_registers(std::uint64_t const* hashes, int count, std::uint8_t* ranks) {
+/// told by one comparison, with the first `least` bits behind those of the register.  A rank above it needs them all to be 0.
+MW_HD std::uint64_t bits_of_few(std::uint8_t const* ranks) {
   std::uint8_t least = ranks[0];
   for (std::uint32_t i = 1; i < kRegisters; ++i) least = ranks[i] < least ? ranks[i] : least;
-  // The first `least` bits behind those of the register; a rank above it needs them all to be 0.
   std::uint64_t const bits = least < 64 - kRegisterBits ? least : 63 - kRegisterBits;
-  std::uint64_t const mask = ((std::uint64_t{1} << bits) - 1) << (64 - kRegisterBits - bits);
+  return ((std::uint64_t{1} << bits) - 1) << (64 - kRegisterBits - bits);
+}
+
+void raise_registers(std::uint64_t const* hashes, int count, std::uint8_t* ranks) {
+  std::uint64_t const mask = bits_of_few(ranks);
   int i = 0;
 #ifdef MW_AVX512
-  for (; i + 8 <= count; i += 8)
-    for (std::uint32_t told = without_bits(hashes + i, mask); told != 0; told &= told - 1) raise(hashes[i + __builtin_ctz(told)], ranks);
+  while (i + 8 <= count) {
+    constexpr int kStripRows = 64;
+    std::uint64_t kept[kStripRows + 8];
+    int found = 0;
+    for (int const end = i + kStripRows; i < end && i + 8 <= count; i += 8)
+      found += without_bits(_mm512_loadu_si512(hashes + i), 0xff, mask, kept + found);
+    raise_all(kept, found, ranks);
+  }
 #else
   for (; i + 4 <= count; i += 4) {
     std::uint64_t const* const four = hashes + i;

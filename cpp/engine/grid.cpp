@@ -123,6 +123,8 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
   padded.reserve(m + (std::size_t{1} << steps_));
   for (std::uint64_t const knot : knots_) padded.push_back(static_cast<Key>(knot));
   padded.resize(m + (std::size_t{1} << steps_), static_cast<Key>(~Key{0}));
+  if (!std::is_floating_point_v<Value> || near_guide_.empty() || !gap_scales_.empty()) return;
+  for (std::size_t k = 0; k < padded.size(); ++k) records_.push_back({padded[k], k <= m ? gaps_[k] : tail_rule()});
 }
 
 cpu::GridData Grid::data() const {
@@ -130,7 +132,7 @@ cpu::GridData Grid::data() const {
   return {knots,    guide_.empty() ? nullptr : guide_.data(), near_guide_.empty() ? nullptr : near_guide_.data(), count(),
           buckets_, first_,                                   shift_,                                             steps_,
           origin_,  scale_,                                   domain_,                                            gaps_.data(),
-          gap_scales_.empty() ? nullptr : gap_scales_.data()};
+          gap_scales_.empty() ? nullptr : gap_scales_.data(),     records_.empty() ? nullptr : records_.data()};
 }
 
 }  // namespace modelwatch

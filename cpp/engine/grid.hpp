@@ -41,6 +41,7 @@ class Grid {
   std::vector<std::uint16_t> near_guide_;  // instead of guide_, where it fits
   std::vector<GapRule> gaps_;
   std::vector<double> gap_scales_;  // empty where all are 1
+  std::vector<cpu::GapRecord> records_;
   std::uint64_t first_ = 0;
   std::uint32_t buckets_ = 0;
   std::uint32_t lower_tail_ = 0;

@@ -30,7 +30,7 @@ void NumericState::add_mixed(NumericView const& column, BatchGroups const& group
                              std::uint32_t const* weights) {
   tile.rows = static_cast<int>(groups.rows_of(at, at + 1));
   make_room(tile.rows);
-  load(column, at * kTileRows, tile);
+  load(column, at * kTileRows, valid_rows(column, at * kTileRows, tile.rows, tile.valid), true, tile);
   if (moments_ && tile.usable_rows == tile.rows) std::fill_n(tile.usable, tile.rows, ~std::uint64_t{0});
   std::uint32_t const* const times = weights == nullptr ? nullptr : weights + at * kTileRows;
   auto const together = times == nullptr ? groups.together(at) : BatchGroups::Together{};

@@ -96,11 +96,10 @@ NumericState::Group& NumericState::made(Set& set, std::size_t at) const {
   return *set.groups[at];
 }
 
-/// Everything about the rows of a tile that no group changes.
-void NumericState::load(NumericView const& column, std::int64_t begin, Tile& tile) const {
+/// Everything about the rows of a tile that no group changes.  values: also what moments need.
+void NumericState::load(NumericView const& column, std::int64_t begin, std::uint8_t const* valid, bool values, Tile& tile) const {
   auto const& kernel = cpu::kernels();
   auto const grid = plan_.grid->data();
-  std::uint8_t const* const valid = valid_rows(column, begin, tile.rows, tile.valid);
   if (valid != nullptr && std::memchr(valid, 1, static_cast<std::size_t>(tile.rows)) == nullptr) {
     // Nothing but nulls: their keys and values are not looked at.
     std::fill_n(tile.ranked, tile.rows, plan_.grid->slots() - 1);
@@ -115,7 +114,7 @@ void NumericState::load(NumericView const& column, std::int64_t begin, Tile& til
   else
     kernel.rank_by_table(column, begin, tile.rows, table_, plan_.grid->slots() - 1, valid, tile.ranked, tile.keys);
   tile.gap_count = kernel.gap_rows(tile.ranked, tile.keys, tile.rows, plan_.grid->slots() - 2, &tile.gaps);
-  if (moments_)
+  if (values && moments_)
     tile.usable_rows = kernel.load_tile(column, begin, tile.rows, grid.domain, plan_.pivot, valid, tile.values, tile.usable);
 }
 
@@ -151,22 +150,31 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
     run_counts_.resize((skewed_ ? 4u : 1u) * std::size_t{slots}, 0);
     run_gaps_.resize(slots / 2, 0);
   }
+  bool const one_go = apart && in_one_go(column, groups, targets);
   for (std::int64_t t = from; t < to; ++t) {
     tile.rows = static_cast<int>(groups.rows_of(t, t + 1));
     if (apart && rows_since_spill_ + static_cast<std::uint64_t>(tile.rows) > spill_rows_) flush_run(targets);
     make_room(tile.rows);
-    load(column, t * kTileRows, tile);
-    if (groups.any_scattered()) add_scattered(groups, t, tile);
-    if (!apart)
-      add_directly(targets, tile);
-    else if (run_counts_.size() > slots)
-      kernel.count_four(tile.ranked, tile.rows, run_counts_.data(), slots);
-    else
-      kernel.count_one(tile.ranked, tile.rows, run_counts_.data());
-    if (tile.gap_count > 0) add_run_gaps(targets, tile, apart);
+    std::uint8_t const* const valid = valid_rows(column, t * kTileRows, tile.rows, tile.valid);
+    Moments moments;
+    bool const told = moments_ && valid == nullptr && !groups.any_scattered() && kernel.moments_floats(column, t * kTileRows, tile.rows, &moments) != 0;
+    if (one_go && !on_knots_) {
+      add_in_one_go(column, t * kTileRows, valid, targets, tile);
+      if (moments_ && !told) tile.usable_rows = kernel.load_tile(column, t * kTileRows, tile.rows, domain(), plan_.pivot, valid, tile.values, tile.usable);
+    } else {
+      load(column, t * kTileRows, valid, !told, tile);
+      if (groups.any_scattered()) add_scattered(groups, t, tile);
+      if (!apart)
+        add_directly(targets, tile);
+      else if (run_counts_.size() > slots)
+        kernel.count_four(tile.ranked, tile.rows, run_counts_.data(), slots);
+      else
+        kernel.count_one(tile.ranked, tile.rows, run_counts_.data());
+      if (tile.gap_count > 0) add_run_gaps(targets, tile, apart);
+      on_knots_ = tile.gap_count < tile.rows - tile.rows / kFewOnKnots;
+    }
     if (moments_) {
-      Moments moments;
-      kernel.moments_one(tile.values, tile.usable, tile.rows, tile.usable_rows, &moments);
+      if (!told) kernel.moments_one(tile.values, tile.usable, tile.rows, tile.usable_rows, &moments);
       for (auto const& target : targets)
         if (target.plan.moments) target.group->moments.merge(moments);
     }
@@ -214,6 +222,7 @@ void NumericState::add_directly(std::vector<Target> const& targets, Tile& tile) 
 /// Adds what a run has counted to its groups, and empties it.
 void NumericState::flush_run(std::vector<Target> const& targets) {
   std::uint32_t const slots = plan_.grid->slots();
+  unpack_gaps();
   for (std::size_t more = slots; more < run_counts_.size(); more += slots)
     for (std::uint32_t slot = 0; slot < slots; ++slot) run_counts_[slot] += run_counts_[more + slot];
   std::vector<std::uint32_t> used;

@@ -143,7 +143,7 @@ class NumericState {
 
   Group& group_of(Set& set, std::int32_t group);
   Group& made(Set& set, std::size_t group) const;
-  void load(NumericView const& column, std::int64_t begin, Tile& tile) const;
+  void load(NumericView const& column, std::int64_t begin, std::uint8_t const* valid, bool values, Tile& tile) const;
   std::uint32_t const* slots_of(SetPlan const& plan, Tile& tile) const;
   /// A float grid lifted from integers hashes whole numbers as integers.
   bool hashes_whole() const { return plan_.gap_shift != 0; }
@@ -152,6 +152,10 @@ class NumericState {
 
   // Tiles that belong to one group in every set.
   void add_run(NumericView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to, Tile& tile);
+  bool in_one_go(NumericView const& column, BatchGroups const& groups, std::vector<Target> const& targets) const;
+  void add_in_one_go(NumericView const& column, std::int64_t begin, std::uint8_t const* valid, std::vector<Target> const& targets, Tile& tile);
+  static std::vector<std::uint64_t>& packed_gaps();
+  void unpack_gaps();
   void add_run_gaps(std::vector<Target> const& targets, Tile& tile, bool apart);
   void add_directly(std::vector<Target> const& targets, Tile& tile) const;
   void flush_run(std::vector<Target> const& targets);
@@ -195,6 +199,8 @@ class NumericState {
   std::vector<std::uint32_t> unused_counts_;
   std::vector<std::uint64_t> unused_sums_;
   bool skewed_ = false;                    // the last run had a slot that holds much of it
+  bool on_knots_ = false;                  // much of the last tile of a run was on knots
+  int packed_tiles_ = 0;                   // tiles of the run that were counted in one go and are in packed_gaps()
 };
 
 }  // namespace modelwatch

@@ -10,6 +10,9 @@
 
 namespace modelwatch {
 
+/// Runs are counted in one go while less than one of so many rows is on a knot.
+inline constexpr int kFewOnKnots = 8;
+
 /// Scratch of one tile: everything below is read again while it is in the first-level cache.
 struct NumericState::Tile {
   int rows;

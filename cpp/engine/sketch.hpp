@@ -23,6 +23,7 @@ class Registers {
     for (std::size_t i = 0; i < ranks_.size(); ++i) ranks_[i] = std::max(ranks_[i], other.ranks_[i]);
   }
   std::array<std::uint8_t, kRegisters> const& ranks() const { return ranks_; }
+  std::uint8_t* data() { return ranks_.data(); }
 
  private:
   std::array<std::uint8_t, kRegisters> ranks_{};
@@ -56,6 +57,13 @@ class BucketCounts {
     }
   }
 
+  /// Where rows of a run are counted, until one comes whose bucket has no page.
+  void ready(cpu::RunCounters& run) {
+    if (counts_.empty()) counts_.resize(kPage, 0);
+    run.pages = {begin_.data(), static_cast<std::uint32_t>(begin_.size()), first_};
+    run.buckets = counts_.data();
+  }
+
   /// Calls f(bucket, count) for the buckets that are not empty, in order.
   template <class F>
   void each(F f) const {
@@ -75,7 +83,7 @@ class BucketCounts {
 
   std::uint32_t first_ = 0;            // page of begin_[0]
   std::vector<std::uint32_t> begin_;   // where the counters of each page begin; 0: it has none
-  std::vector<std::uint64_t> counts_;  // of the pages there are, behind one that nothing is counted in
+  std::vector<std::uint64_t> counts_;  // of the pages there are, behind one that is never read
 };
 
 /// What one group keeps of the values that no knot tells apart.
