@@ -37,6 +37,7 @@ from modelwatch_gpu.checks.statistics import ROWS_GROWTH, SHARES, SMALLEST_RATIO
 from modelwatch_gpu.checks.transported import MEASURES as TRANSPORTED
 from modelwatch_gpu.checks.transported import row_variances, transport_statistic
 from modelwatch_gpu.checks.units import DAY, Units, all_units, block_counts, units_by_window
+from modelwatch_gpu.checks.vector_days import evidence_by_units
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window, parse_window, zone_of
 from modelwatch_gpu.measures import bins
@@ -200,8 +201,9 @@ class Sampling:
         out: list[Found] = []
         for block in results.blocks:
             found: Found = {}
-            if isinstance(block.column, EmbeddingColumn):  # whose days keep no sums
-                out.append(found)
+            if isinstance(block.column, EmbeddingColumn):
+                pool, judged_here = self.pool if self.by_units else None, judged_measures(block, checks)
+                out.append(evidence_by_units(block, judged_here, self.baseline.part, self.merged, pool, self.units_of))
                 continue
             tables = self.tables(block.column)
             for (measure, relative), threshold in judged_measures(block, checks).items():
