@@ -8,7 +8,7 @@
 
 Every repeat has a seed of its own and is one line of `benchmarks/results/embeddings-*.jsonl`, so a run that is stopped
 goes on where it was: a tenth of the repeats of every cell, cheap cells first, then the next tenth. `page` prints what
-the lines say, with standard errors. `again` repeats a sample of the lines and says whether they are what today's code gives.
+the lines say, with standard errors. `again` repeats a sample of the lines and says whether today's code gives them.
 """
 
 from __future__ import annotations
@@ -174,7 +174,8 @@ def again(minutes: float) -> str:
     chosen = []
     for name, todo in (("false-alarms", false_alarms()), ("power", power())):
         stored = {json.dumps(row["cell"], sort_keys=True): row for row in lines(RESULTS / f"embeddings-{name}.jsonl")}
-        chosen += [(stored[json.dumps(cell, sort_keys=True)], make) for cell, make in todo if cell.get("n") != 1_000_000]
+        named = [(json.dumps(cell, sort_keys=True), make) for cell, make in todo if cell.get("n") != 1_000_000]
+        chosen += [(stored[cell], make) for cell, make in named if cell in stored]
     order = np.random.default_rng(1).permutation(len(chosen))
     for at in order.tolist():
         if time.monotonic() > end:

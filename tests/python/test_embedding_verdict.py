@@ -137,7 +137,7 @@ def test_exchanged_samples_have_the_same_distances_of_centroids_and_kernels() ->
 
 def test_members_together_are_the_harmonic_mean_of_what_their_scales_say() -> None:
     scaled = [np.array([1.0, 0.0, -1.0]), np.array([0.0, 2.0, np.inf])]
-    found = embedding_ensemble._together(scaled)
+    found = embedding_ensemble.together(scaled)
     assert found == pytest.approx([np.log10(11), np.log10(101), 100])
 
 

@@ -146,10 +146,11 @@ class Sampling:
         if days < LEAST_UNITS:
             unit = "day" if self.unit == DAY else f"unit of {self.unit}"
             covers = f"only {days} {unit}{'' if days == 1 else 's'}"
+            vectors = " (vectors are judged by their rows)" if self.baseline.embeddings else ""
             return (
                 f"The baseline covers {covers}, and how far one differs from another takes {LEAST_UNITS} to know: "
-                "what is beyond a threshold stays open. Fit it on more, or take rows as independent: units='rows' "
-                "(--units rows).",
+                f"what is beyond a threshold stays open{vectors}. Fit it on more, or take rows as independent: "
+                "units='rows' (--units rows).",
             )
         return ()
 

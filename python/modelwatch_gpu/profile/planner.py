@@ -161,7 +161,7 @@ class _Costs:
             groups = min(groups, self.rows)
         if labels is not None:
             return self.fine(groups) if fine else self.coarse(groups)
-        own_counters = (self.fine(groups) if fine else self.coarse(groups)) + self.vectors(groups, segmentation.name)
+        own_counters = (self.fine(groups) if fine else self.coarse(groups)) + self.vectors(groups, "segment")
         return own_counters + self.moments(groups, counts.files)
 
 
@@ -196,7 +196,7 @@ def plan(
     windows["fine"] += answers.fine(groups.windows * labels)
     windows["coarse"] += answers.coarse(groups.windows * labels)
     vectors = costs.vectors(1 if groups.assumed else groups.windows, "window")
-    vectors += costs.vectors(1 if groups.assumed else groups.blocks, "block")
+    vectors += costs.vectors(min(1, groups.blocks) if groups.assumed else groups.blocks, "block")
     blocks = costs.coarse(groups.blocks) + answers.coarse(groups.blocks * labels)
 
     def needed(window_grid: str, promoted_grid: str, cap: int) -> int:
