@@ -1,12 +1,14 @@
-"""False alarms of the verdicts on embeddings, and the power of the ensemble and of its members.
+"""False alarms of the verdicts on embeddings, the power of the ensemble and of its members, and verdicts by days.
 
     python benchmarks/embeddings/calibration.py false-alarms [--minutes 60]
     python benchmarks/embeddings/calibration.py power [--minutes 60]
+    python benchmarks/embeddings/calibration.py days [--minutes 60]
+    python benchmarks/embeddings/calibration.py again [--minutes 10]
     python benchmarks/embeddings/calibration.py page
 
 Every repeat has a seed of its own and is one line of `benchmarks/results/embeddings-*.jsonl`, so a run that is stopped
 goes on where it was: a tenth of the repeats of every cell, cheap cells first, then the next tenth. `page` prints what
-the lines say, with standard errors.
+the lines say, with standard errors. `again` repeats a sample of the lines and says whether today's code gives them.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from clouds import DISTRIBUTIONS, SHIFTS, mixture, sample, unit
+from clouds import DAY_EFFECTS, DISTRIBUTIONS, SHIFTS, days, mixture, sample, unit
 
+from modelwatch_gpu.checks.vector_days import sums_of_blocks
+from modelwatch_gpu.measures.embedding_days import pvalue_by_units
 from modelwatch_gpu.measures.embedding_ensemble import MEMBERS, ensemble
 from modelwatch_gpu.measures.embedding_sums import feature_mmd
 from modelwatch_gpu.profile import embeddings
-from modelwatch_gpu.profile.embedding_sums import EmbeddingCounter
+from modelwatch_gpu.profile.embedding_counter import EmbeddingCounter
 
 RESULTS = Path(__file__).parents[1] / "results"
 #: (rows, dimensions, repeats), cheapest first.
@@ -37,16 +41,23 @@ CELLS = [
 ]
 LEVEL = 0.05
 POWER_ROWS, POWER_DIMENSION, POWER_REPEATS = 1_000, 256, 40
+#: Days of baselines and of windows, rows of a day, elements, repeats; the share of a new topic in windows with drift.
+BASELINE_DAYS, WINDOW_DAYS = (8, 30, 90), (1, 7, 30)
+DAY_ROWS, DAY_DIMENSION, DAY_REPEATS, NEW_SHARE = 100, 16, 100, 0.1
+
+
+def fitted(reference: Any) -> Any:
+    """The column of a baseline with these vectors."""
+    field = pa.field("v", pa.list_(pa.float32(), reference.shape[1]))
+    return embeddings._fitted("v", field, reference[: embeddings.FIT_ROWS].astype(np.float64), normalize=False)
 
 
 def tables(reference: Any, current: Any) -> tuple[Any, Any, Any]:
     """The column fitted on a reference, and what one pass keeps of both sides."""
-    field = pa.field("v", pa.list_(pa.float32(), reference.shape[1]))
-    rows = reference[: embeddings.FIT_ROWS].astype(np.float64)
-    column = embeddings._fitted("v", field, rows, normalize=False)
+    column = fitted(reference)
     out = []
     for side in (reference, current):
-        counter = EmbeddingCounter(column, [True], ["id"], [])
+        counter = EmbeddingCounter(column, ["window"], ["id"], [])
         for begin in range(0, len(side), 65_536):
             part = np.ascontiguousarray(side[begin : begin + 65_536])
             flat = pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), part.shape[1])
@@ -69,6 +80,30 @@ def verdicts(reference: Any, current: Any) -> dict[str, Any]:
     }
 
 
+def by_days(effect: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    """P-values by days of windows against a baseline of so many days, without and with a new topic; and by rows of the
+    windows of 7 days without."""
+    reference = days(effect, count, DAY_ROWS, DAY_DIMENSION, rng)
+    column, found = fitted(reference), {}
+
+    def counted(values: Any) -> tuple[Any, Any]:
+        counter = EmbeddingCounter(column, ["window", "block"], ["id"], [])
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), DAY_DIMENSION)
+        batch = pa.RecordBatch.from_arrays([flat, pa.array(np.arange(len(values)))], names=["v", "id"])
+        counter.add(batch, counter.read(batch)[0], [None, np.arange(len(values)) // DAY_ROWS])
+        blocks = counter.table(1, len(values) // DAY_ROWS)
+        return counter.table(0, 1).sample, sums_of_blocks(column, blocks, lambda sums: sums)
+
+    sample_before, before = counted(reference)
+    for length in WINDOW_DAYS:
+        for name, share in (("calm", 0.0), ("new", NEW_SHARE)):
+            sample_now, now = counted(days(effect, length, DAY_ROWS, DAY_DIMENSION, rng, share))
+            found[f"{name} {length}"] = pvalue_by_units(now, before)
+            if (name, length) == ("calm", 7):
+                found["rows 7"] = ensemble(sample_before, sample_now).pvalue
+    return found
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     """What was run so far."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -84,7 +119,7 @@ def run(path: Path, todo: list[tuple[dict[str, Any], Any]], minutes: float) -> N
                 continue
             if time.monotonic() > end:
                 return
-            file.write(json.dumps({"cell": cell, **verdicts(*make())}) + "\n")
+            file.write(json.dumps({"cell": cell, **make()}) + "\n")
             file.flush()
 
 
@@ -95,9 +130,9 @@ def false_alarms() -> list[tuple[dict[str, Any], Any]]:
         for repeat in range(repeats):
             for kind in DISTRIBUTIONS:
 
-                def make(kind: str = kind, n: int = rows, d: int = dimension, r: int = repeat) -> tuple[Any, Any]:
+                def make(kind: str = kind, n: int = rows, d: int = dimension, r: int = repeat) -> dict[str, Any]:
                     rng = np.random.default_rng([n, d, r, DISTRIBUTIONS.index(kind)])
-                    return sample(kind, n, d, rng), sample(kind, n, d, rng)
+                    return verdicts(sample(kind, n, d, rng), sample(kind, n, d, rng))
 
                 cell = {"n": rows, "d": dimension, "kind": kind, "repeat": repeat}
                 out.append((10 * repeat // repeats, cell, make))
@@ -110,17 +145,53 @@ def power() -> list[tuple[dict[str, Any], Any]]:
     for repeat in range(POWER_REPEATS):
         for at, (name, shifted) in enumerate(SHIFTS.items()):
 
-            def make(shifted: Any = shifted, at: int = at, r: int = repeat) -> tuple[Any, Any]:
+            def make(shifted: Any = shifted, at: int = at, r: int = repeat) -> dict[str, Any]:
                 rng = np.random.default_rng([77, at, r])
                 n, d = POWER_ROWS, POWER_DIMENSION
-                return unit(mixture(n, d, rng)), np.asarray(shifted(n, d, rng), dtype=np.float32)
+                return verdicts(unit(mixture(n, d, rng)), np.asarray(shifted(n, d, rng), dtype=np.float32))
 
             out.append(({"shift": name, "repeat": repeat}, make))
     return out
 
 
+def of_days() -> list[tuple[dict[str, Any], Any]]:
+    """Windows of days like the baseline's, and of such with a new topic."""
+    out = []
+    for repeat in range(DAY_REPEATS):
+        for at, effect in enumerate(DAY_EFFECTS):
+            for count in BASELINE_DAYS:
+
+                def make(effect: str = effect, at: int = at, count: int = count, r: int = repeat) -> dict[str, Any]:
+                    return by_days(effect, count, np.random.default_rng([5, at, count, r]))
+
+                out.append(({"effect": effect, "days": count, "repeat": repeat}, make))
+    return out
+
+
+def again(minutes: float) -> str:
+    """Lines of every cell of both files, drawn at random, made once more."""
+    end, same, others = time.monotonic() + 60 * minutes, 0, []
+    chosen = []
+    for name, todo in (("false-alarms", false_alarms()), ("power", power())):
+        stored = {json.dumps(row["cell"], sort_keys=True): row for row in lines(RESULTS / f"embeddings-{name}.jsonl")}
+        named = [(json.dumps(cell, sort_keys=True), make) for cell, make in todo if cell.get("n") != 1_000_000]
+        chosen += [(stored[cell], make) for cell, make in named if cell in stored]
+    order = np.random.default_rng(1).permutation(len(chosen))
+    for at in order.tolist():
+        if time.monotonic() > end:
+            break
+        row, make = chosen[at]
+        found = {"cell": row["cell"], **make()}
+        if found == row:
+            same += 1
+        else:
+            others.append({"was": row, "is": found})
+    told = [json.dumps(one) for one in others]
+    return "\n".join([f"{same} of {same + len(others)} lines are what they were, to the last digit", *told])
+
+
 def page() -> str:
-    """Both tables."""
+    """All tables."""
     out = ["| n | d | distribution | repeats | ensemble | MMD by random features |", "|---|---|---|---|---|---|"]
     cells: dict[Any, list[Any]] = defaultdict(list)
     for row in lines(RESULTS / "embeddings-false-alarms.jsonl"):
@@ -136,7 +207,20 @@ def page() -> str:
         alone = [f"{np.mean([row['fired'][m] for row in rows]):.2f}" for m in MEMBERS]
         whole = np.mean([row["ensemble"] <= LEVEL for row in rows])
         out.append(f"| {name} | {len(rows)} | {whole:.2f} | {' | '.join(alone)} |")
+    names = [f"{kind} {length}" for kind in ("calm", "new") for length in WINDOW_DAYS]
+    out += ["", f"| days differ by | days of the baseline | repeats | rows 7 | {' | '.join(names)} |"]
+    out.append("|---" * (4 + len(names)) + "|")
+    worlds: dict[Any, list[Any]] = defaultdict(list)
+    for row in lines(RESULTS / "embeddings-days.jsonl"):
+        worlds[row["cell"]["effect"], row["cell"]["days"]].append(row)
+    for (effect, count), rows in sorted(worlds.items()):
+        shares = [_share([row[n] <= LEVEL for row in rows]) if "calm" in n else _plain(rows, n) for n in names]
+        out.append(f"| {effect} | {count} | {len(rows)} | {_plain(rows, 'rows 7')} | {' | '.join(shares)} |")
     return "\n".join(out)
+
+
+def _plain(rows: list[Any], name: str) -> str:
+    return f"{100 * np.mean([row[name] <= LEVEL for row in rows]):.0f}%"
 
 
 def _share(fired: list[bool]) -> str:
@@ -149,15 +233,15 @@ def _share(fired: list[bool]) -> str:
 def main() -> None:
     """Runs one of the two parts, or prints the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["false-alarms", "power", "page"])
+    parser.add_argument("what", choices=["false-alarms", "power", "days", "again", "page"])
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--only", type=int, help="only cells of so many rows")
     parser.add_argument("--part", default="0/1", help="i/k: the i-th of k runs at the same time, from 0")
     given = parser.parse_args()
-    if given.what == "page":
-        print(page())
+    if given.what in ("page", "again"):
+        print(page() if given.what == "page" else again(given.minutes))
         return
-    todo = false_alarms() if given.what == "false-alarms" else power()
+    todo = {"false-alarms": false_alarms, "power": power, "days": of_days}[given.what]()
     if given.only is not None:
         todo = [one for one in todo if one[0].get("n") == given.only]
     part, parts = (int(number) for number in given.part.split("/"))

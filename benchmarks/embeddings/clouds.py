@@ -77,6 +77,28 @@ def _rotated(rows: int, d: int, rng: np.random.Generator, share: float) -> Any:
     return values
 
 
+#: How days of vectors differ: not at all; in their mixture of topics; in their mean.
+DAY_EFFECTS = ("none", "mixture", "mean")
+
+
+def days(effect: str, count: int, rows: int, dimension: int, rng: np.random.Generator, new: float = 0.0) -> Any:
+    """(count x rows, dimension) of days that differ by ``effect``, one after the other; ``new``: share of a topic that
+    other days do not have."""
+    out = []
+    for _ in range(count):
+        # Shares of topics by Dirichlet (5, ..., 5) lie around 5% with a standard deviation of 2.2 points.
+        weights = rng.dirichlet(np.full(TOPICS, 5.0)) if effect == "mixture" else np.full(TOPICS, 1 / TOPICS)
+        values = mixture(rows, dimension, rng, weights)
+        if new:
+            other = rng.random(rows) < new
+            values[other] = topics(dimension)[TOPICS] + 0.5 * rng.normal(size=(int(other.sum()), dimension)) / np.sqrt(
+                dimension
+            )
+        moved = 0.15 * rng.normal(size=dimension) / np.sqrt(dimension) if effect == "mean" else 0.0
+        out.append(unit(values) + np.float32(moved))
+    return np.concatenate(out)
+
+
 #: Five shifts that single statistics are known to be blind to, and three more: copies of few rows, elements in another
 #: order, and longer vectors.
 SHIFTS: dict[str, Callable[[int, int, np.random.Generator], Any]] = {

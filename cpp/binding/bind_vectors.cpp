@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "binding/support.hpp"
 #include "cpu/kernel_table.hpp"
 
@@ -17,6 +19,19 @@ void centered_rows(py::array_t<Value, py::array::c_style> const& values, py::arr
   double* const origin = lengths.mutable_data();
   py::gil_scoped_release const release;
   kernel(values.data(), values.shape(0), values.shape(1), center.data(), out, about, origin);
+}
+
+/// Rows by their hands, those of one hand as they lie; throws where a row has a hand that there is none of.
+std::vector<std::int32_t> by_hand(std::int32_t const* hand, int rows, std::int64_t hands) {
+  std::vector<std::int32_t> place(static_cast<std::size_t>(hands) + 1);
+  for (int i = 0; i < rows; ++i) {
+    if (hand[i] < 0 || hand[i] >= hands) throw InvalidInput("a row has a hand that there are no sums of.");
+    ++place[static_cast<std::size_t>(hand[i]) + 1];
+  }
+  for (std::size_t h = 1; h < place.size(); ++h) place[h] += place[h - 1];
+  std::vector<std::int32_t> order(static_cast<std::size_t>(rows));
+  for (int i = 0; i < rows; ++i) order[static_cast<std::size_t>(place[static_cast<std::size_t>(hand[i])]++)] = i;
+  return order;
 }
 
 using Numbers = py::array_t<double, py::array::c_style>;
@@ -46,11 +61,11 @@ void bind_vectors(py::module_& m) {
           throw InvalidInput("angles, the hand of every row and the sums of the hands must fit each other.");
         auto const rows = static_cast<int>(angles.shape(0));
         std::int32_t const* const hands = hand.data();
-        for (int i = 0; i < rows; ++i)
-          if (hands[i] < 0 || hands[i] >= sums.shape(0)) throw InvalidInput("a row has a hand that there are no sums of.");
         double* const out = sums.mutable_data();
+        std::int64_t const there = sums.shape(0);
         py::gil_scoped_release const release;
-        cpu::kernels().add_features(angles.data(), rows, static_cast<int>(angles.shape(1)), hands, out);
+        auto const order = by_hand(hands, rows, there);
+        cpu::kernels().add_features(angles.data(), rows, static_cast<int>(angles.shape(1)), order.data(), hands, out);
       },
       py::arg("angles").noconvert(), py::arg("hand").noconvert(), py::arg("sums").noconvert());
   m.def(

@@ -190,9 +190,9 @@ struct KernelTable {
   int (*count_halves)(NumericView const&, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t* counters,
                       std::uint32_t stride);
   /// Adds the cosines and sines of rows of angles, of twice of them, of four times of them ... to the sums of each row's hand:
-  /// hands x kFeatureScales x {cosine, sine} x frequencies.  Neighbouring rows of one hand are added up in float, at most 256
-  /// of them.  |angles| < 2^30.
-  void (*add_features)(float const* angles, int rows, int frequencies, std::int32_t const* hand, double* sums);
+  /// hands x kFeatureScales x {cosine, sine} x frequencies.  `order`: the rows, in the order in which they are added; neighbours
+  /// of one hand are added up in float, by twos and at most 256 of them.  |angles| < 2^30.
+  void (*add_features)(float const* angles, int rows, int frequencies, std::int32_t const* order, std::int32_t const* hand, double* sums);
   /// Rows less a centre, and the squared length of each row about the centre and about the origin.
   void (*center_rows_f32)(float const* values, std::int64_t rows, std::int64_t dimensions, float const* center, float* centered,
                           double* squares, double* lengths);

@@ -111,43 +111,82 @@ void center_rows_f64(double const* values, std::int64_t rows, std::int64_t dimen
 
 /// Rows that are added up in float before they are added to a sum.
 constexpr int kFloatRows = 256;
-/// Rows ahead that are fetched: lines of one lane's frequencies lie too far apart for the machine to see a pattern.
-constexpr int kRowsAhead = 12;
+/// Frequencies whose sums in float stay in the nearest cache.
+constexpr int kNearFrequencies = 256;
+/// Rows ahead that are fetched, for rows of one hand lie anywhere.
+constexpr int kRowsAhead = 4;
 
-void add_features(float const* angles, int rows, int frequencies, std::int32_t const* hand, double* sums) {
+/// So many angles; 0 beyond the end.
+MW_HD FloatLanes some_angles(float const* angles, int lanes) {
+  FloatLanes angle;
+  if (lanes == kFloatLanes) {
+    __builtin_memcpy(&angle, angles, sizeof(angle));
+  } else {
+    float few[kFloatLanes] = {};
+    for (int l = 0; l < lanes; ++l) few[l] = angles[l];
+    __builtin_memcpy(&angle, few, sizeof(angle));
+  }
+  return near_angles(angle);
+}
+
+/// Adds the features of one row, or of two of them to each other first, to sums in float.
+template <bool kTwo>
+MW_HD void add_row_features(float const* one, float const* other, float const* ahead, int frequencies, float (*part)[kNearFrequencies]) {
   for (int f = 0; f < frequencies; f += kFloatLanes) {
     int const lanes = frequencies - f < kFloatLanes ? frequencies - f : kFloatLanes;
-    for (int begin = 0; begin < rows;) {
-      int end = begin + 1;
-      while (end < rows && end - begin < kFloatRows && hand[end] == hand[begin]) ++end;
-      FloatLanes part[kFeatureScales][2] = {};
-      for (int row = begin; row < end; ++row) {
-        float const* const own = angles + static_cast<std::int64_t>(row) * frequencies + f;
-        __builtin_prefetch(own + std::int64_t{kRowsAhead} * frequencies);
-        FloatLanes angle;
-        if (lanes == kFloatLanes) {
-          __builtin_memcpy(&angle, own, sizeof(angle));
-        } else {
-          float few[kFloatLanes] = {};
-          for (int l = 0; l < lanes; ++l) few[l] = own[l];
-          __builtin_memcpy(&angle, few, sizeof(angle));
-        }
-        FloatLanes u;
-        FloatLanes v;
-        twice_cosine_and_sine(near_angles(angle), u, v);
-        part[0][0] += u;
-        part[0][1] += v;
-        for (int scale = 1; scale < kFeatureScales; ++scale) {
-          FloatLanes const square = v * v;
-          v *= u;
-          u = 2.0f - square;
-          part[scale][0] += u;
-          part[scale][1] += v;
+    __builtin_prefetch(ahead + f);
+    FloatLanes u;
+    FloatLanes v;
+    FloatLanes w = {};
+    FloatLanes x = {};
+    twice_cosine_and_sine(some_angles(one + f, lanes), u, v);
+    if constexpr (kTwo) twice_cosine_and_sine(some_angles(other + f, lanes), w, x);
+    for (int scale = 0; scale < kFeatureScales; ++scale) {
+      if (scale > 0) {
+        FloatLanes const square = v * v;
+        v *= u;
+        u = 2.0f - square;
+        if constexpr (kTwo) {
+          FloatLanes const other_square = x * x;
+          x *= w;
+          w = 2.0f - other_square;
         }
       }
-      double* const out = sums + static_cast<std::int64_t>(hand[begin]) * 2 * kFeatureScales * frequencies + f;
+      FloatLanes sum;
+      __builtin_memcpy(&sum, part[2 * scale] + f, sizeof(sum));
+      if constexpr (kTwo) {
+        sum += u + w;
+      } else {
+        sum += u;
+      }
+      __builtin_memcpy(part[2 * scale] + f, &sum, sizeof(sum));
+      __builtin_memcpy(&sum, part[2 * scale + 1] + f, sizeof(sum));
+      if constexpr (kTwo) {
+        sum += v + x;
+      } else {
+        sum += v;
+      }
+      __builtin_memcpy(part[2 * scale + 1] + f, &sum, sizeof(sum));
+    }
+  }
+}
+
+void add_features(float const* angles, int rows, int frequencies, std::int32_t const* order, std::int32_t const* hand, double* sums) {
+  alignas(64) float part[2 * kFeatureScales][kNearFrequencies];
+  for (int near = 0; near < frequencies; near += kNearFrequencies) {
+    int const some = frequencies - near < kNearFrequencies ? frequencies - near : kNearFrequencies;
+    auto const row_at = [&](int row) { return angles + static_cast<std::int64_t>(order[row < rows ? row : rows - 1]) * frequencies + near; };
+    for (int begin = 0; begin < rows;) {
+      std::int32_t const own = hand[order[begin]];
+      int end = begin + 1;
+      while (end < rows && end - begin < kFloatRows && hand[order[end]] == own) ++end;
+      __builtin_memset(part, 0, sizeof(part));
+      int row = begin;
+      for (; row + 2 <= end; row += 2) add_row_features<true>(row_at(row), row_at(row + 1), row_at(row + kRowsAhead), some, part);
+      if (row < end) add_row_features<false>(row_at(row), nullptr, row_at(row + kRowsAhead), some, part);
+      double* const out = sums + static_cast<std::int64_t>(own) * 2 * kFeatureScales * frequencies + near;
       for (int i = 0; i < 2 * kFeatureScales; ++i)
-        for (int l = 0; l < lanes; ++l) out[static_cast<std::int64_t>(i) * frequencies + l] += 0.5 * static_cast<double>(part[i / 2][i % 2][l]);
+        for (int f = 0; f < some; ++f) out[static_cast<std::int64_t>(i) * frequencies + f] += 0.5 * static_cast<double>(part[i][f]);
       begin = end;
     }
   }

@@ -14,7 +14,8 @@ import modelwatch_gpu as mw
 from modelwatch_gpu import _core
 from modelwatch_gpu.device import engine as engine_named
 from modelwatch_gpu.device import resolve
-from modelwatch_gpu.profile.embedding_sums import DEALT, FEATURES, UNIT_BITS, EmbeddingCounter, EmbeddingTable
+from modelwatch_gpu.profile.embedding_counter import EmbeddingCounter
+from modelwatch_gpu.profile.embedding_sums import DEALT, FEATURES, UNIT_BITS, EmbeddingTable
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 
 pytestmark = pytest.mark.gpu
@@ -171,7 +172,7 @@ def test_kernels_of_pairs_that_are_all_far_apart(cuda: Any) -> None:
 
 def table_of(column: EmbeddingColumn, batches: list[Any], groups: list[Any], device: str) -> EmbeddingTable:
     """Sums of batches in a set of a window, by way of what counts them in a file."""
-    counter = EmbeddingCounter(column, [True], ["vector"], [], device)
+    counter = EmbeddingCounter(column, ["window"], ["vector"], [], device)
     for values, group in zip(batches, groups, strict=True):
         flat = pa.array(np.ascontiguousarray(values).reshape(-1))
         array = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])

@@ -26,7 +26,7 @@ from modelwatch_gpu.measures.embedding_rows import (
 )
 from modelwatch_gpu.measures.embedding_sums import feature_mmd, flipped_signs, smallest_pvalue
 from modelwatch_gpu.profile import embeddings
-from modelwatch_gpu.profile.embedding_sums import EmbeddingCounter
+from modelwatch_gpu.profile.embedding_counter import EmbeddingCounter
 
 
 def cloud(rows: int, dimension: int, seed: int) -> Any:
@@ -40,7 +40,7 @@ def tables(reference: Any, current: Any) -> tuple[Any, Any]:
     column = embeddings._fitted("v", field, reference.astype(np.float64), normalize=False)
     out = []
     for rows in (reference, current):
-        counter = EmbeddingCounter(column, [True], ["id"], [])
+        counter = EmbeddingCounter(column, ["window"], ["id"], [])
         batch = pa.record_batch([fixed(rows.astype(np.float32)), pa.array(np.arange(len(rows)))], names=["v", "id"])
         counter.add(batch, counter.read(batch)[0], [None])
         out.append(counter.table(0, 1))
@@ -137,7 +137,7 @@ def test_exchanged_samples_have_the_same_distances_of_centroids_and_kernels() ->
 
 def test_members_together_are_the_harmonic_mean_of_what_their_scales_say() -> None:
     scaled = [np.array([1.0, 0.0, -1.0]), np.array([0.0, 2.0, np.inf])]
-    found = embedding_ensemble._together(scaled)
+    found = embedding_ensemble.together(scaled)
     assert found == pytest.approx([np.log10(11), np.log10(101), 100])
 
 

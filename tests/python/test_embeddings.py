@@ -380,7 +380,7 @@ def test_a_damaged_table_of_vectors_is_refused(baseline: mw.Baseline, tmp_path: 
     raw = mw.Profile.count(baseline, log_of(vectors(50, D, seed=50))).to_bytes()
     header, arrays = fileio.from_bytes(raw, "profile", "p")
     for name in ("taken", "total", "products", "features", "sample", "sample_group", "label_size"):
-        key = f"0/embedding/0/{name}"
+        key = f"0/embedding/1/{name}"  # 0 is that of days
         (tmp_path / "p.mwp").write_bytes(fileio.to_bytes("profile", _own(header), {**arrays, key: arrays[key][:-1]}))
         with pytest.raises(mw.InputError, match="does not fit"):
             mw.compare(baseline, mw.Profile.load(tmp_path / "p.mwp"))

@@ -110,6 +110,8 @@ def test_sums_of_vectors_are_counted_by_windows_and_segments() -> None:
     assert own(windows=128, assumed=True) == own()
     segments = own(segments=(SegmentCounts("side", 2, 3),)) - own()
     assert segments == 3 * 8 * (32 * 32 + 32 * 33 // 2 + 2 * 65)
+    # Days keep the features of all their rows too.
+    assert own(blocks=5) - own() == 5 * 8 * (32 * 32 + 32 * 33 // 2 + 2 * (65 + 2561))
     with pytest.raises(mw.InputError, match="and the vectors of v in 500 windows"):
         plan(
             baseline.columns,

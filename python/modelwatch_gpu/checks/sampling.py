@@ -37,6 +37,7 @@ from modelwatch_gpu.checks.statistics import ROWS_GROWTH, SHARES, SMALLEST_RATIO
 from modelwatch_gpu.checks.transported import MEASURES as TRANSPORTED
 from modelwatch_gpu.checks.transported import row_variances, transport_statistic
 from modelwatch_gpu.checks.units import DAY, Units, all_units, block_counts, units_by_window
+from modelwatch_gpu.checks.vector_days import evidence_by_units
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window, parse_window, zone_of
 from modelwatch_gpu.measures import bins
@@ -145,10 +146,11 @@ class Sampling:
         if days < LEAST_UNITS:
             unit = "day" if self.unit == DAY else f"unit of {self.unit}"
             covers = f"only {days} {unit}{'' if days == 1 else 's'}"
+            vectors = " (vectors are judged by their rows)" if self.baseline.embeddings else ""
             return (
                 f"The baseline covers {covers}, and how far one differs from another takes {LEAST_UNITS} to know: "
-                "what is beyond a threshold stays open. Fit it on more, or take rows as independent: units='rows' "
-                "(--units rows).",
+                f"what is beyond a threshold stays open{vectors}. Fit it on more, or take rows as independent: "
+                "units='rows' (--units rows).",
             )
         return ()
 
@@ -200,8 +202,9 @@ class Sampling:
         out: list[Found] = []
         for block in results.blocks:
             found: Found = {}
-            if isinstance(block.column, EmbeddingColumn):  # whose days keep no sums
-                out.append(found)
+            if isinstance(block.column, EmbeddingColumn):
+                pool, judged_here = self.pool if self.by_units else None, judged_measures(block, checks)
+                out.append(evidence_by_units(block, judged_here, self.baseline.part, self.merged, pool, self.units_of))
                 continue
             tables = self.tables(block.column)
             for (measure, relative), threshold in judged_measures(block, checks).items():

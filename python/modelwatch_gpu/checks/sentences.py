@@ -69,6 +69,9 @@ def sureness(check: Check, how: Mapping[str, Any]) -> str:
     if how.get("interval_lower") is None or how.get("interval_upper") is None:
         return ""
     low, high = _number(check, how["interval_lower"]), _number(check, how["interval_upper"])
+    if check.measure == "embedding_drift":
+        days = "day" if how.get("units") == 1 else "days"
+        return f"; with whole days dealt out anew, {how.get('units')} {days} against the baseline's, it is {low}"
     return f"; {low} to {high} with 95% confidence, {_by(how)}"
 
 

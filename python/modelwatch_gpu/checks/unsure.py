@@ -23,7 +23,7 @@ NO_INTERVAL: Final[Mapping[str, str]] = {
     "largest": "It is a largest or a best value of single rows, of which days that are drawn again say nothing.",
     "other_window": "Days are counted against the baseline's values, and this is held against those of another window.",
     "segment": "Segments keep no days of their own, and here their window's do not say how far they vary.",
-    "vectors": "Days keep no sums of vectors; evidence by permutations has its chance in it.",
+    "vectors": "Days are dealt out anew for a window's evidence of drift alone, where the baseline has 8 of them.",
     "not_known": "What is counted by day does not say how far it varies.",
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -139,12 +139,12 @@ def ensemble(
         "novelty": _two_sided(novelty),
         "density": _two_sided(density),
     }
-    scaled = {name: _scaled(values) for name, values in found.items()}
-    together = _together(list(scaled.values()))
-    at_first = {name: float(values[0]) for name, values in scaled.items()}
+    members = {name: scaled(values) for name, values in found.items()}
+    joint = together(list(members.values()))
+    at_first = {name: float(values[0]) for name, values in members.items()}
     distance = pairs.to_reference(min(NEIGHBOURS, n))
     return Ensemble(
-        pvalue=float((together >= together[0] - 1e-9).mean()),
+        pvalue=float((joint >= joint[0] - 1e-9).mean()),
         member=max(at_first, key=lambda name: at_first[name]),
         scores=at_first,
         auc=float(auc[0]),
@@ -155,17 +155,17 @@ def ensemble(
     )
 
 
-def _scaled(found: Floats) -> Floats:
+def scaled(found: Floats) -> Floats:
     """A member on the scale of its permutations: 0 is their median, 1 their 95th percentile."""
     middle, high = np.quantile(found, [0.5, 0.95])
     width = high - middle
-    scaled: Floats = (found - middle) / width if width > 0 else np.where(found > middle, np.inf, 0.0)
-    return scaled
+    on_scale: Floats = (found - middle) / width if width > 0 else np.where(found > middle, np.inf, 0.0)
+    return on_scale
 
 
-def _together(scaled: list[Floats]) -> Floats:
+def together(members: list[Floats]) -> Floats:
     """(labels,) log10 of SUM 10^s: with tails that fall as powers of ten, 10^s is half of 1 / p of a member."""
-    summed: Floats = np.log10((10.0 ** np.clip(scaled, -100, 100)).sum(axis=0))
+    summed: Floats = np.log10((10.0 ** np.clip(members, -100, 100)).sum(axis=0))
     return summed
 
 
@@ -196,7 +196,7 @@ def _mmd(rows: Matrix, labels: npt.NDArray[np.float32], near: Neighbours, seed: 
     closest = float(near.distance[:, 0].min()) ** 2
     n = int(labels[:, 0].sum())
     sums = pairs.kernel_sums([scale * bandwidth for scale in SCALES], closest, labels)
-    largest: Floats = np.max([_scaled(mmd_squared(one, n, len(rows) - n)) for one in sums], axis=0)
+    largest: Floats = np.max([scaled(mmd_squared(one, n, len(rows) - n)) for one in sums], axis=0)
     return largest
 
 
@@ -210,14 +210,24 @@ def _frechet(rows: Floats, labels: npt.NDArray[np.float32]) -> Floats:
     upper = np.triu_indices(k)
     products = own[:, upper[0]] * own[:, upper[1]]
     sums, seconds = marks @ own, marks @ products
+    return frechet_by_labels(
+        (sums, own.sum(axis=0) - sums), (seconds, products.sum(axis=0) - seconds), (np.full(len(marks), n), m)
+    )
+
+
+def frechet_by_labels(
+    sums: tuple[Floats, Floats], seconds: tuple[Floats, Floats], counts: tuple[Floats, Any]
+) -> Floats:
+    """(labels,) squared Frechet distances of two sides, from (labels, k) sums, (labels, k (k + 1) / 2) sums of
+    products, upper triangle by rows, and numbers of rows."""
+    k = sums[0].shape[1]
+    upper = np.triu_indices(k)
     sides = []
-    for first, second, count in (
-        (sums, seconds, n),
-        (own.sum(axis=0) - sums, products.sum(axis=0) - seconds, m),
-    ):
-        mean = first / count
-        covariance = np.zeros((labels.shape[1], k, k))
-        covariance[:, upper[0], upper[1]] = second / count - mean[:, upper[0]] * mean[:, upper[1]]
+    for first, second, count in zip(sums, seconds, counts, strict=True):
+        rows = np.broadcast_to(np.asarray(count, dtype=np.float64), len(first))[:, None]
+        mean, products = first / rows, second / rows
+        covariance = np.zeros((len(first), k, k))
+        covariance[:, upper[0], upper[1]] = products - mean[:, upper[0]] * mean[:, upper[1]]
         covariance[:, upper[1], upper[0]] = covariance[:, upper[0], upper[1]]
         sides.append((mean, covariance))
     (mean_a, a), (mean_b, b) = sides

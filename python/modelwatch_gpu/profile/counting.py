@@ -24,7 +24,8 @@ from modelwatch_gpu.log.files import wider
 from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
-from modelwatch_gpu.profile.embedding_sums import EmbeddingCounter, EmbeddingTable, KeyedVectors
+from modelwatch_gpu.profile.embedding_counter import EmbeddingCounter, KeyedVectors
+from modelwatch_gpu.profile.embedding_sums import EmbeddingTable
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn, hashed_columns, shown_columns
 from modelwatch_gpu.profile.facts import FactsSpec, Observer
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
@@ -367,8 +368,8 @@ class FileCounter:
             if column.name not in have:
                 continue
             if column.reads(schema.field(column.name)):
-                windows = [None if s.name == "block" else s.name == "window" for s in spec.plain_sets]
-                self.embeddings.append(EmbeddingCounter(column, windows, hashed, shown, spec.device))
+                sets = [s.name for s in spec.plain_sets]
+                self.embeddings.append(EmbeddingCounter(column, sets, hashed, shown, spec.device))
                 names.update(column.projections)
             else:
                 self.incomparable[column.name] = str(schema.field(column.name).type)
@@ -452,7 +453,7 @@ class FileCounter:
             if spec.name in self.weights:
                 weights[spec.name] = self.weights[spec.name].regrouped(to, len(at))
             tables |= self._tables(spec, len(own), to, len(at))
-            for sums in self.embeddings if spec.name != "block" and not spec.labelled else ():
+            for sums in self.embeddings if not spec.labelled else ():
                 table_of = sums.table(self.spec.plain_sets.index(spec), len(own))
                 embeddings[(spec.name, sums.column.name)] = table_of.regrouped(to, len(at))
         return Part(

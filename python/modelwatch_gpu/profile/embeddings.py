@@ -47,7 +47,7 @@ BANDWIDTHS: Final = (4.0, 2.0, 1.0, 0.5, 0.25)
 #: Rows that directions and bandwidths are fitted on: those with the smallest hashes.
 FIT_ROWS: Final = 4_096
 #: Rows whose products are added up in their own type: fewer take longer. And rows that stay in a near cache.
-TILE: Final = 4_096
+TILE: Final = 2_048
 _STRIP: Final = 512
 #: Pairs of rows that the median distance is of: so many rows against so many others.
 _MEDIAN_ROWS: Final = 1_000
@@ -65,7 +65,7 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class ReadVectors(Vectors):
     """Vectors that a column takes. ``squares``: (taken,) their squared distances from its centre; ``lengths``: theirs;
-    ``along``: (taken, k) coordinates about the centre along the column's directions."""
+    ``along``: (k, taken) coordinates about the centre along the column's directions."""
 
     squares: Floats
     lengths: Floats
@@ -95,8 +95,12 @@ class Room:
             rooms[name] = found
         return found
 
-    def centered(self, values: Matrix, rows: npt.NDArray[np.int64], center: Matrix) -> Matrix:
+    def centered(self, values: Matrix, rows: slice | npt.NDArray[np.int64], center: Matrix) -> Matrix:
         """At most ``TILE`` rows of a matrix less a centre, until the next call."""
+        if isinstance(rows, slice):
+            some = values[rows]
+            centered: Matrix = np.subtract(some, center, out=self.tile[: len(some)])
+            return centered
         tile: Matrix = np.take(values, rows, axis=0, out=self.tile[: len(rows)], mode="clip")
         tile -= center
         return tile
@@ -172,7 +176,7 @@ class EmbeddingColumn:
             code = code.copy()
             why = np.where(finite(values, near)[~near], TOO_FAR, NOT_FINITE)
             code[np.flatnonzero(code == TAKEN)[~near]] = why
-            values, squares, lengths, along = values[near], squares[near], lengths[near], along[near]
+            values, squares, lengths, along = values[near], squares[near], lengths[near], along[:, near]
         return ReadVectors(values, code, squares, np.sqrt(lengths), along)
 
     def _measured(self, values: Matrix) -> tuple[Floats, Floats, Matrix]:
@@ -180,20 +184,18 @@ class EmbeddingColumn:
         center, directions, _ = self.in_type(values.dtype)
         room = Room.of(values.dtype, self.dimension)
         squares, lengths = np.empty(len(values)), np.empty(len(values))
-        along = np.empty((len(values), directions.shape[1]), dtype=values.dtype)
+        along = np.empty((directions.shape[1], len(values)), dtype=values.dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # rows that are not finite are left out later
             for begin in range(0, len(values), _STRIP):
                 own = slice(begin, min(begin + _STRIP, len(values)))
                 tile = room.tile[: own.stop - begin]
                 _core.center_rows(values[own], center, tile, squares[own], lengths[own])
-                np.matmul(tile, directions, out=along[own])
+                np.matmul(directions.T, tile.T, out=along[:, own])
         return squares, lengths, along
 
     def project(self, found: ReadVectors) -> list[pa.Array]:
         """Float32 columns in the order of ``projections``; null where a row has no vector."""
-        columns = np.empty((found.along.shape[1] + 1, len(found.values)), dtype=np.float32)
-        columns[:-1] = found.along.T
-        columns[-1] = found.lengths
+        columns = [*found.along.astype(np.float32, copy=False), found.lengths.astype(np.float32)]
         if not found.code.any():
             return [pa.array(column) for column in columns]
         whole = np.zeros(len(found.code), dtype=np.float32)

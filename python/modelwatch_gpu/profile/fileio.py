@@ -26,7 +26,7 @@ from modelwatch_gpu.profile.sparse import narrow
 from modelwatch_gpu.profile.tables import Arrays
 
 #: The newest formats; all earlier ones are read. Profiles of format 1 had one segment column at most.
-FORMAT_VERSIONS: Final = {"baseline": 5, "profile": 6}
+FORMAT_VERSIONS: Final = {"baseline": 6, "profile": 7}
 #: What is written where rows have no weights, no column is derived and no answer is held against a label; what where
 #: rows have weights; and what where columns are derived: versions that know no more can read it, and would misread the
 #: newest.

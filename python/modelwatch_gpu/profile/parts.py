@@ -284,7 +284,7 @@ def check_part(
         own = vectors.get(column_name)
         if own is None or name not in grids or sums.total.shape[1] != own.dimension:
             raise ValueError(f"set {name} adds up the embedding {column_name}, which is not there")
-        sums.check(own, window=name == "window")
+        sums.check(own, name)
 
 
 def segment_rank(values: GroupKey) -> tuple[int, bytes]:

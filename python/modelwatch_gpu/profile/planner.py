@@ -141,11 +141,11 @@ class _Costs:
         rows = groups * files if self.rows is None else min(groups * files, self.rows)
         return rows * _MOMENTS * sum(isinstance(c, NumericColumn) for c in self.columns)
 
-    def vectors(self, groups: int, *, window: bool) -> int:
-        """Sums of vectors, and sampled rows, of windows or of segments."""
+    def vectors(self, groups: int, name: str) -> int:
+        """Sums of vectors of a set, and sampled rows of windows."""
         groups = groups if self.rows is None else min(groups, self.rows)
-        each = sum(sums_size(column, window=window) for column in self.embeddings)
-        if not window:
+        each = sum(sums_size(column, name) for column in self.embeddings)
+        if name != "window":
             return groups * each
         sampled = groups * SAMPLE_ROWS if self.rows is None else min(groups * SAMPLE_ROWS, self.rows)
         return groups * each + sampled * sum(sampled_size(column) for column in self.embeddings)
@@ -161,7 +161,7 @@ class _Costs:
             groups = min(groups, self.rows)
         if labels is not None:
             return self.fine(groups) if fine else self.coarse(groups)
-        own_counters = (self.fine(groups) if fine else self.coarse(groups)) + self.vectors(groups, window=False)
+        own_counters = (self.fine(groups) if fine else self.coarse(groups)) + self.vectors(groups, "segment")
         return own_counters + self.moments(groups, counts.files)
 
 
@@ -195,7 +195,8 @@ def plan(
     }
     windows["fine"] += answers.fine(groups.windows * labels)
     windows["coarse"] += answers.coarse(groups.windows * labels)
-    vectors = costs.vectors(1 if groups.assumed else groups.windows, window=True)
+    vectors = costs.vectors(1 if groups.assumed else groups.windows, "window")
+    vectors += costs.vectors(min(1, groups.blocks) if groups.assumed else groups.blocks, "block")
     blocks = costs.coarse(groups.blocks) + answers.coarse(groups.blocks * labels)
 
     def needed(window_grid: str, promoted_grid: str, cap: int) -> int:
