@@ -11,8 +11,8 @@ namespace {
 /// Rows ahead whose values are asked for, since they are read in the order of groups, and groups ahead whose counters are.
 constexpr std::ptrdiff_t kRowsAhead = 24;
 constexpr std::size_t kGroupsAhead = 4;
-/// Groups whose moments are folded in turns.
-constexpr std::size_t kFoldedTogether = 8;
+/// Groups whose moments are folded side by side.
+constexpr std::size_t kFoldedTogether = MomentRow::kGroups;
 
 constexpr std::uint32_t kUnranked = std::uint32_t{1} << 31;
 constexpr std::uint32_t kUnusable = std::uint32_t{1} << 30;
@@ -137,27 +137,48 @@ void NumericState::settle(Set& set, std::size_t group) {
 }
 
 /// Moments of the rows of some groups: each tile's with the bits of moments_slots, folded in their order.  A fold waits for
-/// the one before it, so several groups take turns.
+/// the one before it, so the groups take theirs side by side.
 void NumericState::fold_moments(Folding* foldings, std::size_t count, StretchRow const* all, std::size_t grid) {
+  auto const& kernel = cpu::kernels();
+  MomentRow sums{};
+  for (std::size_t f = 0; f < count; ++f) {
+    Moments const& own = *foldings[f].into;
+    sums.count[f] = static_cast<double>(own.count);
+    sums.mean[f] = own.mean;
+    sums.m2[f] = own.m2;
+    sums.m3[f] = own.m3;
+    sums.m4[f] = own.m4;
+  }
   for (bool more = true; more;) {
     more = false;
+    MomentRow tiles{};
     for (std::size_t f = 0; f < count; ++f) {
       if (foldings[f].next == foldings[f].end) continue;
-      fold_tile(foldings[f], all, grid);
       more = true;
+      take_tile(foldings[f], all, grid, f, tiles);
     }
+    if (more) kernel.merge_moments(tiles, &sums);
   }
+  for (std::size_t f = 0; f < count; ++f)
+    *foldings[f].into = {static_cast<std::uint64_t>(sums.count[f]), sums.mean[f], sums.m2[f], sums.m3[f], sums.m4[f]};
 }
 
-/// Folds the rows of the next tile that a group has rows in.  One or two values need no lanes, since the sums of lanes that
-/// are 0 but for two are their sum in any order.
-void NumericState::fold_tile(Folding& folding, StretchRow const* all, std::size_t grid) {
+/// Moments of the rows of the next tile that a group has rows in, as number f of `tiles`.  One or two values need no lanes,
+/// since the sums of lanes that are 0 but for two are their sum in any order.
+void NumericState::take_tile(Folding& folding, StretchRow const* all, std::size_t grid, std::size_t f, MomentRow& tiles) {
   auto const is_usable = [&](std::uint16_t row) { return (all[row].slots[grid] & kUnusable) == 0; };
   std::uint16_t const* const begin = folding.next;
-  std::uint16_t const* end = begin;
+  std::uint16_t const* end = begin + 1;
+  if (end == folding.end || *end / kTileRows != *begin / kTileRows) {
+    folding.next = end;
+    if (!is_usable(*begin)) return;
+    tiles.count[f] = 1.0;
+    tiles.mean[f] = all[*begin].value + 0.0;  // no -0.0, as a sum that begins at 0.0
+    return;
+  }
   double some[2] = {0.0, 0.0};
   int used = 0;
-  for (; end != folding.end && *end / kTileRows == *begin / kTileRows; ++end) {
+  for (end = begin; end != folding.end && *end / kTileRows == *begin / kTileRows; ++end) {
     if (!is_usable(*end)) continue;
     if (used < 2) some[used] = all[*end].value;
     ++used;
@@ -167,7 +188,7 @@ void NumericState::fold_tile(Folding& folding, StretchRow const* all, std::size_
   Moments own{};
   own.count = static_cast<std::uint64_t>(used);
   if (used == 1) {
-    own.mean = some[0] + 0.0;  // no -0.0, as a sum that begins at 0.0
+    own.mean = some[0] + 0.0;
   } else if (used == 2) {
     own.mean = (some[0] + some[1] + 0.0) / 2.0;
     double d1 = 0.0, d2 = 0.0, d3 = 0.0, d4 = 0.0;
@@ -188,7 +209,11 @@ void NumericState::fold_tile(Folding& folding, StretchRow const* all, std::size_
       if (is_usable(*row)) add_deviation(lanes, *row % kLanes, all[*row].value - own.mean);
     tile_finish(lanes, own);
   }
-  folding.into->merge(own);
+  tiles.count[f] = static_cast<double>(used);
+  tiles.mean[f] = own.mean;
+  tiles.m2[f] = own.m2;
+  tiles.m3[f] = own.m3;
+  tiles.m4[f] = own.m4;
 }
 
 }  // namespace modelwatch

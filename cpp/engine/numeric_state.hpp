@@ -169,7 +169,7 @@ class NumericState {
   FewRows<FewFacts>::Place few_of(Set& set, std::int32_t id, std::uint32_t more);
   void settle(Set& set, std::size_t group);
   static void fold_moments(Folding* foldings, std::size_t count, StretchRow const* all, std::size_t grid);
-  static void fold_tile(Folding& folding, StretchRow const* all, std::size_t grid);
+  static void take_tile(Folding& folding, StretchRow const* all, std::size_t grid, std::size_t f, MomentRow& tiles);
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
   void make_table(Storage storage);
   void make_room(int rows);
