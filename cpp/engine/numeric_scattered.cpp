@@ -42,18 +42,18 @@ struct WideRows {
   WideRow const* all;
   std::size_t grid;
 
-  void prefetch(std::uint16_t row) const { __builtin_prefetch(&all[row]); }
-  std::uint32_t slot(std::uint16_t row) const { return all[row].slots[grid]; }
-  std::uint64_t key(std::uint16_t row) const { return all[row].key; }
-  double value(std::uint16_t row) const { return all[row].value; }
+  void prefetch(BatchGroups::Row row) const { __builtin_prefetch(&all[row]); }
+  std::uint32_t slot(BatchGroups::Row row) const { return all[row].slots[grid]; }
+  std::uint64_t key(BatchGroups::Row row) const { return all[row].key; }
+  double value(BatchGroups::Row row) const { return all[row].value; }
 };
 struct NarrowRows {
   NarrowRow const* all;
 
-  void prefetch(std::uint16_t row) const { __builtin_prefetch(&all[row]); }
-  std::uint32_t slot(std::uint16_t row) const { return all[row].slot; }
-  std::uint64_t key(std::uint16_t row) const { return all[row].key; }
-  double value(std::uint16_t row) const { return static_cast<double>(KeyOf<float>::value(all[row].key)); }
+  void prefetch(BatchGroups::Row row) const { __builtin_prefetch(&all[row]); }
+  std::uint32_t slot(BatchGroups::Row row) const { return all[row].slot; }
+  std::uint64_t key(BatchGroups::Row row) const { return all[row].key; }
+  double value(BatchGroups::Row row) const { return static_cast<double>(KeyOf<float>::value(all[row].key)); }
 };
 
 /// Moments of groups whose tiles are folded side by side: a fold waits for the one before it, those of other groups do not.
@@ -61,12 +61,12 @@ class Folds {
  public:
   /// Takes the rows of a group: the moments of each tile with the bits of moments_slots.
   template <class Rows>
-  void add(Moments* into, std::uint16_t const* row, std::uint16_t const* end, Rows const& rows) {
+  void add(Moments* into, BatchGroups::Row const* row, BatchGroups::Row const* end, Rows const& rows) {
     std::size_t const g = groups_;
     into_[groups_++] = into;
     std::size_t step = 0;
     while (row != end) {
-      std::uint16_t const* next = row + 1;
+      BatchGroups::Row const* next = row + 1;
       if (next != end && *next / kTileRows == *row / kTileRows) {
         while (next != end && *next / kTileRows == *row / kTileRows) ++next;
         step += add_several(g, step, row, next, rows) ? 1 : 0;
@@ -104,10 +104,10 @@ class Folds {
   /// The rows that a group has in one tile; whether any is usable.  Two values need no lanes, since the sums of lanes that
   /// are 0 but for two are their sum in any order.
   template <class Rows>
-  bool add_several(std::size_t g, std::size_t step, std::uint16_t const* begin, std::uint16_t const* end, Rows const& rows) {
+  bool add_several(std::size_t g, std::size_t step, BatchGroups::Row const* begin, BatchGroups::Row const* end, Rows const& rows) {
     double some[2] = {0.0, 0.0};
     int used = 0;
-    for (std::uint16_t const* row = begin; row != end; ++row) {
+    for (BatchGroups::Row const* row = begin; row != end; ++row) {
       if ((rows.slot(*row) & kUnusable) != 0) continue;
       if (used < 2) some[used] = rows.value(*row);
       ++used;
@@ -126,13 +126,13 @@ class Folds {
       own.m4 = d4;
     } else {
       MomentLanes lanes{};
-      for (std::uint16_t const* row = begin; row != end; ++row) {
+      for (BatchGroups::Row const* row = begin; row != end; ++row) {
         if ((rows.slot(*row) & kUnusable) != 0) continue;
         ++lanes.count[*row % kLanes];
         lanes.sum[*row % kLanes] += rows.value(*row);
       }
       own = tile_mean(lanes);
-      for (std::uint16_t const* row = begin; row != end; ++row)
+      for (BatchGroups::Row const* row = begin; row != end; ++row)
         if ((rows.slot(*row) & kUnusable) == 0) add_deviation(lanes, *row % kLanes, rows.value(*row) - own.mean);
       tile_finish(lanes, own);
     }
@@ -201,17 +201,17 @@ template <class Rows>
 void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Rows const& all) {
   std::uint32_t const width = set.plan.coarse ? plan_.coarse_slots : plan_.fine_slots;
   bool const can_be_few = set.plan.coarse && width <= FewRows<FewFacts>::kMostSlots;
-  std::uint16_t const* const rows_end = by.rows + by.begin[by.count];
+  BatchGroups::Row const* const rows_end = by.rows + by.begin[by.count];
   Folds folds;
   for (std::size_t k = 0; k < by.count; ++k) {
-    std::uint16_t const* const rows = by.rows + by.begin[k];
-    std::uint16_t const* const end = by.rows + by.begin[k + 1];
+    BatchGroups::Row const* const rows = by.rows + by.begin[k];
+    BatchGroups::Row const* const end = by.rows + by.begin[k + 1];
     auto const count = static_cast<std::size_t>(end - rows);
     std::int32_t const id = by.ids[k];
     std::uint64_t low = ~std::uint64_t{0};
     std::uint64_t high = 0;
     auto const each_row = [&](auto count_slot) {
-      for (std::uint16_t const* row = rows; row != end; ++row) {
+      for (BatchGroups::Row const* row = rows; row != end; ++row) {
         if (rows_end - row > kRowsAhead) all.prefetch(row[kRowsAhead]);
         std::uint32_t const slot = all.slot(*row);
         count_slot(slot & kSlotBits);

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import accumulate
+from typing import Final
 
 from modelwatch_gpu.device import devices_of
 from modelwatch_gpu.log import Log, LogFile, RowWindow
@@ -16,6 +17,9 @@ from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.columns import Column
 from modelwatch_gpu.profile.counting import CountSpec, FileCounter, Progress, check_segments
 from modelwatch_gpu.profile.parts import Part
+
+#: A file of fewer groups is put in order in no time.
+_MANY: Final = 1_000
 
 
 def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
@@ -32,6 +36,11 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
         yield from _count_at_once(columns, files, spec, devices, progress)
         return
     yield from _count_in_turn(columns, files, spec, progress)
+
+
+def _is_plain(spec: CountSpec) -> bool:
+    """Whether counters are of this process alone, and all that they take is known."""
+    return spec.device == "cpu" and not spec.embeddings
 
 
 def _count_in_turn(
@@ -57,7 +66,7 @@ def _count_in_turn(
                 if at + 1 < len(files):
                     counter = FileCounter(columns, files[at + 1], spec, first)
                     counter.batches.begin()
-                    if spec.device == "cpu" and not spec.embeddings and current.bytes <= spec.spare:
+                    if current.groups >= _MANY and current.bytes <= spec.spare and _is_plain(spec):
                         made = helper.submit(current.part)
                         del current
                         continue

@@ -212,6 +212,11 @@ class FileCounter:
         self.rows += len(batch)
 
     @property
+    def groups(self) -> int:
+        """Groups of all sets so far."""
+        return sum(len(numbering.keys) for numbering in self._numberings().values())
+
+    @property
     def bytes(self) -> int:
         """What its counters take."""
         crossed = self.answers.counter if self.answers is not None else None

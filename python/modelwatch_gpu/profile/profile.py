@@ -376,14 +376,18 @@ class _Sum:
 
 
 def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
-    """The sum of parts, each added while the next one is counted."""
+    """The sum of parts, a large one added while the next is counted."""
     own = _Sum(segment_cap)
     adding: Future[None] | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="modelwatch-sum") as helper:
         for part in parts:
             if adding is not None:
                 adding.result()
-            adding = helper.submit(own.add, part)
+                adding = None
+            if part.entries >= MERGE_LEAST:
+                adding = helper.submit(own.add, part)
+            else:
+                own.add(part)
             del part
         if adding is not None:
             adding.result()
