@@ -198,6 +198,22 @@ void bind_grid(py::module_& m) {
       },
       py::arg("a"), py::arg("groups"), py::arg("b"), py::arg("many"));
   m.def(
+      "known_groups",
+      [](py::array_t<std::int32_t, py::array::c_style> const& a, py::array_t<std::int32_t, py::array::c_style> const& b, std::int64_t many,
+         py::array_t<std::int32_t, py::array::c_style> const& numbers, py::array_t<std::int64_t, py::array::c_style>& counts) {
+        if (a.ndim() != 1 || b.ndim() != 1 || a.size() != b.size()) throw InvalidInput("every row needs both numbers.");
+        if (numbers.ndim() != 1 || counts.ndim() != 1) throw InvalidInput("numbers are one after the other.");
+        std::vector<std::int32_t> out(static_cast<std::size_t>(a.size()));
+        std::int64_t* const own = counts.mutable_data();
+        bool known = false;
+        {
+          py::gil_scoped_release const release;
+          known = known_groups(a.data(), b.data(), many, a.size(), numbers.data(), numbers.size(), own, counts.size(), out.data());
+        }
+        return py::make_tuple(to_numpy(std::move(out)), known);
+      },
+      py::arg("a"), py::arg("b"), py::arg("many"), py::arg("numbers"), py::arg("counts").noconvert());
+  m.def(
       "renumber",
       [](py::array_t<std::int32_t, py::array::c_style>& numbers, py::array_t<std::int32_t, py::array::c_style> const& to) {
         if (numbers.ndim() != 1 || to.ndim() != 1) throw InvalidInput("numbers are one after the other.");

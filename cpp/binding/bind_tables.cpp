@@ -26,21 +26,26 @@ SparseView view_of(Table const& table, Targets const& to) {
   return {begins, unsigned_view(index), unsigned_view(value), static_cast<std::size_t>(to.size()), to.data()};
 }
 
+template <class F>
+auto without_interpreter(F f) {
+  py::gil_scoped_release const release;
+  return f();
+}
+
 }  // namespace
 
 void bind_tables(py::module_& m) {
   m.def(
       "merge_rows",
-      [](std::vector<Table> const& tables, std::vector<Targets> const& to, std::size_t groups) {
+      [](std::vector<Table> const& tables, std::vector<Targets> const& to, std::size_t groups) -> py::tuple {
         if (tables.size() != to.size()) throw InvalidInput("every table needs the groups it is added to.");
         std::vector<SparseView> views;
         for (std::size_t i = 0; i < tables.size(); ++i) views.push_back(view_of(tables[i], to[i]));
-        SparseSum sum;
-        {
-          py::gil_scoped_release const release;
-          sum = merge_sparse(views, groups);
-        }
-        return py::make_tuple(to_numpy(std::move(sum.begin)), to_numpy(std::move(sum.index)), to_numpy(std::move(sum.value)));
+        auto const result = [](auto sum) -> py::tuple {
+          return py::make_tuple(to_numpy(std::move(sum.begin)), to_numpy(std::move(sum.index)), to_numpy(std::move(sum.value)));
+        };
+        if (small(views)) return result(without_interpreter([&] { return merge_small(views, groups); }));
+        return result(without_interpreter([&] { return merge_sparse(views, groups); }));
       },
       py::arg("tables"), py::arg("to"), py::arg("groups"));
 }

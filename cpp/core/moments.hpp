@@ -41,6 +41,16 @@ struct Moments {
   }
 };
 
+/// Moments of several groups, side by side.  A count is a whole number below 2^53.
+struct MomentRow {
+  static constexpr int kGroups = 8;
+  double count[kGroups];
+  double mean[kGroups];
+  double m2[kGroups];
+  double m3[kGroups];
+  double m4[kGroups];
+};
+
 /// The lanes of one tile and one group.
 struct MomentLanes {
   std::uint64_t count[kLanes];

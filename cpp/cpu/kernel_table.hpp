@@ -149,6 +149,8 @@ struct KernelTable {
   /// weights: how often every row counts, or nullptr (once).  usable must be whole.
   void (*moments_slots)(double const* values, std::uint64_t const* usable, std::int32_t const* slots, std::uint32_t const* weights,
                         int rows, int slot_count, MomentLanes*, Moments*);
+  /// Moments::merge of each group with one of its tiles at every step; a count of 0: there the group has none.
+  void (*fold_moments)(MomentRow const* steps, int count, MomentRow* into);
   /// The rows of a ranked tile that lie between knots: their cells are even and below end_cell.  Returns how many.
   int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, GapRows* out);
   /// Ranks, counts, sums and sketches rows of one group, floats on a grid with records; returns how many lie on knots.

@@ -246,5 +246,37 @@ void moments_slots(double const* values, std::uint64_t const* usable, std::int32
     moments_of_slots<false>(values, usable, slots, weights, rows, slot_count, lanes, out);
 }
 
+/// The operations of Moments::merge, in their order, for all groups at once: what a group without a tile, or with its first
+/// one, gets from them is not kept.
+void fold_moments(MomentRow const* steps, int count, MomentRow* into) {
+  MomentRow sums = *into;
+  for (int step = 0; step < count; ++step) {
+    MomentRow const a = sums;
+    MomentRow const& b = steps[step];
+    for (int g = 0; g < MomentRow::kGroups; ++g) {
+      double const na = a.count[g];
+      double const nb = b.count[g];
+      double const n = na + nb;
+      double const delta = b.mean[g] - a.mean[g];
+      double const ratio = delta / n;
+      double const square = ratio * ratio;
+      double const cross = delta * ratio * na * nb;
+      double const m4 = a.m4[g] + b.m4[g] + cross * square * (na * na - na * nb + nb * nb) +
+                        6.0 * square * (na * na * b.m2[g] + nb * nb * a.m2[g]) + 4.0 * ratio * (na * b.m3[g] - nb * a.m3[g]);
+      double const m3 = a.m3[g] + b.m3[g] + cross * ratio * (na - nb) + 3.0 * ratio * (na * b.m2[g] - nb * a.m2[g]);
+      double const m2 = a.m2[g] + b.m2[g] + cross;
+      double const mean = a.mean[g] + ratio * nb;
+      bool const none = nb == 0.0;
+      bool const first = na == 0.0;
+      sums.count[g] = n;
+      sums.mean[g] = none ? a.mean[g] : first ? b.mean[g] : mean;
+      sums.m2[g] = none ? a.m2[g] : first ? b.m2[g] : m2;
+      sums.m3[g] = none ? a.m3[g] : first ? b.m3[g] : m3;
+      sums.m4[g] = none ? a.m4[g] : first ? b.m4[g] : m4;
+    }
+  }
+  *into = sums;
+}
+
 }  // namespace
 }  // namespace modelwatch::cpu

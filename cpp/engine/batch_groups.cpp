@@ -56,7 +56,6 @@ void BatchGroups::find_all_together() {
 
 /// Puts the rows of every stretch in the order of a set's groups.
 void BatchGroups::scatter(std::size_t set) {
-  static_assert(kStretchTiles * kTileRows <= std::int64_t{1} << 16);
   ByGroup& out = by_group_[set];
   out.many = any_scattered_ = true;
   std::int32_t const* const own = rows_[set];
@@ -86,9 +85,9 @@ void BatchGroups::scatter(std::size_t set) {
       sum += std::exchange(next[static_cast<std::size_t>(*id)], sum);
     }
     out.begin.push_back(sum);
-    std::uint16_t* const order = out.rows.data() + tile * kTileRows;
+    Row* const order = out.rows.data() + tile * kTileRows;
     for (std::size_t i = 0; i < rows; ++i)
-      if (of_row[i] >= 0) order[next[static_cast<std::size_t>(of_row[i])]++] = static_cast<std::uint16_t>(i);
+      if (of_row[i] >= 0) order[next[static_cast<std::size_t>(of_row[i])]++] = static_cast<Row>(i);
     for (auto id = ids; id != out.ids.end(); ++id) next[static_cast<std::size_t>(*id)] = 0;
   }
   out.first.push_back(out.ids.size());

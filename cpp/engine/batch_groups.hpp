@@ -25,15 +25,17 @@ class BatchGroups {
   };
 
   /// Tiles whose rows are put in the order of their groups together: a group of a log with thousands has some rows in them,
-  /// where it has one in a tile at most, and what a column keeps of the rows meanwhile fits the second-level cache.
-  static constexpr std::int64_t kStretchTiles = 64;
+  /// where it has one in a tile at most.  The counters of all groups are read and written once for every stretch, and do not
+  /// fit the second-level cache, while what a column of 32-bit floats keeps of the rows meanwhile does.
+  static constexpr std::int64_t kStretchTiles = 128;
+  using Row = std::uint32_t;  // of a stretch
 
   /// The rows of a stretch of tiles in one set, group by group; those in no group are left out.
   struct Scattered {
     std::size_t count;           // of groups
     std::int32_t const* ids;     // increasing
     std::uint32_t const* begin;  // count + 1 places in rows
-    std::uint16_t const* rows;   // from the stretch's first row on, in order within a group
+    Row const* rows;             // from the stretch's first row on, in order within a group
   };
 
   /// rows[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.  weighted: tiles will be
@@ -88,7 +90,7 @@ class BatchGroups {
     std::vector<std::size_t> first;    // of each stretch in ids, and the end
     std::vector<std::int32_t> ids;
     std::vector<std::uint32_t> begin;  // one more than ids for each stretch
-    std::vector<std::uint16_t> rows;
+    std::vector<Row> rows;
   };
 
   std::int64_t end_of(std::int64_t tile) const { return std::min(count_, (tile + 1) * kTileRows); }

@@ -50,7 +50,7 @@ void CategoryState::note_scattered(BatchGroups const& groups, std::int64_t tile,
 /// Counts the rows of a stretch, group by group.
 void CategoryState::count_stretch(Set& set, BatchGroups::Scattered const& by, std::uint16_t const* slots) const {
   for (std::size_t k = 0; k < by.count; ++k) {
-    std::uint16_t const* const rows = by.rows + by.begin[k];
+    BatchGroups::Row const* const rows = by.rows + by.begin[k];
     std::size_t const count = by.begin[k + 1] - by.begin[k];
     auto const group = static_cast<std::size_t>(by.ids[k]);
     auto const place = set.few.at(group, plan_.coarse_slots);

@@ -72,28 +72,43 @@ class Accumulator {
   }
 
   /// Puts the sums into `out` by increasing index, and leaves none behind.
-  void move_to(SparseSum& out) {
+  template <class Index, class Value>
+  void move_to(SumOf<Index, Value>& out) {
     if (!dense_) {
       sort_up(out);
       return entries_.clear();
     }
+    std::size_t const before = out.index.size();
+    std::size_t const most = before + last_ + 1;
+    if (out.index.capacity() < most) {
+      out.index.reserve(most + most / 4);
+      out.value.reserve(most + most / 4);
+    }
+    out.index.resize(most);
+    out.value.resize(most);
+    Index* indices = out.index.data() + before;
+    Value* values = out.value.data() + before;
     each_counted(there_.data(), last_ + 1, [&](std::uint32_t index, std::uint8_t) {
-      out.index.push_back(index);
-      out.value.push_back(std::exchange(sums_[index], 0));
+      *indices++ = static_cast<Index>(index);
+      *values++ = static_cast<Value>(std::exchange(sums_[index], 0));
     });
+    out.index.resize(static_cast<std::size_t>(indices - out.index.data()));
+    out.value.resize(out.index.size());
     std::fill_n(there_.data(), last_ + 1, std::uint8_t{0});
   }
 
  private:
-  void sort_up(SparseSum& out) {
+  template <class Index, class Value>
+  void sort_up(SumOf<Index, Value>& out) {
     std::sort(entries_.begin(), entries_.end(), [](Entry const& a, Entry const& b) { return a.index < b.index; });
     for (std::size_t i = 0; i < entries_.size(); ++i) {
+      auto const value = static_cast<Value>(entries_[i].value);
       if (i != 0 && entries_[i].index == entries_[i - 1].index) {
-        out.value.back() += entries_[i].value;
+        out.value.back() += value;
         continue;
       }
-      out.index.push_back(entries_[i].index);
-      out.value.push_back(entries_[i].value);
+      out.index.push_back(static_cast<Index>(entries_[i].index));
+      out.value.push_back(value);
     }
   }
 
@@ -112,9 +127,8 @@ std::uint32_t last_index(SparseView const& table, std::size_t group) {
   return static_cast<std::uint32_t>(last);
 }
 
-}  // namespace
-
-SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups) {
+template <class Sum>
+Sum merged(std::vector<SparseView> const& tables, std::size_t groups) {
   // Which groups of which tables make up each group of the sum.
   std::vector<std::size_t> from(groups + 1, 0);
   std::size_t entries = 0;
@@ -130,7 +144,7 @@ SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups
   for (std::uint32_t t = 0; t < tables.size(); ++t)
     for (std::uint32_t g = 0; g < tables[t].groups; ++g) parts[next[tables[t].to[g]]++] = {t, g};
 
-  SparseSum out;
+  Sum out;
   out.begin.reserve(groups + 1);
   out.begin.push_back(0);
   out.index.reserve(entries);
@@ -154,6 +168,25 @@ SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups
     out.begin.push_back(static_cast<std::int64_t>(out.index.size()));
   }
   return out;
+}
+
+}  // namespace
+
+SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups) { return merged<SparseSum>(tables, groups); }
+
+SmallSum merge_small(std::vector<SparseView> const& tables, std::size_t groups) {
+  if (!small(tables)) throw InvalidInput("these tables do not add up in small numbers.");
+  return merged<SmallSum>(tables, groups);
+}
+
+bool small(std::vector<SparseView> const& tables) {
+  // No cell of the sum has more terms than there are groups.
+  std::size_t terms = 0;
+  for (auto const& table : tables) {
+    if (table.index.width > 2 || table.value.width > 2) return false;
+    terms += table.groups;
+  }
+  return terms <= std::size_t{1} << 16;
 }
 
 }  // namespace modelwatch

@@ -21,14 +21,23 @@ struct SparseView {
   std::uint32_t const* to;  // the group of the sum that each group is added to
 };
 
-struct SparseSum {
+template <class Index, class Value>
+struct SumOf {
   std::vector<std::int64_t> begin;
-  std::vector<std::uint32_t> index;
-  std::vector<std::uint64_t> value;
+  std::vector<Index> index;
+  std::vector<Value> value;
 };
+using SparseSum = SumOf<std::uint32_t, std::uint64_t>;
+/// The same in half the memory.
+using SmallSum = SumOf<std::uint16_t, std::uint32_t>;
 
 /// Adds tables up; values of one group and index are added modulo 2^64.  Throws InvalidInput where an index has more than
 /// 32 bits or a group leads out of the sum.
 SparseSum merge_sparse(std::vector<SparseView> const& tables, std::size_t groups);
+
+/// The same, for tables of which it is `small`.
+SmallSum merge_small(std::vector<SparseView> const& tables, std::size_t groups);
+/// Whether no index and no sum can take more than 16 and 32 bits, as far as the widths and the groups tell.
+bool small(std::vector<SparseView> const& tables);
 
 }  // namespace modelwatch

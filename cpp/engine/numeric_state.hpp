@@ -124,18 +124,6 @@ class NumericState {
     FewRows<FewFacts> few;              // of sets on the coarse grid
   };
   struct Tile;
-  /// What is kept of a row until its stretch of tiles is counted group by group.
-  struct StretchRow {
-    std::uint64_t key;
-    double value;            // without the pivot
-    std::uint32_t slots[2];  // on the fine and the coarse grid, with a bit for each thing to know of the row
-  };
-  /// A group's rows of a stretch whose moments are still to come.
-  struct Folding {
-    Moments* into = nullptr;
-    std::uint16_t const* next = nullptr;
-    std::uint16_t const* end = nullptr;
-  };
   struct Target {
     SetPlan plan;
     Group* group;
@@ -167,13 +155,11 @@ class NumericState {
   void add_gaps_together(Set& set, Tile& tile, std::uint8_t const* of_row, Group* const* into, int count);
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
-  static std::vector<StretchRow>& stretch();
   void add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile);
-  void count_stretch(Set& set, BatchGroups::Scattered const& by, StretchRow const* all);
+  template <class Rows>
+  void count_stretch(Set& set, BatchGroups::Scattered const& by, Rows const& all);
   FewRows<FewFacts>::Place few_of(Set& set, std::int32_t id, std::uint32_t more);
   void settle(Set& set, std::size_t group);
-  static void fold_moments(Folding* foldings, std::size_t count, StretchRow const* all, std::size_t grid);
-  static void fold_tile(Folding& folding, StretchRow const* all, std::size_t grid);
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
   void make_table(Storage storage);
   void make_room(int rows);

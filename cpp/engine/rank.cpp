@@ -163,6 +163,24 @@ Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t co
   return out;
 }
 
+bool known_groups(std::int32_t const* a, std::int32_t const* b, std::int64_t many, std::int64_t rows, std::int32_t const* numbers,
+                  std::int64_t pairs, std::int64_t* counts, std::int64_t counters, std::int32_t* out) {
+  std::int32_t most = -1;
+  std::int32_t signs = 0;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    std::int64_t const pair = a[i] * many + b[i];
+    if (pair < 0 || pair >= pairs) throw InvalidInput("a row has a group that is not there.");
+    std::int32_t const number = numbers[pair];
+    most = std::max(most, number);
+    signs |= number;
+    out[i] = number;
+  }
+  if (most >= counters) throw InvalidInput("a number has no counter.");
+  if (signs < 0) return false;
+  for (std::int64_t i = 0; i < rows; ++i) ++counts[out[i]];
+  return true;
+}
+
 void renumber(std::int32_t* numbers, std::int64_t rows, std::int32_t const* to, std::int64_t many) {
   std::uint32_t most = 0;
   for (std::int64_t i = 0; i < rows; ++i) most = std::max(most, static_cast<std::uint32_t>(numbers[i]));

@@ -78,6 +78,11 @@ struct Crossed {
 /// a, b: (rows,) numbers, those of a below `groups`, those of b below `many`.  Throws InvalidInput for others.
 Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t const* b, std::int64_t many, std::int64_t rows);
 
+/// out[i] = numbers[a[i] * many + b[i]]; whether none of these is negative, and then each is counted in `counts`.  Throws
+/// InvalidInput, and counts nothing, where a pair has no number or a number no counter.
+bool known_groups(std::int32_t const* a, std::int32_t const* b, std::int64_t many, std::int64_t rows, std::int32_t const* numbers,
+                  std::int64_t pairs, std::int64_t* counts, std::int64_t counters, std::int32_t* out);
+
 /// numbers[i] = to[numbers[i]].  Throws InvalidInput, and changes nothing, where one is not below `many`.
 void renumber(std::int32_t* numbers, std::int64_t rows, std::int32_t const* to, std::int64_t many);
 

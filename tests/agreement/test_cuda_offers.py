@@ -36,6 +36,7 @@ OF_THE_HOST = {
     "default_threads",
     "hash_bytes",
     "isa",
+    "known_groups",
     "knot_places",
     "rank_distances",
     "rank_ties",

@@ -152,6 +152,35 @@ void check_moments(KernelTable const& table, reference::Rows<Value> const& rows,
   }
 }
 
+/// Moments of groups side by side are those of each alone, whatever comes first and whoever has nothing.
+void check_folding(KernelTable const& table, Random& random) {
+  constexpr int kSteps = 9;
+  auto const number = [&] { return static_cast<double>(static_cast<std::int64_t>(random.next())) / 4.0e15; };
+  MomentRow steps[kSteps] = {};
+  MomentRow sums{};
+  Moments expected[MomentRow::kGroups] = {};
+  auto const put = [](MomentRow& row, int g, Moments const& own) {
+    row.count[g] = static_cast<double>(own.count), row.mean[g] = own.mean, row.m2[g] = own.m2, row.m3[g] = own.m3, row.m4[g] = own.m4;
+  };
+  for (int g = 0; g < MomentRow::kGroups; ++g) {
+    if (g % 2 == 1) expected[g] = {random.below(1000) + 1, number(), number() * number(), number(), number()};
+    put(sums, g, expected[g]);
+    for (int step = 0; step < kSteps && g != 3; ++step) {
+      auto const rows = random.below(4);
+      if (rows == 0) continue;
+      Moments own{rows, number(), 0.0, 0.0, 0.0};
+      if (rows > 1) own.m2 = number(), own.m3 = number(), own.m4 = number();
+      put(steps[step], g, own);
+      expected[g].merge(own);
+    }
+  }
+  table.fold_moments(steps, kSteps, &sums);
+  for (int g = 0; g < MomentRow::kGroups; ++g) {
+    Moments const found{static_cast<std::uint64_t>(sums.count[g]), sums.mean[g], sums.m2[g], sums.m3[g], sums.m4[g]};
+    CHECK_ABOUT(same_bits(found, expected[g]), shown(found) + " is not " + shown(expected[g]));
+  }
+}
+
 /// skewed: nine of ten rows have one cell.
 void check_counting(KernelTable const& table, int rows, bool skewed, Random& random) {
   constexpr std::uint32_t kCells = 37;
@@ -283,6 +312,7 @@ void check_table(KernelTable const& table) {
       check_moments(table, column, random);
       check_keys(table, column, random);
     });
+    check_folding(table, random);
     for (bool const skewed : {false, true}) {
       check_counting(table, rows, skewed, random);
       check_codes<std::int8_t>(table, rows, skewed, random);

@@ -44,7 +44,8 @@ Table<Index, Value> random_table(std::uint32_t groups, std::uint64_t spread, Ran
   return table;
 }
 
-Sum sum_of(SparseSum const& found) {
+template <class Found>
+Sum sum_of(Found const& found) {
   Sum out;
   for (std::size_t g = 0; g + 1 < found.begin.size(); ++g)
     for (std::int64_t i = found.begin[g]; i < found.begin[g + 1]; ++i) {
@@ -70,6 +71,43 @@ TEST("a merge of tables is the sum over a map, whatever their types and wherever
     CHECK_EQ(found.begin.size(), std::size_t{5});
     CHECK(sum_of(found) == expected);
   }
+}
+
+TEST("tables of narrow entries add up in small numbers to the same sums") {
+  Random random{91};
+  for (int round = 0; round < 300; ++round) {
+    std::uint64_t const spread = round % 3 == 0 ? 2 : round % 3 == 1 ? 90 : 900;
+    Sum expected;
+    auto const a = random_table<std::uint8_t, std::uint8_t>(4, 1 + spread % 7, random, expected);
+    auto const b = random_table<std::uint16_t, std::uint16_t>(4, spread, random, expected);
+    auto const c = random_table<std::uint16_t, std::uint8_t>(4, spread, random, expected);
+    std::vector<SparseView> const tables{a.view(), b.view(), c.view()};
+    CHECK(small(tables));
+    CHECK(sum_of(merge_small(tables, 4)) == expected);
+    CHECK(sum_of(merge_sparse(tables, 4)) == expected);
+  }
+}
+
+TEST("the largest entries add up in small numbers, and tables of wide entries or too many groups do not") {
+  std::size_t const groups = std::size_t{1} << 16;
+  Table<std::uint16_t, std::uint16_t> most{{0}, {}, {}, {}};
+  for (std::size_t g = 0; g < groups; ++g) {
+    most.index.push_back(0xffff);
+    most.value.push_back(0xffff);
+    most.to.push_back(0);
+    most.begin.push_back(static_cast<std::int64_t>(most.index.size()));
+  }
+  CHECK(small({most.view()}));
+  auto const sum = merge_small({most.view()}, 1);
+  CHECK_EQ(sum.index, (std::vector<std::uint16_t>{0xffff}));
+  CHECK_EQ(sum.value, (std::vector<std::uint32_t>{0xffff0000u}));
+  Table<std::uint16_t, std::uint16_t> const one{{0, 1}, {7}, {1}, {0}};
+  CHECK(!small({most.view(), one.view()}));
+  Table<std::uint32_t, std::uint16_t> const wide_index{{0, 1}, {7}, {1}, {0}};
+  Table<std::uint16_t, std::uint32_t> const wide_value{{0, 1}, {7}, {1}, {0}};
+  CHECK_REFUSED(merge_small({wide_index.view()}, 1), "small");
+  CHECK_REFUSED(merge_small({wide_value.view()}, 1), "small");
+  CHECK_REFUSED(merge_small({most.view()}, 0), "leads out");
 }
 
 TEST("a merge refuses groups that lead out of the sum, and indices of more than 32 bits") {

@@ -57,6 +57,34 @@ def test_crossed_groups_are_numpys_distinct_pairs(rows: int, groups: int, many: 
     assert counts.tolist() == np.bincount(pairs, minlength=groups * many).tolist()
 
 
+def test_pairs_that_have_a_number_get_it_and_are_counted_and_others_are_told() -> None:
+    rng = np.random.default_rng(5)
+    a, b = (rng.integers(0, n, 3000).astype(np.int32) for n in (7, 11))
+    pairs = a * np.int64(11) + b
+    numbers = rng.permutation(77).astype(np.int32)
+    counts = np.arange(77, dtype=np.int64)
+    of_row, known = _core.known_groups(a, b, 11, numbers, counts)
+    assert known
+    assert of_row.tolist() == numbers[pairs].tolist()
+    assert counts.tolist() == (np.arange(77) + np.bincount(numbers[pairs], minlength=77)).tolist()
+    numbers[pairs[100]] = -1
+    before = counts.copy()
+    of_row, known = _core.known_groups(a, b, 11, numbers, counts)
+    assert not known
+    assert of_row.tolist() == numbers[pairs].tolist()
+    assert counts.tolist() == before.tolist()
+
+
+def test_pairs_without_a_number_and_numbers_without_a_counter_are_refused() -> None:
+    one, counts = np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int64)
+    for a, numbers in ((1, [0]), (-1, [0]), (0, [1])):
+        with pytest.raises(InputError, match=r"not there|no counter"):
+            _core.known_groups(one + np.int32(a), one, 1, np.array(numbers, dtype=np.int32), counts)
+    with pytest.raises(InputError, match="both numbers"):
+        _core.known_groups(one, np.zeros(2, dtype=np.int32), 1, one, counts)
+    assert counts.tolist() == [0]
+
+
 def test_rows_are_renumbered_where_they_lie() -> None:
     numbers = np.random.default_rng(1).integers(0, 50, 3000).astype(np.int32)
     to = np.random.default_rng(2).permutation(50).astype(np.int32)

@@ -11,7 +11,8 @@ from state_makers import log
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.log import Window, open_log, zone_of
-from modelwatch_gpu.profile.counting import CountSpec, count_log
+from modelwatch_gpu.profile.by_file import count_log
+from modelwatch_gpu.profile.counting import CountSpec
 from modelwatch_gpu.profile.parts import SetSpec, merge_parts
 
 ROLES = mw.Roles(weight="w", timestamp="when", numeric=["whole"])

@@ -124,8 +124,8 @@ def _unseen_judge(q: Question) -> Outcome | None:
     found = q.seen.value(q.column, "unseen")
     if found is None or found.value is None:
         return None
-    counts, known = q.seen.categories(q.column), q.normal.categories(q.column)
-    new = sorted(set(counts or {}) - set(known or {}), key=lambda v: -(counts or {})[v])[:3]
+    counts, known = q.seen.categories(q.column) or {}, q.normal.categories(q.column) or {}
+    new = sorted((v for v in counts if v not in known), key=lambda v: (-counts[v], v))[:3]
     names = f", such as {', '.join(map(repr, new))}" if new else ""
     rows = (round(found.value * found.n), found.n)
     return most_of(rows, float(q.limits["max"]), f"have a value that the baseline does not know{names}", None)
@@ -142,9 +142,8 @@ def _vanished_judge(q: Question) -> Outcome | None:
         return None
     total, rows = sum(known.values()), sum(counts.values())
     least = float(q.limits["share"])
-    gone = sorted(
-        (value for value, n in known.items() if n / total >= least and value not in counts), key=lambda v: -known[v]
-    )
+    gone = [value for value, n in known.items() if n / total >= least and value not in counts]
+    gone.sort(key=lambda value: (-known[value], value))
     gone = [value for value in gone if known[value] / total * rows >= _EXPECTED_ROWS]
     if not gone:
         return Outcome(True, 0.0, 0.0, "")

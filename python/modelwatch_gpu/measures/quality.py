@@ -140,7 +140,8 @@ class Seen:
         values = own_column.values.astype(np.float64) * float(own_column.unit)
         good = np.isin(values, np.array([float(v) for v in allowed if isinstance(v, int | float)]))
         wrong_knots = np.flatnonzero(~good & (cells[1::2] > 0))
-        examples = [f"{values[i]:g}" for i in wrong_knots[np.argsort(-cells[1::2][wrong_knots])][:3].tolist()]
+        order = np.argsort(-cells[1::2][wrong_knots], kind="stable")
+        examples = [f"{values[i]:g}" for i in wrong_knots[order][:3].tolist()]
         total = int(cells.sum())
         return total - int(cells[1::2][good].sum()), total, examples
 

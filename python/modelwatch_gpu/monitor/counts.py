@@ -17,7 +17,7 @@ from modelwatch_gpu.log.windows import iso, parse_window, zone_of
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.store.tables import OF_FILES
 from modelwatch_gpu.profile import Baseline, Profile
-from modelwatch_gpu.profile.counting import count_log
+from modelwatch_gpu.profile.by_file import count_log
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part, merge_parts
 from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.planned import Planned, planned

@@ -25,8 +25,9 @@ from modelwatch_gpu.log import (
 )
 from modelwatch_gpu.log.derived import checked
 from modelwatch_gpu.profile import fileio
+from modelwatch_gpu.profile.by_file import count_log
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
-from modelwatch_gpu.profile.counting import CountSpec, Progress, count_log
+from modelwatch_gpu.profile.counting import CountSpec, Progress
 from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn, fit_embeddings, with_projections
 from modelwatch_gpu.profile.facts import FactsSpec
 from modelwatch_gpu.profile.fit import fit_columns, named, with_errors

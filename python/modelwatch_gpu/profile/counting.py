@@ -1,14 +1,9 @@
-"""Counts a log against a baseline's columns, file by file: the only part of the package that touches rows."""
+"""Counts a file against a baseline's columns: the only part of the package that touches rows."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,11 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
-from modelwatch_gpu.device import devices_of, engine
+from modelwatch_gpu.device import engine
 from modelwatch_gpu.errors import InputError
-from modelwatch_gpu.log import Log, LogFile, RowWindow, Window, read_ahead
+from modelwatch_gpu.log import LogFile, RowWindow, Window, read_ahead
 from modelwatch_gpu.log.files import wider
-from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.embedding_counter import EmbeddingCounter, KeyedVectors
@@ -54,7 +48,8 @@ class CountSpec:
     ``weighting``: how often rows count, None: once. ``scoring``: what sets that are crossed with the label count.
     ``device``: what counts, as ``resolve`` names it. ``facts``: what to note of all columns for checks of data quality,
     None: nothing. ``made``: columns that no log stores, such as conditions of segments. ``embeddings``: columns of
-    vectors, whose projections are among the columns counted. ``roles``: of the baseline's columns."""
+    vectors, whose projections are among the columns counted. ``roles``: of the baseline's columns. ``spare``: bytes
+    that the counters of the file before may still take while one is counted."""
 
     sets: tuple[SetSpec, ...]
     window: Window | RowWindow | None
@@ -74,6 +69,7 @@ class CountSpec:
     made: frozenset[str] = field(default_factory=frozenset)
     embeddings: tuple[EmbeddingColumn, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
+    spare: int = 0
 
     @property
     def plain_sets(self) -> tuple[SetSpec, ...]:
@@ -84,90 +80,6 @@ class CountSpec:
     def labelled_sets(self) -> tuple[SetSpec, ...]:
         """Those that are."""
         return tuple(s for s in self.sets if s.labelled)
-
-
-def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Progress | None = None) -> Iterator[Part]:
-    """One part per file of the log, in the order of its files.
-
-    Several devices count as many files at a time; where there are fewer files, each counts some of the columns. The
-    parts are the same. ``progress`` is never called by two threads at once.
-    """
-    check_segments(spec, log.schema)
-    files, devices = log.files, devices_of(spec.device)
-    # Windows of rows begin where the file before ended.
-    numbered = not isinstance(spec.window, RowWindow) or all(file.rows is not None for file in files)
-    if 1 < len(devices) <= len(files) and numbered:
-        yield from _count_at_once(columns, files, spec, devices, progress)
-        return
-    counter = FileCounter(columns, files[0], spec, 0) if files else None
-    first = 0
-    try:
-        for at in range(len(files)):
-            assert counter is not None
-            current = counter
-            counter = None
-            current.read(progress)
-            first += current.rows
-            if at + 1 < len(files):
-                # The next file is read while this one's counts are put in order.
-                counter = FileCounter(columns, files[at + 1], spec, first)
-                counter.batches.begin()
-            part = current.part()
-            large = current.counter.bytes >= heap.WORTH_IT
-            del current
-            if large:
-                heap.trim()
-            yield part
-            del part  # whoever takes it may let it go while the next file is read
-    finally:
-        if counter is not None:
-            counter.batches.close()
-
-
-class _Stopped(Exception):
-    """A file is not wanted any more."""
-
-
-def _count_at_once(
-    columns: Sequence[Column], files: Sequence[LogFile], spec: CountSpec, devices: list[str], progress: Progress | None
-) -> Iterator[Part]:
-    """As ``count_log``: every file is counted by one device, the next one by the first that is free."""
-    free: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for device in devices:
-        free.put(device)
-    stop, telling = threading.Event(), threading.Lock()
-
-    def told(rows: int) -> None:
-        if stop.is_set():
-            raise _Stopped
-        if progress is not None:
-            with telling:
-                progress(rows)
-
-    def count(file: LogFile, first: int) -> Part:
-        device = free.get()
-        try:
-            counter = FileCounter(columns, file, replace(spec, device=device), first)
-            counter.read(told)
-            return counter.part()
-        finally:
-            free.put(device)
-
-    firsts = accumulate((file.rows or 0 for file in files), initial=0)
-    waiting: deque[Future[Part]] = deque()
-    with ThreadPoolExecutor(len(devices), thread_name_prefix="modelwatch-count") as pool:
-        try:
-            for file, first in zip(files, firsts, strict=False):
-                # One more than are counted, so that no device waits for whoever takes the parts.
-                if len(waiting) > len(devices):
-                    yield waiting.popleft().result()
-                waiting.append(pool.submit(count, file, first))
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            stop.set()
-            for future in waiting:
-                future.cancel()
 
 
 def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
@@ -299,6 +211,17 @@ class FileCounter:
                 self._numberings()[name].take_back(numbers, keys[name])
             raise
         self.rows += len(batch)
+
+    @property
+    def groups(self) -> int:
+        """Groups of all sets so far."""
+        return sum(len(numbering.keys) for numbering in self._numberings().values())
+
+    @property
+    def bytes(self) -> int:
+        """What its counters take."""
+        crossed = self.answers.counter if self.answers is not None else None
+        return int(self.counter.bytes) + (int(crossed.bytes) if crossed is not None else 0)
 
     def continue_at(self, row: int) -> None:
         """The next batch begins at this row of its log, which windows of rows go by."""

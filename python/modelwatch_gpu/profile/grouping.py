@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -62,6 +62,11 @@ class Numbering:
         """(keys,) rows of each."""
         return self._rows[: len(self.keys)]
 
+    @property
+    def counters(self) -> Int64:
+        """Where rows are counted, with room for more keys."""
+        return self._rows
+
     def number(self, key: GroupKey) -> int:
         """The number of a key, a new one if it was not seen before."""
         found = self.at.get(key)
@@ -70,6 +75,19 @@ class Numbering:
             self.keys.append(key)
             if len(self.keys) > len(self._rows):
                 self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+        return found
+
+    def number_all(self, keys: Iterable[GroupKey]) -> list[int]:
+        """``number`` of many keys: a log that is cut by customer brings thousands with every file."""
+        at, own, found = self.at, self.keys, []
+        for key in keys:
+            number = at.get(key)
+            if number is None:
+                number = at[key] = len(own)
+                own.append(key)
+            found.append(number)
+        while len(own) > len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
         return found
 
     def add(self, numbers: npt.NDArray[Any], rows: npt.NDArray[Any]) -> None:
@@ -118,13 +136,21 @@ class Combinations:
         self._numbers = np.empty(0, dtype=np.int32)
 
     def of(
-        self, rows: Int64, size: int, meaning: Any, numbering: Numbering, look_up: Callable[[Int64], list[int]]
+        self,
+        base: Int32 | Int64,
+        codes: Int32,
+        size: int,
+        meaning: Any,
+        numbering: Numbering,
+        look_up: Callable[[Int64], list[int]],
     ) -> Int32:
-        """The number of every row, which is counted. ``rows``: (rows,) its combination, below ``size``. ``meaning``:
-        equal where combinations mean what they did in the last batch; there may be more of them. ``look_up``: gives the
+        """The number of every row, which is counted. ``base``, ``codes``: (rows,) its combination is their pair, one of
+        ``size``: base times how many codes there are, and the code. ``meaning``: the values of the codes last; equal
+        where combinations mean what they did in the last batch; there may be more of them. ``look_up``: gives the
         numbers of combinations that occur."""
+        many = len(meaning[-1])
         if size > self.MOST:
-            present, local = compact(rows, size)
+            present, local = compact(base.astype(np.int64) * many + codes, size)
             to = np.array(look_up(present), dtype=np.int32)
             numbering.add(to, np.bincount(local, minlength=len(present)))
             numbers: Int32 = to[local]
@@ -135,14 +161,13 @@ class Combinations:
         if size > len(self._numbers):
             more = np.full(size - len(self._numbers), -1, dtype=np.int32)
             self._numbers = np.concatenate([self._numbers, more])
-        out = self._numbers[rows]
-        new = np.flatnonzero(out < 0)
-        if len(new):
-            present, _ = compact(rows[new], size)
+        base = base.astype(np.int32, copy=False)
+        out, known = _core.known_groups(base, codes, many, self._numbers, numbering.counters)
+        if not known:
+            new = np.flatnonzero(out < 0)
+            present, _ = compact(base[new].astype(np.int64) * many + codes[new], size)
             self._numbers[present] = look_up(present)
-            out = self._numbers[rows]
-        counts = np.bincount(out, minlength=len(numbering.keys)) if len(out) else np.empty(0, dtype=np.int64)
-        numbering.rows[: len(counts)] += counts
+            out, _ = _core.known_groups(base, codes, many, self._numbers, numbering.counters)
         return out
 
     def forget(self) -> None:
@@ -280,20 +305,23 @@ class SegmentGroups:
             self._absent.append(not there or (cut is not None and reading is None))
         self._combinations = Combinations()
         self._tails: dict[tuple[Value, ...], GroupKey] = {}
-        self._seen: dict[GroupKey, tuple[int, bytes]] = {}
+        self._seen: set[GroupKey] = set()
         self._limit: tuple[int, bytes] | None = None
 
     def of(self, windows: Int32, window_keys: list[GroupKey], batch: pa.RecordBatch) -> Int32:
         """Group of every row; ``windows`` are its window groups, numbered by ``window_keys``."""
-        local = windows.astype(np.int64)
+        local: Int32 | Int64 = windows
+        last = windows  # the codes of the column before
         coded: list[list[Value]] = []
         for name, reader, absent in zip(self.columns, self._readers, self._absent, strict=True):
             if absent:
                 codes, values = np.zeros(len(windows), dtype=np.int32), [_NULL]
             else:
                 codes, values = reader.of(batch.column(name))
-            local = local * len(values) + codes
+            if coded:
+                local = local.astype(np.int64) * len(coded[-1]) + last
             coded.append(values)
+            last = codes
         size = len(window_keys) * int(np.prod([len(v) for v in coded], dtype=object))
 
         def look_up(combinations: Int64) -> list[int]:
@@ -302,12 +330,10 @@ class SegmentGroups:
                 rest, digit = np.divmod(rest, len(values))
                 digits.append([values[i] for i in digit.tolist()])
             starts = [window_keys[w][0] for w in rest.tolist()]
-            return [
-                self.numbering.number((start, *self._tail(tuple(values))))
-                for start, *values in zip(starts, *reversed(digits), strict=True)
-            ]
+            tails = map(self._tail, zip(*reversed(digits), strict=True))
+            return self.numbering.number_all((start, *tail) for start, tail in zip(starts, tails, strict=True))
 
-        return self._combinations.of(local, size, coded, self.numbering, look_up)
+        return self._combinations.of(local, last, size, coded, self.numbering, look_up)
 
     def _tail(self, values: tuple[Value, ...]) -> GroupKey:
         """What follows the start in the key of a segment: its own values, or those of `other`."""
@@ -322,15 +348,14 @@ class SegmentGroups:
     def _admitted(self, tail: GroupKey) -> GroupKey:
         if not is_capped(tail):
             return tail
-        rank = segment_rank(tail)
         other = other_segment(len(self.columns))
-        if self._limit is not None and rank > self._limit:
+        if self._limit is not None and segment_rank(tail) > self._limit:
             return other
-        self._seen[tail] = rank
+        self._seen.add(tail)
         if len(self._seen) > self.cap * (1 + SEGMENT_SLACK):
-            kept = sorted(self._seen.items(), key=lambda item: item[1])[: self.cap]
-            self._seen = dict(kept)
-            self._limit = kept[-1][1]
+            kept = sorted(self._seen, key=segment_rank)[: self.cap]
+            self._seen = set(kept)
+            self._limit = segment_rank(kept[-1])
             self._tails.clear()
             self._combinations.forget()
         return tail if tail in self._seen else other

@@ -169,11 +169,12 @@ class LabelledCounter:
 
         def look_up(pairs: Int64) -> list[int]:
             # Two values may be one key: those beyond the cap. The numbering counts their rows together.
-            of = [divmod(pair, len(values)) for pair in pairs.tolist()]
-            return [own.number((*base_keys[group], *self._label(values[code]))) for group, code in of]
+            group, code = (part.tolist() for part in np.divmod(pairs, len(values)))
+            labels = {c: self._label(values[c]) for c in sorted(set(code))}
+            return own.number_all((*base_keys[g], *labels[c]) for g, c in zip(group, code, strict=True))
 
         if size > _FEW_PAIRS:
-            return combinations.of(base * np.int64(len(values)) + codes, size, values, own, look_up)
+            return combinations.of(base, codes, size, [values], own, look_up)
         groups, rows = _core.cross_groups(base, len(base_keys), codes, len(values))
         present = np.flatnonzero(rows)
         to = np.zeros(size, dtype=np.int32)

@@ -104,6 +104,7 @@ def planned(
     windows, days, assumed = _interval_counts(source, parsed, block if blocks else None, timestamp, zone_info)
     if source is None and ahead is not None and blocks:
         windows, days, assumed = (ahead.windows if parsed is not None else 1), ahead.blocks, False
+    allowed = planner.memory_of(memory)
     chosen = planner.plan(
         baseline.columns,
         planner.GroupCounts(
@@ -116,7 +117,7 @@ def planned(
             assumed=assumed,
         ),
         rows=source.rows if source is not None else ahead.rows if ahead is not None else None,
-        memory=planner.memory_of(memory),
+        memory=allowed,
         max_groups=max_groups,
         weighted=baseline.weighting is not None,
         scoring=baseline.scoring,
@@ -147,6 +148,7 @@ def planned(
         made=FactsSpec.made(baseline.roles) | {one.name for one in conditions},
         embeddings=baseline.embeddings,
         roles=baseline.roles,
+        spare=allowed - chosen.bytes,
     )
     return Planned(
         spec=spec,

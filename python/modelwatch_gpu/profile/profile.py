@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self, cast
 
@@ -15,7 +16,8 @@ from modelwatch_gpu.log import Definition, Derived, RowWindow, parse_window
 from modelwatch_gpu.log.pool import decoding_pool
 from modelwatch_gpu.profile import fileio, heap
 from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_header
-from modelwatch_gpu.profile.counting import Progress, count_log
+from modelwatch_gpu.profile.by_file import count_log
+from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentations_of, set_name
@@ -356,19 +358,42 @@ def _segments_from(header: dict[str, Any]) -> tuple[tuple[Names, ...], tuple[Set
     return segments, tuple(sets), renamed
 
 
-def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
+class _Sum:
     """Adds parts up as they come, and lets them go. Merging waits until the new ones weigh a share of the old, so it
     stays linear and little is held twice."""
-    total: Part | None = None
-    waiting: list[Part] = []
-    for part in parts:
-        waiting.append(part)
-        del part
-        if sum(p.entries for p in waiting) >= max(MERGE_LEAST, total.entries / MERGE_SHARE if total is not None else 0):
-            waiting = [*([total] if total is not None else []), *waiting]
-            total = None
-            total = merge_parts(waiting, segment_cap, consume=True)
-            waiting = []
-    waiting = [*([total] if total is not None else []), *waiting]
-    total = None
-    return merge_parts(waiting, segment_cap, consume=True) if waiting else None
+
+    def __init__(self, segment_cap: int) -> None:
+        self.segment_cap = segment_cap
+        self.total: Part | None = None
+        self.waiting: list[Part] = []
+
+    def add(self, part: Part) -> None:
+        self.waiting.append(part)
+        least = max(MERGE_LEAST, self.total.entries / MERGE_SHARE if self.total is not None else 0)
+        if sum(p.entries for p in self.waiting) >= least:
+            self.merge()
+
+    def merge(self) -> None:
+        parts = [*([self.total] if self.total is not None else []), *self.waiting]
+        self.total, self.waiting = None, []
+        self.total = merge_parts(parts, self.segment_cap, consume=True) if parts else None
+
+
+def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
+    """The sum of parts, a large one added while the next is counted."""
+    own = _Sum(segment_cap)
+    adding: Future[None] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="modelwatch-sum") as helper:
+        for part in parts:
+            if adding is not None:
+                adding.result()
+                adding = None
+            if part.entries >= MERGE_LEAST:
+                adding = helper.submit(own.add, part)
+            else:
+                own.add(part)
+            del part
+        if adding is not None:
+            adding.result()
+    own.merge()
+    return own.total

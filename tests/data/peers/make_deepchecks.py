@@ -1,6 +1,6 @@
 """Writes deepchecks.json: what Deepchecks' own check of drift gives for every case.
 
-pip install deepchecks==0.19.1 "setuptools<81"   # in an environment of its own (Python 3.10)
+pip install deepchecks==0.19.1 "setuptools<81" "numpy<2"   # in an environment of its own (Python 3.10)
 python tests/data/peers/make_deepchecks.py
 
 Deepchecks has the AGPL licence: it is only asked here, for numbers to compare with.

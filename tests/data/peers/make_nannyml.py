@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"  # before it is imported
 
 import pandas as pd
 from nannyml import UnivariateDriftCalculator
