@@ -485,3 +485,24 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(here: Path) -> None:
     assert "comparing April to December" in seen.decode()
     assert "comparing" not in out.decode()
     assert "\x1b" not in out.decode()
+
+
+def test_a_command_is_found_without_importing_the_others() -> None:
+    script = (
+        "import sys\n"
+        "from modelwatch_gpu import cli\n"
+        "sys.argv = ['modelwatch', '{command}', '--help']\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('modelwatch_gpu.cli.')))\n"
+        "own = [one.name or one.callback.__name__ for one in cli.app.registered_commands]\n"
+        "print(sorted(own + [one.name for one in cli.app.registered_groups]) == sorted(cli.PLACES))\n"
+    )
+    for place, command in {place: command for command, place in cli.PLACES.items()}.items():
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(command=command)], capture_output=True, text=True, check=True
+        )
+        *shown, modules, complete = done.stdout.splitlines()
+        assert f"Usage: modelwatch {command}" in shown[0]
+        assert f"modelwatch_gpu.cli.{place}" in modules
+        assert ("modelwatch_gpu.cli.commands" in modules) == (place == "commands")
+        assert complete == "True"

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwatch_gpu.cli.commands import app
 from modelwatch_gpu.cli.options import (
     Device,
     FailOn,
@@ -29,7 +28,7 @@ from modelwatch_gpu.cli.options import (
     roles_of,
 )
 from modelwatch_gpu.cli.outputs import ALERTS, EXIT_CODES, check_outputs, check_settings, undisturbed, written
-from modelwatch_gpu.cli.progress import stages
+from modelwatch_gpu.cli.root import app
 from modelwatch_gpu.errors import OutputError
 from modelwatch_gpu.log import open_log
 from modelwatch_gpu.monitor.extras import check_extra
@@ -220,6 +219,7 @@ def init(
       modelwatch init reference.parquet --log 'production/*.parquet'
     """
     check_extra("monitor", "A monitor")
+    from modelwatch_gpu.cli.progress import stages
     from modelwatch_gpu.monitor.config.model import MonitorConfig
     from modelwatch_gpu.monitor.config.reading import parse_yaml
     from modelwatch_gpu.monitor.template import config_text
