@@ -7,6 +7,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from modelwatch_gpu import early
 from modelwatch_gpu.cli.outputs import ALERTS, BAD_INPUT, BROKEN, DONE, written
 
 if TYPE_CHECKING:
@@ -71,4 +72,8 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name must not end a report in a terminal without UTF-8
     asked = sys.argv[1] if len(sys.argv) > 1 else None
-    _app(asked if asked in PLACES else None)(prog_name="modelwatch")
+    try:
+        _app(asked if asked in PLACES else None)(prog_name="modelwatch")
+    except SystemExit as end:
+        early.leave(end.code)
+        raise

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -43,6 +43,8 @@ ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The monitor'
 ModelName = Annotated[
     str | None, typer.Option("--model", metavar="NAME", help="Only this one of a config with several models.")
 ]
+
+_NO_PLUGINS: Final = "PYDANTIC_DISABLE_PLUGINS"
 
 config_app = typer.Typer(help="About configs of monitors.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
@@ -97,13 +99,20 @@ def run(
 @contextmanager
 def _started() -> Iterator[None]:
     """While packages are imported and a monitor is opened nothing becomes garbage; the collector would walk through a
-    hundred thousand objects again and again, now and in the run."""
+    hundred thousand objects again and again, now and in the run. And plugins of pydantic are not looked for: none has
+    any business with a config, and secrets are in it."""
+    before = os.environ.get(_NO_PLUGINS)
+    os.environ[_NO_PLUGINS] = "1"
     gc.disable()
     try:
         yield
         gc.freeze()
     finally:
         gc.enable()
+        if before is None:
+            del os.environ[_NO_PLUGINS]
+        else:
+            os.environ[_NO_PLUGINS] = before
 
 
 def _runner(config: MonitorConfig, quiet: bool) -> Runner:
