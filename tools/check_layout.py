@@ -7,6 +7,7 @@
 3. No source file is longer than `MOST_LINES`.
 4. No note-to-self is left in a file: open work is an issue.
 5. No file names a folder of somebody's own machine.
+6. Nothing lies at the top but what `TOP_LEVEL` names: what a run leaves behind is not committed by mistake.
 
 Each broken rule is one line, `file:line: what to do`. Exit status 1 when there is any.
 """
@@ -70,6 +71,13 @@ CPP_SUFFIXES = {".cpp", ".hpp", ".cc", ".h", ".cu", ".cuh"}
 MEASURED_SUFFIXES = CPP_SUFFIXES | {".py", ".js", ".css"}
 BINARY_SUFFIXES = {".parquet", ".arrow", ".png", ".jpg", ".gz", ".ico", ".woff2", ".mwb", ".mwp", ".npy", ".npz"}
 NEVER_READ = {".git", ".venv", "build", "dist", "__pycache__", "node_modules"}
+
+# What lies at the top besides files whose name begins with a dot.
+TOP_LEVEL = {
+    *("benchmarks", "cmake", "cpp", "cuda", "docs", "examples", "python", "tests", "tools"),
+    *("CHANGELOG.md", "CMakeLists.txt", "CMakePresets.json", "CONTRIBUTING.md", "LICENSE", "Makefile", "NOTICE"),
+    *("README.md", "pyproject.toml"),
+}
 
 # Written in pieces so that this file does not break its own rules.
 NOTE_TO_SELF = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3]) + r")\b")
@@ -251,11 +259,18 @@ def repository_paths(root: Path) -> list[str]:
     return sorted(path.as_posix() for path in found if NEVER_READ.isdisjoint(path.parts))
 
 
+def strange_at_the_top(paths: list[str]) -> Iterator[Broken]:
+    tops = {PurePosixPath(path).parts[0] for path in paths}
+    for top in sorted(tops - TOP_LEVEL):
+        if not top.startswith("."):
+            yield Broken(top, 1, "is not of this repository: take it away, or name it in TOP_LEVEL")
+
+
 def broken_rules(root: Path) -> list[Broken]:
     """Every broken rule of the tree under `root`, by path and line."""
     paths = repository_paths(root)
     known = set(paths)
-    found: list[Broken] = []
+    found = list(strange_at_the_top(paths))
     for path in paths:
         content = (root / path).read_bytes()
         vendored = path.endswith(".min.js")

@@ -40,7 +40,7 @@ CLEAN = {
     "python/modelwatch_gpu/measures/drift.py": "from ..profile import Profile\n",
     "python/modelwatch_gpu/stats/ks.py": "from ..measures.drift import ks\nfrom .. import arrays\n",
     "python/modelwatch_gpu/report/html.py": "from ..checks import Finding\nfrom ..stats import ks\n",
-    "web/plot.min.js": "x\n" * 900,
+    "docs/plot.min.js": "x\n" * 900,
 }
 
 
@@ -114,7 +114,7 @@ def test_a_new_python_module_must_be_given_its_place(tmp_path: Path) -> None:
     assert "helpers has no place yet" in found
 
 
-@pytest.mark.parametrize("path", ["cpp/cpu/count.cpp", "python/modelwatch_gpu/cli.py", "web/page.js", "web/page.css"])
+@pytest.mark.parametrize("path", ["cpp/cpu/count.cpp", "python/modelwatch_gpu/cli.py", "docs/page.js", "docs/page.css"])
 def test_a_file_of_five_hundred_lines_passes_and_one_more_does_not(tmp_path: Path, path: str) -> None:
     assert broken(tmp_path, **{path: "\n" * 500}) == []
     (found,) = broken(tmp_path, **{path: "\n" * 501})
@@ -138,10 +138,17 @@ def test_a_relative_or_longer_path_is_nobodys_machine(tmp_path: Path, harmless: 
     assert broken(tmp_path, **{"docs/page.md": harmless}) == []
 
 
+@pytest.mark.parametrize(("path", "top"), [("mlflow.db", "mlflow.db"), ("runs/1/log.txt", "runs")])
+def test_what_a_run_left_at_the_top_is_found(tmp_path: Path, path: str, top: str) -> None:
+    (found,) = broken(tmp_path, **{path: "x\n", ".hidden/file": "x\n"})
+    assert found.startswith(f"{top}:1: ")
+
+
 def test_binary_files_and_build_folders_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "note.txt").write_text("TO" + "DO")
-    (tmp_path / "picture.png").write_bytes(b"TO" + b"DO")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "picture.png").write_bytes(b"TO" + b"DO")
     assert broken(tmp_path) == []
 
 
