@@ -30,6 +30,7 @@ PLACES: Final = {
     "config": "monitoring",
     "run": "monitoring",
     "init": "monitoring",
+    "status": "status",
     "alerts": "alerting",
     "silence": "alerting",
     "feedback": "alerting",
