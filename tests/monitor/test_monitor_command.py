@@ -51,6 +51,14 @@ def test_run_says_what_it_did_and_its_exit_code_what_it_found(world: World) -> N
     assert called("run", config, "--fail-on", "never", "--quiet") == (0, "")
 
 
+def test_a_command_that_ends_leaves_the_store_in_one_file(world: World) -> None:
+    world.config()
+    world.day(0, rows=300, shift=3.0)
+    command = [sys.executable, "-m", "modelwatch_gpu", "run", str(world.folder / "monitor.yaml"), "--quiet"]
+    assert subprocess.run(command, check=False).returncode == 1
+    assert [path.name for path in world.folder.glob("monitor.db*")] == ["monitor.db"]
+
+
 def test_status_says_how_a_monitor_stands(world: World) -> None:
     world.config("alerts: {rules: [{name: drift, columns: x}]}")
     config = str(world.folder / "monitor.yaml")
