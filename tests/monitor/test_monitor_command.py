@@ -151,6 +151,7 @@ def test_watch_follows_the_log_and_stops_when_asked(world: World) -> None:
     assert watcher.returncode == 0
     # Files that come while one is judged are told with it.
     assert sum(int(count) for count in re.findall(r"(\d+) files? counted", said)) == 3
+    assert said.startswith("monitor: looks for new files every 50ms. Ctrl-C ends it.\n")
     assert said.endswith("Stopped; everything that was counted is in the store.\n")
 
 
@@ -202,7 +203,7 @@ def test_init_writes_a_config_that_runs(world: World, monkeypatch: pytest.Monkey
     assert code == 0, said
     assert said.endswith("Wrote baseline.mwb and monitor.yaml. Next: modelwatch run monitor.yaml\n")
     text = Path("monitor.yaml").read_text()
-    assert Path("monitor.yaml").stat().st_mode & 0o077 == 0
+    assert {Path(name).stat().st_mode & 0o077 for name in ("monitor.yaml", "baseline.mwb")} == {0}
     assert "6,000 rows of 30 days" in text
     assert 'such as ["kind"]' in text
     world.day(0, rows=300, shift=3.0)

@@ -126,6 +126,8 @@ def _runner(config: MonitorConfig, quiet: bool) -> Runner:
 
 def _watch_all(runners: list[Runner], quiet: bool) -> None:
     """Each monitor in a thread of its own; all stop together."""
+    from modelwatch_gpu.monitor.config.values import duration_text
+    from modelwatch_gpu.monitor.schedule import DEFAULT_EVERY
     from modelwatch_gpu.monitor.watching import watch
 
     stop = threading.Event()
@@ -144,6 +146,11 @@ def _watch_all(runners: list[Runner], quiet: bool) -> None:
             failed.append(error)
             stop.set()
 
+    if not quiet:
+        for runner in runners:
+            own = runner.config.schedule
+            when = f"by the cron line {own.cron}" if own.cron else f"every {duration_text(own.every or DEFAULT_EVERY)}"
+            typer.echo(printable(f"{runner.config.name}: looks for new files {when}. Ctrl-C ends it."))
     with _stopped_by_signals(stop):
         threads = [threading.Thread(target=follow, args=(one,), name=one.config.name) for one in runners]
         for thread in threads:
@@ -265,6 +272,7 @@ def init(
     with undisturbed():
         if not fitted:
             known.save(target)
+            target.chmod(0o600)  # it holds values of the log
             written.append(str(target))
         _write_private(output, text)
         written.append(str(output))
