@@ -33,11 +33,14 @@ def _is_command() -> bool:
     return os.path.basename(sys.argv[0]) == "modelwatch" or sys.orig_argv[1:3] == ["-m", "modelwatch_gpu"]
 
 
+#: Whether this process was started as the command: what somebody calls its arguments later does not count.
+_OURS: Final = bool(sys.argv) and _is_command()
+
+
 def begin() -> None:
     """Ctrl-C ends the process at once, if this is the command and nobody else decides what Ctrl-C means."""
     if (
-        sys.argv
-        and _is_command()
+        _OURS
         and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     ):
@@ -56,7 +59,7 @@ def done() -> None:
 def leave(code: object) -> None:
     """Ends the process with this exit code, as ``sys.exit`` would, but without taking apart what is in memory. Returns
     where that is the interpreter's business: the package is not run as a command, or a thread is still at work."""
-    if not _is_command() or not isinstance(code, int | None):
+    if not _OURS or not isinstance(code, int | None):
         return
     main = threading.main_thread()
     if threading.current_thread() is not main or any(t is not main and not t.daemon for t in threading.enumerate()):
