@@ -167,6 +167,7 @@ def test_watch_tells_and_goes_on_when_the_log_cannot_be_listed(world: World) -> 
     )
     try:
         assert watcher.stdout is not None
+        assert watcher.stdout.readline() == "monitor: looks for new files every 50ms. Ctrl-C ends it.\n"
         line = watcher.stdout.readline()
         assert "elsewhere does not exist" in line
         assert "Trying again at the next look." in line
