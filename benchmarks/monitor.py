@@ -2,7 +2,7 @@
 
     python benchmarks/monitor.py LOG [--rows 131072 1048576 3145728] [--times 5] [--work FOLDER] [--json FILE]
 
-LOG: a folder of 99 files that `tools/make_big_log.py` made; they are counted before. The hundredth file is made here,
+LOG: a folder of 99 files that `job/make_log.py` made; they are counted before. The hundredth file is made here,
 of the log's last month, with each number of rows in turn. Three ways of doing what has to be done, one after the other,
 so that a busy machine slows all of them:
 
@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 import modelwatch_gpu as mw
@@ -74,18 +75,18 @@ def timed(work: Callable[[], Any], who: int) -> Times:
 
 def last_month(rows: int, path: Path) -> None:
     """Writes a file of so many rows of the log's last month."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-    import make_big_log as big
+    sys.path.insert(0, str(Path(__file__).resolve().parent / "job"))
+    import make_log
 
-    source = big.read_source(max(big.FLIGHTS.glob("production_*.parquet")))
-    random = np.random.default_rng(7)
-    threshold = float(source.table.schema.metadata[b"threshold"])
-    with pq.ParquetWriter(path, source.table.schema, compression="zstd") as writer:
-        for done in range(0, rows, ROW_GROUP):
-            piece = big.Piece(0, min(ROW_GROUP, rows - done), source.start, source.end)
-            writer.write_table(
-                big.row_group_of(piece, source, 10**9 + done, threshold, random), row_group_size=ROW_GROUP
-            )
+    month, random = make_log.months()[-1], np.random.default_rng(7)
+    times = month["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    writer: Any = None
+    for done in range(0, rows, ROW_GROUP):
+        count = min(ROW_GROUP, rows - done)
+        table = make_log.drawn(month, count, (int(times.min()), int(times.max()) + 1), 10**9 + done, random)
+        writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+        writer.write_table(table, row_group_size=ROW_GROUP)
+    writer.close()
 
 
 class Home:

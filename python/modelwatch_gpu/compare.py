@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +42,7 @@ def compare(
     expectations: Expectations | str | os.PathLike[str] | bool | None = None,
     as_of: datetime | str | None = None,
     preset: str | None = None,
-    roles: Roles | None = None,
+    roles: Roles | Mapping[str, Any] | None = None,
     derived: Sequence[Derived] = (),
     labels: Any = None,
     memory: int | str | None = None,
@@ -102,12 +102,14 @@ def compare(
         check_preset(preset)
         if checks is not None:
             raise InputError("preset= has checks of its own; give either preset= or checks=.")
-    used = tuple(() if preset is not None else DEFAULT_CHECKS if checks is None else checks)
+    used = () if preset is not None else DEFAULT_CHECKS if checks is None else _checks_of(checks)
     options = VerdictOptions.of(units, correction, anytime=anytime, hierarchy=hierarchy)
     _check_consecutive(consecutive, window if not isinstance(log, Profile) else log.window, used)
     quality = expectations is not None and expectations is not False
     base = _baseline_of(baseline, roles, timezone, derived, threads, device, progress, quality=quality)
     expected = _expectations_of(expectations, base)
+    if as_of is not None and expected is None:
+        raise InputError("as_of= is the time to which expectations count the age of rows; give expectations= too.")
     joining = None
     if labels is not None:
         log, joining = _with_labels(base, log, labels)
@@ -166,7 +168,7 @@ def _with_labels(baseline: Baseline, log: Any, labels: Any) -> tuple[Log, Joined
 
 def _baseline_of(
     baseline: Any,
-    roles: Roles | None,
+    roles: Roles | Mapping[str, Any] | None,
     timezone: str | None,
     derived: Sequence[Derived],
     threads: int,
@@ -226,6 +228,15 @@ def _check_profile(
 def _listed(segments: Sequence[tuple[str, ...]]) -> str:
     """Segmentations in a sentence."""
     return ", ".join(" and ".join(names) for names in segments)
+
+
+def _checks_of(given: Any) -> tuple[Check, ...]:
+    """Checks as a tuple; raises InputError for anything that is no check."""
+    checks = (given,) if isinstance(given, Check) or not isinstance(given, Iterable) else tuple(given)
+    for check in checks:
+        if not isinstance(check, Check):
+            raise InputError(f"checks= takes mw.Check(...) objects, not {type(check).__name__}.")
+    return checks
 
 
 def _check_consecutive(consecutive: bool, window: str | None, checks: Sequence[Check]) -> None:

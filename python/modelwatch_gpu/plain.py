@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,3 +61,9 @@ def array_of_bytes(values: Sequence[bytes], kind: pa.DataType) -> pa.Array:
     ends = np.zeros(len(values) + 1, dtype=np.int64 if wide else np.int32)
     np.cumsum([len(value) for value in values], out=ends[1:])
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
+
+
+def type_text(kind: str) -> str:
+    """An Arrow type as a person reads it: a dictionary by its values."""
+    found = re.fullmatch(r"dictionary<values=(.+), indices=\w+, ordered=[01]>", kind)
+    return f"{found[1]} (dictionary)" if found else kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ def skew(
     training: Any,
     served: Any,
     *,
-    roles: Roles | None = None,
+    roles: Roles | Mapping[str, Any] | None = None,
     timezone: str | None = None,
     segments: Segments = (),
     checks: Sequence[Check] | None = None,
@@ -66,7 +66,7 @@ def skew(
             "A baseline has no rows that could be cut to the time that was served; give the training set itself."
         )
     sides = [open_log(training, name="training"), open_log(served)]
-    given = roles if roles is not None else Roles()
+    given = Roles.of(roles)
     timestamp = given.assign(sides[0].schema).timestamp
     notes: list[str] = []
     if timestamp is not None:

@@ -23,7 +23,7 @@ def steps(**changed: Any) -> list[str]:
     ("changed", "said"),
     [
         ({}, ["Nothing. Compare again when the next window is complete."]),
-        ({"x": None}, ["Repair the log before anything else: x is not in all of it."]),
+        ({"x": None}, ["Repair the log before anything else: x is not in all of it, or of another type."]),
         (
             {"x": np.where(np.arange(8_000) % 2, np.nan, CALM["x"])},
             ["Ask where x comes from: values are missing that were there, which no retraining repairs."],

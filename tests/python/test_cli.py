@@ -236,17 +236,18 @@ def test_a_command_without_its_arguments_shows_how_to_use_it(command: list[str],
     ("args", "says"),
     [
         (["frobnicate"], "No such command 'frobnicate'"),
+        (["--nonsense", "demo"], "No such option: --nonsense"),
         (["compare", "a.mwb"], "Missing argument 'LOG"),
         (["demo", "--nonsense"], "No such option: --nonsense"),
         (["demo", "--threads", "-1"], "--threads"),
         (["compare", "a.mwb", "b.parquet", "--fail-on", "sometimes"], "'never', 'warning', 'alert'"),
     ],
 )
-def test_a_wrong_call_ends_with_2_and_says_what_is_wrong(args: list[str], says: str, call: Any) -> None:
+def test_a_wrong_call_ends_with_2_and_says_what_is_wrong_in_one_line(args: list[str], says: str, call: Any) -> None:
     done = call(*args)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    is_one_line(done, says)
+    command = " ".join(["modelwatch", *args[:1]]) if args[0] in ("compare", "demo") else "modelwatch"
+    assert done.stderr.endswith(f"; see {command} --help.\n")
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------
@@ -423,7 +424,7 @@ def test_ctrl_c_at_any_moment_leaves_a_whole_file_or_none(here: Path) -> None:
         )
         time.sleep(seconds * share)
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
+        _, err = running.communicate(timeout=30 + 3 * seconds)  # a busy machine is no fault
         assert running.returncode in (0, 3, -signal.SIGINT), err
         assert os.listdir(here) in ([], ["report.html"])
         if (here / "report.html").exists():

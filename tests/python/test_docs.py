@@ -229,7 +229,14 @@ def test_the_service_example_runs(tmp_path: Path) -> None:
     assert said[-1] == "April to December: 255,987 predictions; seats_per_1000_miles is ok."
 
 
-@pytest.mark.parametrize(("name", "says"), [("derived", ["margin"]), ("service", ["country alert", "20000 rows"])])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("derived", ["margin"]),
+        ("service", ["country alert", "20000 rows"]),
+        ("cluster", ["True\nReport(255,987 rows, 9 windows"]),
+    ],
+)
 def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tmp_path: Path) -> None:
     if name == "derived":
         pytest.importorskip("numba", reason="numba is not installed")
@@ -239,10 +246,10 @@ def test_the_examples_of_a_page_run_as_they_stand(name: str, says: list[str], tm
     assert all(text in said for text in says), said
 
 
-PAGES = "cli derived measures quality slices service stats report privacy sources types verdicts calibration"
+PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("**/*.md"))
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *(f"docs/{p}.md" for p in PAGES.split(" "))])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *PAGES])
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page(name)):
         assert (ROOT / name).parent.joinpath(target).exists(), target

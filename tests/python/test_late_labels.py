@@ -116,6 +116,16 @@ def test_orphans_corrections_and_shared_ids_are_counted() -> None:
     assert (counts.orphans, counts.shared) == (1, 1)
 
 
+def test_where_no_label_finds_its_row_the_report_says_to_compare_the_ids(baseline: mw.Baseline) -> None:
+    log = scored_log(50, 3)
+    ids = log["id"].cast(pa.string()) if pa.types.is_integer(log["id"].type) else pa.array(range(50))
+    labels = mw.Labels().add(pa.table({"id": ids, "label": [1] * 50}), id="id")
+    notes = mw.compare(baseline, log, labels=labels).notes
+    assert any(note.startswith("No late label found its row; compare the ids of both") for note in notes)
+    some = mw.compare(baseline, log, labels=mw.Labels().add(log.select(["id", "label"]), id="id")).notes
+    assert not any("compare the ids" in note for note in some)
+
+
 @pytest.mark.parametrize(
     ("ids", "other"),
     [

@@ -23,9 +23,11 @@ from modelwatch_gpu.checks.finding import SEVERITIES, Finding, judge
 from modelwatch_gpu.measures.evaluate import Effect, Result, Shift, Summary
 from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import Value
+from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile.columns import NumericColumn
+from modelwatch_gpu.report import view as view_module
 from modelwatch_gpu.report.table import ReportTable, changes, headline, printable, since_labels
-from modelwatch_gpu.report.view import type_text, view_of
+from modelwatch_gpu.report.view import view_of
 
 HOSTILE = "<script>alert(1)</script>"
 TOP_KEYS = {
@@ -345,6 +347,7 @@ def test_a_category_named_like_a_script_is_data_in_a_real_report(report: mw.Repo
 def test_the_page_says_types_as_people_do_and_draws_what_was_judged(report: mw.Report) -> None:
     assert type_text("dictionary<values=string, indices=int8, ordered=0>") == "string (dictionary)"
     assert type_text("timestamp[us, tz=UTC]") == "timestamp[us, tz=UTC]"
+
     view = view_of(report, title="x")
     for column in view["columns"]:
         if column["check"]:
@@ -357,6 +360,38 @@ def test_the_page_says_types_as_people_do_and_draws_what_was_judged(report: mw.R
     assert side["type"] == "string (dictionary)"
     assert HOSTILE not in side["distribution"]["labels"]
     assert side["distribution"]["windows"][5][side["distribution"]["labels"].index("not in the baseline")] > 0.2
+
+
+@pytest.mark.parametrize("window", [None, "1d"])
+def test_the_page_has_precision_recall_and_f1_of_every_class_as_the_json_has(window: str | None) -> None:
+    days = pa.array([0, 0, 0, 86_400, 86_400], pa.int64()).cast(pa.timestamp("s"))
+    log = pa.table({"ts": days, "label": ["a", "b", "b", "a", "c"], "prediction": ["a", "b", "a", "b", "c"]})
+    report = mw.compare(mw.Baseline.fit(log), log, window=window)
+    classes = view_of(report, title="t")["classes"]
+    assert [row["class"] for row in classes["rows"]] == ["a", "b", "c"]  # most labels first, then by name
+    assert classes["left_out"] == 0
+    a, b, c = classes["rows"]
+    assert (a["rows"][0], a["precision"][0], a["recall"][0], a["f1"][0]) == (2, 0.5, 0.5, 0.5)
+    if window is None:
+        assert [len(row["f1"]) for row in (a, b, c)] == [2, 2, 2]
+        assert all(row[name][0] == row[name][1] for row in (a, b, c) for name in ("rows", "precision", "recall", "f1"))
+    else:
+        assert a["recall"][1:] == [1.0, 0.0]
+        assert (b["rows"][1:], b["recall"][1:]) == ([2, 0], [0.5, None])
+        assert (c["f1"][1:], c["rows"][1:]) == ([None, 1.0], [None, 1])
+
+
+def test_the_page_of_two_classes_by_a_score_has_no_table_of_classes() -> None:
+    log = pa.table({"label": [0, 1, 1, 0], "score": [0.1, 0.9, 0.4, 0.6]})
+    assert view_of(mw.compare(log, log), title="t")["classes"] is None
+
+
+def test_of_many_classes_the_page_has_those_with_most_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view_module, "SHOWN_CLASSES", 2)
+    names = ["x"] * 3 + ["y"] * 2 + ["z"] * 4
+    log = pa.table({"label": names, "prediction": names})
+    classes = view_of(mw.compare(log, log), title="t")["classes"]
+    assert ([row["class"] for row in classes["rows"]], classes["left_out"]) == (["z", "x"], 1)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,10 @@ def test_paths_that_lead_nowhere_are_named(tmp_path: Path) -> None:
         ("a.csv.xz", b"\xfd7zXZ\0\0\0", "use gzip, zstd or bzip2"),
         ("a.bin", b"12345678", "neither a Parquet nor an Arrow IPC file"),
         ("a.txt", b"id,score\n1,0.5\n", "name it .csv, .tsv or .jsonl"),
+        ("a.orc", b"ORC" + b"x" * 20, "an ORC file"),
+        ("a.xlsx", b"PK\3\4" + b"x" * 20, "a spreadsheet"),
+        ("a.csv.zip", b"PK\3\4" + b"x" * 20, "use gzip, zstd or bzip2"),
+        ("b.mwb", b"ARROW1\0\0", "a baseline or a profile"),
         ("a.parquet", b"PARE" + b"x" * 20, "encrypted"),
         ("a.feather", b"FEA1" + b"x" * 20, "version 1"),
         ("a.parquet", b"PAR1" + b"x" * 20, "cut short"),
@@ -218,6 +222,43 @@ def test_a_stream_that_breaks_is_an_input_error() -> None:
     said = refused(pa.RecordBatchReader.from_batches(schema, breaking()))
     assert "<reader>" in said
     assert "connection lost" in said
+
+
+@pytest.mark.parametrize("suffix", ["mwb", "mwp"])
+def test_a_baseline_or_a_profile_in_the_place_of_a_log_is_no_log_without_columns(suffix: str, tmp_path: Path) -> None:
+    baseline = mw.Baseline.fit(table())
+    kept = baseline if suffix == "mwb" else mw.Profile.count(baseline, table())
+    kept.save(tmp_path / f"a.{suffix}")
+    with pytest.raises(InputError, match=r"a\.mw[bp] is by its name a baseline or a profile, and no log"):
+        mw.compare(baseline, tmp_path / f"a.{suffix}")
+
+
+def test_a_reference_with_a_header_alone_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n")
+    with pytest.raises(InputError, match="The reference has no rows"):
+        mw.Baseline.fit(tmp_path / "a.csv")
+
+
+def test_an_age_that_nobody_judges_is_refused() -> None:
+    with pytest.raises(InputError, match="give expectations= too"):
+        mw.compare(mw.Baseline.fit(table()), table(), as_of="2024-01-01")
+
+
+def test_a_column_of_another_type_is_named_as_people_name_types() -> None:
+    report = mw.compare(pa.table({"x": [1.0, 2.0]}), pa.table({"x": pa.array(["a", "b"]).dictionary_encode()}))
+    assert "Column 'x' is string (dictionary) in the log and double in the baseline, which cannot be compared." in (
+        report.notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "how"), [(["2024-01-01"], r"pandas\.to_datetime, or"), ([1], r"to_datetime\(\.\.\., unit='s'\)")]
+)
+def test_a_time_of_another_type_says_its_plain_type_and_what_to_do(times: list[Any], how: str) -> None:
+    base = mw.Baseline.fit(pa.table({"ts": pa.array([0], pa.timestamp("s")), "x": [1.0]}))
+    log = pa.table({"ts": pa.array(times).dictionary_encode(), "x": [1.0]})
+    with pytest.raises(InputError, match=rf"its type is (string|int64); cast it .*{how}"):
+        mw.compare(base, log, window="1d")
 
 
 def test_a_reference_is_called_the_reference_once() -> None:

@@ -129,3 +129,73 @@ def test_findings_about_the_table_and_about_ids_are_on_the_page(opened: Any, tmp
     assert all(name in top.inner_text() for name in shown)
     assert top.bounding_box()["y"] < seen.page.get_by_test_id("cell").first.bounding_box()["y"]
     assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+def test_a_log_of_several_classes_shows_each_of_them_and_lets_choose_the_number(opened: Any, tmp_path: Path) -> None:
+    names = np.array(["cat", HOSTILE, "fish"])
+    rng = np.random.default_rng(1)
+
+    def log(wrong: float) -> pa.Table:
+        label = rng.integers(0, 3, 900)
+        prediction = np.where((label == 2) & (rng.random(900) < wrong), 0, label)
+        return pa.table({"label": names[label], "prediction": names[prediction]})
+
+    report = mw.compare(log(0.0), log(0.5))
+    report.to_html(tmp_path / "report.html")
+    seen = opened(tmp_path / "report.html", 400)
+    table = seen.page.get_by_test_id("classes")
+    found = {row["class"]: row for row in report.to_dict()["classes"] if row["of"] == "log"}
+    for measure in ("f1", "recall", "precision"):
+        if measure != "f1":
+            seen.page.get_by_label("Number shown of each class").select_option(measure)
+        rows = {r.locator("th").inner_text(): r.locator("td").last for r in table.locator("tbody tr").all()}
+        assert set(rows) == {"cat", HOSTILE, "fish"}
+        for name, cell in rows.items():
+            assert cell.inner_text().split()[0] == f"{found[name][measure]:.3g}"
+        worse = {name for name, cell in rows.items() if "worse than the baseline" in cell.inner_text()}
+        assert worse == {"f1": {"cat", "fish"}, "recall": {"fish"}, "precision": {"cat"}}[measure]
+    assert seen.page.get_by_role("region", name="Class by class: precision").get_attribute("tabindex") == "0"
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+def test_long_names_keep_both_ends_and_the_page_says_what_it_leaves_out(
+    opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelwatch_gpu.report.view.SHOWN_FINDINGS", 3)
+    names = [f"feature_with_a_rather_long_name_of_the_customer_table_{i:03d}" for i in range(4)]
+    rng = np.random.default_rng(1)
+    base = pa.table({name: rng.normal(size=500) for name in names})
+    report = mw.compare(base, pa.table({name: np.full(500, np.nan) for name in names}))
+    report.to_html(tmp_path / "report.html")
+    seen = opened(tmp_path / "report.html", 360)
+    page = seen.page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for name in names:
+        tail = page.get_by_role("rowheader", name=name).locator(".cut span").last
+        assert tail.inner_text() == name[-9:]
+        assert tail.evaluate("e => e.scrollWidth <= e.clientWidth && e.getBoundingClientRect().right <= innerWidth")
+    assert f"These are the worst 3 of {len(report.findings)} findings" in page.locator("body").inner_text()
+    assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+def test_on_paper_performance_is_the_baseline_and_the_latest_windows(opened: Any, tmp_path: Path) -> None:
+    days = np.repeat(np.arange(12), 40) * 86_400
+    log = pa.table(
+        {
+            "ts": pa.array(days).cast(pa.timestamp("s")),
+            "label": np.resize(["a", "b", "c"], 480),
+            "prediction": np.resize(["a", "b", "b"], 480),
+        }
+    )
+    mw.compare(mw.Baseline.fit(log), log, window="1d").to_html(tmp_path / "report.html")
+    seen = opened(tmp_path / "report.html", 720)
+    latest = [f"1970-01-{day:02d}" for day in range(7, 13)]
+    seen.page.emulate_media(media="print")
+    for name, first in (("performance", ["Column", "Measure", "Baseline"]), ("classes", ["Class", "Baseline"])):
+        heads = seen.page.get_by_test_id(name).locator("thead th")
+        assert [h.inner_text() for h in heads.all() if h.is_visible()] == [*first, *latest]
+    table = seen.page.get_by_test_id("performance")
+    assert table.evaluate("e => e.getBoundingClientRect().right <= innerWidth")
+    seen.page.emulate_media(media="screen")
+    assert all(h.is_visible() for h in seen.page.get_by_test_id("classes").locator("thead th").all())

@@ -51,6 +51,8 @@ from modelwatch_gpu.cli.outputs import (
     check_outputs,
     check_settings,
     fail,
+    said_of,
+    spare_inputs,
     undisturbed,
     write,
     written,
@@ -128,6 +130,7 @@ def fit(
     computed = derived_of(derived)
     with stages(quiet) as stage:
         source = open_log(one_or_many(reference), name="reference")
+        spare_inputs([output], source, roles, edges)
         baseline = Baseline.fit(
             source,
             roles=given,
@@ -238,6 +241,7 @@ def compare(
     with stages(quiet) as stage:
         reference = None if fitted else open_log(baseline, name="reference")
         source = open_log(one_or_many(log))
+        spare_inputs([html, json], source, reference, baseline, checks, expectations, *(labels or ()))
         reads = [(source, 1)] if reference is None else [(reference, 2), (source, 1)]
         own: Any = baseline if reference is None else reference
         late = None
@@ -322,6 +326,7 @@ def validate(
     with stages(quiet) as stage:
         reference = None if fitted else open_log(against, name="reference")
         source = open_log(one_or_many(candidate), name="candidate")
+        spare_inputs([html, json], source, reference, against, checks)
         reads = [(source, 1)] if reference is None else [(reference, 2), (source, 1)]
         report = compare_logs(
             against if reference is None else reference,
@@ -341,16 +346,10 @@ def validate(
         counts = report.counts
         bad = counts["alert"] + (counts["warning"] if fail_on is FailOn.warning else 0)
         stop = bad and fail_on is not FailOn.never
-        typer.echo(f"{'The candidate does not pass' if stop else 'The candidate passes'}: {_found(counts)}.")
+        typer.echo(f"{'The candidate does not pass' if stop else 'The candidate passes'}: {said_of(counts)}.")
         if written:
             typer.echo(f"Wrote {' and '.join(written)}.")
     _exit_on_findings(report, fail_on)
-
-
-def _found(counts: dict[str, int]) -> str:
-    """How many alerts and warnings, in words."""
-    named = ((counts["alert"], "alert"), (counts["warning"], "warning"))
-    return " and ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in named)
 
 
 @app.command(epilog=EXIT_CODES)

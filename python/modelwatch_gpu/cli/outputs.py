@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ import typer
 from modelwatch_gpu import _core
 from modelwatch_gpu.device import isa
 from modelwatch_gpu.errors import OutputError
+from modelwatch_gpu.log import Log
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.report import Report
 from modelwatch_gpu.report.printable import printable
@@ -41,9 +42,8 @@ def check_settings() -> None:
 
 def check_outputs(*paths: Path | None) -> None:
     """Raises OutputError before the work begins for what could not be written after it."""
-    for path in paths:
-        if path is None or str(path) == "-":
-            continue
+    files = [path for path in paths if path is not None and str(path) != "-"]
+    for number, path in enumerate(files):
         if not path.parent.is_dir():
             raise OutputError(f"{path}: cannot be written (there is no folder {path.parent}).")
         if path.exists() and not path.is_file():
@@ -52,6 +52,21 @@ def check_outputs(*paths: Path | None) -> None:
             )
         if not os.access(path.parent, os.W_OK):
             raise OutputError(f"{path}: cannot be written (no permission in the folder {path.parent}).")
+        if path.resolve() in (other.resolve() for other in files[:number]):
+            raise OutputError(f"{path}: cannot be written (it is named as two outputs).")
+
+
+def spare_inputs(outputs: Sequence[Path | None], *inputs: Log | str | Path | None) -> None:
+    """Raises OutputError where an output would take the place of a file that is read."""
+    read = [
+        name
+        for one in inputs
+        for name in ([file.name for file in one.files] if isinstance(one, Log) else [] if one is None else [str(one)])
+        if os.path.isfile(name)
+    ]
+    for path in outputs:
+        if path is not None and path.is_file() and any(os.path.samefile(path, name) for name in read):
+            raise OutputError(f"{path}: cannot be written (it is read here); name another file.")
 
 
 @contextmanager
@@ -93,3 +108,18 @@ def write(report: Report, html: Path | None, json_path: Path | None) -> None:
 def fail(text: str, code: int) -> NoReturn:
     typer.echo(f"modelwatch: {printable(text)}", err=True)
     sys.exit(code)
+
+
+def wrong_call(error: Exception) -> None:
+    """Ends with one line where this is a wrong option or argument; nothing else, and not where help was asked for."""
+    say, place = getattr(error, "format_message", None), getattr(error, "ctx", None)
+    if say is None or place is None or type(error).__name__ == "NoArgsIsHelpError":
+        return
+    said = " ".join(say().split()).rstrip(".")
+    fail(f"{said}{' See' if said.endswith('?') else '; see'} {place.command_path} --help.", BAD_INPUT)
+
+
+def said_of(counts: dict[str, int]) -> str:
+    """How many alerts and warnings, in words."""
+    named = ((counts["alert"], "alert"), (counts["warning"], "warning"))
+    return " and ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in named)

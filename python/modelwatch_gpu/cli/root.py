@@ -11,12 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from modelwatch_gpu import __version__, early
-from modelwatch_gpu.cli.outputs import BAD_INPUT, BROKEN, EXIT_CODES, fail, written
+from modelwatch_gpu.cli.outputs import BAD_INPUT, BROKEN, EXIT_CODES, fail, written, wrong_call
 from modelwatch_gpu.errors import DeviceUnavailable, InputError, OutputError
 
 
 class Commands(TyperGroup):
     """The commands; whatever ends one early becomes one line and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the options before a command's name."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            wrong_call(error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
@@ -35,8 +43,9 @@ class Commands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(BROKEN)
         except Exception as error:
+            wrong_call(error)
             if type(error).__module__.split(".")[0] in ("typer", "click"):
-                raise  # usage errors and exits, which say themselves what they are
+                raise  # exits, and help instead of an error
             if os.environ.get("MODELWATCH_DEBUG"):
                 traceback.print_exc()
             fail(f"unexpected {type(error).__name__}: {error} (set MODELWATCH_DEBUG=1 for the details)", BROKEN)

@@ -20,6 +20,9 @@ TSV_SUFFIXES = (".tsv", ".tab")
 JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
 JSON_SUFFIXES = (*JSON_LINES_SUFFIXES, ".json")
 
+#: Baselines and profiles, which are Arrow IPC files too.
+OWN_SUFFIXES = (".mwb", ".mwp")
+
 #: For messages.
 KNOWN_SUFFIXES = ".parquet, .arrow, .feather, .ipc, .csv, .tsv or .jsonl"
 
@@ -46,6 +49,8 @@ def file_of(
     name: str, head: bytes, tail: bytes, opener: Callable[[], pa.NativeFile], *, remote: bool = False
 ) -> LogFile:
     """The file with this name and these first and last 8 bytes. Raises InputError for one that is no log."""
+    if name.lower().endswith(OWN_SUFFIXES):
+        raise InputError(f"{name} is by its name a baseline or a profile, and no log; pass the log itself.")
     if not head:
         raise InputError(f"{name} is empty (0 bytes); write it again or leave it out.")
     try:
@@ -75,6 +80,13 @@ def file_of(
 
 def _other_kind(name: str, head: bytes) -> InputError:
     stem, suffix = os.path.splitext(name.lower())
+    if head.startswith(b"ORC"):
+        return InputError(
+            f"{name} is an ORC file, which is not read from its path; in Python, pass pyarrow.dataset.dataset(path, "
+            "format='orc')."
+        )
+    if head.startswith(b"PK") and text_suffix(stem) is None:
+        return InputError(f"{name} is a zip archive or a spreadsheet; unpack it, or save it as CSV.")
     if suffix in _OTHER_PACKED_SUFFIXES and text_suffix(stem) is not None:
         return InputError(f"{name} is compressed in a way that is not read; use gzip, zstd or bzip2.")
     if head.startswith(b"PARE"):

@@ -141,10 +141,7 @@ class Roles:
                 raise _unknown(name, schema.names, "Column", "is named in roles but is not in the log")
         for name, role in given.items():
             if role == "timestamp" and not _is_time(schema.field(name).type):
-                raise InputError(
-                    f"Column {name!r} has the role timestamp but its type is {schema.field(name).type}; "
-                    "cast it to a timestamp or a date."
-                )
+                raise not_a_time(name, schema.field(name).type)
         found, notes = self._by_name(schema, given) if self.infer else ({}, {})
         rest = "feature" if self.features is None else "ignore"
         roles: dict[str, str] = {}
@@ -167,6 +164,15 @@ class Roles:
             )
         ordered = tuple(notes[name] for name in schema.names if name in notes)
         return RoleAssignment(roles, ordered, asked, tuple(skipped))
+
+    @classmethod
+    def of(cls, given: Roles | Mapping[str, Any] | None) -> Roles:
+        """Roles as given, or from a mapping of their options; raises InputError for anything else."""
+        if given is None or isinstance(given, Roles):
+            return given or cls()
+        if not isinstance(given, Mapping):
+            raise InputError(f"roles= is mw.Roles(...) or a mapping of its options, not {type(given).__name__}.")
+        return cls.from_dict(given)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Roles:
@@ -274,6 +280,17 @@ def _role_by_name(name: str) -> str | None:
     return next(
         (role for role, patterns in _BY_NAME if any(fnmatch.fnmatchcase(lowered, pattern) for pattern in patterns)),
         None,
+    )
+
+
+def not_a_time(name: str, kind: pa.DataType) -> InputError:
+    """The error for a timestamp column of another type, to raise."""
+    kind = plain_type(kind)
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    how = "pandas.to_datetime(..., unit='s')" if pa.types.is_integer(kind) else "pandas.to_datetime"
+    return InputError(
+        f"Column {name!r} has the role timestamp but its type is {kind}; cast it to a timestamp or a date, such as by "
+        f"{how}, or give another column that role."
     )
 
 

@@ -18,7 +18,6 @@ from ..errors import InputError
 
 Seconds = npt.NDArray[np.int64]
 
-UNITS = ("min", "h", "d", "w", "mo", "q", "y")
 _MINUTES = {"min": 1, "h": 60}
 _DAYS = {"d": 1, "w": 7}
 _MONTHS = {"mo": 1, "q": 3, "y": 12}

@@ -44,10 +44,8 @@ SHOWN_POINTS: Final = 400
 #: Values that take longer to read than this are no names.
 _SHORT: Final = 24
 
-#: Measures of a window alone, then those of every group; those from grids are filled from the projections.
-WINDOW_MEASURES: Final = ("embedding_drift", "domain_auc", "novelty", "density", "rff_mmd", "rff_mmd_pvalue")
+#: Measures of every group that come from sums alone.
 SUM_MEASURES: Final = ("centroid_distance", "centroid_z", "cosine_distance", "frechet", "effective_rank")
-GRID_MEASURES: Final = ("direction_ks", "sliced_wasserstein", "drifted_share", "norm_shift")
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,12 +19,6 @@ BUCKET_SHIFT: Final = np.uint64(45)
 _ALPHA: Final = 1 / (2 * np.log(2))
 
 
-def bucket_edges(buckets: UInt32) -> npt.NDArray[np.float64]:
-    """The smallest value of each log-linear bucket: its first 19 key bits, then zeros."""
-    values: npt.NDArray[np.float64] = keys.values_of(buckets.astype(np.uint64) << BUCKET_SHIFT, "float64")
-    return values
-
-
 def refine(
     knots: npt.NDArray[Any], cells: list[Counts], buckets: list[Buckets]
 ) -> tuple[npt.NDArray[np.float64], list[Counts]]:

@@ -83,7 +83,7 @@ class Baseline:
         cls,
         log: Any,
         *,
-        roles: Roles | None = None,
+        roles: Roles | Mapping[str, Any] | None = None,
         timezone: str | None = None,
         edges: Mapping[str, Sequence[Any]] | None = None,
         derived: Sequence[Derived] = (),
@@ -101,8 +101,9 @@ class Baseline:
 
         Args:
             log: A path, glob, address, list of these, Query, table, batch, reader, dataset or DataFrame.
-            roles: What the columns are; columns without one are recognised by name, and the notes say so. With a column
-                of the role weight, a row of weight w counts as w rows do, in the bins and in everything counted.
+            roles: What the columns are, ``Roles`` or a mapping of its options; columns without one are recognised by
+                name, and the notes say so. With a column of the role weight, a row of weight w counts as w rows do, in
+                the bins and in everything counted.
             timezone: IANA name; days (blocks) begin at its midnight. Default: the timestamps' own zone, else UTC.
             edges: Column -> increasing edges, at most 60, at which its bins (a, b] are cut instead of the deciles, in
                 the column's units (of a date or time: such a value, or ISO 8601 text). The outer bins are open. A
@@ -132,7 +133,7 @@ class Baseline:
         resolve(device)  # a device that is not there is refused before anything is read
         if exact_up_to < 2:
             raise InputError("exact_up_to must be at least 2.")
-        roles = roles if roles is not None else Roles()
+        roles = Roles.of(roles)
         threshold, priced = checked_threshold(threshold), checked_costs(costs)
         computed = checked(derived)
         definitions = tuple(one.definition for one in computed)
@@ -252,11 +253,23 @@ class Baseline:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Reads a baseline; raises InputError where the file is missing, damaged, newer or something else."""
-        header, arrays = fileio.read_file(path, "baseline")
+        return cls._of_content(*fileio.read_file(path, "baseline"), str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str = "<baseline>") -> Self:
+        """The inverse of ``to_bytes``; raises InputError as ``load`` does. ``name`` is what messages call it."""
+        return cls._of_content(*fileio.from_bytes(content, "baseline", name), name)
+
+    @classmethod
+    def _of_content(cls, header: dict[str, Any], arrays: Arrays, path: str) -> Self:
         try:
             return cls._from_file(header, arrays)
         except UNSOUND as error:
             raise InputError(f"{path}: the baseline does not fit together ({error}); fit it again.") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes get it by the bytes of its file, which are checked."""
+        return type(self).from_bytes, (self.to_bytes(),)
 
     def to_bytes(self) -> bytes:
         """The file's content: equal baselines have equal bytes."""

@@ -65,6 +65,10 @@ class NumericColumn:
         """The engine's grid in the column's own domain."""
         return _core.Grid(keys.DOMAINS[self.domain], self.knots)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The engine's grid stays in its process; a copy makes its own.
+        return {name: value for name, value in vars(self).items() if name != "grid"}
+
     @cached_property
     def to_coarse(self) -> UInt32:
         """Coarse slot of every fine slot."""

@@ -249,7 +249,9 @@ def fit_columns(
     candidates = _candidates(log, assignment, roles, edges, notes, skipped)
     if not candidates:
         raise InputError(
-            "The reference has no column to compare; give at least one column a role such as feature or score."
+            "The reference has no rows; fit the baseline on a log that has some."
+            if log.rows == 0
+            else "The reference has no column to compare; give at least one column a role such as feature or score."
         )
     numbers = [c for c in candidates if c.domain is not None]
     texts = [c for c in candidates if c.domain is None]

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
+from modelwatch_gpu.log.roles import not_a_time
 from modelwatch_gpu.log.windows import RowWindow, Window
 from modelwatch_gpu.profile.adapt import Reading, coded_array, is_supported, reading_of
 from modelwatch_gpu.profile.parts import (
@@ -43,10 +44,7 @@ def time_column(array: pa.Array, name: str) -> tuple[pa.Array, int]:
         return array.cast(pa.timestamp("s")).cast(pa.int64()), 1
     if pa.types.is_null(kind):
         return array.cast(pa.int64()), 1
-    raise InputError(
-        f"Column '{name}' has the role timestamp but its type is {kind}; store it as an Arrow timestamp, "
-        "or give another column that role."
-    )
+    raise not_a_time(name, kind)
 
 
 @dataclass

@@ -204,6 +204,10 @@ class Profile:
         parts = _sorted([*self.parts, *other.parts])
         return replace(self, parts=parts, notes=tuple(sorted(notes)), segment_cap=cap)
 
+    def __radd__(self, other: Any) -> Self:
+        """``sum(profiles)`` begins with 0."""
+        return self if other == 0 and isinstance(other, int) else NotImplemented
+
     def drop(self, fingerprint: str) -> Self:
         """The profile without one part: what it would be had that file or batch never been counted.
 

@@ -18,6 +18,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Log, with_residuals
 from modelwatch_gpu.log.ranks import with_label_ranks
 from modelwatch_gpu.log.residuals import error_columns
+from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile.columns import CategoricalColumn, Column, NumericColumn
 
 #: A score at or above it is a predicted positive.
@@ -177,6 +178,12 @@ def scoring_of(
     label = next((c for c in columns if c.role == "label"), None)
     prediction = next((c for c in columns if c.role == "prediction"), None)
     scores = [c for c in columns if c.role == "score" and isinstance(c, NumericColumn)]
+    notes += [
+        f"Column '{c.name}' has the role score but is taken as categorical ({type_text(c.type)}), so it is compared "
+        "and never held against a label; make it a number, or name it in numeric=."
+        for c in columns
+        if c.role == "score" and not isinstance(c, NumericColumn)
+    ]
     if label is None or (prediction is None and not scores):
         if positive is not None:
             raise InputError(f"positive={positive!r} names a class, but there are not both a label and a score.")

@@ -40,7 +40,11 @@ def next_steps(report: Report) -> list[str]:
 def _broken(off: Iterable[Finding]) -> list[str]:
     gone = list(dict.fromkeys(f.column for f in off if f.check == "present"))
     are = "is" if len(gone) == 1 else "are"
-    return [f"Repair the log before anything else: {_listed(gone)} {are} not in all of it."] if gone else []
+    return (
+        [f"Repair the log before anything else: {_listed(gone)} {are} not in all of it, or of another type."]
+        if gone
+        else []
+    )
 
 
 def _written(whole: Sequence[Finding]) -> list[str]:

@@ -19,6 +19,7 @@ from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
 from modelwatch_gpu.measures.answer_tables import AnswerTables, answer_tables
 from modelwatch_gpu.measures.evaluate import Results, evaluate
 from modelwatch_gpu.measures.quality import seen_windows
+from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.weights import MEAN_BITS, WeightSums
@@ -114,7 +115,11 @@ def _label_notes(joining: JoinedLabels | None) -> list[str]:
         f"Of {info.ids:,} ids with a late label, {info.ids - info.orphans:,} have a row in the log: {info.joined:,} "
         f"rows got one, and {info.labelled:,} of {info.rows:,} rows are labelled."
     ]
-    if info.orphans:
+    if info.orphans and info.orphans == info.ids and info.rows:
+        notes.append(
+            "No late label found its row; compare the ids of both: the number 5 and the text '5' are different ids."
+        )
+    elif info.orphans:
         notes.append(f"{info.orphans:,} late labels are of ids that no row of the log has.")
     if info.conflicting:
         notes.append(
@@ -250,7 +255,8 @@ def _notes(baseline: Baseline, profile: Profile, merged: Part | None) -> tuple[s
     types = {c.name: c.type for c in (*baseline.columns, *baseline.embeddings)}
     for column, kind in merged.incomparable.items():
         notes.append(
-            f"Column '{column}' is {kind} in the log and {types[column]} in the baseline, which cannot be compared."
+            f"Column '{column}' is {type_text(kind)} in the log and {type_text(types[column])} in the baseline, which "
+            "cannot be compared."
         )
     untimed = dict(zip(merged.groups.get("window", []), merged.group_rows.get("window", []), strict=True)).get(
         (UNTIMED,)

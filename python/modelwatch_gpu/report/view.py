@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -15,15 +16,18 @@ from modelwatch_gpu.measures.numeric import bin_labels
 from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Result, WindowVectors
 from modelwatch_gpu.measures.value import REASONS
+from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, NumericColumn
 from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
 from modelwatch_gpu.report.report import Report
-from modelwatch_gpu.report.rows import finding_row, head_of
+from modelwatch_gpu.report.rows import class_rows, finding_row, head_of
 
 #: Categories a page shows one by one; the others are one bar. Beyond the first few only those that can be seen.
 SHOWN_CATEGORIES: Final = 30
 ALWAYS_SHOWN: Final = 10
 SMALLEST_SHARE: Final = 0.005
+#: Classes of an answer a page shows: those with most labels in the baseline.
+SHOWN_CLASSES: Final = 30
 #: Findings a page carries: worst first.
 SHOWN_FINDINGS: Final = 5_000
 
@@ -108,10 +112,12 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "segments": head["segments"],
         "windows": head["windows"],
         "performance": performance_view(report, results),
+        "classes": class_view(report),
         "columns": [
             _column_view(report, c, results.get(c.name, {}), verdicts, main.get(c.name))
             for c in report.baseline.reported
         ],
+        "findings_in_all": sum(report.counts.values()),
         "findings": [
             {**{name: row[name] for name in _FINDING_FIELDS}, "window": at.get(f.start)}
             for f, row in zip(shown, (finding_row(report, f) for f in shown), strict=True)
@@ -149,10 +155,29 @@ def performance_view(report: Report, results: dict[str, dict[int, Result]]) -> l
     return rows
 
 
-def type_text(kind: str) -> str:
-    """An Arrow type as a person reads it: a dictionary by its values."""
-    found = re.fullmatch(r"dictionary<values=(.+), indices=\w+, ordered=[01]>", kind)
-    return f"{found[1]} (dictionary)" if found else kind
+def class_view(report: Report) -> dict[str, Any] | None:
+    """Precision, recall and F1 of each class, where there are more than the two of a score: a row for each answer and
+    class, the baseline's first in each list; ``left_out``: how many classes are not shown."""
+    scoring = report.baseline.scoring
+    if scoring is None or scoring.task != "classes":
+        return None
+    at_window = {report.iso_of(w.second): i for i, w in enumerate(report.windows, start=1)}
+    numbers = ("rows", "precision", "recall", "f1")
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in class_rows(report):
+        own = found.setdefault(
+            (row["column"], row["class"]),
+            {
+                **{name: row[name] for name in ("column", "class")},
+                **{name: [None] * (1 + len(report.windows)) for name in numbers},
+            },
+        )
+        at = 0 if row["of"] == "baseline" else at_window[row["window"]]
+        for name in numbers:
+            own[name][at] = row[name]
+    most = sorted(found.values(), key=lambda own: (own["column"], -(own["rows"][0] or 0), own["class"]))
+    shown = [own for _, rows in groupby(most, key=itemgetter("column")) for own in islice(rows, SHOWN_CLASSES)]
+    return {"rows": shown, "left_out": len(most) - len(shown)} if shown else None
 
 
 def _column_view(

@@ -99,8 +99,8 @@ function row(state) {
     { "data-row": state.index },
     h(
       "th",
-      { class: "name", scope: "row", title: column.name },
-      h("span", { text: column.name }),
+      { class: "name", scope: "row", title: column.name, "aria-label": column.name },
+      bothEnds(column.name),
       h("small", { text: detail }),
     ),
     windows.map((_, w) => cell(state, w)),

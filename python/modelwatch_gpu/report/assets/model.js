@@ -8,6 +8,7 @@ const WORD = { alert: "alert", warning: "warning", not_enough_data: "not enough 
 const SHARES = new Set(["missing", "malformed", "nan", "unseen", "out_of_range", "present", "labelled"]);
 const PERIOD = { mo: "month", d: "day", w: "week", h: "hour", y: "year", q: "quarter" };
 const PAGE = 100,
+  TAIL = 9, // letters at the end of a long name that stay in sight
   ROWS_AT_FIRST = 60;
 const GLOSSARY = {
   embedding_drift: "1 - the p-value of six statistics of vectors together: 0.95 and above is drift that chance shows in 5% of windows.",
@@ -78,6 +79,13 @@ function h(tag, props, ...children) {
   }
   node.append(...children.flat(3).filter((c) => c !== null && c !== undefined && c !== false));
   return node;
+}
+// A long name loses its middle where it is cut: names of one table often begin alike.
+function bothEnds(text) {
+  const letters = [...text];
+  if (letters.length <= 2 * TAIL) return h("span", { text });
+  const parts = [letters.slice(0, -TAIL), letters.slice(-TAIL)].map((part) => h("span", { text: part.join("") }));
+  return h("span", { class: "cut" }, parts);
 }
 const mark = (severity) => h("span", { class: "mark", "data-severity": severity, "aria-hidden": "true" });
 const badge = (severity) => h("span", { class: "badge", "data-severity": severity }, mark(severity), WORD[severity]);

@@ -9,16 +9,73 @@ function performance() {
     { "aria-labelledby": "performance" },
     h("h2", { id: "performance", text: "Performance" }),
     h("p", { class: "quiet", text: performanceNote(rows) }),
-    h(
-      "div",
-      { class: "listing wide" },
-      h(
-        "table",
-        { class: "performance", "data-testid": "performance" },
-        h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", text })))),
-        h("tbody", {}, rows.map((row, i) => performanceRow(row, many, i && rows[i - 1].column === row.column))),
-      ),
+    performanceTable(
+      "performance",
+      "Performance",
+      heads,
+      rows.map((row, i) => performanceRow(row, many, i && rows[i - 1].column === row.column)),
     ),
+    classTable(),
+  );
+}
+const NAMED = new Set(["Measure", "Class"]); // heads of the names of rows, which stay in sight
+function performanceTable(id, name, heads, body) {
+  // A keyboard must be able to scroll what is wider than the page.
+  return h(
+    "div",
+    { class: "listing wide", role: "region", tabindex: "0", "aria-label": name },
+    h(
+      "table",
+      { class: heads.length - windows.length > 2 ? "performance many" : "performance", "data-testid": id },
+      h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", class: NAMED.has(text) && "name", text })))),
+      h("tbody", {}, body),
+    ),
+  );
+}
+// Each class taken as the positive one; one of the three numbers at a time.
+function classTable() {
+  if (!view.classes) return null;
+  const { rows, left_out } = view.classes;
+  const many = new Set(rows.map((r) => r.column)).size > 1;
+  const heads = [...(many ? ["Column"] : []), "Class", "Baseline", ...windows.map((_, w) => label(w))];
+  const place = h("div");
+  const title = h("h3");
+  const fill = (measure) => {
+    title.textContent = `Class by class: ${measure}`; // on paper there is no choice to read it from
+    place.replaceChildren(
+      performanceTable(
+        "classes",
+        title.textContent,
+        heads,
+        rows.map((row, i) => classRow(row, measure, many, i && rows[i - 1].column === row.column)),
+      ),
+    );
+  };
+  fill("f1");
+  const choice = h(
+    "select",
+    { "aria-label": "Number shown of each class", onchange: (e) => fill(e.target.value) },
+    ["f1", "precision", "recall"].map((name) => h("option", { value: name, text: name })),
+  );
+  return h(
+    "div",
+    { class: "by-class" },
+    h("div", { class: "bar" }, title, h("div", { class: "controls" }, choice)),
+    place,
+    left_out ? h("p", { class: "quiet", text: `${count(left_out, "rarer class", "rarer classes")} are in the JSON report.` }) : null,
+  );
+}
+function classRow(row, measure, many, again) {
+  const [baseline, ...values] = row[measure];
+  const [known, ...labels] = row.rows.map((n) => (n ? count(n, "labelled row") : "no labelled row"));
+  const own = { measure, baseline, better: "higher", lower: [], upper: [], reasons: labels, aside: labels };
+  return h(
+    "tr",
+    {},
+    many ? h("td", { text: again ? "" : row.column }) : null,
+    h("th", { scope: "row", text: row.class }),
+    h("td", { class: "number", title: known, text: empty(baseline) ? "–" : number(baseline, measure) }),
+    values.map((value, w) => performanceCell(own, value, w)),
   );
 }
 function performanceNote(rows) {
@@ -50,7 +107,7 @@ function performanceCell(row, value, w) {
   const arrow = worse ? (row.better === "higher" ? " \u2193" : " \u2191") : "";
   return h(
     "td",
-    { class: "number", title: bounds, "data-worse": worse ? "" : null },
+    { class: "number", title: bounds || (row.aside || [])[w], "data-worse": worse ? "" : null },
     number(value, row.measure),
     arrow && h("span", { "aria-hidden": "true", text: arrow }),
     arrow && h("span", { class: "sr", text: ", worse than the baseline" }),

@@ -268,7 +268,7 @@ function allFindings() {
             "column",
             known
               ? h("button", { class: "link", text: f.column, onclick: () => reveal(position.get(f.column), f.window) })
-              : f.column || "the log",
+              : f.column === ":table" ? "the log" : f.column,
           ),
           td(period(), label(f.window)),
           td("segment", segment(f)),
@@ -366,6 +366,11 @@ function allFindings() {
       ),
     ),
     h("div", { class: "bar" }, note, pager),
+    (view.findings_in_all || 0) > findings.length &&
+      h("p", {
+        class: "quiet",
+        text: `These are the worst ${whole(findings.length)} of ${count(view.findings_in_all, "finding")}; the JSON report has all that are listed.`,
+      }),
   );
 }
 
@@ -407,6 +412,7 @@ function ending() {
 }
 
 page.replaceChildren(...[...top(), performance(), matrix(), allFindings(), ...ending()].filter(Boolean));
+page.querySelectorAll(".listing.wide").forEach((one) => (one.scrollLeft = one.scrollWidth)); // the latest windows first
 if (table.isConnected) {
   const fit = () => {
     scroller.classList.toggle("scrolls", table.scrollWidth > scroller.clientWidth + 1);
