@@ -1,11 +1,18 @@
-"""Ctrl-C while the command is still importing: one line and exit code 3, as at any later moment.
+"""The first and the last moment of the command's process.
+
+Ctrl-C while it is still importing is one line and exit code 3, as at any later moment.
 
 Imported before everything else, since the imports themselves take most of the first half second. Does nothing where the
 package is not run as the ``modelwatch`` command: then Ctrl-C is the caller's business.
+
+Its end is the end of the process: taking a hundred thousand objects apart one by one, as the interpreter does before it
+leaves, takes a tenth of a second.
 """
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -26,21 +33,44 @@ def _is_command() -> bool:
     return os.path.basename(sys.argv[0]) == "modelwatch" or sys.orig_argv[1:3] == ["-m", "modelwatch_gpu"]
 
 
+#: Whether this process was started as the command: what somebody calls its arguments later does not count.
+_OURS: Final = bool(sys.argv) and _is_command()
+
+
 def begin() -> None:
     """Ctrl-C ends the process at once, if this is the command and nobody else decides what Ctrl-C means."""
     if (
-        sys.argv
-        and _is_command()
+        _OURS
         and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     ):
         signal.signal(signal.SIGINT, _end)
+        gc.disable()  # nothing that is imported becomes garbage
 
 
 def done() -> None:
-    """From here on Ctrl-C is a KeyboardInterrupt again."""
+    """From here on Ctrl-C is a KeyboardInterrupt again, and garbage is collected among what comes now."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        gc.freeze()
+        gc.enable()
+
+
+def leave(code: object) -> None:
+    """Ends the process with this exit code, as ``sys.exit`` would, but without taking apart what is in memory. Returns
+    where that is the interpreter's business: the package is not run as a command, or a thread is still at work."""
+    if not _OURS or not isinstance(code, int | None):
+        return
+    main = threading.main_thread()
+    if threading.current_thread() is not main or any(t is not main and not t.daemon for t in threading.enumerate()):
+        return
+    atexit._run_exitfuncs()  # temporary folders and whatever else was promised to be done
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(code or 0)
 
 
 begin()

@@ -182,6 +182,24 @@ def test_a_store_that_cannot_be_written_is_said_without_its_address(tmp_path: Pa
     assert "hush" not in str(failed.value)
 
 
+def test_without_an_address_nothing_is_written_into_the_folder_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(mlflow, "is_tracking_uri_set", lambda: False)  # another test may have told it
+    own, here = tmp_path / "own", tmp_path / "here"
+    own.mkdir()
+    here.mkdir()
+    monitor = small_monitor(own, CONFIG + "versions: {mlflow: {experiment: flights}}\n")
+    monkeypatch.chdir(here)
+    with caplog.at_level(logging.WARNING):
+        assert monitor.run().runs
+    assert "MLflow has no address" in caplog.text
+    with pytest.raises(InputError, match="MLFLOW_TRACKING_URI"):
+        look_up("flights")
+    assert not list(here.iterdir())
+
+
 def test_passwords_are_not_written_into_a_config(tmp_path: Path) -> None:
     from modelwatch_gpu.monitor.config.model import MonitorConfig
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -48,6 +49,39 @@ def test_run_says_what_it_did_and_its_exit_code_what_it_found(world: World) -> N
     assert called("run", config) == (0, "monitor: nothing new.\n")  # an alert is told once
     world.day(2, rows=300, shift=3.0)
     assert called("run", config, "--fail-on", "never", "--quiet") == (0, "")
+
+
+def test_a_command_that_ends_leaves_the_store_in_one_file(world: World) -> None:
+    world.config()
+    world.day(0, rows=300, shift=3.0)
+    command = [sys.executable, "-m", "modelwatch_gpu", "run", str(world.folder / "monitor.yaml"), "--quiet"]
+    assert subprocess.run(command, check=False).returncode == 1
+    assert [path.name for path in world.folder.glob("monitor.db*")] == ["monitor.db"]
+
+
+def test_status_says_how_a_monitor_stands(world: World) -> None:
+    world.config("alerts: {rules: [{name: drift, columns: x}]}")
+    config = str(world.folder / "monitor.yaml")
+    assert called("status", config) == (0, "monitor: nothing was counted yet.\n")
+    world.day(0, rows=300)
+    world.day(1, rows=300, shift=3.0)
+    called("run", config)
+    code, said = called("status", config)
+    assert code == 0
+    assert "monitor: 2 files counted; 600 rows, the newest of 2024-03-02T" in said
+    assert "ended just now" in said or "second" in said
+    first, second = (next(line for line in said.splitlines() if line.startswith(day)) for day in said_days(said)[:2])
+    assert re.match(r"2024-03-02 +300 +1 +alert +x: The mean went from", first)
+    assert second.split()[:4][:3] == ["2024-03-01", "300", "1"]
+    assert "Open: 1 alert; see modelwatch alerts list." in said
+    code, said = called("status", config, "--json", "--windows", "1")
+    (stands,) = json.loads(said)
+    assert stands["alerts"] == {"alert": 1, "warning": 0}
+    assert [window["worst"]["column"] for window in stands["windows"]] == ["x"]
+
+
+def said_days(said: str) -> list[str]:
+    return re.findall(r"^2024-03-\d\d", said, re.MULTILINE)
 
 
 def test_a_run_tells_of_ten_windows_at_most(world: World) -> None:
@@ -117,6 +151,7 @@ def test_watch_follows_the_log_and_stops_when_asked(world: World) -> None:
     assert watcher.returncode == 0
     # Files that come while one is judged are told with it.
     assert sum(int(count) for count in re.findall(r"(\d+) files? counted", said)) == 3
+    assert said.startswith("monitor: looks for new files every 50ms. Ctrl-C ends it.\n")
     assert said.endswith("Stopped; everything that was counted is in the store.\n")
 
 
@@ -132,6 +167,7 @@ def test_watch_tells_and_goes_on_when_the_log_cannot_be_listed(world: World) -> 
     )
     try:
         assert watcher.stdout is not None
+        assert watcher.stdout.readline() == "monitor: looks for new files every 50ms. Ctrl-C ends it.\n"
         line = watcher.stdout.readline()
         assert "elsewhere does not exist" in line
         assert "Trying again at the next look." in line
@@ -168,7 +204,7 @@ def test_init_writes_a_config_that_runs(world: World, monkeypatch: pytest.Monkey
     assert code == 0, said
     assert said.endswith("Wrote baseline.mwb and monitor.yaml. Next: modelwatch run monitor.yaml\n")
     text = Path("monitor.yaml").read_text()
-    assert Path("monitor.yaml").stat().st_mode & 0o077 == 0
+    assert {Path(name).stat().st_mode & 0o077 for name in ("monitor.yaml", "baseline.mwb")} == {0}
     assert "6,000 rows of 30 days" in text
     assert 'such as ["kind"]' in text
     world.day(0, rows=300, shift=3.0)
@@ -237,11 +273,19 @@ def test_hostile_names_stay_texts_in_a_written_config(world: World, monkeypatch:
 
 
 def test_every_option_in_the_comments_of_a_written_config_is_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each commented section, taken in, is still a config."""
+    """Each commented section, taken in, is still a config; and every key of configs is there."""
     monkeypatch.chdir(world.folder)
     assert called("init", "baseline.mwb")[0] == 0
     text = Path("monitor.yaml").read_text()
     lines = text.splitlines()
+    variables = {
+        "STORE_URL": "sqlite:///x.db",
+        "SLACK_URL": "slack://a/b/c",
+        "HOOK_SECRET": "whsec_" + base64.b64encode(bytes(32)).decode(),
+        "MLFLOW_URI": "http://127.0.0.1:9",
+    }
+    rules: list[str] = []
+    offered: set[str] = set()
     for at, line in enumerate(lines):
         bare = line.lstrip()
         if (
@@ -263,8 +307,13 @@ def test_every_option_in_the_comments_of_a_written_config_is_one(world: World, m
         place = own.index(line)
         taken = [*own[:place], indent + bare[2:], *below, *own[place + 1 + len(below) :]]
         if key == "alerts":
-            continue  # a heading for what docs/alerts.md explains
-        MonitorConfig.of(parse_yaml("\n".join(taken), "monitor.yaml", {"STORE_URL": "sqlite:///x.db"}))
+            rules = [indent + bare[2:], *below]
+        if key == "actions":
+            taken += rules  # what they wait for
+        MonitorConfig.of(parse_yaml("\n".join(taken), "monitor.yaml", variables))
+        offered.add(key)
+    written = set(MonitorConfig.load("monitor.yaml").model_fields_set)
+    assert written | offered >= set(MonitorConfig.model_fields)
 
 
 def test_the_schema_is_printed(world: World) -> None:

@@ -133,6 +133,13 @@ def test_openmetrics_is_given_to_who_asks_for_it(shared: Monitor, engine: Engine
     assert answer.text.endswith("# EOF\n")
 
 
+def test_what_is_served_is_listed_and_is_there(shared: Monitor) -> None:
+    client = client_of(shared, shared.engine)
+    listed = client.get("/").json()
+    assert listed["monitors"] == [shared.config.name]
+    assert {client.get(address).status_code for address in listed["addresses"]} == {200}
+
+
 def test_an_empty_store_has_metrics_too(tmp_path: Path) -> None:
     monitor = small_monitor(tmp_path)
     found = samples(client_of(monitor, monitor.engine).get("/metrics").text)

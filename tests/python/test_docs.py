@@ -21,7 +21,7 @@ from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import REASONS
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("fit", "expectations", "compare", "validate", "init", "run", "demo", "doctor", "version")
+COMMANDS = ("fit", "expectations", "compare", "validate", "init", "run", "status", "demo", "doctor", "version")
 
 
 def page(name: str) -> str:

@@ -386,7 +386,7 @@ def test_costs_are_an_option_of_fit(tmp_path: Any) -> None:
     import pyarrow.parquet as pq
     from typer.testing import CliRunner
 
-    from modelwatch_gpu.cli.commands import app
+    from modelwatch_gpu.cli import app
 
     path = tmp_path / "log.parquet"
     pq.write_table(pa.table({"label": [1, 0, 1, 0], "score": [0.9, 0.8, 0.4, 0.2]}), path)

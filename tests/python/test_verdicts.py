@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import modelwatch_gpu as mw
 from modelwatch_gpu.checks import sequential
 from modelwatch_gpu.checks.files import checks_from_file
-from modelwatch_gpu.cli.commands import app
+from modelwatch_gpu.cli import app
 
 DAY = dt.timedelta(days=1)
 START = dt.datetime(2024, 1, 1)  # a Monday

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from modelwatch_gpu.cli.commands import app
+from modelwatch_gpu.cli.console import Output
 from modelwatch_gpu.cli.monitoring import ConfigPath, ModelName
 from modelwatch_gpu.cli.options import DerivedColumns, Quiet, derived_of
-from modelwatch_gpu.cli.outputs import EXIT_CODES, Output, check_outputs, undisturbed, written
+from modelwatch_gpu.cli.outputs import EXIT_CODES, check_outputs, undisturbed, written
+from modelwatch_gpu.cli.root import app
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.monitor.extras import check_extra
 from modelwatch_gpu.report.printable import printable
@@ -44,6 +45,11 @@ def _opened(config: Path, model: str | None) -> tuple[MonitorConfig, Engine]:
         raise InputError(f"{config}: has several models; name one by --model: {', '.join(c.name for c in configs)}.")
     (own,) = configs
     return own, open_store(own.store.url, schema=own.store.schema_name, folder=own.folder)
+
+
+def _to_second(text: str) -> str:
+    """A time of the store without its microseconds."""
+    return f"{text.partition('.')[0]}Z" if "." in text else text
 
 
 def _print_json(value: Any) -> None:
@@ -128,7 +134,7 @@ def list_actions(config: ConfigPath, as_json: AsJson = False, model: ModelName =
     table = _table("action", "trigger", "state", "queued", "reason", "result")
     for row in found:
         told = (row["result"] or {}).get("error") or ""
-        cells = [row["id"][:12], row["name"], row["state"], row["queued_at"], row["reason"], told]
+        cells = [row["id"][:12], row["name"], row["state"], _to_second(row["queued_at"]), row["reason"], told]
         table.add_row(*map(printable, cells))
     Output().print(table)
 
@@ -187,7 +193,7 @@ def add(
         count = matching(connection, silence)
     if not quiet:
         what = f"{count} open {'alert matches' if count == 1 else 'alerts match'}"
-        typer.echo(f"Silence {silence.id[:12]} until {silence.ends_at}: {what} now.")
+        typer.echo(f"Silence {silence.id[:12]} until {_to_second(silence.ends_at)}: {what} now.")
 
 
 @silence_app.command("list", epilog=EXIT_CODES, no_args_is_help=True)
@@ -216,7 +222,7 @@ def list_silences(
     table = _table("silence", "matches", "until", "by", "comment")
     for one in found:
         matches = ", ".join(f"{name}={value}" for name, value in one.matchers.items())
-        table.add_row(*map(printable, (one.id[:12], matches, one.ends_at, one.created_by, one.comment)))
+        table.add_row(*map(printable, (one.id[:12], matches, _to_second(one.ends_at), one.created_by, one.comment)))
     Output().print(table)
 
 

@@ -1,22 +1,19 @@
-"""The commands, and what becomes of whatever ends one early."""
+"""The commands about logs: fit, compare, validate, and what shows what the package can do."""
 
 from __future__ import annotations
 
-import os
-import sys
 import tempfile
-import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from typer.core import TyperGroup
 
-from modelwatch_gpu import __version__, demo_monitor, early
+from modelwatch_gpu import __version__, demo_monitor
 from modelwatch_gpu import demo as demo_run
 from modelwatch_gpu import doctor as doctor_report
 from modelwatch_gpu.checks.files import checks_from_file
+from modelwatch_gpu.cli.console import Output
 from modelwatch_gpu.cli.options import (
     Anytime,
     AsOf,
@@ -49,10 +46,8 @@ from modelwatch_gpu.cli.options import (
 )
 from modelwatch_gpu.cli.outputs import (
     ALERTS,
-    BAD_INPUT,
     BROKEN,
     EXIT_CODES,
-    Output,
     check_outputs,
     check_settings,
     fail,
@@ -61,81 +56,18 @@ from modelwatch_gpu.cli.outputs import (
     undisturbed,
     write,
     written,
-    wrong_call,
 )
 from modelwatch_gpu.cli.progress import stages
+from modelwatch_gpu.cli.root import app
 from modelwatch_gpu.compare import compare as compare_logs
 from modelwatch_gpu.device import resolve
-from modelwatch_gpu.errors import DeviceUnavailable, InputError, OutputError
+from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import open_log
 from modelwatch_gpu.profile import Baseline
 from modelwatch_gpu.profile.edges import edges_from_file
 from modelwatch_gpu.report import Report
 from modelwatch_gpu.report.printable import printable
 from modelwatch_gpu.report.table import ReportTable
-
-
-class Commands(TyperGroup):
-    """The commands; whatever ends one early becomes one line and an exit code."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Reads the options before a command's name."""
-        try:
-            return super().parse_args(ctx, args)
-        except Exception as error:
-            wrong_call(error)
-            raise
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs the command that was asked for."""
-        early.done()
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
-        except (InputError, OutputError, DeviceUnavailable) as error:
-            fail(str(error), BAD_INPUT)
-        except KeyboardInterrupt:
-            kept = f"{' and '.join(written)} had been written, whole" if written else ""
-            fail(f"interrupted; {kept}." if kept else early.MESSAGE, BROKEN)
-        except BrokenPipeError:
-            # Whoever read our output has gone; the interpreter must not try to flush the rest.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(BROKEN)
-        except Exception as error:
-            wrong_call(error)
-            if type(error).__module__.split(".")[0] in ("typer", "click"):
-                raise  # exits, and help instead of an error
-            if os.environ.get("MODELWATCH_DEBUG"):
-                traceback.print_exc()
-            fail(f"unexpected {type(error).__name__}: {error} (set MODELWATCH_DEBUG=1 for the details)", BROKEN)
-
-
-app = typer.Typer(
-    name="modelwatch",
-    cls=Commands,
-    help="Model monitoring from logs of any size: one pass, exact, mergeable.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Model monitoring from logs of any size: one pass, exact, mergeable."""
 
 
 @app.command(epilog=EXIT_CODES, no_args_is_help=True)
@@ -488,11 +420,3 @@ def doctor(
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
-
-
-def main() -> None:
-    """Entry point of the command."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a name must not end a report in a terminal without UTF-8
-    app(prog_name="modelwatch")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from modelwatch_gpu.cli.commands import app
+from modelwatch_gpu.cli.console import Output
 from modelwatch_gpu.cli.monitoring import ConfigPath, ModelName
 from modelwatch_gpu.cli.options import Device, LogPaths, Quiet, Threads, Zone, one_or_many
-from modelwatch_gpu.cli.outputs import ALERTS, EXIT_CODES, Output, check_outputs, check_settings, undisturbed, written
+from modelwatch_gpu.cli.outputs import ALERTS, EXIT_CODES, check_outputs, check_settings, undisturbed, written
+from modelwatch_gpu.cli.root import app
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.monitor.extras import check_extra
 from modelwatch_gpu.profile import Baseline

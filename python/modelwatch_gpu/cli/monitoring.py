@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from modelwatch_gpu.cli.commands import app
 from modelwatch_gpu.cli.options import (
     Device,
     FailOn,
@@ -29,7 +28,7 @@ from modelwatch_gpu.cli.options import (
     roles_of,
 )
 from modelwatch_gpu.cli.outputs import ALERTS, EXIT_CODES, check_outputs, check_settings, undisturbed, written
-from modelwatch_gpu.cli.progress import stages
+from modelwatch_gpu.cli.root import app
 from modelwatch_gpu.errors import OutputError
 from modelwatch_gpu.log import open_log
 from modelwatch_gpu.monitor.extras import check_extra
@@ -44,6 +43,8 @@ ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The monitor'
 ModelName = Annotated[
     str | None, typer.Option("--model", metavar="NAME", help="Only this one of a config with several models.")
 ]
+
+_NO_PLUGINS: Final = "PYDANTIC_DISABLE_PLUGINS"
 
 config_app = typer.Typer(help="About configs of monitors.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
@@ -98,13 +99,20 @@ def run(
 @contextmanager
 def _started() -> Iterator[None]:
     """While packages are imported and a monitor is opened nothing becomes garbage; the collector would walk through a
-    hundred thousand objects again and again, now and in the run."""
+    hundred thousand objects again and again, now and in the run. And plugins of pydantic are not looked for: none has
+    any business with a config, and secrets are in it."""
+    before = os.environ.get(_NO_PLUGINS)
+    os.environ[_NO_PLUGINS] = "1"
     gc.disable()
     try:
         yield
         gc.freeze()
     finally:
         gc.enable()
+        if before is None:
+            del os.environ[_NO_PLUGINS]
+        else:
+            os.environ[_NO_PLUGINS] = before
 
 
 def _runner(config: MonitorConfig, quiet: bool) -> Runner:
@@ -118,6 +126,8 @@ def _runner(config: MonitorConfig, quiet: bool) -> Runner:
 
 def _watch_all(runners: list[Runner], quiet: bool) -> None:
     """Each monitor in a thread of its own; all stop together."""
+    from modelwatch_gpu.monitor.config.values import duration_text
+    from modelwatch_gpu.monitor.schedule import DEFAULT_EVERY
     from modelwatch_gpu.monitor.watching import watch
 
     stop = threading.Event()
@@ -136,6 +146,11 @@ def _watch_all(runners: list[Runner], quiet: bool) -> None:
             failed.append(error)
             stop.set()
 
+    if not quiet:
+        for runner in runners:
+            own = runner.config.schedule
+            when = f"by the cron line {own.cron}" if own.cron else f"every {duration_text(own.every or DEFAULT_EVERY)}"
+            typer.echo(printable(f"{runner.config.name}: looks for new files {when}. Ctrl-C ends it."))
     with _stopped_by_signals(stop):
         threads = [threading.Thread(target=follow, args=(one,), name=one.config.name) for one in runners]
         for thread in threads:
@@ -220,6 +235,7 @@ def init(
       modelwatch init reference.parquet --log 'production/*.parquet'
     """
     check_extra("monitor", "A monitor")
+    from modelwatch_gpu.cli.progress import stages
     from modelwatch_gpu.monitor.config.model import MonitorConfig
     from modelwatch_gpu.monitor.config.reading import parse_yaml
     from modelwatch_gpu.monitor.template import config_text
@@ -256,6 +272,7 @@ def init(
     with undisturbed():
         if not fitted:
             known.save(target)
+            target.chmod(0o600)  # it holds values of the log
             written.append(str(target))
         _write_private(output, text)
         written.append(str(output))

@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import typer
-from rich.console import Console
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.device import isa
@@ -31,9 +30,6 @@ EXIT_CODES: Final = (
     "Exit codes: 0 done; 1 alerts (compare, validate and run, see --fail-on); 2 bad input, or an output that cannot be "
     "written; 3 interrupted or broken."
 )
-#: Width of tables where there is no terminal to ask: room for a reason in one line.
-PIPE_WIDTH: Final = 200
-
 #: Files of this run that are on disk, whole.
 written: list[str] = []
 
@@ -107,17 +103,6 @@ def write(report: Report, html: Path | None, json_path: Path | None) -> None:
         for chunk in report.json_chunks():
             sys.stdout.write(chunk)
         sys.stdout.write("\n")
-
-
-class Output(Console):
-    """Standard output; a pipe has no width, so it gets room for a reason in one line."""
-
-    def __init__(self) -> None:
-        super().__init__(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-
-    def on_broken_pipe(self) -> None:
-        """Leaves the exit code to us: Rich would end with 1, which means alerts."""
-        raise BrokenPipeError
 
 
 def fail(text: str, code: int) -> NoReturn:

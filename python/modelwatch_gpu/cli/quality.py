@@ -9,9 +9,9 @@ import typer
 
 from modelwatch_gpu.checks.expectations import Expectations
 from modelwatch_gpu.checks.expected import TABLE
-from modelwatch_gpu.cli.commands import app
 from modelwatch_gpu.cli.options import Quiet
 from modelwatch_gpu.cli.outputs import EXIT_CODES, check_outputs, undisturbed, written
+from modelwatch_gpu.cli.root import app
 from modelwatch_gpu.profile import Baseline
 
 

@@ -69,7 +69,7 @@ class Done:
         judged = [start for start in sorted(self.windows) if start > OF_FILES or start == WHOLE]
         if judged:
             tally = Counts(self.windows[start] or "no rows" for start in judged)
-            kinds = ", ".join(f"{_SAID.get(kind, kind)} {tally[kind]:,}" for kind in sorted(tally, key=_order))
+            kinds = ", ".join(f"{SAID.get(kind, kind)} {tally[kind]:,}" for kind in sorted(tally, key=_order))
             out.append(f"{len(judged):,} window{'' if len(judged) == 1 else 's'} judged: {kinds}.")
         told = [start for start in judged if start in self.worst]
         out += [f"{counter.texts_of(start)[2]}: {self.worst[start]}" for start in told[:_MOST_TOLD]]
@@ -90,11 +90,11 @@ class Done:
 
 
 #: Severities as the summary of a run says them, the gravest first.
-_SAID: Final = {"alert": "alert", "warning": "warning", "not_enough_data": "not sure", "ok": "well"}
+SAID: Final = {"alert": "alert", "warning": "warning", "not_enough_data": "not sure", "ok": "well"}
 
 
 def _order(severity: str) -> int:
-    return list(_SAID).index(severity) if severity in _SAID else len(_SAID)
+    return list(SAID).index(severity) if severity in SAID else len(SAID)
 
 
 @dataclass

@@ -12,7 +12,8 @@ from modelwatch_gpu.log.windows import zone_of
 from modelwatch_gpu.monitor.clock import Clock
 from modelwatch_gpu.monitor.config.model import ScheduleConfig
 
-_DEFAULT: Final = timedelta(minutes=1)
+#: The time between two looks, where nobody says.
+DEFAULT_EVERY: Final = timedelta(minutes=1)
 #: Cron follows the wall clock, which may be set while somebody sleeps: it is read again so often, in seconds.
 _NAP: Final = 30.0
 
@@ -26,7 +27,7 @@ class Schedule:
 
     def __init__(self, config: ScheduleConfig, clock: Clock, timezone: str) -> None:
         self._clock, self._cron = clock, config.cron
-        self._every = (config.every or _DEFAULT).total_seconds()
+        self._every = (config.every or DEFAULT_EVERY).total_seconds()
         self._zone: ZoneInfo = zone_of(config.timezone or timezone)
         self._due_at = 0.0
         self._next: datetime | None = None

@@ -54,6 +54,9 @@ log:
 {why}window: {window}
 {_zone(baseline)}segments: []{f"             # such as [{', '.join(map(_text, segments))}]" if segments else ""}
 # by_version: false      # judge versions of the model apart
+# promote: []            # segments to count on the fine grid
+# max_groups: 10000      # segments of each kind that are kept apart
+# derived: ["columns.py:age"]   # columns to compute, functions with @derived
 # judge: always          # or complete: only windows that are over
 # grace: 0s              # complete: wait for rows so long after a window's end
 
@@ -61,6 +64,9 @@ log:
 # checks:
 #   - {{measure: psi, columns: "*", warn: 0.1, alert: 0.25}}
 # expectations: auto     # judge data quality too (a baseline that was fitted with --quality)
+# units: 1d              # what intervals draw again: 1d, 1w, rows; null: no intervals
+# correction: bh         # or e-bh, for the many tests of one window; null: none
+# hierarchy: false       # true: segments are tested only where their column is off
 # anytime: false         # true: verdicts hold however often somebody looks (with judge: complete)
 # consecutive: false     # also compare every window with the one before it
 
@@ -79,8 +85,40 @@ schedule:
 #   keep: 400d               # then it is forgotten
 #   alerts: 400d             # alerts that were over so long ago are forgotten too
 
-# Who is told; docs/alerts.md has channels, grouping and silences.
+# Who is told of what; docs/alerts.md has grouping, hysteresis, silences and every channel.
 # alerts:
+#   rules:
+#     - name: drift          # an alert for each column that has an alert
+#       windows: 1           # that fired in so many windows
+#       of: 1                # of the last so many
+#       clear_after: 1       # and is over after so many calm ones in a row
+#       runbook: https://wiki.example.org/drift
+#   channels:
+#     - {{name: people, kind: apprise, urls: ["${{SLACK_URL}}"]}}     # Slack, mail and a hundred more
+#     - {{name: pager, kind: alertmanager, url: "http://127.0.0.1:9093"}}
+#     - {{name: hook, kind: webhook, url: "https://example.org/hook", secret: "${{HOOK_SECRET}}"}}
+
+# What is started when a model needs retraining: a command, a webhook, Airflow, GitHub or MLflow.
+# actions:
+#   triggers:
+#     - name: retrain
+#       at_least: 3          # alerts that are open at once
+#       cooldown: 7d
+#       budget: {{starts: 4, per: 30d}}
+#       run: {{kind: command, argv: [python, train.py, "{{evidence}}"]}}
+
+# Pages of windows; versions of the model, audit and MLflow (docs/governance.md); metrics (docs/serving.md).
+# reports: {{folder: reports, when: warning}}
+# versions:
+#   anchor: audit.anchor     # the audit's last hash is added to this file after every run
+#   mlflow: {{uri: "${{MLFLOW_URI}}", experiment: monitor}}
+# serving: {{port: 9469}}
+
+# What a run may take.
+# files_per_run: 1000
+# memory: 512MB
+# threads: 0             # all
+# device: auto
 """
 
 

@@ -59,6 +59,10 @@ def make_app(monitors: Sequence[tuple[Engine, MonitorConfig]], clock: Clock | No
                 return JSONResponse({"status": f"the store of {name} cannot be read"}, status_code=503)
         return JSONResponse({"status": "ok", "monitors": list(engines)})
 
+    async def index(request: Request) -> Response:
+        asked = ["/metrics", "/healthz", *(f"/api/v1/{name}" for name in _ANSWERS)]
+        return JSONResponse({"monitors": list(engines), "addresses": asked})
+
     def answer(rows: Callable[[Connection, Request], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             engine = _chosen(engines, request)
@@ -70,6 +74,7 @@ def make_app(monitors: Sequence[tuple[Engine, MonitorConfig]], clock: Clock | No
         return endpoint
 
     routes = [
+        Route("/", index),
         Route("/metrics", metrics),
         Route("/healthz", health),
         *(Route(f"/api/v1/{name}", answer(rows)) for name, rows in _ANSWERS.items()),

@@ -20,7 +20,7 @@ th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.6rem; border-
 td.long { overflow-wrap: anywhere; min-width: 12rem; } td.short { white-space: nowrap; }
 th { white-space: nowrap; }
 .mark { padding: 0.6rem 1rem; border-left: 4px solid; margin: 1rem 0; }
-.ok { border-color: #2a8a4a; } .alert { border-color: #c0392b; } .warning { border-color: #d68910; }
+.mark.ok { border-color: #2a8a4a; } .mark.alert { border-color: #c0392b; } .mark.warning { border-color: #d68910; }
 td.alert { color: #c0392b; font-weight: 600; } td.warning { color: #b9770e; font-weight: 600; }
 code { font-size: 0.85em; }
 @media print { body { margin: 0; max-width: none; } }

@@ -13,7 +13,7 @@ class MlflowConfig(Section):
     """What of MLflow is used; needs the extra mlflow."""
 
     uri: Annotated[SecretStr, WithJsonSchema({"type": "string"})] | None = Field(
-        None, description="Of tracking and registry. Default: MLFLOW_TRACKING_URI."
+        None, description="Of tracking and registry. Default: the environment variable MLFLOW_TRACKING_URI."
     )
     experiment: str | None = Field(
         None, min_length=1, max_length=200, description="Every run of the monitor is logged here; null: none is."

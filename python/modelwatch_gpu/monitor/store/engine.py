@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,6 +114,8 @@ def _sqlite(url: URL, folder: Path) -> Engine:
             raise OutputError(f"The store {path} cannot be written ({error.strerror or error}).") from None
         url = url.set(database=str(path))
     engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False})
+    # The last one to close a store puts the log that is written ahead into its file; also where a process just ends.
+    weakref.finalize(engine, engine.pool.dispose)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, record: Any) -> None:

@@ -48,8 +48,8 @@ def look_up(
 ) -> RegisteredVersion:
     """A version of a registered model, by alias ("champion") or number; by default the latest one.
 
-    ``uri``: of the registry and its runs. Default: MLflow's own settings. Raises InputError where it is not there or
-    the registry cannot be asked.
+    ``uri``: of the registry and its runs. Default: MLFLOW_TRACKING_URI, or what ``mlflow.set_tracking_uri`` was told.
+    Raises InputError where it is not there, the registry cannot be asked, or nobody says where it is.
     """
     if alias is not None and version is not None:
         raise InputError("A registered version is looked up by alias or by version, not by both.")
@@ -98,6 +98,7 @@ def log_run(
 
     Raises:
         OutputError: MLflow cannot be written to; a run that was begun is marked as failed.
+        InputError: There is no ``uri``, and MLflow was not told of one either.
     """
     entities: Any = module_of("mlflow.entities", "mlflow", _WHAT)
     failed = "MLflow cannot be written to"
@@ -151,7 +152,13 @@ def metric_name(text: str) -> str:
 
 
 def _client(uri: str | None) -> Any:
-    return module_of("mlflow", "mlflow", _WHAT).MlflowClient(tracking_uri=uri, registry_uri=uri)
+    mlflow = module_of("mlflow", "mlflow", _WHAT)
+    if uri is None and not mlflow.is_tracking_uri_set():
+        raise InputError(
+            "MLflow has no address: set versions.mlflow.uri, or the environment variable MLFLOW_TRACKING_URI. Its own "
+            "default is a database in whichever folder the command is started from."
+        )
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 @contextlib.contextmanager
