@@ -256,16 +256,6 @@ def test_what_cannot_be_read_is_refused_in_a_sentence() -> None:
             as_columns(source, "values")
 
 
-@pytest.mark.parametrize("name", ["rmse", "mae", "r2", "error_quantiles", "roc_auc", "accuracy"])
-def test_what_is_computed_on_the_host_says_so(name: str) -> None:
-    """Sums of weights are."""
-    function = getattr(mw.stats, name)
-    with pytest.raises(mw.DeviceUnavailable, match="on the CPU only"):
-        function([0, 1, 1], [0.0, 1.0, 0.5], weights=[1, 1, 2], device="cuda")
-    with pytest.raises(mw.InputError, match="lies on cuda:0"):
-        function([0, 1, 1], Interface(np.array([0.0, 1.0, 0.5])), weights=[1, 1, 2])
-
-
 PAIRS = (
     "ks",
     "psi",
