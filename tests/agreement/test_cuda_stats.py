@@ -76,13 +76,6 @@ def test_one_column(cuda: Any, operation: str, domain: str) -> None:
         same(ONE_COLUMN[operation](cuda, array), ONE_COLUMN[operation](_core, array))
 
 
-@pytest.mark.parametrize("rows", [1, 1024, 40_000])
-def test_a_column_of_nulls_has_no_first_value_to_go_by(cuda: Any, rows: int) -> None:
-    for kind in (pa.int64(), pa.uint64()):
-        array = pa.nulls(rows, kind)
-        same(cuda.column_moments(array), _core.column_moments(array))
-
-
 @pytest.mark.parametrize("operation", ONE_COLUMN)
 def test_chunks_one_after_the_other_do_not_meet_in_memory(cuda: Any, operation: str) -> None:
     cuda.chunk_rows = 1024

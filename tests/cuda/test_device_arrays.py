@@ -119,6 +119,15 @@ def test_dates_and_times_keep_their_type() -> None:
         assert column.to_arrow().equals(array)
 
 
+@pytest.mark.parametrize("rows", [1, 1024, 40_000])
+def test_a_column_of_nulls_has_no_first_value_to_go_by(rows: int) -> None:
+    for kind in (pa.int64(), pa.uint64()):
+        nulls = pa.nulls(rows, kind)
+        (column,), _ = as_columns(Arrow(nulls), "values")
+        found, expected = engine("cuda:0").column_moments(column), _core.column_moments(nulls)
+        assert {**found} == {**expected}
+
+
 def test_bfloat16_is_widened() -> None:
     wide = np.array([0.0, -0.0, 1.0, -2.5, np.inf, np.nan, 3.0e38], np.float32)
     bits = (wide.view(np.uint32) >> 16).astype(np.uint16)
