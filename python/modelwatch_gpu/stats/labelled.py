@@ -71,7 +71,8 @@ class Classes:
         """(K, K) rows of each label (rows) and prediction (columns): int64, or float64 sums of ``weights``, which are
         as ``weights_of`` takes them."""
         k = len(self.values)
-        own = None if weights is None else weights[self.kept]
+        own = weights_of(weights, len(self.kept))
+        own = None if own is None else own[self.kept]
         return np.bincount(self.labels * k + self.predictions, own, minlength=k * k).reshape(k, k)
 
     @property
