@@ -45,6 +45,7 @@ FUSES = {
     "fold_moments_kernel": _DIVIDES,
     "column_moments_kernel": _DIVIDES,
     "pair_sums_kernel": ("[DF]FMA.*", "sums of distances, exp and sqrt with a stated tolerance"),
+    "project_kernel": ("[DF]FMA.*", "products with directions with a stated tolerance"),
     "products_kernel": ("[DF]FMA.*", "sums of products with a stated tolerance"),
     "features_kernel": ("[DF]FMA.*", "sums of cosines and sines with a stated tolerance"),
     "error_terms_kernel": ("[DF]FMA.*", "relative errors divide, and deviances take logarithms"),

@@ -232,16 +232,44 @@ def _ranking(e: Any, c: Any) -> Any:
     return {"hit_rate": np.array([found])}
 
 
-def _neighbours(e: Any, c: Any) -> Any:
+def _halves(c: Any) -> tuple[Any, Any]:
+    """A column as two samples of vectors."""
     vectors, rows = _vectors_of(c)
-    return {"novelty": np.array([mw.stats.knn_novelty(vectors[: rows // 2], vectors[rows // 2 :], device=_device(e))])}
+    return vectors[: rows // 2], vectors[rows // 2 :]
+
+
+def _neighbours(e: Any, c: Any) -> Any:
+    return {"novelty": np.array([mw.stats.knn_novelty(*_halves(c), device=_device(e))])}
+
+
+def _frechet(e: Any, c: Any) -> Any:
+    return {"value": np.array(mw.stats.frechet_distance(*_halves(c), device=_device(e)))}
+
+
+def _sliced(e: Any, c: Any) -> Any:
+    return {"value": np.array(mw.stats.sliced_wasserstein(*_halves(c), projections=32, device=_device(e)))}
+
+
+def _balls(e: Any, c: Any) -> Any:
+    found = mw.stats.prdc(*_halves(c), k=3, device=_device(e))
+    return found.precision, found.recall, found.density, found.coverage
+
+
+def _weighted(e: Any, c: Any) -> Any:
+    values = c.to_numpy()
+    labels = (values > np.roll(values, 1)).astype(np.int8)
+    return mw.stats.roc_auc(labels, values, weights=np.abs(np.roll(values, 2)), device=_device(e))
 
 
 def _performance() -> Iterator[Case]:
     yield Case("Counter", "float32", "normal", "1000 knots, all kinds", _fused, host=True)
     yield Case("errors_beside", "float32", "normal", "", _errors, host=True)
     yield Case("ranked_rows", "float32", "normal", "", _ranking, loses=1e-12, host=True)
+    yield Case("weighted_keys", "float32", "normal", "", _weighted, host=True)
     yield Case("nearest", "float32", "normal", f"vectors of {_D}", _neighbours, most=_D << 12, loses=1e-5, host=True)
+    yield Case("balls", "float32", "normal", f"vectors of {_D}", _balls, most=_D << 12, host=True)
+    yield Case("centered_sums", "float32", "normal", f"vectors of {_D}", _frechet, most=_D << 16, loses=1e-5, host=True)
+    yield Case("projected", "float32", "normal", f"vectors of {_D}", _sliced, most=_D << 16, loses=1e-5, host=True)
 
 
 def cases(names: Callable[[str], bool] = lambda name: True) -> list[Case]:

@@ -7,7 +7,8 @@
 3. Every operation runs over types, shapes, bins and distinct values on a column in device memory, beside CuPy and
    torch (whose histograms and sorts are CUB's) where they are installed: seconds, medians of several turns, and percent
    of the read bandwidth. Answers are asserted against the CPU's, to the bit.
-4. The whole job: a table of 20 columns is counted from host memory and from device memory, beside the CPU.
+4. The whole job: a table of 20 columns is counted from host memory beside the CPU, and two samples of 20 columns are
+   compared in device memory, from host memory and on the CPU.
 
 On the stand-in for the CUDA runtime (tests/ptx; name its module by MODELWATCH_TEST_CUDA_MODULE) there is no time to
 measure: the same cases run at toy sizes, and what is printed are counts of the PTX machine, which say so.
@@ -38,6 +39,7 @@ import cuda_module  # noqa: E402
 
 cuda_module.choose(None)
 
+import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 from cases import Case, cases, table  # noqa: E402
 from page import page_of  # noqa: E402
@@ -146,13 +148,26 @@ def time_case(case: Case, device: str, rows: int, turns: int, bandwidth: float) 
 
 
 def time_job(device: str, rows: int, turns: int) -> list[dict[str, Any]]:
-    """Counting a table of 20 columns, from host memory: on the device, and on the CPU."""
+    """Counting a table of 20 columns, from host memory: on the device, and on the CPU; and PSI of as many columns of a
+    matrix in device memory, beside the same in host memory."""
     data = table(rows)
     baseline = mw.Baseline.fit(data.slice(0, min(rows, 1_000_000)))
     found = []
     for name in (device, "cpu"):
         seconds = median_seconds(lambda name=name: mw.Profile.count(baseline, data, device=name), turns)
         found.append({"name": f"Profile.count of 20 columns on {name}", "rows": rows, "seconds": seconds})
+    matrix = np.stack([c.to_numpy().astype(np.float32) for c in data.columns], axis=1)
+    half = rows // 2
+    expected = mw.stats.psi(matrix[:half], matrix[half:], device="cpu")
+    there = [on_device(side, putters()) for side in (matrix[:half], matrix[half:])]
+    for name, sides, where in (
+        ("device memory", there, "auto"),
+        ("host memory", (matrix[:half], matrix[half:]), device),
+        ("host memory, on the CPU", (matrix[:half], matrix[half:]), "cpu"),
+    ):
+        assert np.array_equal(mw.stats.psi(*sides, device=where), expected), f"psi from {name}: another answer"
+        seconds = median_seconds(lambda sides=sides, where=where: mw.stats.psi(*sides, device=where), turns)
+        found.append({"name": f"mw.stats.psi of 20 columns in {name}", "rows": rows, "seconds": seconds})
     return found
 
 

@@ -7,6 +7,7 @@
 #include "core/key.hpp"
 #include "cuda/kernels/labelled.hpp"
 #include "cuda/kernels/sort.hpp"
+#include "engine/column_moments.hpp"  // own_domain
 
 namespace modelwatch::cuda {
 namespace {
@@ -39,10 +40,10 @@ struct Kept {
   DeviceArray<std::uint32_t> flags;
   DeviceArray<std::uint32_t> before;
 
-  Kept(Session& session, Views const& parts)
+  Kept(Session& session, Views const& parts, std::int32_t const* groups = nullptr, std::int32_t group = -1)
       : views(uploaded(parts, session.stream())), beside{views.data(), static_cast<std::uint32_t>(parts.size()), parts.front().rows},
         flags(static_cast<std::size_t>(parts.front().rows), session.stream()), before(flags.size(), session.stream()) {
-    launch_there(beside, flags.data(), session.info().multiprocessors, session.stream());
+    launch_there(beside, groups, group, flags.data(), session.info().multiprocessors, session.stream());
   }
   /// Fills in `before`; how many rows are kept.
   std::int64_t add_up(Session& session) {
@@ -180,6 +181,51 @@ RankedRows ranked_rows(Session& session, ColumnInput const& labels, ColumnInput 
   DeviceArray<std::uint8_t> heads(kept, stream);
   launch_ranked(all, numbers.data(), count, in_order.data(), heads.data(), multiprocessors, stream);
   return {in_order.download(), heads.download()};
+}
+
+WeightedKeys weighted_keys(Session& session, ColumnInput const& column, Domain domain, ColumnInput const& weights, DeviceGroups const* groups,
+                           std::int32_t group, Poll const& poll) {
+  std::int64_t const rows = column.view.rows;
+  if (own_domain(column.view.storage) != domain) throw InvalidInput("the values cannot be compared: their types differ.");
+  if (rows > kMostSorted) throw InvalidInput("there are too many rows.");
+  if (groups != nullptr) check_groups(session, *groups, rows);
+  auto const size = static_cast<std::size_t>(rows);
+  auto const stream = session.stream();
+  int const multiprocessors = session.info().multiprocessors;
+  DeviceArray<std::uint64_t> keys(size, stream);
+  DeviceArray<double> held(size, stream);
+  DeviceArray<std::uint32_t> numbers(size, stream);
+  std::int64_t count = 0;
+  each_part(session, {column, weights}, poll, [&](Views const& parts, std::int64_t first) {
+    Kept kept(session, parts, groups == nullptr ? nullptr : groups->of_row->data() + first, group);
+    std::int64_t const more = kept.add_up(session);
+    launch_weighted_rows(parts[0], parts[1], kept.flags.data(), kept.before.data(), static_cast<std::uint32_t>(count),
+                         {keys.data() + count, held.data() + count, numbers.data() + count}, multiprocessors, stream);
+    count += more;
+  });
+  if (count == 0) return {};
+  auto const kept = static_cast<std::size_t>(count);
+  DeviceArray<std::uint64_t> spare(size, stream);
+  DeviceArray<std::uint32_t> spare_numbers(size, stream);
+  sort_pairs(keys, spare, numbers, spare_numbers, count, domain == Domain::float32 ? 32 : 64, stream);
+  DeviceArray<std::uint32_t> heads(kept, stream);
+  DeviceArray<std::uint32_t> before(kept, stream);
+  launch_heads(keys.data(), count, heads.data(), multiprocessors, stream);
+  sum_before(heads.data(), before.data(), count, stream);
+  std::size_t const runs = std::size_t{before.download_one(kept - 1)} + heads.download_one(kept - 1);
+  DeviceArray<double> sums(runs, stream);
+  launch_run_sums({keys.data(), held.data(), numbers.data()}, heads.data(), before.data(), count, spare.data(), sums.data(), multiprocessors, stream);
+  WeightedKeys out{std::vector<std::uint64_t>(runs), sums.download(), count};
+  spare.download(out.keys.data(), runs);
+  return out;
+}
+
+std::vector<double> weights_of_groups(Session& session, DeviceGroups const& groups, ColumnInput const& weights, Poll const& poll) {
+  NumericView const numbers{groups.of_row->data(), {nullptr, 0}, groups.rows, Storage::int32};
+  auto const found = weighted_keys(session, {numbers, true, groups.device}, Domain::int64, weights, &groups, -1, poll);
+  std::vector<double> out(static_cast<std::size_t>(groups.count), 0.0);
+  for (std::size_t i = 0; i < found.keys.size(); ++i) out[static_cast<std::size_t>(KeyOf<std::int64_t>::value(found.keys[i]))] = found.sums[i];
+  return out;
 }
 
 }  // namespace modelwatch::cuda

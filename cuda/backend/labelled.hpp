@@ -40,6 +40,20 @@ DeviceGroups crossed(Session& session, DeviceGroups const& a, DeviceGroups const
 std::vector<std::uint64_t> places_of_labels(Session& session, std::vector<ColumnInput> const& scores, DeviceGroups const& groups,
                                             std::vector<std::uint32_t> const& class_of_group, Poll const& poll);
 
+/// Sums of weights by value: keys: distinct ones, increasing; sums: of each, added up in the order of rows; rows: how many took
+/// part, those of the group (of any, where it is negative) that have a value and a weight.
+struct WeightedKeys {
+  std::vector<std::uint64_t> keys;
+  std::vector<double> sums;
+  std::int64_t rows;
+};
+/// domain: the column's storage's own.  groups: nullptr, and all rows are taken.
+WeightedKeys weighted_keys(Session& session, ColumnInput const& column, Domain domain, ColumnInput const& weights, DeviceGroups const* groups,
+                           std::int32_t group, Poll const& poll);
+
+/// The same for groups: the sum of each, 0 where it has no rows.
+std::vector<double> weights_of_groups(Session& session, DeviceGroups const& groups, ColumnInput const& weights, Poll const& poll);
+
 /// Rows that have a label, a score and a query, by query and within each from the highest score down.
 struct RankedRows {
   std::vector<double> relevance;     // the labels

@@ -120,7 +120,26 @@ Nearest nearest_of(Session& session, std::vector<MatrixInput> const& rows, std::
   return out;
 }
 
+template <class Value>
+Balls balls_of(Session& session, MatrixInput const& rows, MatrixInput const& among, std::vector<double> const& squared_radii) {
+  auto const values = together<Value>(session, {rows}, rows.rows, rows.dimensions);
+  auto const theirs = together<Value>(session, {among}, among.rows, among.dimensions);
+  auto const radii = uploaded(squared_radii, session.stream());
+  auto const count = static_cast<std::size_t>(rows.rows);
+  DeviceArray<std::uint32_t> inside(count, session.stream());
+  DeviceArray<double> closest(count, session.stream());
+  launch_balls(PairRows<Value>{values.data(), rows.rows, rows.dimensions}, PairRows<Value>{theirs.data(), among.rows, among.dimensions}, radii.data(),
+               inside.data(), closest.data(), session.stream());
+  return {inside.download(), closest.download()};
+}
+
 }  // namespace
+
+Balls balls(Session& session, MatrixInput const& rows, MatrixInput const& among, std::vector<double> const& squared_radii) {
+  rows_of(session, {rows, among});
+  if (squared_radii.size() != static_cast<std::size_t>(among.rows)) throw InvalidInput("every ball needs its radius.");
+  return rows.wide ? balls_of<double>(session, rows, among, squared_radii) : balls_of<float>(session, rows, among, squared_radii);
+}
 
 Nearest nearest(Session& session, std::vector<MatrixInput> const& rows, std::vector<MatrixInput> const& among, bool same, int k, Poll const& poll) {
   std::int64_t const others = rows_of(session, among);

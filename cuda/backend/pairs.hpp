@@ -41,4 +41,12 @@ struct Nearest {
 /// same: both are one sample, and no row is its own neighbour.  The same bits whatever the device.
 Nearest nearest(Session& session, std::vector<MatrixInput> const& rows, std::vector<MatrixInput> const& among, bool same, int k, Poll const& poll);
 
+/// Of every row of `rows`: inside: how many balls about rows of `among` it is in, the squared radius of each given; closest: the
+/// squared distance to the nearest of `among`.  Distances as in Nearest, so that a ball out to a row leaves that row outside.
+struct Balls {
+  std::vector<std::uint32_t> inside;
+  std::vector<double> closest;
+};
+Balls balls(Session& session, MatrixInput const& rows, MatrixInput const& among, std::vector<double> const& squared_radii);
+
 }  // namespace modelwatch::cuda

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "cuda/backend/arrays.hpp"  // SharedBytes
 #include "cuda/backend/fit.hpp"  // Resident
 #include "cuda/backend/pairs.hpp"  // MatrixInput
 
@@ -53,5 +54,18 @@ class VectorAdder {
   int hands_;
   std::unique_ptr<Resident<Held>> held_;
 };
+
+/// Of vectors x less their center: products: dimensions x dimensions, the upper triangle of SUM x_a x_b; total: SUM x.
+struct CenteredSums {
+  std::vector<double> products;
+  std::vector<double> total;
+};
+/// matrices: side by side, of as many rows; a vector is a row of all of them.  In float64; the bits do not depend on the
+/// device.  Throws InvalidInput for what is not finite.
+CenteredSums centered_sums(Session& session, std::vector<MatrixInput> const& matrices, std::vector<double> const& center, Poll const& poll);
+
+/// The products of the rows with `count` directions (dimensions x count), a column of float64 each, one behind the other.
+/// Throws InvalidInput for what is not finite.
+SharedBytes projected(Session& session, MatrixInput const& rows, std::vector<double> const& directions, int count);
 
 }  // namespace modelwatch::cuda

@@ -80,6 +80,27 @@ void bind_labelled(py::module_& m, py::class_<Backend>& backend) {
       },
       py::arg("scores"), py::arg("groups"), py::arg("class_of_group"));
   backend.def(
+      "weighted_keys",
+      [](Backend const& self, py::object const& values, int domain, py::object const& weights, DeviceGroups const* groups, std::int32_t group) {
+        auto const column = import_column(values);
+        auto const beside = import_column(weights);
+        auto found = with_session(
+            self, [&](Session& session) { return weighted_keys(session, column.input, domain_of(domain), beside.input, groups, group, signal_poll()); });
+        py::dict out;
+        out["keys"] = to_numpy(std::move(found.keys));
+        out["sums"] = to_numpy(std::move(found.sums));
+        out["rows"] = found.rows;
+        return out;
+      },
+      py::arg("values"), py::arg("domain"), py::arg("weights"), py::arg("groups") = py::none(), py::arg("group") = -1);
+  backend.def(
+      "weights_of_groups",
+      [](Backend const& self, DeviceGroups const& groups, py::object const& weights) {
+        auto const beside = import_column(weights);
+        return to_numpy(with_session(self, [&](Session& session) { return weights_of_groups(session, groups, beside.input, signal_poll()); }));
+      },
+      py::arg("groups"), py::arg("weights"));
+  backend.def(
       "ranked_rows",
       [](Backend const& self, py::object const& labels, py::object const& scores, py::object const& queries) {
         auto const y = import_column(labels);

@@ -37,6 +37,16 @@ void bind_pairs(py::class_<Backend>& backend) {
         return py::make_tuple(to_numpy(std::move(found.squared)).reshape(shape), to_numpy(std::move(found.index)).reshape(shape));
       },
       py::arg("rows"), py::arg("among"), py::arg("k"));
+  backend.def(
+      "balls",
+      [](Backend const& self, py::object const& rows, py::object const& among, py::array_t<double, py::array::c_style | py::array::forcecast> const& squared_radii) {
+        auto const own = matrix_of(rows);
+        auto const theirs = matrix_of(among);
+        auto const radii = to_vector(squared_radii);
+        auto found = with_session(self, [&](Session& session) { return balls(session, own, theirs, radii); });
+        return py::make_tuple(to_numpy(std::move(found.inside)), to_numpy(std::move(found.closest)));
+      },
+      py::arg("rows"), py::arg("among"), py::arg("squared_radii"));
 }
 
 }  // namespace modelwatch::cuda::binding

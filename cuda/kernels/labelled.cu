@@ -46,8 +46,12 @@ __device__ __forceinline__ bool all_have(Beside const& beside, std::int64_t row)
   return true;
 }
 
-__global__ void __launch_bounds__(Tuning::kThreads) there_kernel(Beside beside, std::uint32_t* flags) {
-  for (std::int64_t i = first_row(); i < beside.rows; i += row_step()) flags[i] = all_have(beside, i) ? 1 : 0;
+__global__ void __launch_bounds__(Tuning::kThreads)
+    there_kernel(Beside beside, std::int32_t const* groups, std::int32_t group, std::uint32_t* flags) {
+  for (std::int64_t i = first_row(); i < beside.rows; i += row_step()) {
+    bool const chosen = groups == nullptr || (group < 0 ? groups[i] >= 0 : groups[i] == group);
+    flags[i] = chosen && all_have(beside, i) ? 1 : 0;
+  }
 }
 
 __global__ void __launch_bounds__(Tuning::kThreads) only_rows_kernel(Beside beside, std::int32_t const* groups, std::int32_t* out) {
@@ -167,15 +171,45 @@ __global__ void __launch_bounds__(Tuning::kThreads)
   }
 }
 
+__global__ void __launch_bounds__(Tuning::kThreads)
+    weighted_rows_kernel(NumericView column, NumericView weights, std::uint32_t const* flags, std::uint32_t const* before, std::uint32_t first,
+                         WeightedRows out) {
+  for (std::int64_t i = first_row(); i < column.rows; i += row_step()) {
+    if (flags[i] == 0) continue;
+    std::uint32_t const to = before[i];
+    out.keys[to] = key_of_row(column, i);
+    out.weights[to] = with_value(weights, i, [](auto x) { return static_cast<double>(x); });
+    out.numbers[to] = first + to;
+  }
+}
+
+__global__ void __launch_bounds__(Tuning::kThreads) heads_kernel(std::uint64_t const* keys, std::int64_t count, std::uint32_t* heads) {
+  for (std::int64_t i = first_row(); i < count; i += row_step()) heads[i] = i == 0 || keys[i] != keys[i - 1] ? 1 : 0;
+}
+
+/// A thread a run: one order of additions for every device.
+__global__ void __launch_bounds__(Tuning::kThreads)
+    run_sums_kernel(WeightedRows sorted, std::uint32_t const* heads, std::uint32_t const* before, std::int64_t count, std::uint64_t* keys,
+                    double* sums) {
+  for (std::int64_t i = first_row(); i < count; i += row_step()) {
+    if (heads[i] == 0) continue;
+    double sum = 0;
+    for (std::int64_t j = i; j < count && (j == i || heads[j] == 0); ++j) sum += sorted.weights[sorted.numbers[j]];
+    keys[before[i]] = sorted.keys[i];
+    sums[before[i]] = sum;
+  }
+}
+
 unsigned blocks(std::int64_t rows, int multiprocessors) {
   return blocks_for(rows, std::int64_t{multiprocessors} * Tuning::kBlocksPerMultiprocessor);
 }
 
 }  // namespace
 
-void launch_there(Beside const& beside, std::uint32_t* flags, int multiprocessors, cudaStream_t stream) {
+void launch_there(Beside const& beside, std::int32_t const* groups, std::int32_t group, std::uint32_t* flags, int multiprocessors,
+                  cudaStream_t stream) {
   if (beside.rows == 0) return;
-  there_kernel<<<blocks(beside.rows, multiprocessors), Tuning::kThreads, 0, stream>>>(beside, flags);
+  there_kernel<<<blocks(beside.rows, multiprocessors), Tuning::kThreads, 0, stream>>>(beside, groups, group, flags);
   check_launch("there");
 }
 
@@ -247,6 +281,26 @@ void launch_ranked(RankingRows const& rows, std::uint32_t const* numbers, std::i
   if (count == 0) return;
   ranked_kernel<<<blocks(count, multiprocessors), Tuning::kThreads, 0, stream>>>(rows, numbers, count, relevance, heads);
   check_launch("ranked");
+}
+
+void launch_weighted_rows(NumericView const& column, NumericView const& weights, std::uint32_t const* flags, std::uint32_t const* before,
+                          std::uint32_t first, WeightedRows const& out, int multiprocessors, cudaStream_t stream) {
+  if (column.rows == 0) return;
+  weighted_rows_kernel<<<blocks(column.rows, multiprocessors), Tuning::kThreads, 0, stream>>>(column, weights, flags, before, first, out);
+  check_launch("weighted_rows");
+}
+
+void launch_heads(std::uint64_t const* keys, std::int64_t count, std::uint32_t* heads, int multiprocessors, cudaStream_t stream) {
+  if (count == 0) return;
+  heads_kernel<<<blocks(count, multiprocessors), Tuning::kThreads, 0, stream>>>(keys, count, heads);
+  check_launch("heads");
+}
+
+void launch_run_sums(WeightedRows const& sorted, std::uint32_t const* heads, std::uint32_t const* before, std::int64_t count, std::uint64_t* keys,
+                     double* sums, int multiprocessors, cudaStream_t stream) {
+  if (count == 0) return;
+  run_sums_kernel<<<blocks(count, multiprocessors), Tuning::kThreads, 0, stream>>>(sorted, heads, before, count, keys, sums);
+  check_launch("run_sums");
 }
 
 }  // namespace modelwatch::cuda

@@ -25,8 +25,10 @@ struct Beside {
   std::int64_t rows;
 };
 
-/// flags[row] = 1 where every column has a value, neither null nor NaN, else 0.
-void launch_there(Beside const& beside, std::uint32_t* flags, int multiprocessors, cudaStream_t stream);
+/// flags[row] = 1 where every column has a value, neither null nor NaN, and the row is of the group (of any, where it is
+/// negative; all are where groups is nullptr), else 0.
+void launch_there(Beside const& beside, std::int32_t const* groups, std::int32_t group, std::uint32_t* flags, int multiprocessors,
+                  cudaStream_t stream);
 
 /// out[row]: the row's group (0 where groups is nullptr) where every column has a value, else -1.
 void launch_only_rows(Beside const& beside, std::int32_t const* groups, std::int32_t* out, int multiprocessors, cudaStream_t stream);
@@ -78,5 +80,22 @@ void launch_pick(std::uint64_t const* from, std::uint32_t const* numbers, std::i
 /// Of rows in order: relevance[i] of row numbers[i]; heads[i]: 2 where a query begins, 1 where only a score does, else 0.
 void launch_ranked(RankingRows const& rows, std::uint32_t const* numbers, std::int64_t count, double* relevance, std::uint8_t* heads,
                    int multiprocessors, cudaStream_t stream);
+
+/// What sums of weights sort, of the flagged rows, behind each other.
+struct WeightedRows {
+  std::uint64_t* keys;     // in the domain of the column's storage
+  double* weights;
+  std::uint32_t* numbers;  // 0, 1, 2, ... from `first` on
+};
+void launch_weighted_rows(NumericView const& column, NumericView const& weights, std::uint32_t const* flags, std::uint32_t const* before,
+                          std::uint32_t first, WeightedRows const& out, int multiprocessors, cudaStream_t stream);
+
+/// heads[i] = 1 where sorted keys[i] is not as the one before, else 0.
+void launch_heads(std::uint64_t const* keys, std::int64_t count, std::uint32_t* heads, int multiprocessors, cudaStream_t stream);
+
+/// Of each run of equal keys, which numbers[i] belong to in the order of rows: its key, and the sum of its rows' weights, added
+/// up one after the other as the host does.
+void launch_run_sums(WeightedRows const& sorted, std::uint32_t const* heads, std::uint32_t const* before, std::int64_t count, std::uint64_t* keys,
+                     double* sums, int multiprocessors, cudaStream_t stream);
 
 }  // namespace modelwatch::cuda

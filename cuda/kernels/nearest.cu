@@ -27,6 +27,19 @@ __device__ __forceinline__ Near nearest_of_warp(Near own) {
   return own;
 }
 
+/// SUM (x - y)^2, by the lanes of a warp.
+template <class Value>
+__device__ __forceinline__ double squared_distance(Value const* x, Value const* y, std::int64_t dimensions, int lane) {
+  double sum = 0;
+  for (std::int64_t d = lane; d < dimensions; d += 32) {
+    double const difference = static_cast<double>(x[d]) - static_cast<double>(y[d]);
+    sum += difference * difference;
+  }
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kAllLanes, sum, step);
+  return sum;
+}
+
 /// A block a row: its warps go through the others, then k times the nearest that is farther than the one before is taken.
 template <class Value>
 __global__ void __launch_bounds__(kThreads)
@@ -39,14 +52,7 @@ __global__ void __launch_bounds__(kThreads)
   Value const* const x = rows.values + row * rows.dimensions;
   double* const own = distances + std::int64_t{blockIdx.x} * among.rows;
   for (std::int64_t j = warp; j < among.rows; j += kWarps) {
-    Value const* const y = among.values + j * among.dimensions;
-    double sum = 0;
-    for (std::int64_t d = lane; d < rows.dimensions; d += 32) {
-      double const difference = static_cast<double>(x[d]) - static_cast<double>(y[d]);
-      sum += difference * difference;
-    }
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kAllLanes, sum, step);
+    double const sum = squared_distance(x, among.values + j * among.dimensions, rows.dimensions, lane);
     if (lane == 0) own[j] = sum;
   }
   __syncthreads();
@@ -71,7 +77,47 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+/// A block a row: its warps go through the balls.
+template <class Value>
+__global__ void __launch_bounds__(kThreads)
+    balls_kernel(PairRows<Value> rows, PairRows<Value> among, double const* squared_radii, std::uint32_t* inside, double* closest) {
+  __shared__ std::uint32_t counts[kWarps];
+  __shared__ double least[kWarps];
+  int const lane = static_cast<int>(threadIdx.x) % 32;
+  int const warp = static_cast<int>(threadIdx.x) / 32;
+  std::int64_t const row = blockIdx.x;
+  std::uint32_t count = 0;
+  double own = __longlong_as_double(0x7ff0000000000000);
+  for (std::int64_t j = warp; j < among.rows; j += kWarps) {
+    double const squared = squared_distance(rows.values + row * rows.dimensions, among.values + j * among.dimensions, rows.dimensions, lane);
+    count += squared < squared_radii[j] ? 1 : 0;
+    own = squared < own ? squared : own;
+  }
+  if (lane == 0) {
+    counts[warp] = count;
+    least[warp] = own;
+  }
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (int w = 1; w < kWarps; ++w) {
+    count += counts[w];
+    own = least[w] < own ? least[w] : own;
+  }
+  inside[row] = count;
+  closest[row] = own;
+}
+
 }  // namespace
+
+template <class Value>
+void launch_balls(PairRows<Value> const& rows, PairRows<Value> const& among, double const* squared_radii, std::uint32_t* inside,
+                  double* closest, cudaStream_t stream) {
+  if (rows.rows == 0) return;
+  balls_kernel<<<static_cast<unsigned>(rows.rows), kThreads, 0, stream>>>(rows, among, squared_radii, inside, closest);
+  check_launch("balls");
+}
+template void launch_balls(PairRows<float> const&, PairRows<float> const&, double const*, std::uint32_t*, double*, cudaStream_t);
+template void launch_balls(PairRows<double> const&, PairRows<double> const&, double const*, std::uint32_t*, double*, cudaStream_t);
 
 template <class Value>
 void launch_nearest(PairRows<Value> const& rows, std::int64_t first, std::int64_t count, PairRows<Value> const& among, bool same, int k,

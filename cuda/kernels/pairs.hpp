@@ -63,4 +63,10 @@ template <class Value>
 void launch_nearest(PairRows<Value> const& rows, std::int64_t first, std::int64_t count, PairRows<Value> const& among, bool same, int k,
                     double* distances, double* squared, std::int64_t* index, cudaStream_t stream);
 
+/// Of every row: inside: how many balls about `among` it is in, i.e. nearer than their radius; closest: the squared distance to
+/// the nearest of these.
+template <class Value>
+void launch_balls(PairRows<Value> const& rows, PairRows<Value> const& among, double const* squared_radii, std::uint32_t* inside,
+                  double* closest, cudaStream_t stream);
+
 }  // namespace modelwatch::cuda

@@ -187,6 +187,54 @@ __global__ void __launch_bounds__(kThreads, sizeof(Value) == sizeof(float) ? 2 :
   }
 }
 
+template <class Value>
+__global__ void __launch_bounds__(kThreads) center_kernel(VectorRows<Value> rows, double const* center, std::int64_t stride, double* out) {
+  for (std::int64_t row = blockIdx.x; row < rows.rows; row += gridDim.x)
+    for (std::int64_t element = threadIdx.x; element < rows.dimensions; element += kThreads)
+      out[row * stride + element] = static_cast<double>(rows.values[row * rows.dimensions + element]) - center[element];
+}
+
+template <class Value>
+__global__ void __launch_bounds__(kThreads, 2) project_kernel(VectorRows<Value> rows, double const* directions, int count, double* out) {
+  __shared__ Slab<double> x;
+  __shared__ Slab<double> w;
+  int const across = static_cast<int>(threadIdx.x) % Tuning::kSide;
+  int const down = static_cast<int>(threadIdx.x) / Tuning::kSide;
+  std::int64_t const row = std::int64_t{blockIdx.x} * kTile;
+  int const first = static_cast<int>(blockIdx.y) * kTile;
+  double sums[Tuning::kEach][Tuning::kEach] = {};  // [direction][row]
+  for (std::int64_t from = 0; from < rows.dimensions; from += Tuning::kSlab) {
+    __syncthreads();  // nobody reads what was there
+    for (int i = static_cast<int>(threadIdx.x); i < Tuning::kSlab * kTile; i += kThreads) {
+      int const k = i % Tuning::kSlab;
+      int const r = i / Tuning::kSlab;
+      bool const inside = row + r < rows.rows && from + k < rows.dimensions;
+      x[k][r] = inside ? static_cast<double>(rows.values[(row + r) * rows.dimensions + from + k]) : 0.0;
+    }
+    for (int i = static_cast<int>(threadIdx.x); i < Tuning::kSlab * kTile; i += kThreads) {
+      int const k = i / kTile;
+      int const c = i % kTile;
+      bool const inside = first + c < count && from + k < rows.dimensions;
+      w[k][c] = inside ? directions[(from + k) * count + first + c] : 0.0;
+    }
+    __syncthreads();
+#pragma unroll 4
+    for (int k = 0; k < Tuning::kSlab; ++k)
+#pragma unroll
+      for (int i = 0; i < Tuning::kEach; ++i)
+#pragma unroll
+        for (int j = 0; j < Tuning::kEach; ++j) sums[i][j] = fused(w[k][down + i * Tuning::kSide], x[k][across + j * Tuning::kSide], sums[i][j]);
+  }
+#pragma unroll
+  for (int i = 0; i < Tuning::kEach; ++i)
+#pragma unroll
+    for (int j = 0; j < Tuning::kEach; ++j) {
+      int const direction = first + down + i * Tuning::kSide;
+      std::int64_t const own = row + across + j * Tuning::kSide;
+      if (direction < count && own < rows.rows) out[direction * rows.rows + own] = sums[i][j];
+    }
+}
+
 void add_strips(double const* partial, std::int64_t strips, std::int64_t count, double* sums, cudaStream_t stream) {
   std::int64_t const blocks = (count + kThreads - 1) / kThreads;
   add_strips_kernel<<<static_cast<unsigned>(blocks < 4096 ? blocks : 4096), kThreads, 0, stream>>>(partial, strips, count, sums);
@@ -211,12 +259,31 @@ template void launch_add_products(VectorRows<double> const&, double*, double*, d
 template <class Value>
 void launch_add_features(VectorRows<Value> const& rows, Frequencies<Value> const& frequencies, std::int32_t const* order, std::int32_t const* begins,
                          int hands, double* features, cudaStream_t stream) {
-  if (rows.rows == 0) return;
+  if (rows.rows == 0 || frequencies.count == 0) return;
   dim3 const blocks(static_cast<unsigned>((frequencies.count + kTile - 1) / kTile), static_cast<unsigned>(hands));
   features_kernel<<<blocks, kThreads, 0, stream>>>(rows, frequencies, order, begins, features);
   check_launch("features");
 }
 template void launch_add_features(VectorRows<float> const&, Frequencies<float> const&, std::int32_t const*, std::int32_t const*, int, double*, cudaStream_t);
 template void launch_add_features(VectorRows<double> const&, Frequencies<double> const&, std::int32_t const*, std::int32_t const*, int, double*, cudaStream_t);
+
+template <class Value>
+void launch_center(VectorRows<Value> const& rows, double const* center, std::int64_t stride, double* out, cudaStream_t stream) {
+  if (rows.rows == 0) return;
+  center_kernel<<<static_cast<unsigned>(rows.rows < 4096 ? rows.rows : 4096), kThreads, 0, stream>>>(rows, center, stride, out);
+  check_launch("center");
+}
+template void launch_center(VectorRows<float> const&, double const*, std::int64_t, double*, cudaStream_t);
+template void launch_center(VectorRows<double> const&, double const*, std::int64_t, double*, cudaStream_t);
+
+template <class Value>
+void launch_project(VectorRows<Value> const& rows, double const* directions, int count, double* out, cudaStream_t stream) {
+  if (rows.rows == 0 || count == 0) return;
+  dim3 const blocks(static_cast<unsigned>((rows.rows + kTile - 1) / kTile), static_cast<unsigned>((count + kTile - 1) / kTile));
+  project_kernel<<<blocks, kThreads, 0, stream>>>(rows, directions, count, out);
+  check_launch("project");
+}
+template void launch_project(VectorRows<float> const&, double const*, int, double*, cudaStream_t);
+template void launch_project(VectorRows<double> const&, double const*, int, double*, cudaStream_t);
 
 }  // namespace modelwatch::cuda

@@ -53,4 +53,12 @@ template <class Value>
 void launch_add_features(VectorRows<Value> const& rows, Frequencies<Value> const& frequencies, std::int32_t const* order, std::int32_t const* begins,
                          int hands, double* features, cudaStream_t stream);
 
+/// out[row * stride + element] = the element less its center, as float64.
+template <class Value>
+void launch_center(VectorRows<Value> const& rows, double const* center, std::int64_t stride, double* out, cudaStream_t stream);
+
+/// out[direction * rows + row] = the product of a row with a direction, in float64; directions: elements x count.
+template <class Value>
+void launch_project(VectorRows<Value> const& rows, double const* directions, int count, double* out, cudaStream_t stream);
+
 }  // namespace modelwatch::cuda

@@ -310,3 +310,17 @@ def test_what_fits_no_block_is_counted_in_copies(kind: str) -> None:
         counter.add(batch, groups)
         counter.add(batch.slice(11), [None if g is None else g[11:] for g in groups])
     assert_counters_agree(cpu, gpu, columns, sets)
+
+
+def test_what_fits_no_block_and_has_few_rows_is_counted_where_it_lies() -> None:
+    """Groups of categories and of a grid that neither a block nor copies are worth."""
+    columns = [numeric_plan("int64", 2000, 6), category_plan([b"a", b"b"])]
+    sets = [{"coarse": False, "moments": False, "sketches": False}]
+    cpu, gpu = both(columns, sets)
+    rows, random = 3000, np.random.default_rng(7)
+    text = pa.array(random.integers(0, 3000, rows).astype(str)).dictionary_encode()
+    batch = pa.RecordBatch.from_arrays([masked("int64", rows, 2), text], names=["n", "c"])
+    groups = random.integers(-1, 43, rows).astype(np.int32)
+    for counter in (cpu, gpu):
+        counter.add(batch, [groups])
+    assert_counters_agree(cpu, gpu, columns, sets)

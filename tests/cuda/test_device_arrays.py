@@ -119,6 +119,15 @@ def test_dates_and_times_keep_their_type() -> None:
         assert column.to_arrow().equals(array)
 
 
+@pytest.mark.parametrize("rows", [1, 1024, 40_000])
+def test_a_column_of_nulls_has_no_first_value_to_go_by(rows: int) -> None:
+    for kind in (pa.int64(), pa.uint64()):
+        nulls = pa.nulls(rows, kind)
+        (column,), _ = as_columns(Arrow(nulls), "values")
+        found, expected = engine("cuda:0").column_moments(column), _core.column_moments(nulls)
+        assert {**found} == {**expected}
+
+
 def test_bfloat16_is_widened() -> None:
     wide = np.array([0.0, -0.0, 1.0, -2.5, np.inf, np.nan, 3.0e38], np.float32)
     bits = (wide.view(np.uint32) >> 16).astype(np.uint16)
@@ -254,16 +263,6 @@ def test_what_cannot_be_read_is_refused_in_a_sentence() -> None:
     ):
         with pytest.raises(mw.InputError, match=said):
             as_columns(source, "values")
-
-
-@pytest.mark.parametrize("name", ["rmse", "mae", "r2", "error_quantiles", "roc_auc", "accuracy"])
-def test_what_is_computed_on_the_host_says_so(name: str) -> None:
-    """Sums of weights are."""
-    function = getattr(mw.stats, name)
-    with pytest.raises(mw.DeviceUnavailable, match="on the CPU only"):
-        function([0, 1, 1], [0.0, 1.0, 0.5], weights=[1, 1, 2], device="cuda")
-    with pytest.raises(mw.InputError, match="lies on cuda:0"):
-        function([0, 1, 1], Interface(np.array([0.0, 1.0, 0.5])), weights=[1, 1, 2])
 
 
 PAIRS = (

@@ -76,6 +76,23 @@ def novelty(e: Any) -> Any:
     return round(mw.stats.knn_novelty(rows[:25], rows[25:], k=2, device=named(e)), 9)
 
 
+def of_vectors(name: str, **options: Any) -> Callable[[Any], Any]:
+    rows = VALUES[:120].reshape(40, 3)
+    return lambda e: round(getattr(mw.stats, name)(rows[:25], rows[25:], device=named(e), **options), 9)
+
+
+def balls(e: Any) -> Any:
+    found = mw.stats.prdc(VALUES[:60].reshape(20, 3), VALUES[60:120].reshape(20, 3), k=2, device=named(e))
+    return found.precision, found.recall, found.density, found.coverage
+
+
+def weighted(e: Any) -> Any:
+    values = VALUES.round(1)
+    if e is _core:
+        return np.bincount(np.unique(values, return_inverse=True)[1], np.abs(VALUES)).tolist()
+    return e.weighted_keys(pa.array(values), keys.DOMAINS["float64"], pa.array(np.abs(VALUES)))["sums"].tolist()
+
+
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "count_cells": lambda e: e.count_cells(ARRAY, GRID).tolist(),
     "count_bins": lambda e: e.count_bins(ARRAY, keys.DOMAINS["float64"], GRID.knots).tolist(),
@@ -88,6 +105,10 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "errors": lambda e: mw.stats.mape(VALUES, np.roll(VALUES, 1), device=named(e)),
     "ranking": ranked,
     "neighbours": novelty,
+    "weights": weighted,
+    "sums of vectors": of_vectors("frechet_distance"),
+    "projections": of_vectors("sliced_wasserstein", projections=1),
+    "balls": balls,
 }
 
 

@@ -38,14 +38,12 @@ from modelwatch_gpu.stats.embeddings import (
     Frechet,
     Novelty,
     PrdcResult,
-    cka,
     cosine_centroid,
     domain_classifier,
     embedding_drift,
     frechet_distance,
     knn_novelty,
     mmd,
-    neighbour_overlap,
     prdc,
     sliced_wasserstein,
 )
@@ -105,6 +103,7 @@ from modelwatch_gpu.stats.regression import (
     smape,
 )
 from modelwatch_gpu.stats.result import ColumnResult, StatResult
+from modelwatch_gpu.stats.same_rows import cka, neighbour_overlap
 from modelwatch_gpu.stats.sketch import LogLinearHistogram, approx_distinct, log_linear_histogram
 from modelwatch_gpu.stats.thresholds import BestThreshold, ThresholdTable, best_threshold, threshold_table
 

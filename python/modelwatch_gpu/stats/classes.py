@@ -21,7 +21,7 @@ from modelwatch_gpu.measures import classes as tables
 from modelwatch_gpu.measures.performance import REASONS
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.stats.grouped import classes_by_label, resolve_labelled
-from modelwatch_gpu.stats.labelled import Classes, CountedClasses, weights_of
+from modelwatch_gpu.stats.labelled import Classes, CountedClasses
 from modelwatch_gpu.stats.result import ColumnResult, checked, over_pairs
 
 
@@ -51,7 +51,7 @@ def accuracy(
     Args:
         labels, predictions: (n,), predictions also (n, columns): text, booleans or whole numbers.
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect.
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
@@ -365,12 +365,12 @@ def classification_report(
     Returns:
         A ClassificationReport; of several columns of predictions a tuple of them.
     """
-    chosen = resolve_labelled(device, labels, predictions, weights)
+    chosen = resolve_labelled(device, labels, predictions, weights, weighs=True)
 
     def one(a: pa.Array, b: pa.Array) -> ClassificationReport:
-        classes = classes_by_label(a, b, chosen)
+        classes = classes_by_label(a, b, chosen, weights)
         rows = classes.rows
-        table = classes.table(weights_of(weights, len(a)))
+        table = classes.table(weights)
         if not table.sum():
             raise InputError(f"classification_report has no answer: {REASONS['no_rows']}")
         r = tables.class_ratios(table, zero_division)
@@ -421,11 +421,11 @@ def _classified(
     full: bool,
     measure: Callable[[npt.NDArray[Any], Any], Value],
 ) -> Any:
-    chosen = resolve_labelled(device, labels, predictions, weights)
+    chosen = resolve_labelled(device, labels, predictions, weights, weighs=True)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:
-        classes = classes_by_label(a, b, chosen)
-        value = measure(classes.table(weights_of(weights, len(a))), classes)
+        classes = classes_by_label(a, b, chosen, weights)
+        value = measure(classes.table(weights), classes)
         rows = classes.rows
         return ColumnResult(checked(value, name, REASONS)[0], rows, len(a) - rows, chosen)
 
@@ -446,12 +446,12 @@ def confusion(
     Arguments as for ``accuracy``. Returns (K, K) int64 (float64 with weights), or with ``full=True`` a Confusion, which
     also names the classes; of several columns of predictions a tuple of these.
     """
-    chosen = resolve_labelled(device, labels, predictions, weights)
+    chosen = resolve_labelled(device, labels, predictions, weights, weighs=True)
 
     def one(a: pa.Array, b: pa.Array) -> Confusion:
-        classes = classes_by_label(a, b, chosen)
+        classes = classes_by_label(a, b, chosen, weights)
         rows = classes.rows
-        table = classes.table(weights_of(weights, len(a)))
+        table = classes.table(weights)
         return Confusion(tuple(classes.values), table, rows, len(a) - rows, chosen)
 
     found = over_pairs(labels, predictions, one, full=True, names=("labels", "predictions"), shared=True)

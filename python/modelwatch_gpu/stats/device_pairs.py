@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from modelwatch_gpu.device import engine
 from modelwatch_gpu.device_arrays import DeviceMatrix
-from modelwatch_gpu.measures.embedding_rows import Floats, Matrix, Neighbours, PairSums
+from modelwatch_gpu.measures.embedding_rows import Floats, Ints, Matrix, Neighbours, PairSums, Prdc
 
 Labels = npt.NDArray[np.float32]
 
@@ -53,6 +53,24 @@ class DevicePairs:
         """(m,) distance of current rows to the ``k``-th nearest reference row."""
         found: Floats = np.sqrt(self._engine.nearest(self._sides[1:], self._sides[:1], k)[0][:, -1])
         return found
+
+    def neighbours_of_reference(self, k: int) -> Ints:
+        """(n, k) the numbers of the nearest other reference rows, nearest first."""
+        found: Ints = self._engine.nearest(self._sides[:1], None, k)[1]
+        return found
+
+    def prdc(self, k: int) -> Prdc:
+        """``embedding_rows.prdc_of``."""
+        reference, current = self._sides
+        radii, own = (self._engine.nearest([side], None, k)[0][:, -1] for side in self._sides)
+        inside, _ = self._engine.balls(current, reference, radii)
+        recalled, closest = self._engine.balls(reference, current, own)
+        return Prdc(
+            float((inside > 0).mean()),
+            float((recalled > 0).mean()),
+            float(inside.astype(np.int64).mean() / k),
+            float((closest < radii).mean()),
+        )
 
     def kernel_sums(self, bandwidths: Sequence[float], closest: float, labels: Labels) -> list[PairSums]:
         """Sums of ``embedding_rows.gaussian`` of each bandwidth."""

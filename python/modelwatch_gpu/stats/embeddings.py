@@ -29,8 +29,15 @@ from modelwatch_gpu.measures.embedding_rows import (
 )
 from modelwatch_gpu.measures.embedding_sums import cosine_distance, frechet_floor, frechet_squared
 from modelwatch_gpu.stats.device_pairs import DevicePairs
+from modelwatch_gpu.stats.device_vectors import (
+    mean_of,
+    moments_of,
+    on_host,
+    shape_of,
+    sorted_projections,
+)
 from modelwatch_gpu.stats.result import StatResult
-from modelwatch_gpu.stats.vectors import matrices, matrices_there, matrix_of
+from modelwatch_gpu.stats.vectors import check_k, matrices, matrices_there
 
 Floats = npt.NDArray[np.float64]
 
@@ -183,21 +190,30 @@ def frechet_distance(
         debias: Take off what two samples of one normal distribution show on average: (1/n + 1/m) [tr S + 1/2 SUM_ij
             l_i l_j (1 + [i = j]) / (l_i + l_j)] with the eigenvalues l of the pooled covariance. It is of first order:
             with fewer rows than elements it takes off too little or too much.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N". A device adds up products; of fewer rows than
+            elements, which are fewer numbers than these, the rows are copied to the host.
         full: Return a Frechet with ``raw`` and ``floor`` instead of a float.
 
     Raises:
         InputError: A side is no matrix of finite numbers or has fewer than two rows.
     """
-    a, b, chosen = matrices(reference, current, "frechet_distance", device, fewest=2)
-    n, m = len(a), len(b)
-    a, b = (side.astype(np.float64) for side in centered(a, b))
-    if n + m < a.shape[1]:
-        # Few rows span few directions, and nothing is lost along these alone.
-        axes = np.linalg.qr(np.concatenate([a, b]).T)[0]
-        a, b = a @ axes, b @ axes
-    covariances = [np.atleast_2d(np.cov(side.T)) for side in (a, b)]
-    raw = frechet_squared(a.mean(axis=0), covariances[0], b.mean(axis=0), covariances[1])
+    chosen = resolve_for(device, reference, current)
+    there = matrices_there(reference, current, "frechet_distance", fewest=2) if chosen != "cpu" else None
+    if there is not None and sum(shape_of(side)[0] for side in there) >= shape_of(there[0])[1]:
+        n, m = (shape_of(side)[0] for side in there)
+        means, covariances = moments_of(there, chosen)
+    else:
+        first, second = (reference, current) if there is None else (on_host(side) for side in there)
+        a, b, _ = matrices(first, second, "frechet_distance", "cpu", fewest=2)
+        n, m = len(a), len(b)
+        a, b = (side.astype(np.float64) for side in centered(a, b))
+        if n + m < a.shape[1]:
+            # Few rows span few directions, and nothing is lost along these alone.
+            axes = np.linalg.qr(np.concatenate([a, b]).T)[0]
+            a, b = a @ axes, b @ axes
+        means = [side.mean(axis=0) for side in (a, b)]
+        covariances = [np.atleast_2d(np.cov(side.T)) for side in (a, b)]
+    raw = frechet_squared(means[0], covariances[0], means[1], covariances[1])
     pooled = ((n - 1) * covariances[0] + (m - 1) * covariances[1]) / (n + m - 2)
     floor = frechet_floor(pooled, n, m)
     value = raw - floor if debias else raw
@@ -221,21 +237,27 @@ def sliced_wasserstein(
         p: 1 or more.
         projections: How many random directions, or (d, directions) whose columns are taken as they are.
         seed: Of the Philox numbers that directions are drawn by.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N". A device projects and sorts; sorted
+            projections are compared on the host.
         full: Return a StatResult instead of a float.
 
     Raises:
         InputError: A side is no matrix of finite numbers or has no rows, or p or the directions do not fit.
     """
-    a, b, chosen = matrices(reference, current, "sliced_wasserstein", device)
+    chosen = resolve_for(device, reference, current)
     if not p >= 1:
         raise InputError(f"p must be 1 or more, not {p!r}.")
-    directions = _directions(projections, a.shape[1], seed)
-    powers = [
-        _wasserstein_power((a @ axis).astype(np.float64), (b @ axis).astype(np.float64), p) for axis in directions.T
-    ]
-    value = float(np.mean(powers) ** (1 / p))
-    return StatResult(value, value, value, len(a), len(b), 0, chosen) if full else value
+    if chosen != "cpu":
+        there = matrices_there(reference, current, "sliced_wasserstein", fewest=1)
+        (n, d), (m, _) = (shape_of(side) for side in there)
+        found = sorted_projections(there, _directions(projections, d, seed), chosen)
+    else:
+        a, b, chosen = matrices(reference, current, "sliced_wasserstein", device)
+        n, m = len(a), len(b)
+        axes = _directions(projections, a.shape[1], seed).T
+        found = ((np.sort(a @ axis).astype(np.float64), np.sort(b @ axis).astype(np.float64)) for axis in axes)
+    value = float(np.mean([_wasserstein_power(*both, p) for both in found]) ** (1 / p))
+    return StatResult(value, value, value, n, m, 0, chosen) if full else value
 
 
 def domain_classifier(
@@ -290,12 +312,12 @@ def knn_novelty(reference: Any, current: Any, *, k: int = 5, device: str = "auto
     if chosen != "cpu":
         there = DevicePairs(*matrices_there(reference, current, "knn_novelty", fewest=1), chosen)
         n, m = there.rows
-        _check_k(k, n, "reference")
+        check_k(k, n, "reference")
         own, distance = there.within_reference(k), there.to_reference(k)
     else:
         a, b, chosen = matrices(reference, current, "knn_novelty", device)
         n, m = len(a), len(b)
-        _check_k(k, n, "reference")
+        check_k(k, n, "reference")
         a, b = centered(a, b)
         own = nearest(a, a, k, same=True).distance[:, -1]
         distance = nearest(b, a, k, same=False).distance[:, -1]
@@ -314,17 +336,23 @@ def prdc(reference: Any, current: Any, *, k: int = 5, device: str = "auto", full
     Args:
         reference, current: (n, d) and (m, d), or lists of vectors.
         k: Which neighbour, from 1.
-        device: "auto" or "cpu".
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         full: Of no effect: the answer is a PrdcResult.
 
     Raises:
         InputError: A side is no matrix of finite numbers or has no k + 1 rows.
     """
-    a, b, chosen = matrices(reference, current, "prdc", device)
-    _check_k(k, len(a), "reference")
-    _check_k(k, len(b), "current")
-    found = prdc_of(*centered(a, b), k)
-    return PrdcResult(found.precision, found.recall, found.density, found.coverage, len(a), len(b), chosen)
+    chosen = resolve_for(device, reference, current)
+    if chosen != "cpu":
+        there = DevicePairs(*matrices_there(reference, current, "prdc", fewest=1), chosen)
+        n, m = there.rows
+    else:
+        a, b, chosen = matrices(reference, current, "prdc", device)
+        n, m = len(a), len(b)
+    check_k(k, n, "reference")
+    check_k(k, m, "current")
+    found = prdc_of(*centered(a, b), k) if chosen == "cpu" else there.prdc(k)
+    return PrdcResult(found.precision, found.recall, found.density, found.coverage, n, m, chosen)
 
 
 def embedding_drift(
@@ -368,61 +396,19 @@ def embedding_drift(
 def cosine_centroid(reference: Any, current: Any, *, device: str = "auto", full: bool = False) -> Any:
     """1 - cosine of the angle between the means, 0 to 2. Arguments as for ``frechet_distance``; ``full`` gives a
     StatResult. Raises InputError also where a mean is 0."""
-    a, b, chosen = matrices(reference, current, "cosine_centroid", device)
-    value = cosine_distance(a.mean(axis=0, dtype=np.float64), b.mean(axis=0, dtype=np.float64))
+    chosen = resolve_for(device, reference, current)
+    if chosen != "cpu":
+        there = matrices_there(reference, current, "cosine_centroid", fewest=1)
+        means = [mean_of(side, chosen) for side in there]
+        n, m = (shape_of(side)[0] for side in there)
+    else:
+        a, b, chosen = matrices(reference, current, "cosine_centroid", device)
+        means = [side.mean(axis=0, dtype=np.float64) for side in (a, b)]
+        n, m = len(a), len(b)
+    value = cosine_distance(*means)
     if np.isnan(value):
         raise InputError("cosine_centroid has no answer: the mean of a side is 0, which has no direction.")
-    return StatResult(value, value, value, len(a), len(b), 0, chosen) if full else value
-
-
-def cka(reference: Any, current: Any, *, device: str = "auto", full: bool = False) -> Any:
-    """Linear centred kernel alignment of two embeddings of the *same* rows, 0 to 1 (Kornblith et al. 2019): how alike
-    two models see the same texts. It compares models and is no drift of data.
-
-    Args:
-        reference, current: (n, d) and (n, e): row i of both is the same text. d and e may differ.
-        device: "auto" or "cpu".
-        full: Return a StatResult instead of a float.
-
-    Raises:
-        InputError: A side is no matrix of finite numbers, the rows differ in number, or a side is constant.
-    """
-    chosen = matrices(np.zeros((1, 1)), np.zeros((1, 1)), "cka", device)[2]
-    a, b = (matrix_of(v, name).astype(np.float64) for v, name in ((reference, "reference"), (current, "current")))
-    if len(a) != len(b):
-        raise InputError(f"reference has {len(a)} rows and current has {len(b)}; cka compares the same rows.")
-    if len(a) < 2:
-        raise InputError("cka has no answer: it needs two rows.")
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-    if len(a) < min(a.shape[1], b.shape[1]):
-        grams = [a @ a.T, b @ b.T]
-        cross, own = float((grams[0] * grams[1]).sum()), [float(np.linalg.norm(g)) for g in grams]
-    else:
-        cross = float((np.asarray(a.T @ b) ** 2).sum())
-        own = [float(np.linalg.norm(side.T @ side)) for side in (a, b)]
-    if not own[0] * own[1] > 0:
-        raise InputError("cka has no answer: all rows of a side are equal.")
-    value = min(cross / (own[0] * own[1]), 1.0)
-    return StatResult(value, value, value, len(a), len(b), 0, chosen) if full else value
-
-
-def neighbour_overlap(reference: Any, current: Any, *, k: int = 10, device: str = "auto", full: bool = False) -> Any:
-    """Mean share of a row's k nearest other rows that two embeddings of the same rows agree on, 0 to 1. It compares
-    models and is no drift of data. Arguments and errors as for ``cka``, and k + 1 rows are needed."""
-    chosen = matrices(np.zeros((1, 1)), np.zeros((1, 1)), "neighbour_overlap", device)[2]
-    a, b = matrix_of(reference, "reference"), matrix_of(current, "current")
-    if len(a) != len(b):
-        raise InputError(
-            f"reference has {len(a)} rows and current has {len(b)}; neighbour_overlap compares the same rows."
-        )
-    _check_k(k, len(a), "reference")
-    near = [
-        nearest(side - side.mean(axis=0, keepdims=True), side - side.mean(axis=0, keepdims=True), k, same=True)
-        for side in (a, b)
-    ]
-    shared = [len(np.intersect1d(x, y)) for x, y in zip(near[0].index, near[1].index, strict=True)]
-    value = float(np.mean(shared) / k)
-    return StatResult(value, value, value, len(a), len(b), 0, chosen) if full else value
+    return StatResult(value, value, value, n, m, 0, chosen) if full else value
 
 
 def _answer(found: Floats, n: int, m: int, device: str, permutations: int, full: bool) -> Any:
@@ -437,13 +423,6 @@ def _times(permutations: int) -> int:
     if type(permutations) is not int or permutations < 0:
         raise InputError(f"permutations must be a whole number, 0 or more, not {permutations!r}.")
     return permutations
-
-
-def _check_k(k: int, rows: int, name: str) -> None:
-    if type(k) is not int or k < 1:
-        raise InputError(f"k must be a whole number above 0, not {k!r}.")
-    if rows <= k:
-        raise InputError(f"{name} has {rows} rows, and the {k}-th nearest other row needs {k + 1}.")
 
 
 def _bandwidths(reference: Any, bandwidth: float | Sequence[float] | None) -> list[float]:
@@ -472,8 +451,8 @@ def _directions(projections: Any, dimension: int, seed: int) -> Any:
 
 
 def _wasserstein_power(a: Floats, b: Floats, p: float) -> float:
-    """W_p^p of two samples: the integral of |quantile - quantile|^p, whose steps are those of both (Villani 2003)."""
-    a, b = np.sort(a), np.sort(b)
+    """W_p^p of two sorted samples: the integral of |quantile - quantile|^p, whose steps are those of both (Villani
+    2003)."""
     if len(a) == len(b):
         return float(np.mean(np.abs(a - b) ** p))
     ends = np.union1d(np.arange(1, len(a) + 1) * len(b), np.arange(1, len(b) + 1) * len(a))

@@ -105,19 +105,22 @@ def _numbered(column: Any, domain: str, own: Keys, device: str) -> tuple[Any, in
     return numbers, len(knots), np.searchsorted(knots, own)
 
 
-def resolve_labelled(device: str, labels: Any, other: Any, weights: Any) -> str:
-    """The device that counts labels beside scores or classes. Sums of weights are the CPU's, and with "auto" so are
-    arrays of the host that a device would refuse.
+def resolve_labelled(device: str, labels: Any, other: Any, weights: Any, *, weighs: bool = False) -> str:
+    """The device that counts labels beside scores or classes; with "auto" arrays of the host that a device would refuse
+    are the CPU's. ``weighs``: whether a device adds up weights for what is asked; else those are the CPU's too.
 
-    Raises InputError and DeviceUnavailable as ``resolve_for``, or with weights as ``resolve_host``.
+    Raises InputError and DeviceUnavailable as ``resolve_for``, or with weights that no device takes as
+    ``resolve_host``.
     """
-    return resolve_beside(device, [labels, other], weights)
+    return resolve_beside(device, [labels, other], weights, weighs=weighs)
 
 
-def resolve_beside(device: str, sides: Sequence[Any], weights: Any) -> str:
+def resolve_beside(device: str, sides: Sequence[Any], weights: Any, *, weighs: bool = False) -> str:
     """``resolve_labelled`` of any columns beside each other."""
     if weights is not None:
-        return resolve_host(device, *sides, weights)
+        if not weighs:
+            return resolve_host(device, *sides, weights)
+        sides = [*sides, weights]
     if device == "auto" and not any(location(s) for s in sides) and not all(_is_of_numbers(s) for s in sides):
         return "cpu"
     return resolve_for(device, *sides)
@@ -145,12 +148,20 @@ def scores_by_label(
     number = number_of(classes, positive)
     groups, _, places = _numbered(labels, label_domain, own, device)
     counting: Any = engine(device)
-    sides = []
+    sides, rows = [], 0
+    beside = None if weights is None else weights_there(weights, len(labels), device)
     for place in places.tolist():
-        found = counting.distinct_keys(scores, keys.DOMAINS[domain], groups, place)
-        sides.append((found["keys"], found["counts"].astype(np.int64)))
+        if beside is None:
+            found = counting.distinct_keys(scores, keys.DOMAINS[domain], groups, place)
+            sides.append((found["keys"], found["counts"].astype(np.int64)))
+            rows += int(found["counts"].sum())
+        else:
+            found = counting.weighted_keys(scores, keys.DOMAINS[domain], beside, groups, place)
+            sides.append((found["keys"], found["sums"]))
+            rows += found["rows"]
     every = np.unique(np.concatenate([np.empty(0, dtype=np.uint64), *(side for side, _ in sides)]))
-    masses = [np.zeros(len(every), dtype=np.int64), np.zeros(len(every), dtype=np.int64)]
+    kind = np.int64 if beside is None else np.float64
+    masses: list[Any] = [np.zeros(len(every), dtype=kind), np.zeros(len(every), dtype=kind)]
     for at, (side, counts) in enumerate(sides):
         masses[0 if at == number else 1][np.searchsorted(every, side)] = counts
     values = keys.values_of(every, domain)
@@ -158,13 +169,31 @@ def scores_by_label(
         raise InputError("scores must be probabilities, from 0 to 1.")
     if values.dtype.kind in "iu" and probability:
         values = values.astype(np.float64)
-    return ScoreTable(values, masses[0], masses[1]), int(masses[0].sum() + masses[1].sum())
+    return ScoreTable(values, masses[0], masses[1]), rows
 
 
-def classes_by_label(labels: Any, predictions: Any, device: str) -> Classes | CountedClasses:
-    """``labelled.classes_of``, counted on a device."""
+def weights_there(weights: Any, rows: int, device: str) -> Any:
+    """``labelled.weights_of`` as a column for a device to read, where it may lie."""
+    (column, *more), batched = as_columns(weights, "weights")
+    if isinstance(column, pa.Array):
+        return pa.array(weights_of(weights, rows))
+    if batched or more or not isinstance(column, DeviceColumn) or column.null_count:
+        raise InputError("weights must be one column of numbers without nulls.")
+    if len(column) != rows:
+        raise InputError(f"weights has {len(column)} rows and labels has {rows}; give both the same rows.")
+    counting: Any = engine(device)
+    found = counting.column_moments(column)
+    least = keys.values_of(np.array([found["low"]], dtype=np.uint64), str(keys.domain_of(column.type)))
+    if rows and (found["count"] != rows or not least[0] >= 0):
+        raise InputError("weights must be finite and not negative.")
+    return column
+
+
+def classes_by_label(labels: Any, predictions: Any, device: str, weights: Any = None) -> Classes | CountedClasses:
+    """``labelled.classes_of``, counted on a device; with weights so is the table of their sums."""
     if device == "cpu":
         return classes_of(labels, predictions)
+    beside = None if weights is None else weights_there(weights, len(labels), device)
     same_rows(labels, predictions, "predictions")
     types = labels.type, predictions.type
     (labels, _), (predictions, _) = _on_device(labels, "labels"), _on_device(predictions, "predictions")
@@ -172,9 +201,9 @@ def classes_by_label(labels: Any, predictions: Any, device: str) -> Classes | Co
     labels, predictions = in_domain(labels, domain, "labels"), in_domain(predictions, domain, "predictions")
     found = np.union1d(*(distinct_of(side, domain, device)[0] for side in (labels, predictions)))
     groups, count, places = _numbered(labels, domain, found, device)
-    table = np.zeros((len(found), len(found)), dtype=np.int64)
+    table, sums = np.zeros((len(found), len(found)), dtype=np.int64), None
+    counting: Any = engine(device)
     if len(found):
-        counting: Any = engine(device)
         (counted,) = counting.count_bins_of([predictions], keys.DOMAINS[domain], [found], groups, count)
         # The bin behind each cut holds one value: every value is a cut.
         table = counted[places][:, 1 : len(found) + 1].astype(np.int64)
@@ -183,7 +212,12 @@ def classes_by_label(labels: Any, predictions: Any, device: str) -> Classes | Co
     values = keys.values_of(found[met], domain)
     booleans = all(pa.types.is_boolean(kind) for kind in types)
     named = [bool(v) for v in values] if booleans else as_written(values, types[0])
-    return CountedClasses(named, table[np.ix_(met, met)])
+    if beside is not None and met.any():
+        # Places are those of both sides' values, which are the same ones.
+        cells = counting.crossed(groups, _numbered(predictions, domain, found, device)[0])
+        weighed = counting.weights_of_groups(cells, beside).reshape(count, count)
+        sums = weighed[np.ix_(places[met], places[met])]
+    return CountedClasses(named, table[np.ix_(met, met)], sums)
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,10 +67,12 @@ class Classes:
     predictions: npt.NDArray[np.int64]
     kept: npt.NDArray[np.bool_]
 
-    def table(self, weights: Weights) -> Array:
-        """(K, K) rows of each label (rows) and prediction (columns): int64, or float64 sums of weights."""
+    def table(self, weights: Any) -> Array:
+        """(K, K) rows of each label (rows) and prediction (columns): int64, or float64 sums of ``weights``, which are
+        as ``weights_of`` takes them."""
         k = len(self.values)
-        own = None if weights is None else weights[self.kept]
+        own = weights_of(weights, len(self.kept))
+        own = None if own is None else own[self.kept]
         return np.bincount(self.labels * k + self.predictions, own, minlength=k * k).reshape(k, k)
 
     @property
@@ -86,16 +88,17 @@ class Classes:
 @dataclass(frozen=True, eq=False)
 class CountedClasses:
     """``Classes`` of which only the table is known. ``values``: the (K,) classes; ``counts``: (K, K) rows of each label
-    (rows) and prediction (columns)."""
+    (rows) and prediction (columns); ``sums``: of their weights, None where rows have none."""
 
     values: list[Any]
     counts: npt.NDArray[np.int64]
+    sums: npt.NDArray[np.float64] | None = None
 
-    def table(self, weights: Weights) -> Array:
-        """As ``Classes.table``, without weights."""
-        if weights is not None:
-            raise ValueError("rows that were counted have no weights")
-        return self.counts
+    def table(self, weights: Any) -> Array:
+        """As ``Classes.table``; ``weights``: None, or those that ``sums`` are of."""
+        if weights is None:
+            return self.counts
+        return self.counts.astype(np.float64) if self.sums is None else self.sums
 
     @property
     def rows(self) -> int:

@@ -51,7 +51,8 @@ def roc_auc(
         average: Of several classes "macro", the mean; "weighted" by labels; or "micro", of all classes' scores pooled.
         multi_class: "ovr", each class against the rest; "ovo", the mean over pairs of classes (Hand and Till 2001).
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; of several classes
+            the CPU counts weights.
         threads: Of no effect: scores are sorted.
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array); a
             MulticlassResult of several classes.
@@ -323,7 +324,7 @@ def _scored(
     probability: bool,
     measure: Callable[[tables.ScoreTable], Value] | None = None,
 ) -> Any:
-    chosen = resolve_labelled(device, labels, scores, weights)
+    chosen = resolve_labelled(device, labels, scores, weights, weighs=True)
     formula = measure or getattr(calibration if name == "ece" else tables, name)
 
     def one(a: pa.Array, b: pa.Array) -> ColumnResult:

@@ -87,7 +87,7 @@ def threshold_table(
     Args:
         labels, scores, positive, weights: As for ``roc_auc`` of two classes; scores are any numbers.
         thresholds: A number or (T,) numbers, in any order; default every distinct score, from the highest down.
-        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect: scores are sorted.
 
     Returns:
@@ -96,7 +96,7 @@ def threshold_table(
     Raises:
         InputError: No row has both, a threshold is not a number, or rows do not match.
     """
-    chosen = resolve_labelled(device, labels, scores, weights)
+    chosen = resolve_labelled(device, labels, scores, weights, weighs=True)
     wanted = None if thresholds is None else _numbers(thresholds)
 
     def one(a: pa.Array, b: pa.Array) -> ThresholdTable:
@@ -156,14 +156,14 @@ def best_threshold(
         by: "f1", the largest F1; "youden", the largest TPR - FPR (Youden's J); "cost", the smallest mean cost. Of
             equally good thresholds the highest is taken, which predicts the fewest rows positive.
         cost: With "cost", [[TN, FP], [FN, TP]]: what a row of each kind costs; gains are negative.
-        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect: scores are sorted.
         full: Return a BestThreshold (or a tuple of them) instead of a float (or a (columns,) float64 array).
 
     Raises:
         InputError: A class that the criterion needs has no label, or rows do not match.
     """
-    chosen = resolve_labelled(device, labels, scores, weights)
+    chosen = resolve_labelled(device, labels, scores, weights, weighs=True)
     if by not in tables.CRITERIA:
         raise InputError(f"by='{by}' is unknown; use {', '.join(repr(c) for c in tables.CRITERIA)}.")
     if (cost is not None) != (by == "cost"):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from modelwatch_gpu.device_arrays import DeviceMatrix, matrix_on_device, resolve_for
+from modelwatch_gpu.device_arrays import DeviceMatrix, location, matrix_on_device, resolve_for
 from modelwatch_gpu.errors import DeviceUnavailable, InputError
 from modelwatch_gpu.plain import plain_array
 
@@ -22,6 +22,8 @@ def matrices(reference: Any, current: Any, name: str, device: str, *, fewest: in
     other; DeviceUnavailable where a device is asked for.
     """
     chosen = resolve_for(device, reference, current)
+    if chosen != "cpu" and device == "auto" and not any(location(side) for side in (reference, current)):
+        chosen = "cpu"  # which nobody but the cost of others would have left
     if chosen != "cpu":
         raise DeviceUnavailable(f"{name} is computed on the CPU alone; pass device='cpu' and arrays of the host.")
     a, b = matrix_of(reference, "reference"), matrix_of(current, "current")
@@ -83,6 +85,14 @@ def matrix_of(values: Any, name: str) -> Matrix:
     if not np.isfinite(array).all():
         raise InputError(f"{name} holds NaN or infinite elements; leave these rows out.")
     return np.ascontiguousarray(array)
+
+
+def check_k(k: int, rows: int, name: str) -> None:
+    """Raises InputError unless every row has ``k`` others."""
+    if type(k) is not int or k < 1:
+        raise InputError(f"k must be a whole number above 0, not {k!r}.")
+    if rows <= k:
+        raise InputError(f"{name} has {rows} rows, and the {k}-th nearest other row needs {k + 1}.")
 
 
 def _from_arrow(array: pa.Array, name: str) -> Any:
