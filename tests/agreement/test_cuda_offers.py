@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-import sys
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from modelwatch_gpu.errors import InputError
 pytestmark = pytest.mark.gpu
 
 #: The module; the package has the function under its name.
-HISTOGRAM = sys.modules["modelwatch_gpu.stats.histogram"]
+HISTOGRAM = importlib.import_module("modelwatch_gpu.stats.histogram")
 
 #: What of ``_core`` does not go through the rows of a column, so that no device has it.
 OF_THE_HOST = {

@@ -24,6 +24,7 @@ from modelwatch_gpu.profile import fileio
 from modelwatch_gpu.profile.tables import Arrays
 
 ROLES = mw.Roles(timestamp="when")
+NEWER = fileio.FORMAT_VERSIONS["baseline"] + 1
 
 
 def log(rows: int = 400, seed: int = 0) -> pa.Table:
@@ -173,8 +174,8 @@ def test_a_newer_format_is_refused_by_name_and_the_own_one_is_read(small: bytes,
     path = tmp_path / "newer.mwb"
     path.write_bytes(resealed(small, lambda header, arrays: None))
     assert mw.Baseline.load(path).to_bytes() == small
-    path.write_bytes(resealed(small, lambda header, arrays: header.update(format=6, library="9.9.9")))
-    with pytest.raises(mw.InputError, match=r"newer\.mwb: written in format 6 by modelwatch 9\.9\.9.*upgrade"):
+    path.write_bytes(resealed(small, lambda header, arrays: header.update(format=NEWER, library="9.9.9")))
+    with pytest.raises(mw.InputError, match=rf"newer\.mwb: written in format {NEWER} by modelwatch 9\.9\.9.*upgrade"):
         mw.Baseline.load(path)
     for wrong in ("1", None, 1.5, [1], -3, True):
         path.write_bytes(resealed(small, lambda header, arrays, wrong=wrong: header.update(format=wrong)))

@@ -21,6 +21,7 @@ import modelwatch_gpu as mw
 from modelwatch_gpu import _core, device_arrays
 from modelwatch_gpu import device as device_module
 from modelwatch_gpu.device import devices_of, resolve
+from modelwatch_gpu.profile import by_file
 from modelwatch_gpu.several import SeveralDevices, at_once, dealt_out
 
 COUNTING = sys.modules["modelwatch_gpu.profile.counting"]
@@ -159,7 +160,7 @@ def dealt_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         real(counter, progress)
 
     monkeypatch.setattr(COUNTING.FileCounter, "read", read)
-    monkeypatch.setattr(COUNTING, "devices_of", lambda device: ["cpu", "cpu", "cpu"])
+    monkeypatch.setattr(by_file, "devices_of", lambda device: ["cpu", "cpu", "cpu"])
     return seen
 
 
@@ -173,7 +174,7 @@ def test_files_dealt_out_give_the_bytes_of_one_device(
     assert len(dealt_files) == 7
     assert all(name.startswith("modelwatch-count") for name in dealt_files)
     assert sum(told) == found.rows == sum(map(len, files))
-    monkeypatch.setattr(COUNTING, "devices_of", lambda device: [device])
+    monkeypatch.setattr(by_file, "devices_of", lambda device: [device])
     assert found.to_bytes() == mw.Profile.count(baseline, files, **options).to_bytes()
 
 
