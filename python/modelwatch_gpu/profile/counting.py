@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import LogFile, RowWindow, Window, read_ahead
 from modelwatch_gpu.log.files import wider
 from modelwatch_gpu.profile.adapt import Reading, counts_as_it_is, reading_of
+from modelwatch_gpu.profile.blas import one_thread_each
 from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.embedding_counter import EmbeddingCounter, KeyedVectors
 from modelwatch_gpu.profile.embedding_sums import EmbeddingTable
@@ -119,6 +121,7 @@ class FileCounter:
             )
         self.incomparable: dict[str, str] = {}
         self.embeddings: list[EmbeddingCounter] = []
+        self._vector_threads = 1
         projections = self._embeddings(have)
         of_vectors = {name for c in spec.embeddings for name in c.projections}
         embedded = [c.name for c in spec.embeddings if c.name not in have]
@@ -180,6 +183,11 @@ class FileCounter:
 
     def read(self, progress: Progress | None) -> None:
         """Counts the whole file."""
+        with one_thread_each() if self.embeddings else nullcontext(False) as alone:
+            self._vector_threads = (self.spec.threads or _core.default_threads()) if alone else 1
+            self._read(progress)
+
+    def _read(self, progress: Progress | None) -> None:
         try:
             for at, batch in enumerate(self.batches):
                 self._count(batch)
@@ -275,7 +283,7 @@ class FileCounter:
             except InputError as error:
                 raise InputError(f"{self.file.name}: {error}") from error
         for own, vectors in zip(self.embeddings, batch.vectors, strict=True):
-            own.add(batch.rows, vectors, batch.groups)
+            own.add(batch.rows, vectors, batch.groups, self._vector_threads)
         if self.sampler is not None:
             self.sampler.add(batch.rows)
         if self.observer is not None:

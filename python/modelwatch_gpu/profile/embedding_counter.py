@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,24 +81,68 @@ class EmbeddingCounter:
         columns = dict(zip(self.column.projections, self.column.project(found), strict=True))
         return KeyedVectors(found, key), columns
 
-    def add(self, batch: pa.RecordBatch, vectors: KeyedVectors, groups: Sequence[npt.NDArray[Any] | None]) -> None:
-        """Adds the rows of a batch that was ``read``, each to its group in every set; None: group 0."""
-        found, key = vectors.found, vectors.key
-        own = np.flatnonzero(found.code == TAKEN)
+    def add(
+        self,
+        batch: pa.RecordBatch,
+        vectors: KeyedVectors,
+        groups: Sequence[npt.NDArray[Any] | None],
+        threads: int = 1,
+    ) -> None:
+        """Adds the rows of a batch that was ``read``, each to its group in every set; None: group 0. ``threads``: at
+        most so many at a time; the sums are the same for any number of them."""
+        own = np.flatnonzero(vectors.found.code == TAKEN)
         every = [np.zeros(len(batch), dtype=np.int64) if group is None else group.astype(np.int64) for group in groups]
         for sums, which in zip(self._sums, every, strict=True):
-            sums.count(which, found.code)
+            sums.count(which, vectors.found.code)
+        if threads <= 1 or len(own) <= TILE:
+            self._add(batch, vectors, own, every, None)
+            return
+        with ThreadPoolExecutor(threads, thread_name_prefix="modelwatch-vectors") as pool:
+            self._add(batch, vectors, own, every, pool)
+
+    def _add(
+        self, batch: pa.RecordBatch, vectors: KeyedVectors, own: Int64, every: list[Int64], pool: Executor | None
+    ) -> None:
+        """``own``: the rows that have vectors; ``every``: the group of every row in each set."""
+        found, key = vectors.found, vectors.key
+        started = []
+        for sums, which in zip(self._sums, every, strict=True):
+            if sums.name == "window":
+                continue
+            if pool is None:
+                sums.add_short(which[own], found)
+            else:
+                started.append(pool.submit(sums.add_short, which[own], found))
         for sums, which in zip(self._sums, every, strict=True):
             if sums.name == "window":
                 blocks = None if self._block is None else (self._sums[self._block], every[self._block][own])
-                sums.add(which[own], found.values, key, blocks)
+                sums.add(which[own], found.values, key, blocks, pool)
                 sums.sample(which[own], key, found.values, own, batch, self._shown)
-            else:
-                sums.add_short(which[own], found)
+        for short in started:
+            short.result()
 
     def table(self, at: int, groups: int) -> EmbeddingTable:
         """What was counted of a set, which has so many groups."""
         return self._sums[at].table(groups)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """Rows of one group, with their hashed groups and, ascending, their blocks."""
+
+    group: int
+    rows: slice | Int64
+    hand: npt.NDArray[np.int32]
+    block: Int64 | None
+
+
+class _TileSums(NamedTuple):
+    """Products and sums of a tile's centred rows, None where a device has them, and the features of its blocks by
+    hashed group; -1 stands for no block."""
+
+    square: Matrix | None
+    total: Matrix | None
+    features: list[tuple[int, Floats]]
 
 
 class _Sums:
@@ -125,7 +171,9 @@ class _Sums:
         flat = np.bincount(which * (1 + TOO_FAR) + code, minlength=self._counts.size)
         self._counts += flat.reshape(self._counts.shape).astype(np.uint64)
 
-    def add(self, which: Int64, values: Matrix, key: UInt64, blocks: tuple[_Sums, Int64] | None) -> None:
+    def add(
+        self, which: Int64, values: Matrix, key: UInt64, blocks: tuple[_Sums, Int64] | None, pool: Executor | None
+    ) -> None:
         """All sums of a window, and the random features of blocks: a feature is made once for both."""
         hand = (key % np.uint64(DEALT)).astype(np.int32)
         block = None if blocks is None else blocks[1]
@@ -134,60 +182,56 @@ class _Sums:
             which, hand = which[order], hand[order]
             block = None if block is None else block[order]
         center = self.column.in_type(values.dtype)[0]
+        tiles = []
         for group, begin, end in _runs(which):
             dealt = self._dealt.setdefault(group, np.zeros(DEALT, dtype=np.uint64))
             dealt += np.bincount(hand[begin:end], minlength=DEALT).astype(np.uint64)
             if self._there is not None:
                 own = slice(begin, end) if order is None else order[begin:end]
                 self._there.add(group, values[own] - center, hand[begin:end].astype(np.int64))
+                if block is None:
+                    continue
             for first in range(begin, end, TILE):
                 own = slice(first, min(first + TILE, end))
                 rows = own if order is None else order[own]
-                if self._there is None:
-                    self._add_tile(group, values, rows, hand[own], None if block is None else block[own], blocks)
-                elif block is not None and blocks is not None:
-                    blocks[0].add_features(self._angles(values, rows)[1], hand[own], block[own], None)
+                tiles.append(_Tile(group, rows, hand[own], None if block is None else block[own]))
+        summed = partial(self._summed, values)
+        # In the order of tiles, whoever sums them: the sums are the same for any number of threads.
+        for tile, sums in zip(tiles, map(summed, tiles) if pool is None else pool.map(summed, tiles), strict=True):
+            self._take(tile.group, sums, None if blocks is None else blocks[0])
 
-    def _angles(self, values: Matrix, rows: slice | Int64) -> tuple[Matrix, Matrix]:
-        """Centred rows, and their angles at the widest bandwidth's frequencies."""
-        center, _, frequencies = self.column.in_type(values.dtype)
-        room = Room.of(values.dtype, self.column.dimension)
-        tile = room.centered(values, rows, center)
-        angles = np.matmul(tile, frequencies, out=room.angles[: len(tile)])
-        return tile, angles.astype(np.float32, copy=False)
-
-    def _add_tile(
-        self,
-        group: int,
-        values: Matrix,
-        rows: slice | Int64,
-        hand: npt.NDArray[np.int32],
-        block: Int64 | None,
-        blocks: tuple[_Sums, Int64] | None,
-    ) -> None:
-        """``rows``: some of a group's, with their hashed groups and blocks."""
+    def _summed(self, values: Matrix, tile: _Tile) -> _TileSums:
+        """The sums of a tile by themselves. Several threads may be at several tiles."""
         d = self.column.dimension
-        products, features = _of(self._products, group, (d, d)), _of(self._features, group, (DEALT, FEATURES))
-        tile, angles = self._angles(values, rows)
+        center, _, frequencies = self.column.in_type(values.dtype)
         room = Room.of(values.dtype, d)
-        square = np.matmul(tile.T, tile, out=room.square)
-        products += square
-        self._total[group] += room.ones[: len(tile)] @ tile
-        self._squares[group] += float(np.trace(square, dtype=np.float64))
-        if block is None or blocks is None:
-            _core.add_features(angles, hand, features)
-        else:
-            blocks[0].add_features(angles, hand, block, features)
-
-    def add_features(self, angles: Matrix, hand: npt.NDArray[np.int32], block: Int64, whole: Floats | None) -> None:
-        """The features of blocks, ascending; ``whole``: (DEALT, FEATURES) sums of their window, which grow by them."""
-        for at, first, last in _runs(block):
+        rows = room.centered(values, tile.rows, center)
+        square = total = None
+        if self._there is None:
+            square, total = np.matmul(rows.T, rows), room.ones[: len(rows)] @ rows
+        angles = np.matmul(rows, frequencies, out=room.angles[: len(rows)]).astype(np.float32, copy=False)
+        features = []
+        for block, first, last in [(-1, 0, len(rows))] if tile.block is None else _runs(tile.block):
             dealt = np.zeros((DEALT, FEATURES))
-            _core.add_features(angles[first:last], hand[first:last], dealt)
-            if whole is not None:
+            _core.add_features(angles[first:last], tile.hand[first:last], dealt)
+            features.append((block, dealt))
+        return _TileSums(square, total, features)
+
+    def _take(self, group: int, sums: _TileSums, blocks: _Sums | None) -> None:
+        """Adds the sums of a tile to those of its group, and of its blocks."""
+        if sums.square is not None:
+            d = self.column.dimension
+            products = _of(self._products, group, (d, d))
+            products += sums.square
+            self._total[group] += sums.total
+            self._squares[group] += float(np.trace(sums.square, dtype=np.float64))
+        for block, dealt in sums.features:
+            if self._there is None:
+                whole = _of(self._features, group, (DEALT, FEATURES))
                 whole += dealt
-            own = _of(self._features, at, (1, FEATURES))
-            own += dealt.sum(axis=0)
+            if blocks is not None:
+                own = _of(blocks._features, block, (1, FEATURES))
+                own += dealt.sum(axis=0)
 
     def add_short(self, which: Int64, found: ReadVectors) -> None:
         """The sums of a segment or block: no features, and products along the principal directions only."""
