@@ -22,4 +22,6 @@ def test_whole_numbers_that_come_as_floats_are_the_same_bytes() -> None:
     log = pa.table({"n": pa.array(floats, mask=rng.random(3_000) < 0.05), "m": few})
     own, there = (mw.Profile.count(baseline, log, device=device) for device in ("cpu", "cuda"))
     assert there.to_bytes() == own.to_bytes()
-    assert own.merged().tables["window", "n"].sketches.registers.any()
+    merged = own.merged()
+    assert merged is not None
+    assert merged.tables["window", "n"].sketches.registers.any(), "nothing was hashed"
