@@ -65,8 +65,8 @@ class Facts:
     numbers: zero, negative. Of text: empty (or blank), padded (blanks around it), spelled_null ("N/A"), special
     (neither letter nor digit), number (text that is a number), broken (a character that could not be decoded).
     equals_label: equal to the label, of with_label rows in which both are there. ``lengths``: column -> shortest and
-    longest text in characters. ``shapes``: column -> shape -> rows. ``shapeless``: column -> rows of shapes beyond the cap.
-    ``repeats``: "ids", "rows", "features" (with the label of each), "columns" (with a hash of every column).
+    longest text in characters. ``shapes``: column -> shape -> rows. ``shapeless``: column -> rows of shapes beyond the
+    cap. ``repeats``: "ids", "rows", "features" (with the label of each), "columns" (with a hash of every column).
     ``times``: first and last timestamp in epoch seconds."""
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
