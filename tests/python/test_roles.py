@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import modelwatch_gpu as mw
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.roles import ROLES, RoleAssignment, Roles
 
