@@ -320,6 +320,14 @@ def test_the_headline_fits_what_happened(report: mw.Report, baseline: mw.Baselin
     assert headline(nobody) == "No check fits any column, so nothing was judged."
 
 
+def test_a_check_that_fits_no_column_is_named_in_the_notes(baseline: mw.Baseline) -> None:
+    checks = [Check("ks", ["nobody", "no_*"], warn=0.1), Check("ks", warn=0.1)]
+    notes = mw.compare(baseline, log([4]), checks=checks).notes
+    assert [n for n in notes if n.startswith("The check of")] == [
+        "The check of ks for nobody, no_* fits no column of the baseline, so it judges nothing."
+    ]
+
+
 def test_what_is_off_of_the_log_as_a_whole_is_told_check_by_check(baseline: mw.Baseline) -> None:
     normal = log([1, 2, 3])
     spoilt = pa.concat_tables([normal, normal.slice(0, 300)]).append_column("extra", pa.array([1] * 1_500))

@@ -116,7 +116,7 @@ def wrong_call(error: Exception) -> None:
     say, place = getattr(error, "format_message", None), getattr(error, "ctx", None)
     if say is None or place is None or type(error).__name__ == "NoArgsIsHelpError":
         return
-    said = " ".join(say().split()).rstrip(".")
+    said = " ".join(say().split()).replace("Value error, ", "").rstrip(".")  # pydantic's words
     fail(f"{said}{' See' if said.endswith('?') else '; see'} {place.command_path} --help.", BAD_INPUT)
 
 

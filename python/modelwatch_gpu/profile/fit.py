@@ -35,8 +35,12 @@ COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency"
 CATEGORY_CAP = 131_072
 #: An integer column with at most this many distinct values is categorical unless the user says otherwise.
 CATEGORICAL_INTEGERS = 10
-#: Short text that is a number with digits after this mark; so many values, of this share, make a hint of it.
-_AFTER_A_MARK = {"comma": re.compile(rb"[+-]?[\d.]*\d,\d+"), "point": re.compile(rb"[+-]?\d+\.\d+([eE][+-]?\d+)?")}
+#: Short text that is a number as it is not read as one, and what to do; so many values, of this share, make a hint.
+_AS_TEXT = (
+    ("with a comma", "write them with a point", re.compile(rb"[+-]?[\d.]*\d,\d+")),
+    ("with a point", "cast it to a number", re.compile(rb"[+-]?\d+\.\d+([eE][+-]?\d+)?")),
+    ("of percent", "leave the sign out", re.compile(rb"[+-]?\d+([.,]\d+)? ?%")),
+)
 _HINT_LENGTH, _HINT_VALUES, _HINT_SHARE = 32, 10, 0.9
 
 Progress = Callable[[int], None]
@@ -412,12 +416,11 @@ def _numbers_as_text(column: CategoricalColumn) -> Iterator[str]:
     values = column.categories
     if len(values) < _HINT_VALUES:
         return
-    for mark, number in _AFTER_A_MARK.items():
+    for what, how, number in _AS_TEXT:
         if sum(len(v) <= _HINT_LENGTH and bool(number.fullmatch(v)) for v in values) >= _HINT_SHARE * len(values):
-            how = "write them with a point" if mark == "comma" else "cast it to a number"
             yield (
                 f"Column '{column.name}' is text and is taken as categorical, though nearly all of it reads as numbers "
-                f"with a {mark}; {how} to compare numbers."
+                f"{what}; {how} to compare numbers."
             )
 
 
