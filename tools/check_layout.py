@@ -8,6 +8,7 @@
 4. No note-to-self is left in a file: open work is an issue.
 5. No file names a folder of somebody's own machine.
 6. Nothing lies at the top but what `TOP_LEVEL` names: what a run leaves behind is not committed by mistake.
+7. Every folder, module and file that the tables below name is there: a table of what was once planned checks nothing.
 
 Each broken rule is one line, `file:line: what to do`. Exit status 1 when there is any.
 """
@@ -38,6 +39,7 @@ CPP_MAY_USE = {
 # Headers that exist to hide a difference between compilers or backends.
 CONDITIONALS_ALLOWED = {"cpp/core/macros.hpp", "cpp/core/team.hpp"}
 
+OWN_PATH = "tools/check_layout.py"
 PACKAGE = "modelwatch_gpu"
 PACKAGE_FOLDER = PurePosixPath("python") / PACKAGE
 # Root modules that every folder may import; they import only each other.
@@ -56,11 +58,13 @@ PYTHON_GROUND = {
     "plain",
     "several",
     "units",
+    "wording",
 }
+BUILT = {"_version"}  # made by the build, so git does not know it
 # Root modules that tie the folders together: they may import everything and no folder imports them.
 PYTHON_ROOF = {"__init__", "__main__", "cli", "compare", "demo", "demo_monitor", "doctor", "embed", "ranked", "skew"}
 # The flow of data.  `stats` stands beside it: arrays in, numbers out, by the measures' own formulas.
-PYTHON_FLOW = ["log", "profile", "measures", "checks", "report", "monitor", "capture", "serve", "distributed"]
+PYTHON_FLOW = ["log", "profile", "measures", "checks", "report", "monitor", "serve"]
 PYTHON_MAY_USE = {folder: set(PYTHON_FLOW[:place]) for place, folder in enumerate(PYTHON_FLOW)}
 PYTHON_MAY_USE["stats"] = {"measures"}
 for _folder in PYTHON_FLOW[PYTHON_FLOW.index("measures") + 1 :]:
@@ -266,11 +270,38 @@ def strange_at_the_top(paths: list[str]) -> Iterator[Broken]:
             yield Broken(top, 1, "is not of this repository: take it away, or name it in TOP_LEVEL")
 
 
+def named_here() -> Iterator[tuple[str, str]]:
+    """The table and the path, without suffix for a module, of everything that the tables of this file name."""
+    for layer in CPP_MAY_USE:
+        yield "CPP_MAY_USE", layer if layer.startswith("cuda/") else f"cpp/{layer}"
+    for path in CONDITIONALS_ALLOWED:
+        yield "CONDITIONALS_ALLOWED", path
+    for table, names in (
+        ("PYTHON_GROUND", PYTHON_GROUND),
+        ("PYTHON_ROOF", PYTHON_ROOF),
+        ("PYTHON_FLOW", PYTHON_MAY_USE.keys()),
+    ):
+        for name in names - BUILT:
+            yield table, str(PACKAGE_FOLDER / name)
+    for name in TOP_LEVEL:
+        yield "TOP_LEVEL", name
+
+
+def named_but_not_there(paths: list[str]) -> Iterator[Broken]:
+    there = {str(parent) for path in paths for parent in (PurePosixPath(path), *PurePosixPath(path).parents)}
+    if OWN_PATH not in there:  # a made-up tree
+        return
+    there |= {path.removesuffix("i").removesuffix(".py") for path in paths}
+    for table, path in sorted(named_here()):
+        if path not in there:
+            yield Broken(OWN_PATH, 1, f"{table} names {path}, which is not there: take it out")
+
+
 def broken_rules(root: Path) -> list[Broken]:
     """Every broken rule of the tree under `root`, by path and line."""
     paths = repository_paths(root)
     known = set(paths)
-    found = list(strange_at_the_top(paths))
+    found = [*strange_at_the_top(paths), *named_but_not_there(paths)]
     for path in paths:
         content = (root / path).read_bytes()
         vendored = path.endswith(".min.js")

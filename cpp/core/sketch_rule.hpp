@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "core/golden_ratio.hpp"
 #include "core/key.hpp"
 #include "core/macros.hpp"
 
@@ -33,7 +34,7 @@ MW_HD Register register_of(std::uint64_t hash) {
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014; public domain constants): every bit of the input moves every
 /// bit of the hash.  Part of the file format, like hash_bytes.
-inline constexpr std::uint64_t kMixStep = 0x9e3779b97f4a7c15u;
+inline constexpr std::uint64_t kMixStep = kGoldenRatio;
 inline constexpr std::uint64_t kMixFirst = 0xbf58476d1ce4e5b9u;
 inline constexpr std::uint64_t kMixSecond = 0x94d049bb133111ebu;
 

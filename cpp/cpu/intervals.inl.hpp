@@ -41,7 +41,7 @@ int filter_keys(std::uint64_t const* keys, int count, KeyFilter const& filter, s
   std::uint32_t let[kTileRows];
   for (int i = 0; i < count; ++i) {
     std::uint64_t const prefix = filter.shift == 64 ? 0 : keys[i] >> filter.shift;
-    std::uint64_t place = prefix * KeyFilter::kFactor >> (64 - KeyFilter::kPlaceBits);
+    std::uint64_t place = prefix * kGoldenRatio >> (64 - KeyFilter::kPlaceBits);
 #ifndef MW_AVX512
     MW_SCALAR(place);
 #endif

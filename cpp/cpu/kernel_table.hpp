@@ -102,7 +102,6 @@ struct IntervalPlaces {
 /// Keys that may lie in some intervals: a bit for every place that what a key has above `shift` bits hashes to.
 struct KeyFilter {
   static constexpr int kPlaceBits = 16;
-  static constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15u;
   std::uint32_t const* bits;
   std::int32_t shift;
 };

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/golden_ratio.hpp"
 #include "core/grid_rule.hpp"
 #include "core/key.hpp"
 #include "core/moments.hpp"

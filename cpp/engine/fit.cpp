@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/golden_ratio.hpp"
 #include "core/interval_rule.hpp"
 #include "cpu/kernel_table.hpp"
 
@@ -39,11 +40,9 @@ void each_tile(NumericView const& column, Domain domain, F f) {
 /// A table of so many places stays in a near cache.
 constexpr std::uint64_t kDirectPlaces = std::uint64_t{1} << 16;
 
-constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15u;
-
 std::uint64_t mixed(std::uint64_t key) {
   key ^= key >> 32;
-  return key * kFactor >> 20;
+  return key * kGoldenRatio >> 20;
 }
 
 /// Distinct values from which it pays to ask for a proof that there are more than the cap; rows after which one is given up
@@ -102,7 +101,7 @@ void DistinctValues::begin_proof() {
 
 void DistinctValues::add_to_proof(std::uint64_t const* keys, int count) {
   for (int i = 0; i < count; ++i) {
-    std::uint64_t const at = (keys[i] ^ keys[i] >> 32) * kFactor >> (64 - proof_.bits);
+    std::uint64_t const at = (keys[i] ^ keys[i] >> 32) * kGoldenRatio >> (64 - proof_.bits);
     std::uint64_t& word = proof_.seen[at / 64];
     proof_.found += ~(word >> (at % 64)) & 1;
     word |= std::uint64_t{1} << (at % 64);
@@ -163,7 +162,7 @@ IntervalSet::IntervalSet(std::vector<std::uint64_t> lows, std::vector<int> width
     equal_widths_ = equal_widths_ && width == widths_[0];
   }
   for (auto const low : lows_) {
-    std::uint64_t const place = prefix_of(low) * cpu::KeyFilter::kFactor >> (64 - cpu::KeyFilter::kPlaceBits);
+    std::uint64_t const place = prefix_of(low) * kGoldenRatio >> (64 - cpu::KeyFilter::kPlaceBits);
     filter_[place / 32] |= 1u << (place % 32);
   }
   if (lows_.empty()) return;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/golden_ratio.hpp"
 #include "core/interval_rule.hpp"
 #include "core/views.hpp"
 #include "cpu/kernel_table.hpp"
@@ -81,7 +82,7 @@ class IntervalSet {
 
  private:
   std::uint64_t prefix_of(std::uint64_t key) const { return shift_ < 64 ? key >> shift_ : 0; }
-  std::size_t place_of(std::uint64_t prefix) const { return static_cast<std::size_t>(prefix * 0x9e3779b97f4a7c15u >> place_shift_); }
+  std::size_t place_of(std::uint64_t prefix) const { return static_cast<std::size_t>(prefix * kGoldenRatio >> place_shift_); }
   std::uint32_t first_with(std::uint64_t prefix) const;
 
   std::vector<std::uint64_t> lows_;

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/golden_ratio.hpp"
+
 namespace modelwatch {
 
 /// Calls f(index, value) for those of `size` counters that are not zero, by index.  Which of a strip are there is found
@@ -109,7 +111,7 @@ class SparseArray {
 
   std::size_t find(std::uint32_t index) const {
     std::size_t const mask = keys_.size() - 1;
-    std::size_t at = (index * 0x9e3779b97f4a7c15u >> 32) & mask;
+    std::size_t at = (index * kGoldenRatio >> 32) & mask;
     while (keys_[at] != kEmpty && keys_[at] != index) at = (at + 1) & mask;
     return at;
   }

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/golden_ratio.hpp"
 #include "core/macros.hpp"
+#include "core/sketch_rule.hpp"
 
 namespace modelwatch {
 
@@ -44,11 +46,11 @@ inline std::uint32_t four_bytes(char const* at) {
 /// be seen: results are in the order of the values' bytes.  The multipliers are those of SplitMix64 (public domain constants).
 struct StringHash {
   static MW_HD std::uint64_t mixed(std::uint64_t word) {
-    word *= 0xbf58476d1ce4e5b9u;
-    return (word ^ word >> 32) * 0x94d049bb133111ebu;
+    word *= kMixFirst;
+    return (word ^ word >> 32) * kMixSecond;
   }
   static MW_HD std::uint64_t of(StringKey const& key) {
-    std::uint64_t const word = key.head ^ key.rest * 0x9e3779b97f4a7c15u;
+    std::uint64_t const word = key.head ^ key.rest * kGoldenRatio;
     return mixed(key.size() <= StringKey::kPrefix ? word : of_rest(key.bytes, key.size(), word));
   }
   static std::uint64_t of_rest(char const* bytes, std::uint32_t size, std::uint64_t hash) {

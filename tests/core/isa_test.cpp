@@ -6,6 +6,7 @@
 #include "check.hpp"
 #include "columns.hpp"
 #include "tables.hpp"
+#include "core/golden_ratio.hpp"
 #include "core/offset_rule.hpp"
 #include "cpu/isa.hpp"
 #include "engine/sketch.hpp"
@@ -289,7 +290,7 @@ void check_keys(KernelTable const& table, reference::Rows<Value> const& rows, Ra
     int const let = table.filter_keys(keys, found, {letting.data(), shift}, kept);
     std::vector<std::uint64_t> wanted;
     for (int i = 0; i < found; ++i) {
-      std::uint64_t const place = (shift == 64 ? 0 : keys[i] >> shift) * cpu::KeyFilter::kFactor >> (64 - cpu::KeyFilter::kPlaceBits);
+      std::uint64_t const place = (shift == 64 ? 0 : keys[i] >> shift) * kGoldenRatio >> (64 - cpu::KeyFilter::kPlaceBits);
       if ((letting[place / 32] >> (place % 32) & 1u) != 0) wanted.push_back(keys[i]);
     }
     CHECK_EQ(std::vector<std::uint64_t>(kept, kept + let), wanted);

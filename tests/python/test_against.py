@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 import modelwatch_gpu as mw
-from modelwatch_gpu.checks.against import compare_with, rolling, same_weekday
+from modelwatch_gpu.checks.against import compare_with, rolling, same_hour, same_weekday
 from modelwatch_gpu.profile.regroup import rolling_windows
 
 DAY = 86_400
@@ -39,6 +39,27 @@ def test_a_window_is_held_against_the_same_weekdays_of_another_log(baseline: mw.
     assert any(f.severity == "alert" for f in both["all"].findings)
     assert not [f for f in both["weekday"].findings if f.severity in ("alert", "warning")]
     assert len(both["weekday"].results) == 7 * len(baseline.columns)
+
+
+def test_a_window_is_held_against_the_same_hours_of_other_days() -> None:
+    hours = np.arange(20 * 24)
+    rng = np.random.default_rng(1)
+    at = np.repeat(FIRST + hours * 3_600, 20)
+    night = np.repeat(hours % 24 < 6, 20)
+    table = pa.table({"ts": pa.array(at).cast(pa.timestamp("s", "UTC")), "x": rng.normal(0, 1, len(at)) + 3 * night})
+    own = mw.Baseline.fit(table)
+    last = mw.Profile.count(own, table.slice(0, 19 * 24 * 20), window="1h")
+    today = mw.Profile.count(own, table.slice(19 * 24 * 20), window="1h")
+    both = compare_with(own, today, {"all": last, "hour": last}, match={"hour": same_hour}, checks=[])
+    distances = {
+        name: [r.values["ks"].value for r in found.results if r.column.name == "x"] for name, found in both.items()
+    }
+    assert len(distances["hour"]) == 24
+    # A quarter of the hours are nights: a night is far from all hours, and a day nearer, by no chance.
+    assert min(distances["all"][:6]) > 0.6 > max(distances["hour"])
+    one = table.slice(19 * 24 * 20, 20).column("x").to_numpy()
+    same = np.concatenate([table.slice(day * 24 * 20, 20).column("x").to_numpy() for day in range(19)])
+    assert distances["hour"][0] == pytest.approx(mw.stats.ks(same, one))
 
 
 def test_the_distance_is_that_of_the_rows(baseline: mw.Baseline) -> None:

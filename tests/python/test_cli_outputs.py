@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,19 @@ def test_a_file_that_is_not_read_is_overwritten_as_ever(here: Path) -> None:
     done = CliRunner().invoke(app, ["compare", "b.mwb", "log", "--json", "r.json", "-q"])
     assert done.exit_code == 0, done.output
     assert (here / "r.json").read_text(encoding="utf-8").startswith("{")
+
+
+@pytest.mark.parametrize("options", ["", "--quiet", "--fail-on never"])
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [("compare b.mwb nothing.parquet", "log"), ("validate nothing.parquet --against b.mwb", "candidate")],
+)
+def test_a_log_without_rows_writes_its_report_and_ends_with_2(call: str, what: str, options: str, here: Path) -> None:
+    pq.write_table(pa.table({"x": pa.array([], pa.float64())}), here / "nothing.parquet")
+    done = CliRunner().invoke(app, [*call.split(), "--json", "r.json", *options.split()])
+    assert done.exit_code == 2
+    assert f"The {what} has no rows, so nothing was compared;" in str(done.exception) + done.stderr
+    assert "passes" not in done.stdout
+    report = json.loads((here / "r.json").read_text(encoding="utf-8"))
+    assert report["rows"] == 0
+    assert {f["severity"] for f in report["findings"]} == {"not_enough_data"}

@@ -144,6 +144,21 @@ def test_what_a_run_left_at_the_top_is_found(tmp_path: Path, path: str, top: str
     assert found.startswith(f"{top}:1: ")
 
 
+def test_a_table_that_names_what_is_not_there_is_found(tmp_path: Path) -> None:
+    found = broken(tmp_path, **{"tools/check_layout.py": "\n", "python/modelwatch_gpu/_core.pyi": "\n"})
+    assert all(one.startswith("tools/check_layout.py:1: ") for one in found)
+    named = {one.split(": ", 1)[1].removesuffix(", which is not there: take it out") for one in found}
+    assert named >= {
+        "PYTHON_FLOW names python/modelwatch_gpu/monitor",
+        "PYTHON_GROUND names python/modelwatch_gpu/plain",
+        "PYTHON_ROOF names python/modelwatch_gpu/compare",
+        "CPP_MAY_USE names cuda/kernels",
+        "CONDITIONALS_ALLOWED names cpp/core/team.hpp",
+        "TOP_LEVEL names NOTICE",
+    }
+    assert not {name for name in named if name.endswith(("/report", "/errors", "/_core", "cpp/core", "names python"))}
+
+
 def test_binary_files_and_build_folders_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "note.txt").write_text("TO" + "DO")

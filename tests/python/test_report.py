@@ -20,12 +20,13 @@ import modelwatch_gpu as mw
 from modelwatch_gpu.checks import finding
 from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding, judge
+from modelwatch_gpu.measures.answer_tables import ConfusionRow
 from modelwatch_gpu.measures.evaluate import Effect, Result, Shift, Summary
 from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import Value
 from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile.columns import NumericColumn
-from modelwatch_gpu.report import view as view_module
+from modelwatch_gpu.report import answer_view
 from modelwatch_gpu.report.table import ReportTable, changes, headline, printable, since_labels
 from modelwatch_gpu.report.view import view_of
 
@@ -319,6 +320,14 @@ def test_the_headline_fits_what_happened(report: mw.Report, baseline: mw.Baselin
     assert headline(nobody) == "No check fits any column, so nothing was judged."
 
 
+def test_a_check_that_fits_no_column_is_named_in_the_notes(baseline: mw.Baseline) -> None:
+    checks = [Check("ks", ["nobody", "no_*"], warn=0.1), Check("ks", warn=0.1)]
+    notes = mw.compare(baseline, log([4]), checks=checks).notes
+    assert [n for n in notes if n.startswith("The check of")] == [
+        "The check of ks for nobody, no_* fits no column of the baseline, so it judges nothing."
+    ]
+
+
 def test_what_is_off_of_the_log_as_a_whole_is_told_check_by_check(baseline: mw.Baseline) -> None:
     normal = log([1, 2, 3])
     spoilt = pa.concat_tables([normal, normal.slice(0, 300)]).append_column("extra", pa.array([1] * 1_500))
@@ -387,11 +396,29 @@ def test_the_page_of_two_classes_by_a_score_has_no_table_of_classes() -> None:
 
 
 def test_of_many_classes_the_page_has_those_with_most_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_module, "SHOWN_CLASSES", 2)
+    monkeypatch.setattr(answer_view, "SHOWN_CLASSES", 2)
     names = ["x"] * 3 + ["y"] * 2 + ["z"] * 4
     log = pa.table({"label": names, "prediction": names})
     classes = view_of(mw.compare(log, log), title="t")["classes"]
     assert ([row["class"] for row in classes["rows"]], classes["left_out"]) == (["z", "x"], 1)
+
+
+def test_a_confusion_table_of_many_classes_pools_the_rarer_ones_and_loses_no_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answer_view, "SHOWN_CONFUSED", 2)
+    base = pa.table({"label": ["x"] * 3 + ["y"] * 2 + ["z"] * 4 + ["w"], "prediction": ["x"] * 9 + ["w"]})
+    log = pa.table({"label": ["z", "y", "w", "x", None, "x"], "prediction": ["y", "w", "x", "new", "x", None]})
+    report = mw.compare(base, log)
+    # Beyond the caps of a profile a label or an answer has no name.
+    unnamed = ConfusionRow(report.windows[0].second, "prediction", "x", None, 5)
+    answers = dataclasses.replace(report.answers, confusion=(*report.answers.confusion, unnamed))
+    (answer,) = view_of(dataclasses.replace(report, answers=answers), title="t")["answers"]
+    assert answer["calibration"] is None
+    confusion = answer["confusion"]
+    assert confusion["classes"] == ["x", "z", "3 other classes", "no class"]
+    assert confusion["baseline"] == [[0, 0, 3], [1, 0, 4], [2, 0, 2], [2, 2, 1]]
+    assert confusion["windows"] == [[[0, 2, 1], [0, 3, 5], [1, 2, 1], [2, 0, 1], [2, 2, 1]]]
 
 
 @pytest.mark.parametrize(

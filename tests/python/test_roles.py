@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import modelwatch_gpu as mw
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.roles import ROLES, RoleAssignment, Roles
 
@@ -239,3 +240,10 @@ def test_a_roles_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_an_assignment_without_a_timestamp_says_none() -> None:
     assert RoleAssignment({"a": "feature"}).timestamp is None
+
+
+def test_text_named_like_a_time_is_not_taken_as_one_and_a_note_says_how_it_would_be() -> None:
+    text = pa.array(["2024-01-01T00:00:00", "2024-01-02T00:00:00"])
+    for stored in (text, text.dictionary_encode()):
+        (note,) = [n for n in mw.Baseline.fit(pa.table({"ts": stored, "x": [1.0, 2.0]})).notes if "'ts'" in n]
+        assert "because its type is string; cast it to a timestamp, such as by pandas.to_datetime" in note

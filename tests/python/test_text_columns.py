@@ -152,3 +152,23 @@ def test_text_with_offsets_that_run_backwards_is_refused_by_name() -> None:
     array = pa.Array.from_buffers(pa.string(), 3, [None, offsets, pa.py_buffer(b"abcdef")])
     with pytest.raises(InputError, match=r"'c'.*offsets run backwards"):
         counted(array)
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("{:.2f}".format, "numbers with a point; cast it to a number"),
+        (lambda x: f"{x:.2f}".replace(".", ","), "numbers with a comma; write them with a point"),
+        (lambda x: f"1.000.{x:03.0f},50", "numbers with a comma; write them with a point"),
+        (lambda x: f"{x:.1f} %", "numbers of percent; leave the sign out"),
+        (lambda x: f"{x:.0f}", None),  # a postal code
+        (lambda x: f"v{x:.1f}", None),
+        (lambda x: f"1.{x:.0f}.0", None),  # a version
+        (lambda x: " " * 100_000 + f"{x:.0f},", None),
+    ],
+)
+def test_text_that_is_numbers_written_otherwise_is_said_at_the_fit(written: Any, hint: str | None) -> None:
+    text = [written(float(x)) for x in range(40)]
+    notes = [n for n in mw.Baseline.fit(pa.table({"amount": [*text, "unknown"]})).notes if "'amount' is text" in n]
+    assert [hint in n for n in notes] == ([] if hint is None else [True])
+    assert not mw.Baseline.fit(pa.table({"amount": text[:9]})).notes

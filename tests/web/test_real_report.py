@@ -70,6 +70,68 @@ def test_a_click_on_the_demo_opens_a_distribution_with_its_numbers(
     assert seen.is_quiet(), (seen.complaints, seen.requests)
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_calibration_and_confusion_of_every_answer_and_month_are_those_of_the_report(
+    opened: Any, demo_page: Path, width: int
+) -> None:
+    seen, found = opened(demo_page, width), demo.run().to_dict()
+    page = seen.page
+    assert "score, Dec 2013" in page.get_by_test_id("answers").locator("h3").inner_text()
+    page.get_by_label("The month shown").select_option("Apr 2013")
+    start = found["windows"][0]["start"]
+    bins = [row for row in found["calibration"] if row["window"] == start]
+    figure = page.get_by_test_id("calibration")
+    assert figure.locator(".now circle").count() == len(bins) > 5
+    assert f"{sum(row['rows'] for row in bins):,} labelled rows" in figure.inner_text()
+    figure.locator("summary").click()
+    told = figure.locator("tbody tr").nth(3).locator("td").last.inner_text()
+    shares = [bins[3][name] for name in ("share_positive", "lower", "upper")]
+    assert re.findall(r"(\d+)%", told) == [f"{100 * share:.0f}" for share in shares]
+    height = [float(c.get_attribute("cy")) for c in figure.locator(".now circle").all()]
+    least, most = max(bins, key=lambda row: row["share_positive"]), min(bins, key=lambda row: row["share_positive"])
+    assert height.index(min(height)) == bins.index(least)  # SVG counts from the top
+    assert height.index(max(height)) == bins.index(most)
+    for answer in ("score", "prediction"):
+        page.get_by_label("Answer shown").select_option(answer)
+        mine = [row for row in found["confusion"] if row["window"] == start and row["column"] == answer]
+        cells = page.get_by_test_id("confusion").locator("td").all()
+        shown = {
+            tuple(re.findall(r"(?:labelled|answered) (\w+)", c.get_attribute("title"))): c.locator(
+                "small"
+            ).first.inner_text()
+            for c in cells
+        }
+        assert shown == {(row["label"], row["prediction"]): f"{row['rows']:,}" for row in mine}
+    assert page.get_by_test_id("calibration").count() == 0  # a class is no probability
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
+def test_segments_furthest_apart_are_on_the_page_by_name_and_bold_where_they_surely_differ(
+    opened: Any, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    group = np.resize([HOSTILE, "b", "c"], 3_000)
+    score = rng.random(3_000) * np.where(group == "b", 0.55, 1.0)
+    log = pa.table({"score": score, "label": (rng.random(3_000) < score).astype(np.int64), "group": group})
+    report = mw.compare(log, log, segments=["group"])
+    report.to_html(tmp_path / "report.html")
+    seen = opened(tmp_path / "report.html", 400)
+    rows = seen.page.get_by_test_id("fairness").locator("tbody tr")
+    assert rows.first.inner_text() == "score by group"
+    found = report.to_dict()["fairness"]
+    assert rows.count() == 1 + len(found)
+    for row, shown in zip(found, rows.all()[1:], strict=True):
+        assert shown.locator("th").inner_text() == row["rate"]
+        assert float(shown.locator("td").first.inner_text()) == pytest.approx(row["difference"], rel=0.05)
+        bold = shown.locator("td").first.get_attribute("data-worse") is not None
+        assert bold is row["disjoint"]
+        assert shown.locator("td").last.inner_text().startswith(f"{row['lowest']['group']} ")
+    assert {row["disjoint"] for row in found} == {True, False}
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert seen.is_quiet(), (seen.complaints, seen.requests)
+
+
 def test_the_page_and_the_report_agree_on_every_verdict(opened: Any, demo_page: Path) -> None:
     seen = opened(demo_page)
     report = demo.run()
@@ -154,6 +216,11 @@ def test_a_log_of_several_classes_shows_each_of_them_and_lets_choose_the_number(
             assert cell.inner_text().split()[0] == f"{found[name][measure]:.3g}"
         worse = {name for name, cell in rows.items() if "worse than the baseline" in cell.inner_text()}
         assert worse == {"f1": {"cat", "fish"}, "recall": {"fish"}, "precision": {"cat"}}[measure]
+    confusion = seen.page.get_by_test_id("confusion")
+    for row in report.to_dict()["confusion"]:
+        if row["of"] == "log":
+            cell = confusion.get_by_title(f"labelled {row['label']}, answered {row['prediction']}: {row['rows']} rows;")
+            assert cell.locator("small").first.inner_text() == str(row["rows"])
     assert seen.page.get_by_role("region", name="Class by class: precision").get_attribute("tabindex") == "0"
     assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert seen.is_quiet(), (seen.complaints, seen.requests)
@@ -192,7 +259,7 @@ def test_on_paper_performance_is_the_baseline_and_the_latest_windows(opened: Any
     seen = opened(tmp_path / "report.html", 720)
     latest = [f"1970-01-{day:02d}" for day in range(7, 13)]
     seen.page.emulate_media(media="print")
-    for name, first in (("performance", ["Column", "Measure", "Baseline"]), ("classes", ["Class", "Baseline"])):
+    for name, first in (("performance", ["Measure", "Baseline"]), ("classes", ["Class", "Baseline"])):
         heads = seen.page.get_by_test_id(name).locator("thead th")
         assert [h.inner_text() for h in heads.all() if h.is_visible()] == [*first, *latest]
     table = seen.page.get_by_test_id("performance")

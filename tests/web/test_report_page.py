@@ -109,7 +109,8 @@ def test_the_title_is_escaped_and_cannot_fill_in_another_placeholder() -> None:
 def test_no_attribute_names_an_address_on_the_network() -> None:
     for tag, attrs in Elements(render_html(example_view())).tags:
         for name, value in attrs.items():
-            assert not re.search(r"(https?:)?//", value or ""), f"<{tag} {name}={value!r}>"
+            told = re.sub(r"'sha256-[\w+/=]+'", "", value or "")  # base64 of a hash may have slashes of its own
+            assert not re.search(r"(https?:)?//", told), f"<{tag} {name}={value!r}>"
     style = re.search(r"<style>(.*?)</style>", render_html(example_view()), re.DOTALL)
     assert style
     assert "url(" not in style[1]

@@ -52,6 +52,7 @@ from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
 from modelwatch_gpu.profile.parts import SEGMENT_PREFIX, Part
 from modelwatch_gpu.profile.profile import Profile
 from modelwatch_gpu.profile.segmentation import set_name
+from modelwatch_gpu.wording import counted
 
 #: What ``units=`` can say besides the length of a unit: rows are taken as independent.
 ROWS: Final = "rows"
@@ -144,8 +145,8 @@ class Sampling:
             )
         days = len(self.pool)
         if days < LEAST_UNITS:
-            unit = "day" if self.unit == DAY else f"unit of {self.unit}"
-            covers = f"only {days} {unit}{'' if days == 1 else 's'}"
+            unit = ("day", "days") if self.unit == DAY else (f"unit of {self.unit}", f"units of {self.unit}")
+            covers = f"only {counted(days, *unit)}"
             vectors = " (vectors are judged by their rows)" if self.baseline.embeddings else ""
             return (
                 f"The baseline covers {covers}, and how far one differs from another takes {LEAST_UNITS} to know: "

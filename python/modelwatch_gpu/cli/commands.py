@@ -269,6 +269,7 @@ def compare(
             progress=stage("comparing" if fitted else "fitting a baseline and comparing", reads),
         )
     write(report, html, json)
+    _refuse_no_rows(report, "log")
     if not quiet and str(json) != "-":
         Output().print(ReportTable(report))
         if written:
@@ -278,6 +279,12 @@ def compare(
             whole = report.window is None and "timestamp" in report.baseline.roles.values()
             typer.echo(f"--window 1mo judges every month on its own; {hint}" if whole else hint)
     _exit_on_findings(report, fail_on)
+
+
+def _refuse_no_rows(report: Report, what: str) -> None:
+    """A pipeline that stopped writing must not look like one whose data are well."""
+    if not report.rows:
+        raise InputError(f"The {what} has no rows, so nothing was compared; see why nothing was written to it.")
 
 
 def _exit_on_findings(report: Report, fail_on: FailOn) -> None:
@@ -341,6 +348,7 @@ def validate(
             progress=stage("judging the candidate", reads),
         )
     write(report, html, json)
+    _refuse_no_rows(report, "candidate")
     if not quiet and str(json) != "-":
         Output().print(ReportTable(report))
         counts = report.counts

@@ -20,6 +20,7 @@ from modelwatch_gpu.log import Log
 from modelwatch_gpu.profile.fileio import write_file
 from modelwatch_gpu.report import Report
 from modelwatch_gpu.report.printable import printable
+from modelwatch_gpu.wording import counted
 
 DONE: Final = 0
 ALERTS: Final = 1
@@ -115,11 +116,11 @@ def wrong_call(error: Exception) -> None:
     say, place = getattr(error, "format_message", None), getattr(error, "ctx", None)
     if say is None or place is None or type(error).__name__ == "NoArgsIsHelpError":
         return
-    said = " ".join(say().split()).rstrip(".")
+    said = " ".join(say().split()).replace("Value error, ", "").rstrip(".")  # pydantic's words
     fail(f"{said}{' See' if said.endswith('?') else '; see'} {place.command_path} --help.", BAD_INPUT)
 
 
 def said_of(counts: dict[str, int]) -> str:
     """How many alerts and warnings, in words."""
     named = ((counts["alert"], "alert"), (counts["warning"], "warning"))
-    return " and ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in named)
+    return " and ".join(counted(count, name) for count, name in named)

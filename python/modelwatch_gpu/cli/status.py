@@ -13,6 +13,7 @@ from modelwatch_gpu.cli.outputs import EXIT_CODES
 from modelwatch_gpu.cli.root import app
 from modelwatch_gpu.monitor.extras import check_extra
 from modelwatch_gpu.report.printable import printable
+from modelwatch_gpu.wording import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -93,15 +94,14 @@ def _print(status: dict[str, Any]) -> None:
         typer.echo(printable(f"{name}: nothing was counted yet."))
         return
     others = "".join(f", {count:,} {state}" for state, count in sorted(files.items()) if state != "counted" and count)
-    counted = f"{files['counted']:,} file{'' if files['counted'] == 1 else 's'} counted{others}"
+    done = f"{counted(files['counted'], 'file')} counted{others}"
     newest = f", the newest of {status['newest_row']}" if status["newest_row"] else ""
-    typer.echo(printable(f"{name}: {counted}; {status['rows']:,} rows{newest}."))
+    typer.echo(printable(f"{name}: {done}; {counted(status['rows'], 'row')}{newest}."))
     ended = status["last_run_ended"]
     failed = status["runs"].get("failed", 0)
+    beside = f"; {counted(failed, 'run')} failed" if failed else ""
     typer.echo(
-        f"The last run that found something ended {_ago(ended)}{f'; {failed:,} runs failed' if failed else ''}."
-        if ended
-        else "No run was finished yet."
+        f"The last run that found something ended {_ago(ended)}{beside}." if ended else "No run was finished yet."
     )
     table = Table(box=None, pad_edge=False)
     for heading in ("window", "rows", "files", "verdict", "worst finding", "page"):
@@ -114,15 +114,11 @@ def _print(status: dict[str, Any]) -> None:
         table.add_row(*map(printable, cells))
     if status["windows"]:
         Output().print(table)
-    opened = [
-        f"{count:,} {severity}{'' if count == 1 else 's'}"
-        for severity, count in sorted(status["alerts"].items())
-        if count
-    ]
+    opened = [counted(count, severity) for severity, count in sorted(status["alerts"].items()) if count]
     waiting = status["messages_waiting"]
     typer.echo(
         (f"Open: {', '.join(opened)}; see modelwatch alerts list." if opened else "No alert is open.")
-        + (f" {waiting:,} messages wait to be sent." if waiting else "")
+        + (f" {counted(waiting, 'message')} still to be sent." if waiting else "")
     )
 
 
@@ -137,5 +133,5 @@ def _ago(text: str) -> str:
     for name, seconds in _LENGTHS:
         count = int(past.total_seconds() // seconds)
         if count:
-            return f"{count:,} {name}{'' if count == 1 else 's'} ago"
+            return f"{counted(count, name)} ago"
     return "just now"

@@ -238,9 +238,10 @@ class Roles:
             if role is None or role in taken or field.name in given or is_nested(field.type):
                 continue
             if role == "timestamp" and not _is_time(field.type):
+                kind, how = _kind_and_cast(field.type)
                 notes[field.name] = (
-                    f"Column {field.name!r} is not taken as timestamp because its type is {field.type}; "
-                    "cast it to a timestamp to get windows."
+                    f"Column {field.name!r} is not taken as timestamp because its type is {kind}; "
+                    f"cast it to a timestamp, such as by {how}, to get windows."
                 )
                 continue
             first = next((name for name, earlier in found.items() if earlier == role), None)
@@ -285,13 +286,18 @@ def _role_by_name(name: str) -> str | None:
 
 def not_a_time(name: str, kind: pa.DataType) -> InputError:
     """The error for a timestamp column of another type, to raise."""
-    kind = plain_type(kind)
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    how = "pandas.to_datetime(..., unit='s')" if pa.types.is_integer(kind) else "pandas.to_datetime"
+    kind, how = _kind_and_cast(kind)
     return InputError(
         f"Column {name!r} has the role timestamp but its type is {kind}; cast it to a timestamp or a date, such as by "
         f"{how}, or give another column that role."
     )
+
+
+def _kind_and_cast(kind: pa.DataType) -> tuple[pa.DataType, str]:
+    """The type of a column's values, and a call that makes times of them."""
+    kind = plain_type(kind)
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return kind, "pandas.to_datetime(..., unit='s')" if pa.types.is_integer(kind) else "pandas.to_datetime"
 
 
 def _is_time(kind: pa.DataType) -> bool:

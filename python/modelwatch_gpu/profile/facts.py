@@ -23,14 +23,6 @@ from modelwatch_gpu.profile.sample import row_hashes
 from modelwatch_gpu.profile.smallest import Smallest, UInt64
 from modelwatch_gpu.profile.texts import shapes_of, text_counts, values_and_rows
 
-#: What is counted of a column, in rows. Of all: rows, null. Of floats: nan, infinite, fraction (not whole). Of numbers:
-#: zero, negative. Of text: empty (or blank), padded (blanks around it), spelled_null ("N/A"), special (neither letter
-#: nor digit), number (text that is a number), broken (a character that could not be decoded). ``equals_label``: equal
-#: to the label, of ``with_label`` rows in which both are there.
-COUNTERS: Final = (
-    "rows", "null", "nan", "infinite", "fraction", "zero", "negative", "empty", "padded", "spelled_null", "special",
-    "number", "broken", "equals_label", "with_label",
-)  # fmt: skip
 #: Distinct hashes kept of ids, rows and rows without label; of rows with a hash of every column.
 KEPT: Final = 16_384
 KEPT_WITH_COLUMNS: Final = 1_024
@@ -67,9 +59,14 @@ class FactsSpec:
 
 @dataclass
 class Facts:
-    """The facts of one window. ``counts``: column -> counter -> rows. ``lengths``: column -> shortest and longest text
-    in characters. ``shapes``: column -> shape -> rows. ``shapeless``: column -> rows of shapes beyond the cap.
-    ``repeats``: "ids", "rows", "features" (with the label of each), "columns" (with a hash of every column).
+    """The facts of one window.
+
+    ``counts``: column -> counter -> rows. Of all: rows, null. Of floats: nan, infinite, fraction (not whole). Of
+    numbers: zero, negative. Of text: empty (or blank), padded (blanks around it), spelled_null ("N/A"), special
+    (neither letter nor digit), number (text that is a number), broken (a character that could not be decoded).
+    equals_label: equal to the label, of with_label rows in which both are there. ``lengths``: column -> shortest and
+    longest text in characters. ``shapes``: column -> shape -> rows. ``shapeless``: column -> rows of shapes beyond the
+    cap. ``repeats``: "ids", "rows", "features" (with the label of each), "columns" (with a hash of every column).
     ``times``: first and last timestamp in epoch seconds."""
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)

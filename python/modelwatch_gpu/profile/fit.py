@@ -4,7 +4,8 @@ more distinct values than an exact grid may have, and to weigh numbers where row
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +35,13 @@ COUNTED_ROLES = ("feature", "prediction", "score", "label", "version", "latency"
 CATEGORY_CAP = 131_072
 #: An integer column with at most this many distinct values is categorical unless the user says otherwise.
 CATEGORICAL_INTEGERS = 10
+#: Short text that is a number as it is not read as one, and what to do; so many values, of this share, make a hint.
+_AS_TEXT = (
+    ("with a comma", "write them with a point", re.compile(rb"[+-]?[\d.]*\d,\d+")),
+    ("with a point", "cast it to a number", re.compile(rb"[+-]?\d+\.\d+([eE][+-]?\d+)?")),
+    ("of percent", "leave the sign out", re.compile(rb"[+-]?\d+([.,]\d+)? ?%")),
+)
+_HINT_LENGTH, _HINT_VALUES, _HINT_SHARE = 32, 10, 0.9
 
 Progress = Callable[[int], None]
 
@@ -292,7 +300,9 @@ def fit_columns(
     columns: list[Column] = []
     for c in candidates:
         if c.domain is None:
-            columns.append(_from_engine(c, categories.category(texts.index(c), 0)))
+            text = _from_engine(c, categories.category(texts.index(c), 0))
+            columns.append(text)
+            notes += _numbers_as_text(text)
             continue
         exact = not found[c.name]["overflowed"]
         integers = pa.types.is_integer(c.type) and exact and c.name not in named(roles.numeric) and c.edges is None
@@ -399,6 +409,19 @@ def _from_engine(c: _Candidate, result: dict[str, Any]) -> CategoricalColumn:
     counts = {values[int(i)]: int(n) for i, n in zip(result["unseen_index"], result["unseen_count"], strict=True)}
     cap = max((_core.hash_bytes(v), v) for v in values) if result["capped"] else None
     return _categorical(c, counts, cap)
+
+
+def _numbers_as_text(column: CategoricalColumn) -> Iterator[str]:
+    """A hint where nearly all values of a text column are numbers; whole ones aside, which may be names."""
+    values = column.categories
+    if len(values) < _HINT_VALUES:
+        return
+    for what, how, number in _AS_TEXT:
+        if sum(len(v) <= _HINT_LENGTH and bool(number.fullmatch(v)) for v in values) >= _HINT_SHARE * len(values):
+            yield (
+                f"Column '{column.name}' is text and is taken as categorical, though nearly all of it reads as numbers "
+                f"{what}; {how} to compare numbers."
+            )
 
 
 def _from_integers(c: _Candidate, found: Ranked) -> CategoricalColumn:

@@ -13,6 +13,7 @@ from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.embedding_sums import SAMPLE_ROWS, sampled_size, sums_size
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.scoring import Scoring
+from modelwatch_gpu.wording import counted
 
 #: Memory for counters where neither ``memory=`` nor MODELWATCH_MEMORY says otherwise.
 DEFAULT_MEMORY: Final = 512 * 2**20
@@ -251,21 +252,22 @@ def _ladder(segments: Sequence[SegmentCounts]) -> list[int]:
 def _refusal(columns: Sequence[Column], groups: GroupCounts, costs: _Costs, size: int, cap: int, memory: int) -> str:
     """Why the log cannot be counted, with the numbers and what to change."""
     also = f" and the vectors of {', '.join(c.name for c in costs.embeddings)}" if costs.embeddings else ""
-    parts = f"{len(columns)} columns{also} in {groups.windows:,} windows and {groups.blocks:,} blocks"
+    times = f"{counted(groups.windows, 'window')} and {counted(groups.blocks, 'block')}"
+    parts = f"{counted(len(columns), 'column')}{also} in {times}"
     options = ["raise memory="]
     if groups.windows > 1:
         options.append("use longer windows")
     per_file = 0
     for s in groups.segments:
         apart = cap if s.most is None else min(cap, s.most)
-        parts += f", with {apart:,} segments by {s.name} in each window"
+        parts += f", with {counted(apart, 'segment')} by {s.name} in each window"
         per_file += costs.moments(groups.windows * apart, groups.files)
     if groups.segments:
         parts += ","
         options += ["set a lower max_groups=", "segment by columns with fewer values"]
     moments = ""
     if per_file > size // 2:
-        moments = f" ({_size(per_file)} of it for the moments of {groups.files:,} files)"
+        moments = f" ({_size(per_file)} of it for the moments of {counted(groups.files, 'file')})"
         options.append("write the log in fewer files")
     ask = " or ".join(options) if len(options) < 3 else f"{', '.join(options[:-1])}, or {options[-1]}"
     return f"Counting {parts} needs {_size(size)}{moments}, and memory= allows {_size(memory)}; {ask}."

@@ -42,7 +42,7 @@ def shapes_of(values: pa.Array) -> pa.Array:
 
 
 def text_counts(values: pa.Array, rows: Ints) -> dict[str, int]:
-    """Rows by what their text is: see ``facts.COUNTERS``."""
+    """Rows by what their text is: see ``facts.Facts``."""
     trimmed = pc.utf8_trim_whitespace(values)
     lower = pc.utf8_lower(trimmed)
     empty = pc.equal(pc.utf8_length(trimmed), 0)

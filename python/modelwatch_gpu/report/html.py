@@ -12,7 +12,7 @@ from string import Template
 from typing import Any, Final, NamedTuple
 
 # The page's own scripts, in the order in which they share one block scope.
-_SCRIPTS = ("model.js", "matrix.js", "panel.js", "performance.js", "report.js")
+_SCRIPTS = ("model.js", "matrix.js", "panel.js", "performance.js", "answers.js", "report.js")
 #: Characters of markup that ASCII text can have, as JSON may write them.
 _ESCAPES: Final = {c: f"\\u{ord(c):04x}" for c in "<>&"}
 

@@ -21,6 +21,7 @@ from modelwatch_gpu.measures.evaluate import Results, evaluate
 from modelwatch_gpu.measures.quality import seen_windows
 from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile import Baseline, Profile
+from modelwatch_gpu.profile.fit import named
 from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.weights import MEAN_BITS, WeightSums
 from modelwatch_gpu.report.report import LabelInfo, Report, WeightInfo, WindowInfo
@@ -76,6 +77,7 @@ def report_on(
         *_label_notes(joining),
         *(sampling.notes if sampling is not None else ()),
         *judged.notes,
+        *_idle_checks(baseline, checks or ()),
     ]
     if preset is not None:
         theirs = evidently_findings(baseline, seen_windows(baseline, profile, merged, results))
@@ -104,6 +106,16 @@ def report_on(
         answers=answers,
         labels=None if joining is None else LabelInfo.of(joining),
     )
+
+
+def _idle_checks(baseline: Baseline, checks: Sequence[Check]) -> list[str]:
+    """Checks of one's own that judge nothing: a misspelt name must not pass for a column that is well."""
+    return [
+        f"The check of {check.measure} for {', '.join(named(check.columns))} fits no column of the baseline, so it "
+        "judges nothing."
+        for check in checks
+        if not any(map(check.applies_to, baseline.reported))
+    ]
 
 
 def _label_notes(joining: JoinedLabels | None) -> list[str]:

@@ -15,9 +15,9 @@ from rich.text import Text
 from modelwatch_gpu.checks.expected import TABLE
 from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.measures.results import BASELINE
+from modelwatch_gpu.report.answer_view import performance_view
 from modelwatch_gpu.report.printable import printable
 from modelwatch_gpu.report.report import Report
-from modelwatch_gpu.report.view import performance_view
 
 STYLES: Final = {"alert": "bold red", "warning": "yellow", "not_enough_data": "dim", "ok": "green"}
 SHOWN_ROWS: Final = 20

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby, islice
-from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -13,21 +11,24 @@ from modelwatch_gpu.checks.check import SHOWN_BESIDE
 from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.measures.evaluate import baseline_histogram
 from modelwatch_gpu.measures.numeric import bin_labels
-from modelwatch_gpu.measures.registry import MEASURES
 from modelwatch_gpu.measures.results import BASELINE, Result, WindowVectors
-from modelwatch_gpu.measures.value import REASONS
 from modelwatch_gpu.plain import type_text
 from modelwatch_gpu.profile.columns import FIRST_CATEGORY, CategoricalColumn, NumericColumn
 from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn
+from modelwatch_gpu.report.answer_view import (
+    SHOWN_PERFORMANCE,
+    answer_view,
+    class_view,
+    fairness_view,
+    performance_view,
+)
 from modelwatch_gpu.report.report import Report
-from modelwatch_gpu.report.rows import class_rows, finding_row, head_of
+from modelwatch_gpu.report.rows import finding_row, head_of
 
 #: Categories a page shows one by one; the others are one bar. Beyond the first few only those that can be seen.
 SHOWN_CATEGORIES: Final = 30
 ALWAYS_SHOWN: Final = 10
 SMALLEST_SHARE: Final = 0.005
-#: Classes of an answer a page shows: those with most labels in the baseline.
-SHOWN_CLASSES: Final = 30
 #: Findings a page carries: worst first.
 SHOWN_FINDINGS: Final = 5_000
 
@@ -42,39 +43,6 @@ _TRENDS: Final = {
         *("effective_rank", "missing", "malformed"),
     ),
 }
-#: What a page and a terminal show of answers beside labels, where there is a number: the most telling first.
-SHOWN_PERFORMANCE: Final = (
-    "roc_auc",
-    "average_precision",
-    "roc_auc_macro",
-    "top_2_accuracy",
-    "top_3_accuracy",
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "f1_macro",
-    "f1_weighted",
-    "mcc",
-    "log_loss",
-    "log_loss_classes",
-    "brier",
-    "brier_classes",
-    "ece",
-    "calibration_gap",
-    "lift",
-    "best_f1",
-    "expected_cost",
-    "rmse",
-    "mae",
-    "me",
-    "mape",
-    "smape",
-    "r2",
-    "quantile_loss",
-    "labelled",
-)
 
 
 def view_of(report: Report, *, title: str) -> dict[str, Any]:
@@ -112,7 +80,9 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
         "segments": head["segments"],
         "windows": head["windows"],
         "performance": performance_view(report, results),
+        "answers": answer_view(report),
         "classes": class_view(report),
+        "fairness": fairness_view(report),
         "columns": [
             _column_view(report, c, results.get(c.name, {}), verdicts, main.get(c.name))
             for c in report.baseline.reported
@@ -123,61 +93,6 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
             for f, row in zip(shown, (finding_row(report, f) for f in shown), strict=True)
         ],
     }
-
-
-def performance_view(report: Report, results: dict[str, dict[int, Result]]) -> list[dict[str, Any]]:
-    """A row for each answer and measure that has a number anywhere: the baseline's, and that of every window."""
-    rows = []
-    for column in report.baseline.columns:
-        own = results.get(column.name, {})
-        reference = next((r.reference for r in own.values() if r.reference), {})
-        for name in SHOWN_PERFORMANCE:
-            found = [own[w.second].values.get(name) if w.second in own else None for w in report.windows]
-            before = reference.get(name)
-            numbers = [None if v is None else v.value for v in found]
-            if all(number is None for number in numbers) and (before is None or before.value is None):
-                continue
-            if before is None and all(v is None for v in found):
-                continue
-            rows.append(
-                {
-                    "column": column.name,
-                    "measure": name,
-                    "title": MEASURES[name].title,
-                    "better": MEASURES[name].better,
-                    "baseline": None if before is None else before.value,
-                    "values": numbers,
-                    "lower": [None if v is None else v.lower for v in found],
-                    "upper": [None if v is None else v.upper for v in found],
-                    "reasons": [None if v is None or v.reason is None else REASONS[v.reason] for v in found],
-                }
-            )
-    return rows
-
-
-def class_view(report: Report) -> dict[str, Any] | None:
-    """Precision, recall and F1 of each class, where there are more than the two of a score: a row for each answer and
-    class, the baseline's first in each list; ``left_out``: how many classes are not shown."""
-    scoring = report.baseline.scoring
-    if scoring is None or scoring.task != "classes":
-        return None
-    at_window = {report.iso_of(w.second): i for i, w in enumerate(report.windows, start=1)}
-    numbers = ("rows", "precision", "recall", "f1")
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in class_rows(report):
-        own = found.setdefault(
-            (row["column"], row["class"]),
-            {
-                **{name: row[name] for name in ("column", "class")},
-                **{name: [None] * (1 + len(report.windows)) for name in numbers},
-            },
-        )
-        at = 0 if row["of"] == "baseline" else at_window[row["window"]]
-        for name in numbers:
-            own[name][at] = row[name]
-    most = sorted(found.values(), key=lambda own: (own["column"], -(own["rows"][0] or 0), own["class"]))
-    shown = [own for _, rows in groupby(most, key=itemgetter("column")) for own in islice(rows, SHOWN_CLASSES)]
-    return {"rows": shown, "left_out": len(most) - len(shown)} if shown else None
 
 
 def _column_view(

@@ -24,9 +24,6 @@ OF_FILES: Final = UNTIMED + 1
 
 #: Of a run: at work, done, ended by an error, ended by somebody else (killed).
 RUN_STATES = ("running", "finished", "failed", "interrupted")
-#: Of a file: its rows are counted; another file has the same content; it cannot be read; it came or changed after its
-#: window was closed; it is gone and its counts are kept.
-FILE_STATES = ("counted", "duplicate", "unreadable", "late", "kept")
 
 runs = Table(
     "runs",
@@ -54,6 +51,8 @@ files = Table(
     Column("etag", Text, nullable=False),
     Column("sha256", String(64)),
     Column("rows", BigInteger, nullable=False),
+    # counted; duplicate: another file has the same content; unreadable; late: it came or changed after its window was
+    # closed; kept: it is gone, its counts stay.
     Column("state", String(16), nullable=False),
     Column("part_sha256", String(64)),
     Column("same_as", Text),

@@ -2,23 +2,26 @@
 function performance() {
   const rows = view.performance || [];
   if (!rows.length) return null;
-  const many = new Set(rows.map((r) => r.column)).size > 1;
-  const heads = [...(many ? ["Column"] : []), "Measure", "Baseline", ...windows.map((_, w) => label(w))];
+  const heads = ["Measure", "Baseline", ...windows.map((_, w) => label(w))];
   return h(
     "section",
     { "aria-labelledby": "performance" },
     h("h2", { id: "performance", text: "Performance" }),
     h("p", { class: "quiet", text: performanceNote(rows) }),
-    performanceTable(
-      "performance",
-      "Performance",
-      heads,
-      rows.map((row, i) => performanceRow(row, many, i && rows[i - 1].column === row.column)),
-    ),
+    performanceTable("performance", "Performance", heads, grouped(rows, (r) => r.column, performanceRow)),
+    answers(),
     classTable(),
+    fairness(),
   );
 }
-const NAMED = new Set(["Measure", "Class"]); // heads of the names of rows, which stay in sight
+const NAMED = new Set(["Measure", "Class", "Rate"]); // heads of the names of rows, which stay in sight
+// The rows of each group under its name, by default where there are several groups.
+function grouped(rows, name, body, named = new Set(rows.map(name)).size > 1) {
+  const names = rows.map(name);
+  const head = (text) =>
+    h("tr", { class: "group" }, h("th", { scope: "rowgroup", colspan: windows.length + 2 }, h("span", { text })));
+  return rows.map((row, i) => [named && names[i] !== names[i - 1] ? head(names[i]) : null, body(row)]);
+}
 function performanceTable(id, name, heads, body) {
   // A keyboard must be able to scroll what is wider than the page.
   return h(
@@ -26,7 +29,7 @@ function performanceTable(id, name, heads, body) {
     { class: "listing wide", role: "region", tabindex: "0", "aria-label": name },
     h(
       "table",
-      { class: heads.length - windows.length > 2 ? "performance many" : "performance", "data-testid": id },
+      { class: "performance", "data-testid": id },
       h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", class: NAMED.has(text) && "name", text })))),
       h("tbody", {}, body),
     ),
@@ -36,8 +39,7 @@ function performanceTable(id, name, heads, body) {
 function classTable() {
   if (!view.classes) return null;
   const { rows, left_out } = view.classes;
-  const many = new Set(rows.map((r) => r.column)).size > 1;
-  const heads = [...(many ? ["Column"] : []), "Class", "Baseline", ...windows.map((_, w) => label(w))];
+  const heads = ["Class", "Baseline", ...windows.map((_, w) => label(w))];
   const place = h("div");
   const title = h("h3");
   const fill = (measure) => {
@@ -47,7 +49,7 @@ function classTable() {
         "classes",
         title.textContent,
         heads,
-        rows.map((row, i) => classRow(row, measure, many, i && rows[i - 1].column === row.column)),
+        grouped(rows, (r) => r.column, (row) => classRow(row, measure)),
       ),
     );
   };
@@ -65,14 +67,13 @@ function classTable() {
     left_out ? h("p", { class: "quiet", text: `${count(left_out, "rarer class", "rarer classes")} are in the JSON report.` }) : null,
   );
 }
-function classRow(row, measure, many, again) {
+function classRow(row, measure) {
   const [baseline, ...values] = row[measure];
   const [known, ...labels] = row.rows.map((n) => (n ? count(n, "labelled row") : "no labelled row"));
   const own = { measure, baseline, better: "higher", lower: [], upper: [], reasons: labels, aside: labels };
   return h(
     "tr",
     {},
-    many ? h("td", { text: again ? "" : row.column }) : null,
     h("th", { scope: "row", text: row.class }),
     h("td", { class: "number", title: known, text: empty(baseline) ? "–" : number(baseline, measure) }),
     values.map((value, w) => performanceCell(own, value, w)),
@@ -82,15 +83,15 @@ function performanceNote(rows) {
   const covered = rows.find((r) => r.measure === "labelled");
   const share = covered && covered.values.filter((x) => !empty(x));
   const least = share && share.length ? Math.min(...share) : null;
-  const label = empty(least) ? "" : ` At least ${percent(least)} of the rows of every ${period()} have a label.`;
+  const most = least === 1 ? "All rows have one." : `At least ${percent(least)} of the rows of every ${period()} have one.`;
+  const label = empty(least) ? "" : ` ${most}`;
   return `Of rows with a label.${label} Arrows mark numbers that are worse than the baseline's, be it by chance.`;
 }
-function performanceRow(row, many, again) {
+function performanceRow(row) {
   const title = h("abbr", { title: row.title, text: row.measure });
   return h(
     "tr",
     {},
-    many ? h("td", { text: again ? "" : row.column }) : null,
     h("th", { scope: "row" }, title),
     h("td", { class: "number", text: empty(row.baseline) ? "–" : number(row.baseline, row.measure) }),
     row.values.map((value, w) => performanceCell(row, value, w)),

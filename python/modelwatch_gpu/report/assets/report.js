@@ -412,7 +412,7 @@ function ending() {
 }
 
 page.replaceChildren(...[...top(), performance(), matrix(), allFindings(), ...ending()].filter(Boolean));
-page.querySelectorAll(".listing.wide").forEach((one) => (one.scrollLeft = one.scrollWidth)); // the latest windows first
+page.querySelectorAll(".listing.wide:has(.performance)").forEach((one) => (one.scrollLeft = one.scrollWidth)); // the latest windows first
 if (table.isConnected) {
   const fit = () => {
     scroller.classList.toggle("scrolls", table.scrollWidth > scroller.clientWidth + 1);
