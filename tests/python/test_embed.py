@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from patience import PATIENCE
 
 import modelwatch_gpu as mw
 from modelwatch_gpu import demo
@@ -101,19 +102,19 @@ def test_the_bundled_vectors_are_small_and_hold_no_texts() -> None:
 def test_the_demo_command_takes_the_log_and_refuses_another(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "modelwatch_gpu", "demo"]
     done = subprocess.run(
-        [*command, "embeddings", "--json", "d.json"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [*command, "embeddings", "--json", "d.json"], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path)) == ["d.json", "report.html"]
     assert len(json.loads((tmp_path / "d.json").read_text())["embeddings"]) == 3
-    wrong = subprocess.run([*command, "movies"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    wrong = subprocess.run([*command, "movies"], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
     assert wrong.returncode == 2
     assert "there are flights, embeddings and monitor" in wrong.stderr
 
 
 def test_the_example_runs(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "examples" / "embeddings" / "drift.py"
-    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert "games" in done.stdout
     assert sorted(os.listdir(tmp_path)) == ["embeddings.html", "embeddings.json"]
