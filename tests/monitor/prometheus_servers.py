@@ -13,13 +13,13 @@ from servers import kept_port, program, started
 
 @contextmanager
 def prometheus(folder: Path, target: str, rules: Path, alerts_to: str, *, token: Path | None = None) -> Iterator[str]:
-    """A Prometheus that scrapes one target every second and tells one Alertmanager; its address."""
+    """A Prometheus that scrapes one target every half second and tells one Alertmanager; its address."""
     job: dict[str, Any] = {"job_name": "modelwatch", "static_configs": [{"targets": [target.removeprefix("http://")]}]}
     if token is not None:
         job["authorization"] = {"credentials_file": str(token)}
     managers = [{"static_configs": [{"targets": [alerts_to.removeprefix("http://")]}]}]
     content = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "500ms"},
+        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
         "rule_files": [str(rules)],
         "alerting": {"alertmanagers": managers},
         "scrape_configs": [job],
