@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 # CUDA=AUTO or ON builds the CUDA backend too, for every target; its tests make one of their own.
 CUDA ?= OFF
 INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=build/editable \
-  --config-settings=cmake.define.MODELWATCH_CUDA=$(CUDA)
+  --config-settings=cmake.define.MODELWATCH_CUDA=$(CUDA) --config-settings=cmake.define.MODELWATCH_TESTS=ON
 SOURCES := pyproject.toml CMakeLists.txt CMakePresets.json $(shell find cpp cuda -type f 2>/dev/null)
 PROBE := '\#include <bit>\n\#include <concepts>\n\#include <span>\nint main() { return std::span<int>{}.empty() ? 0 : 1; }\n'
 
@@ -44,9 +44,10 @@ demo: .venv/installed-core
 
 test: test-cpp test-python
 
-test-cpp: build/ctest/configured
-	@$(BIN)/cmake --build build/ctest --parallel $(JOBS)
-	$(BIN)/ctest --test-dir build/ctest --output-on-failure --no-tests=error --parallel $(JOBS)
+# Linked with the objects that the package was linked with, so the engine is compiled once.
+test-cpp: build/editable/CTestTestfile.cmake
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake --build build/editable --parallel $(JOBS) --target cpp_tests
+	$(BIN)/ctest --test-dir build/editable --output-on-failure --no-tests=error --parallel $(JOBS)
 
 test-python: .venv/installed-dev
 	$(BIN)/python -m pytest tests -rs -n $(JOBS) --dist worksteal
@@ -135,7 +136,7 @@ clean:
 # Changes only when CMAKE_ARGS or CXX do.  CMake remembers old options, so what was built with them goes.
 .venv/options: FORCE | .venv/made
 	@echo '$(CXX) $(CMAKE_ARGS)' | cmp -s - $@ || \
-	  { rm -rf build/editable build/ctest && echo '$(CXX) $(CMAKE_ARGS)' > $@; }
+	  { rm -rf build/editable && echo '$(CXX) $(CMAKE_ARGS)' > $@; }
 
 .venv/installed-core: $(SOURCES) .venv/tools .venv/options
 	@echo 'building and installing modelwatch (about a minute the first time)'
@@ -147,7 +148,6 @@ clean:
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(INSTALL) -e '.[test,lint,bench]'
 	@touch $@ .venv/installed-core
 
-build/ctest/configured: CMakeLists.txt .venv/tools .venv/options
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake --fresh -S . -B build/ctest -G Ninja --log-level=WARNING \
-	  -DCMAKE_BUILD_TYPE=Release -DMODELWATCH_TESTS=ON -DMODELWATCH_CUDA=OFF $(CMAKE_ARGS)
-	@touch $@
+# Is made by the install; where build/ was removed since, the package is installed anew.
+build/editable/CTestTestfile.cmake: .venv/installed-core
+	@test -e $@ || { rm -f .venv/installed-core .venv/installed-dev && $(MAKE) --no-print-directory .venv/installed-core; }

@@ -14,8 +14,15 @@ from hypothesis import HealthCheck, settings
 from modelwatch_gpu.device import Engine, cuda_reason, resolve
 from modelwatch_gpu.device import engine as engine_named
 
-# The same examples in every run; MODELWATCH_HYPOTHESIS=full looks for new ones, and longer.
-settings.register_profile("default", derandomize=True, max_examples=60, deadline=None, database=None)
+# The same examples in every run, however slow a machine; MODELWATCH_HYPOTHESIS=full looks for new ones, and longer.
+settings.register_profile(
+    "default",
+    derandomize=True,
+    max_examples=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile(
     "full", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
+from patience import PATIENCE
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -68,8 +69,8 @@ def object_store(object_store_server: str, request: pytest.FixtureRequest) -> Ob
         scheme="http",
         region="us-east-1",
         allow_bucket_creation=True,
-        connect_timeout=5,
-        request_timeout=20,
+        connect_timeout=PATIENCE,
+        request_timeout=PATIENCE,
     )
     filesystem.create_dir(bucket)
     return ObjectStore(object_store_server, bucket, filesystem)
@@ -121,15 +122,16 @@ def postgres() -> Iterator[str]:
             yield where
         finally:
             server.send_signal(signal.SIGINT)  # a fast shutdown, which does not wait for clients
-            server.wait(timeout=30)
+            server.wait(timeout=PATIENCE)
 
 
 def _wait_for(where: str, server: subprocess.Popen[bytes], log: str) -> None:
     import psycopg
 
-    for _ in range(300):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         try:
-            psycopg.connect(where, connect_timeout=2).close()
+            psycopg.connect(where, connect_timeout=PATIENCE).close()
             return
         except psycopg.OperationalError:
             assert server.poll() is None, Path(log).read_text()

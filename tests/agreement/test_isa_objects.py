@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Where the Makefile, the CMake presets and an editable install put their objects.
-BUILDS = ("build/ctest", "build/release", "build/editable")
+#: Where the CMake presets and an editable install put their objects.
+BUILDS = ("build/release", "build/editable")
 TABLES = {"kernels_baseline": "kernels_baseline", "kernels_v3": "kernels_x86_64_v3", "kernels_v4": "kernels_x86_64_v4"}
 OBJECTS = sorted(path for build in BUILDS for path in (ROOT / build).glob("CMakeFiles/kernels_*.dir/**/*.o"))
 

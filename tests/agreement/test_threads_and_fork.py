@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from patience import PATIENCE
 
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.errors import InputError
@@ -39,9 +41,9 @@ def test_a_forked_child_counts_after_its_parent_has_counted() -> None:
     children = [context.Process(target=_send_total, args=(threads, results)) for threads in (1, 4, 7)]
     for child in children:
         child.start()
-    assert [results.get(timeout=20) for _ in children] == [ROWS] * 3
+    assert [results.get(timeout=PATIENCE) for _ in children] == [ROWS] * 3
     for child in children:
-        child.join(20)
+        child.join(PATIENCE)
         assert child.exitcode == 0
     assert total_on(4) == ROWS
 
@@ -94,17 +96,33 @@ LONG_WORK = {
 }
 
 
+BEGIN = """
+import atexit, time
+atexit.register(lambda: print(time.process_time()))
+def begin(): print("busy", flush=True)
+"""
+
+
+def cpu_seconds(process: int) -> float:
+    """What a process that runs has had of the CPUs."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def interrupted_after(code: str) -> tuple[float, str]:
-    """Seconds from Ctrl-C to the end of a process that was busy, and the last line it wrote."""
+    """Seconds of a CPU from Ctrl-C to the end of a process that was busy, and the last line it wrote.
+
+    The clock on the wall also has what others do on the machine.
+    """
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "busy\n", child.communicate()[1]
         time.sleep(0.2)  # into the work
-        asked = time.monotonic()
+        asked = cpu_seconds(child.pid)
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=20)
-        return time.monotonic() - asked, errors.strip().splitlines()[-1]
+        taken, errors = child.communicate(timeout=PATIENCE)
+        return float(taken) - asked, errors.strip().splitlines()[-1]
     finally:
         child.kill()
         child.wait()
@@ -112,9 +130,9 @@ def interrupted_after(code: str) -> tuple[float, str]:
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("work", list(LONG_WORK))
-def test_ctrl_c_is_answered_within_two_seconds_by_keyboard_interrupt(work: str, threads: int) -> None:
+def test_ctrl_c_is_answered_within_two_seconds_of_work_by_keyboard_interrupt(work: str, threads: int) -> None:
     lines = [line[8:] for line in LONG_WORK[work].replace("{threads}", str(threads)).splitlines()]
-    code = "\n".join(["def begin(): print('busy', flush=True)", *lines])
+    code = "\n".join([BEGIN, *lines])
     seconds, last = interrupted_after(code)
     assert last == "KeyboardInterrupt"
     assert seconds < 2

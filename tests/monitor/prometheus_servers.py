@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from servers import free_port, program, started
+from servers import kept_port, program, started
 
 
 @contextmanager
@@ -26,14 +26,14 @@ def prometheus(folder: Path, target: str, rules: Path, alerts_to: str, *, token:
     }
     config = folder / "prometheus.yml"
     config.write_text(json.dumps(content))  # JSON is YAML
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    command = [
-        program("prometheus"),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--rules.alert.resend-delay=1s",
-    ]
-    with started(command, f"{address}/-/ready", folder / "prometheus.log"):
-        yield address
+    with kept_port() as port:
+        address = f"http://127.0.0.1:{port}"
+        command = [
+            program("prometheus"),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--rules.alert.resend-delay=1s",
+        ]
+        with started(command, f"{address}/-/ready", folder / "prometheus.log"):
+            yield address

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Taken:
 
 @dataclass
 class Receiver:
-    """Takes requests and answers ``status``, or what ``answer`` says: (status, headers, body)."""
+    """Takes requests at a port that is kept for it and answers ``status``, or what ``answer`` says."""
 
     port: int
     taken: list[Taken] = field(default_factory=list)
@@ -90,21 +91,27 @@ class Receiver:
 @contextlib.contextmanager
 def receiver(*, started: bool = True) -> Iterator[Receiver]:
     """A receiver on a port of its own."""
-    one = Receiver(free_port())
-    if started:
-        one.start()
-    try:
-        yield one
-    finally:
-        one.stop()
+    with kept_port() as port:
+        one = Receiver(port)
+        if started:
+            one.start()
+        try:
+            yield one
+        finally:
+            one.stop()
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
+@contextlib.contextmanager
+def kept_port() -> Iterator[int]:
+    """A port of loopback that the system gives to nobody else meanwhile.
+
+    It is bound and nobody listens: connections are refused. A server that sets SO_REUSEADDR may listen at it, as those
+    of Python and Go do.
+    """
     with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
+        yield s.getsockname()[1]
 
 
 def program(*names: str) -> str:
@@ -117,11 +124,11 @@ def program(*names: str) -> str:
 
 def get_json(url: str) -> Any:
     """What an address answers."""
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         return json.loads(answer.read())
 
 
-def wait_until(holds: Callable[[], Any], seconds: float = 30.0, every: float = 0.05) -> Any:
+def wait_until(holds: Callable[[], Any], seconds: float = PATIENCE, every: float = 0.05) -> Any:
     """Waits for something to be true, and returns it; fails where it does not become so."""
     until = time.monotonic() + seconds
     while not (found := holds()):
@@ -168,14 +175,14 @@ def alertmanager(folder: Path, webhook: str) -> Iterator[str]:
     }
     hook = {"name": "hook", "webhook_configs": [{"url": webhook, "send_resolved": True}]}
     config.write_text(json.dumps({"route": route, "receivers": [hook]}))  # JSON is YAML
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    command = [
-        binary,
-        f"--config.file={config}",
-        f"--storage.path={folder / 'alertmanager'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=",
-    ]
-    with started(command, f"{address}/-/ready", folder / "alertmanager.log"):
-        yield address
+    with kept_port() as port:
+        address = f"http://127.0.0.1:{port}"
+        command = [
+            binary,
+            f"--config.file={config}",
+            f"--storage.path={folder / 'alertmanager'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ]
+        with started(command, f"{address}/-/ready", folder / "alertmanager.log"):
+            yield address

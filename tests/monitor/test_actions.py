@@ -168,7 +168,7 @@ def test_a_program_gets_its_arguments_as_they_are_and_its_evidence_and_no_other_
     [
         ([sys.executable, "-c", "import sys; print('no data'); sys.exit(3)"], {}, "exit code 3"),
         (["/no/such/program"], {}, "cannot be started"),
-        ([sys.executable, "-c", "import time; time.sleep(60)"], {"timeout": "300ms"}, "its timeout"),
+        ([sys.executable, "-c", "import time; time.sleep(3000)"], {"timeout": "300ms"}, "its timeout"),
     ],
 )
 def test_a_program_that_fails_is_noted_and_not_started_again(tmp_path, argv, more, said):
@@ -185,7 +185,8 @@ def test_a_program_that_fails_is_noted_and_not_started_again(tmp_path, argv, mor
 
 
 def test_a_program_outlives_the_monitor_and_runs_once_though_it_is_asked_for_again(tmp_path):
-    code = "import os, sys, time\nopen(sys.argv[1] + '/ran', 'a').write('x')\ntime.sleep(1.0)\n"
+    code = "import os, sys, time\nopen(sys.argv[1] + '/ran', 'a').write('x')\n"
+    code += "while not os.path.exists(sys.argv[1] + '/go'):\n    time.sleep(0.01)\n"
     argv = [sys.executable, script(tmp_path, code), "{evidence}"]
     w = World(tmp_path, {"run": {"kind": "command", "argv": argv}})
     w.run(series("F"))
@@ -198,6 +199,7 @@ def test_a_program_outlives_the_monitor_and_runs_once_though_it_is_asked_for_aga
     run = w.config.actions.triggers[0].run
     assert isinstance(run, CommandRun)
     command.start(run, command.Asked(row.id, row.name, row.alert_id, Path(row.evidence)), tmp_path)
+    (ran.parent / "go").touch()
     w.finish()
     time.sleep(0.3)
     assert ran.read_text() == "x"
@@ -206,7 +208,7 @@ def test_a_program_outlives_the_monitor_and_runs_once_though_it_is_asked_for_aga
 def test_a_program_whose_watcher_was_killed_is_started_again_under_its_id(tmp_path):
     code = (
         "import os, sys, time\nfirst = not os.path.exists(sys.argv[1] + '/ran')\n"
-        "open(sys.argv[1] + '/ran', 'a').write(f'{os.getppid()} {os.getpid()}\\n')\nfirst and time.sleep(60)\n"
+        "open(sys.argv[1] + '/ran', 'a').write(f'{os.getppid()} {os.getpid()}\\n')\nfirst and time.sleep(3000)\n"
     )
     argv = [sys.executable, script(tmp_path, code), "{evidence}"]
     w = World(tmp_path, {"run": {"kind": "command", "argv": argv}})

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from patience import PATIENCE
 from sqlalchemy import select
 from watch_makers import World, exact_state, rows_of
 
@@ -93,7 +94,7 @@ def kill_at_random(world: World, change: Callable[[], None], times: int) -> int:
         process = context.Process(target=follow, args=(str(world.folder), ready))
         process.start()
         if chance.random() < 0.7:  # the others are killed wherever they are, also while they start
-            ready.wait(60)
+            ready.wait(PATIENCE)
         end = time.monotonic() + 0.02 + chance.random() * LONGEST
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))

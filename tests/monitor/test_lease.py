@@ -10,6 +10,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from patience import PATIENCE
 from sqlalchemy import func, select, update
 from watch_makers import NOW, World, exact_state, rows_of
 
@@ -106,7 +107,7 @@ def test_the_lease_of_a_process_that_was_killed_is_free_at_once(world: World) ->
         "engine = open_store('sqlite:///monitor.db', folder=sys.argv[1])\n"
         "assert Lease(engine, 'monitor', Clock()).take() is None\n"
         "print('taken', flush=True)\n"
-        "time.sleep(600)\n"
+        "time.sleep(3000)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(world.folder)], stdout=subprocess.PIPE, text=True)
     try:
@@ -143,14 +144,14 @@ def test_two_that_watch_together_count_every_file_once(world: World, store: str)
     _until(lambda: f"log/{last.name}" in runners[0].ledger.known() and not runners[0].ledger.dirty())
     stop.set()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert errors == []
     other = world.runner("store: {url: 'sqlite:///other.db'}")
     other.once()
     assert exact_state(runners[0].engine) == exact_state(other.engine)
 
 
-def _until(holds, seconds: float = 60.0) -> None:  # type: ignore[no-untyped-def]
+def _until(holds, seconds: float = PATIENCE) -> None:  # type: ignore[no-untyped-def]
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end

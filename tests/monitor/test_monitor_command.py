@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from patience import PATIENCE
 from typer.testing import CliRunner
 from watch_makers import World, rows_of, severities
 
@@ -139,7 +140,7 @@ def test_watch_follows_the_log_and_stops_when_asked(world: World) -> None:
         for day in range(3):
             world.day(day)
             engine = open_store("sqlite:///monitor.db", folder=world.folder)
-            end = time.monotonic() + 120
+            end = time.monotonic() + PATIENCE
             while severities(engine).get(f"2024-03-0{day + 1}") is None:  # judged
                 assert time.monotonic() < end
                 assert watcher.poll() is None
@@ -147,7 +148,7 @@ def test_watch_follows_the_log_and_stops_when_asked(world: World) -> None:
             engine.dispose()
     finally:
         watcher.send_signal(signal.SIGTERM)
-        said, _ = watcher.communicate(timeout=60)
+        said, _ = watcher.communicate(timeout=PATIENCE)
     assert watcher.returncode == 0
     # Files that come while one is judged are told with it.
     assert sum(int(count) for count in re.findall(r"(\d+) files? counted", said)) == 3
@@ -177,7 +178,7 @@ def test_watch_tells_and_goes_on_when_the_log_cannot_be_listed(world: World) -> 
             assert line
     finally:
         watcher.send_signal(signal.SIGINT)
-        watcher.communicate(timeout=60)
+        watcher.communicate(timeout=PATIENCE)
     assert watcher.returncode == 0
 
 

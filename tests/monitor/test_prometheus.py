@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 from govern_makers import CONFIG, Monitor, small_monitor
+from patience import PATIENCE
 from prometheus_servers import prometheus
 from servers import Receiver, alertmanager, get_json, program, receiver, wait_until
 from typer.testing import CliRunner
@@ -40,7 +41,7 @@ def config(tmp_path: Path) -> MonitorConfig:
 
 def promtool(*arguments: str, folder: Path) -> str:
     command = [program("promtool"), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

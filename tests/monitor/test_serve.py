@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from govern_makers import CONFIG, DAY, FIRST, Monitor, small_monitor
+from patience import PATIENCE
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert
 from typer.testing import CliRunner
@@ -354,18 +355,18 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path) -> None:
 def test_the_command_serves_on_loopback_until_it_is_stopped(shared: Monitor) -> None:
     command = [sys.executable, "-m", "modelwatch_gpu", "serve", str(shared.path), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        timer = threading.Timer(60, process.kill)
+        timer = threading.Timer(PATIENCE, process.kill)
         timer.start()
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line.startswith("Serving flights at http://127.0.0.1:"), process.stderr and process.stderr.read()
             address = line.split()[3].rstrip(":")
-            with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
+            with urllib.request.urlopen(f"{address}/metrics", timeout=PATIENCE) as answer:
                 assert b"modelwatch_up" in answer.read()
                 assert "server" not in answer.headers
             process.terminate()
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate(timeout=PATIENCE)
         finally:
             timer.cancel()
             process.kill()

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from patience import PATIENCE
 
 import modelwatch_gpu as mw
 
@@ -29,7 +30,7 @@ def log(rows: int = 3000) -> pa.Table:
 @pytest.mark.parametrize("module", ["numpy", "pyarrow", "typer"])
 def test_ctrl_c_while_the_command_imports_is_one_line_and_exit_code_3(module: str, tmp_path: Path) -> None:
     # A module of that name which takes its time, found before the real one.
-    (tmp_path / f"{module}.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
+    (tmp_path / f"{module}.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(3000)\n")
     path = os.pathsep.join([str(tmp_path), *(p for p in [os.environ.get("PYTHONPATH")] if p)])
     running = subprocess.Popen(
         [*COMMAND, "version"],
@@ -39,10 +40,13 @@ def test_ctrl_c_while_the_command_imports_is_one_line_and_exit_code_3(module: st
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert running.stdout is not None
-    assert running.stdout.readline() == "importing\n"
-    running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=20)
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "importing\n"
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=PATIENCE)
+    finally:
+        running.kill()
     assert (running.returncode, err) == (3, "modelwatch: interrupted; nothing was written.\n")
 
 
@@ -67,7 +71,7 @@ def test_ctrl_c_during_fit_and_compare_leaves_whole_files_or_none(tmp_path: Path
             running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
             time.sleep(seconds * share)
             running.send_signal(signal.SIGINT)
-            _, err = running.communicate(timeout=30)
+            _, err = running.communicate(timeout=PATIENCE)
             assert running.returncode in (0, 3, -signal.SIGINT), err
             assert "Traceback" not in err
             found = [(tmp_path / name).read_bytes() for name in outputs]
@@ -128,7 +132,7 @@ def test_a_process_started_after_the_engine_was_used_gives_the_same_report(metho
     results = context.Queue()
     child = context.Process(target=_compared, args=(path, results))
     child.start()
-    assert results.get(timeout=60) == own
-    child.join(20)
+    assert results.get(timeout=PATIENCE) == own
+    child.join(PATIENCE)
     assert child.exitcode == 0
     assert mw.compare(path, log()).to_json() == own

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from patience import PATIENCE
 
 import modelwatch_gpu as mw
 from modelwatch_gpu import cli
@@ -33,7 +34,7 @@ def run(*args: Any, cwd: Path, **environment: str) -> Outcome:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -388,7 +389,7 @@ def slow_demo(here: Path) -> Iterator[subprocess.Popen[str]]:
         "from modelwatch_gpu import cli, demo\n"
         "def slow(**options):\n"
         "    print('reading', flush=True)\n"
-        "    time.sleep(30)\n"
+        "    time.sleep(3000)\n"
         "demo.run = slow\n"
         "sys.argv = ['modelwatch', 'demo']\n"
         "cli.main()\n"
@@ -407,7 +408,7 @@ def test_ctrl_c_ends_with_3_in_one_line_and_nothing_is_half_written(
     here: Path, slow_demo: subprocess.Popen[str]
 ) -> None:
     slow_demo.send_signal(signal.SIGINT)
-    out, err = slow_demo.communicate(timeout=20)
+    out, err = slow_demo.communicate(timeout=PATIENCE)
     assert slow_demo.returncode == 3
     assert (out, err) == ("", "modelwatch: interrupted; nothing was written.\n")
     assert os.listdir(here) == []
@@ -424,7 +425,7 @@ def test_ctrl_c_at_any_moment_leaves_a_whole_file_or_none(here: Path) -> None:
         )
         time.sleep(seconds * share)
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30 + 3 * seconds)  # a busy machine is no fault
+        _, err = running.communicate(timeout=PATIENCE)
         assert running.returncode in (0, 3, -signal.SIGINT), err
         assert os.listdir(here) in ([], ["report.html"])
         if (here / "report.html").exists():
@@ -440,7 +441,7 @@ def test_a_reader_that_goes_away_is_no_traceback_and_no_alert(here: Path) -> Non
     assert running.stderr is not None
     running.stdout.close()
     err = running.stderr.read()
-    assert running.wait(timeout=30) == 3
+    assert running.wait(timeout=PATIENCE) == 3
     assert err == b""
 
 
@@ -481,7 +482,7 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(here: Path) -> None:
         pass
     finally:
         os.close(ours)
-    out, _ = running.communicate(timeout=30)
+    out, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0
     assert "comparing April to December" in seen.decode()
     assert "comparing" not in out.decode()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from patience import PATIENCE
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.log import formulas_cuda, open_log, with_derived
@@ -108,7 +109,7 @@ def test_kernels_compute_what_the_host_does() -> None:
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]

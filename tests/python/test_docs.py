@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from patience import PATIENCE
 from scored_makers import ROLES, scored_log
 
 import modelwatch_gpu as mw
@@ -135,7 +136,11 @@ def helps() -> dict[str, str]:
     script = "import sys; from modelwatch_gpu.cli import main; sys.argv[0] = 'modelwatch'; main()"
     return {
         command: subprocess.run(
-            [sys.executable, "-c", script, command, "--help"], capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", script, command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE,
         ).stdout
         for command in COMMANDS
     }
@@ -197,7 +202,12 @@ def test_the_files_that_the_page_shows_are_read(option: str, tmp_path: Path) -> 
 
 def run_script(path: Path, *args: str, cwd: Path) -> str:
     done = subprocess.run(
-        [sys.executable, str(path), *args], cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ}
+        [sys.executable, str(path), *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env={**os.environ},
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from embedding_makers import vectors
+from patience import PATIENCE
 
 import modelwatch_gpu as mw
-from modelwatch_gpu import demo
+from modelwatch_gpu import cli, demo
 
 
 class Lengths:
@@ -92,8 +95,6 @@ def test_the_bundled_weeks_are_calm_then_alarming_and_new_sections_are_among_the
 def test_the_bundled_vectors_are_small_and_hold_no_texts() -> None:
     folder = Path(demo.__file__).parent / "data" / "embeddings"
     assert sum(f.stat().st_size for f in folder.iterdir()) < 3_000_000
-    import pyarrow.parquet as pq
-
     for file in folder.glob("*.parquet"):
         assert pq.read_schema(file).names == ["prediction_id", "synthetic_timestamp", "section", "embedding"]
 
@@ -101,19 +102,39 @@ def test_the_bundled_vectors_are_small_and_hold_no_texts() -> None:
 def test_the_demo_command_takes_the_log_and_refuses_another(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "modelwatch_gpu", "demo"]
     done = subprocess.run(
-        [*command, "embeddings", "--json", "d.json"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [*command, "embeddings", "--json", "d.json"], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path)) == ["d.json", "report.html"]
     assert len(json.loads((tmp_path / "d.json").read_text())["embeddings"]) == 3
-    wrong = subprocess.run([*command, "movies"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    wrong = subprocess.run([*command, "movies"], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
     assert wrong.returncode == 2
     assert "there are flights, embeddings and monitor" in wrong.stderr
 
 
+def test_fit_takes_vectors_and_texts_by_options_as_by_roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Lists of any length are no vectors, and texts no texts, until somebody says so.
+    values = vectors(300, 4, seed=1)
+    table = pa.table(
+        {"v": values.tolist(), "w": values.tolist(), "t": [f"text {i}" for i in range(300)], "u": ["a"] * 300}
+    )
+    pq.write_table(table, tmp_path / "log.parquet")
+    monkeypatch.chdir(tmp_path)
+    options = "--embedding v --embedding w --normalize w --text t --text u -o b.mwb -q"
+    monkeypatch.setattr(sys, "argv", ["modelwatch", "fit", "log.parquet", *options.split()])
+    cli.written.clear()
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    roles = mw.Roles(embedding=["v", "w"], text=["t", "u"])
+    mw.Baseline.fit("log.parquet", roles=roles, normalize=["w"]).save("other.mwb")
+    assert Path("b.mwb").read_bytes() == Path("other.mwb").read_bytes()
+    assert [column.normalize for column in mw.Baseline.load("b.mwb").embeddings] == [False, True]
+
+
 def test_the_example_runs(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "examples" / "embeddings" / "drift.py"
-    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert "games" in done.stdout
     assert sorted(os.listdir(tmp_path)) == ["embeddings.html", "embeddings.json"]

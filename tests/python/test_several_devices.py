@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE
 from state_makers import log
 
 import modelwatch_gpu as mw
@@ -96,7 +97,7 @@ def test_every_column_is_one_devices_and_all_have_as_many_of_a_kind(kinds: list[
 
 
 def test_work_at_once_ends_before_what_failed_is_raised() -> None:
-    together = threading.Barrier(3, timeout=30)
+    together = threading.Barrier(3, timeout=PATIENCE)
     done: list[int] = []
 
     def work(n: int) -> None:

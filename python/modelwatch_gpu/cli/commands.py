@@ -80,6 +80,12 @@ def fit(
     timestamp: Annotated[str | None, column_option("Column that says when.")] = None,
     id: Annotated[str | None, column_option("Column that names a row.")] = None,
     weight: Annotated[str | None, column_option("Column that says how much a row counts.")] = None,
+    embedding: Annotated[list[str] | None, column_option("Column of vectors; may be given several times.")] = None,
+    normalize: Annotated[
+        list[str] | None,
+        column_option("Column of vectors to scale to length 1, here and in logs compared; may be given several times."),
+    ] = None,
+    text: Annotated[list[str] | None, column_option("Column of texts; may be given several times.")] = None,
     ignore: Annotated[list[str] | None, column_option("Column to leave out; may be given several times.")] = None,
     threshold: Annotated[
         float, typer.Option(metavar="X", help="A row with a score from it on is predicted positive.")
@@ -123,6 +129,8 @@ def fit(
         "timestamp": timestamp,
         "id": id,
         "weight": weight,
+        "embedding": embedding,
+        "text": text,
         "ignore": ignore,
     }
     given = roles_of(roles, named)
@@ -137,6 +145,7 @@ def fit(
             timezone=timezone,
             edges=cuts,
             derived=computed,
+            normalize=normalize or (),
             threshold=threshold,
             positive=positive,
             costs=costs_of(costs),
