@@ -13,6 +13,9 @@ namespace modelwatch {
 /// rounded to double first, which never decreases.
 inline constexpr int kBucketBits = 19;
 inline constexpr std::uint32_t kBuckets = std::uint32_t{1} << kBucketBits;
+/// A key of 32 bits, moved so far, numbers the buckets of normal floats too, from another number on: its exponent has fewer
+/// bits.
+inline constexpr int kNarrowBucketShift = 16;
 
 MW_HD std::uint32_t bucket_of(double x) { return static_cast<std::uint32_t>(KeyOf<double>::key(x) >> (64 - kBucketBits)); }
 

@@ -24,23 +24,40 @@ MW_HD __m256i guided(GridData const& grid, __mmask8 lanes, __m256i buckets) {
                           _mm256_set1_epi32(0xffff));
 }
 
+/// Vectors of rows that are searched for side by side: a search is a chain of loads, and of chains one after the other a
+/// core has little more than one under way.
+constexpr int kSearches = 4;
+
+/// How many of sixteen (eight) rows from the i-th of them on there are.
+MW_HD __mmask16 lanes_of(int rows, int first) { return rows > first ? first_lanes(rows - first) : __mmask16{0}; }
+
 /// GridRule::cell of every row, sixteen at a time.  A key that is a knot meets it on the way: the last halving that moves the
 /// search compares with the knot before its end, and knots of earlier buckets equal no key of this one.
 MW_HD void cells_of(GridRule<float> const& rule, GridData const& grid, std::uint32_t const* buckets, std::uint32_t const* keys, int rows,
                     std::uint32_t* cells) {
   __m512i const none = _mm512_setzero_si512();
-  for (int i = 0; i < rows; i += 16) {
-    __mmask16 const lanes = first_lanes(rows - i);
-    __m512i const key = _mm512_maskz_loadu_epi32(lanes, keys + i);
-    __m512i below = guided(grid, lanes, _mm512_maskz_loadu_epi32(lanes, buckets + i));
-    __mmask16 hit = 0;
-    for (std::uint32_t step = (1u << rule.steps) >> 1; step != 0; step >>= 1) {
-      __m512i const knot = _mm512_mask_i32gather_epi32(none, lanes, below, rule.knots + (step - 1), 4);
-      below = _mm512_mask_add_epi32(below, _mm512_cmple_epu32_mask(knot, key), below, _mm512_set1_epi32(static_cast<int>(step)));
-      hit = static_cast<__mmask16>(hit | _mm512_cmpeq_epu32_mask(knot, key));
+  for (int i = 0; i < rows; i += 16 * kSearches) {
+    __m512i key[kSearches], below[kSearches];
+    __mmask16 lanes[kSearches], hit[kSearches];
+#pragma GCC unroll 4
+    for (int v = 0; v < kSearches; ++v) {
+      lanes[v] = lanes_of(rows, i + 16 * v);
+      key[v] = _mm512_maskz_loadu_epi32(lanes[v], keys + i + 16 * v);
+      below[v] = guided(grid, lanes[v], _mm512_maskz_loadu_epi32(lanes[v], buckets + i + 16 * v));
+      hit[v] = 0;
     }
-    __m512i const cell = _mm512_add_epi32(below, below);
-    _mm512_mask_storeu_epi32(cells + i, lanes, _mm512_mask_sub_epi32(cell, hit, cell, _mm512_set1_epi32(1)));
+    for (std::uint32_t step = (1u << rule.steps) >> 1; step != 0; step >>= 1)
+#pragma GCC unroll 4
+      for (int v = 0; v < kSearches; ++v) {
+        __m512i const knot = _mm512_mask_i32gather_epi32(none, lanes[v], below[v], rule.knots + (step - 1), 4);
+        below[v] = _mm512_mask_add_epi32(below[v], _mm512_cmple_epu32_mask(knot, key[v]), below[v], _mm512_set1_epi32(static_cast<int>(step)));
+        hit[v] = static_cast<__mmask16>(hit[v] | _mm512_cmpeq_epu32_mask(knot, key[v]));
+      }
+#pragma GCC unroll 4
+    for (int v = 0; v < kSearches; ++v) {
+      __m512i const cell = _mm512_add_epi32(below[v], below[v]);
+      _mm512_mask_storeu_epi32(cells + i + 16 * v, lanes[v], _mm512_mask_sub_epi32(cell, hit[v], cell, _mm512_set1_epi32(1)));
+    }
   }
 }
 
@@ -50,24 +67,35 @@ MW_HD void cells_of(GridRule<Value> const& rule, GridData const& grid, std::uint
                     std::uint32_t* cells) {
   __m512i const none = _mm512_setzero_si512();
   __m256i const one = _mm256_set1_epi32(1);
-  for (int i = 0; i < rows; i += 8) {
-    __mmask8 const lanes = static_cast<__mmask8>(first_lanes(rows - i < 8 ? rows - i : 8));
-    __m512i const key = _mm512_maskz_loadu_epi64(lanes, keys + i);
-    __m256i below = guided(grid, lanes, _mm256_maskz_loadu_epi32(lanes, buckets + i));
-    __mmask8 hit = 0;
-    for (std::uint32_t step = (1u << rule.steps) >> 1; step != 0; step >>= 1) {
-      __m512i const knot = _mm512_mask_i32gather_epi64(none, lanes, below, rule.knots + (step - 1), 8);
-      below = _mm256_mask_add_epi32(below, _mm512_cmple_epu64_mask(knot, key), below, _mm256_set1_epi32(static_cast<int>(step)));
-      hit = static_cast<__mmask8>(hit | _mm512_cmpeq_epu64_mask(knot, key));
+  for (int i = 0; i < rows; i += 8 * kSearches) {
+    __m512i key[kSearches];
+    __m256i below[kSearches];
+    __mmask8 lanes[kSearches], hit[kSearches];
+#pragma GCC unroll 4
+    for (int v = 0; v < kSearches; ++v) {
+      lanes[v] = static_cast<__mmask8>(lanes_of(rows, i + 8 * v));
+      key[v] = _mm512_maskz_loadu_epi64(lanes[v], keys + i + 8 * v);
+      below[v] = guided(grid, lanes[v], _mm256_maskz_loadu_epi32(lanes[v], buckets + i + 8 * v));
+      hit[v] = 0;
     }
-    if constexpr (!KeyOf<Value>::kLowestIsKnot) {
-      // The largest integer is not below the padding, which is equal to it.
-      below = _mm256_min_epu32(below, _mm256_set1_epi32(static_cast<int>(rule.count)));
-      __mmask8 const some = _mm256_mask_test_epi32_mask(lanes, below, below);
-      hit = _mm512_mask_cmpeq_epu64_mask(some, _mm512_mask_i32gather_epi64(none, some, _mm256_sub_epi32(below, one), rule.knots, 8), key);
+    for (std::uint32_t step = (1u << rule.steps) >> 1; step != 0; step >>= 1)
+#pragma GCC unroll 4
+      for (int v = 0; v < kSearches; ++v) {
+        __m512i const knot = _mm512_mask_i32gather_epi64(none, lanes[v], below[v], rule.knots + (step - 1), 8);
+        below[v] = _mm256_mask_add_epi32(below[v], _mm512_cmple_epu64_mask(knot, key[v]), below[v], _mm256_set1_epi32(static_cast<int>(step)));
+        hit[v] = static_cast<__mmask8>(hit[v] | _mm512_cmpeq_epu64_mask(knot, key[v]));
+      }
+#pragma GCC unroll 4
+    for (int v = 0; v < kSearches; ++v) {
+      if constexpr (!KeyOf<Value>::kLowestIsKnot) {
+        // The largest integer is not below the padding, which is equal to it.
+        below[v] = _mm256_min_epu32(below[v], _mm256_set1_epi32(static_cast<int>(rule.count)));
+        __mmask8 const some = _mm256_mask_test_epi32_mask(lanes[v], below[v], below[v]);
+        hit[v] = _mm512_mask_cmpeq_epu64_mask(some, _mm512_mask_i32gather_epi64(none, some, _mm256_sub_epi32(below[v], one), rule.knots, 8), key[v]);
+      }
+      __m256i const cell = _mm256_add_epi32(below[v], below[v]);
+      _mm256_mask_storeu_epi32(cells + i + 8 * v, lanes[v], _mm256_mask_sub_epi32(cell, hit[v], cell, one));
     }
-    __m256i const cell = _mm256_add_epi32(below, below);
-    _mm256_mask_storeu_epi32(cells + i, lanes, _mm256_mask_sub_epi32(cell, hit, cell, one));
   }
 }
 

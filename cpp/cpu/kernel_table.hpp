@@ -68,6 +68,13 @@ struct BucketPages {
   std::uint32_t first;         // the page that begin[0] is of
 };
 
+/// Log-linear buckets whose rows in gaps are counted together with their gaps.  Buckets of the keys of a grid's own type:
+/// their first bits, as many as tell an octave's 128 parts.  Those of negative numbers come before those of positive ones.
+struct BucketWindow {
+  std::uint32_t first[2];  // of negative, of positive numbers
+  std::uint32_t count[2];
+};
+
 /// Where rows of one group are counted in one go.
 struct RunCounters {
   /// Gaps hold rows and SUM of fractions in one number: so many bits below are the sum's.
@@ -76,15 +83,16 @@ struct RunCounters {
   static constexpr int kMostTiles = ((1 << 16) - 1) / kTileRows;
 
   std::uint32_t* slots;  // of the grid: rows on knots, NaN and null
-  std::uint64_t* gaps;   // of the grid's gaps
+  /// Of the grid's gaps.  Behind them those of rows in a window: row in its bucket b and in gap g is counted at b + g, which
+  /// no other bucket and gap share, since neither decreases from one value to a larger one.
+  std::uint64_t* gaps;
   std::uint64_t low;     // smallest and largest key in a gap
   std::uint64_t high;
   // Of the rows in gaps; ranks is nullptr where no set keeps sketches.
-  std::uint8_t* ranks;           // kRegisters
-  BucketPages pages;
-  std::uint64_t* buckets;        // at least a page: what is not counted goes to its first one
-  std::uint32_t* without_page;   // buckets of rows that are not counted yet
-  int without_pages;
+  std::uint8_t* ranks;      // kRegisters
+  BucketWindow window;
+  std::uint32_t* outside;   // buckets (of doubles) of the rows outside the window
+  int outside_rows;
 };
 
 /// Intervals of one width, a power of two, cut into 2^split pieces that are counted.  Keys of one interval agree above

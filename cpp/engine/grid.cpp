@@ -125,6 +125,7 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
   padded.resize(m + (std::size_t{1} << steps_), static_cast<Key>(~Key{0}));
   if (!std::is_floating_point_v<Value> || near_guide_.empty() || !gap_scales_.empty()) return;
   for (std::size_t k = 0; k < padded.size(); ++k) records_.push_back({padded[k], k <= m ? gaps_[k] : tail_rule()});
+  bucket_cells_ = BucketCells(domain_, knots_);
 }
 
 cpu::GridData Grid::data() const {

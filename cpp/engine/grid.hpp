@@ -6,6 +6,7 @@
 #include "core/key.hpp"
 #include "core/views.hpp"
 #include "cpu/kernel_table.hpp"  // GridData
+#include "engine/bucket_cells.hpp"
 
 namespace modelwatch {
 
@@ -28,6 +29,8 @@ class Grid {
     return lower_tail_ >= count() || low < knots_[lower_tail_] || upper_tail_ == 0 || high > knots_[upper_tail_ - 1];
   }
   cpu::GridData data() const;
+  /// Of floats whose records are there.
+  BucketCells const& bucket_cells() const { return bucket_cells_; }
 
  private:
   template <class Value>
@@ -42,6 +45,7 @@ class Grid {
   std::vector<GapRule> gaps_;
   std::vector<double> gap_scales_;  // empty where all are 1
   std::vector<cpu::GapRecord> records_;
+  BucketCells bucket_cells_;
   std::uint64_t first_ = 0;
   std::uint32_t buckets_ = 0;
   std::uint32_t lower_tail_ = 0;

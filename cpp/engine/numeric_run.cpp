@@ -7,11 +7,22 @@
 
 namespace modelwatch {
 
-/// Rows and sums of a run's gaps, as RunCounters has them; all 0 between runs, so that columns share them.
+/// Rows and sums of a run's gaps and cells, as RunCounters has them; all 0 between runs, so that columns share them.
 std::vector<std::uint64_t>& NumericState::packed_gaps() {
   thread_local std::vector<std::uint64_t> gaps;
   return gaps;
 }
+
+namespace {
+
+/// Tiles that could fill a counter as far as the fullest of them is, or further.
+int tiles_in_fullest(std::vector<std::uint64_t> const& packed) {
+  std::uint64_t any = 0;
+  for (auto const counter : packed) any |= counter;
+  return static_cast<int>(((any >> cpu::RunCounters::kSumBits) + kTileRows - 1) / kTileRows);
+}
+
+}  // namespace
 
 bool NumericState::in_one_go(NumericView const& column, BatchGroups const& groups, std::vector<Target> const& targets) const {
   bool const floats = column.storage == Storage::float32 || column.storage == Storage::float64;
@@ -21,15 +32,20 @@ bool NumericState::in_one_go(NumericView const& column, BatchGroups const& group
          !hashes_whole();
 }
 
+/// together: buckets are counted with gaps, as far as the grid has cells for both.
 void NumericState::add_in_one_go(NumericView const& column, std::int64_t begin, std::uint8_t const* valid, std::vector<Target> const& targets,
-                                 Tile& tile) {
+                                 bool together, Tile& tile) {
   auto const& kernel = cpu::kernels();
   auto const grid = plan_.grid->data();
+  auto const& cells = plan_.grid->bucket_cells();
   auto& packed = packed_gaps();
-  if (packed.size() < grid.count + 1) packed.resize(grid.count + 1, 0);
-  if (packed_tiles_ == cpu::RunCounters::kMostTiles) unpack_gaps();
+  if (std::size_t const all = grid.count + 1 + cells.size(); packed.size() < all) packed.resize(all, 0);
+  if (packed_tiles_ == cpu::RunCounters::kMostTiles) {
+    packed_tiles_ = tiles_in_fullest(packed);
+    if (packed_tiles_ > cpu::RunCounters::kMostTiles / 2) unpack_gaps(targets);
+  }
   ++packed_tiles_;
-  cpu::RunCounters run{run_counts_.data(), packed.data(), ~std::uint64_t{0}, 0, nullptr, {}, nullptr, tile.buckets, 0};
+  cpu::RunCounters run{run_counts_.data(), packed.data(), ~std::uint64_t{0}, 0, nullptr, {}, tile.buckets, 0};
   Group* sketched = nullptr;
   bool fresh = false;
   for (auto const& target : targets) {
@@ -38,10 +54,10 @@ void NumericState::add_in_one_go(NumericView const& column, std::int64_t begin, 
     fresh = !sketched->sketch;
     if (fresh) sketched->sketch = std::make_unique<Sketch>();
     run.ranks = sketched->sketch->registers.data();
-    sketched->sketch->buckets.ready(run);
+    if (together) run.window = cells.window();
   }
   on_knots_ = kernel.count_run(column, begin, tile.rows, grid, valid, &run) > tile.rows / kFewOnKnots;
-  for (int i = 0; i < run.without_pages; ++i) sketched->sketch->buckets.add(run.without_page[i], 1);
+  if (run.outside_rows > 0) sketched->sketch->buckets.add(run.outside, run.outside_rows);
   if (run.low > run.high) {  // no row in a gap
     if (fresh) sketched->sketch.reset();
     return;
@@ -61,17 +77,26 @@ void NumericState::add_in_one_go(NumericView const& column, std::int64_t begin, 
   });
 }
 
-/// Takes what was counted in one go to the run's counters.
-void NumericState::unpack_gaps() {
+void NumericState::take_packed(std::size_t gap, std::uint64_t packed) {
+  run_counts_[2 * gap] += static_cast<std::uint32_t>(packed >> cpu::RunCounters::kSumBits);
+  run_gaps_[gap] += packed & ((std::uint64_t{1} << cpu::RunCounters::kSumBits) - 1);
+}
+
+/// Takes what was counted in one go to the run's counters, and to the sketch of its group.
+void NumericState::unpack_gaps(std::vector<Target> const& targets) {
   if (packed_tiles_ == 0) return;
+  packed_tiles_ = 0;
   auto& packed = packed_gaps();
   for (std::size_t gap = 0; gap < run_gaps_.size() && gap < packed.size(); ++gap) {
     if (packed[gap] == 0) continue;
-    run_counts_[2 * gap] += static_cast<std::uint32_t>(packed[gap] >> cpu::RunCounters::kSumBits);
-    run_gaps_[gap] += packed[gap] & ((std::uint64_t{1} << cpu::RunCounters::kSumBits) - 1);
+    take_packed(gap, packed[gap]);
     packed[gap] = 0;
   }
-  packed_tiles_ = 0;
+  for (auto const& target : targets)
+    if (Sketch* const sketch = target.plan.sketches ? target.group->sketch.get() : nullptr)
+      plan_.grid->bucket_cells().take(
+          packed.data() + plan_.grid->count() + 1, [&](std::size_t gap, std::uint64_t counter) { take_packed(gap, counter); },
+          [&](std::uint32_t bucket, std::uint64_t rows) { sketch->buckets.add(bucket, rows); });
 }
 
 }  // namespace modelwatch

@@ -23,6 +23,10 @@ constexpr std::int64_t kRunRowsPerSlot = 1;
 /// A slot with more than this part of a run's rows makes the next run count skewed.
 constexpr std::uint64_t kSkewedPart = 16;
 
+/// Buckets are counted with gaps where a run has so many rows for each counter, which is looked at in the end.
+constexpr std::int64_t kRunRowsPerCell = 2;
+bool worth_cells(std::int64_t rows, Grid const& grid) { return rows >= kRunRowsPerCell * static_cast<std::int64_t>(grid.bucket_cells().size()); }
+
 bool is_float(Domain domain) { return domain == Domain::float32 || domain == Domain::float64; }
 
 /// The integers whose cells a table needs: those from the first knot to the last and one more at each end, if the type
@@ -151,6 +155,7 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
     run_gaps_.resize(slots / 2, 0);
   }
   bool const one_go = apart && in_one_go(column, groups, targets);
+  bool const together = one_go && worth_cells(groups.rows_of(from, to), *plan_.grid);
   for (std::int64_t t = from; t < to; ++t) {
     tile.rows = static_cast<int>(groups.rows_of(t, t + 1));
     if (apart && rows_since_spill_ + static_cast<std::uint64_t>(tile.rows) > spill_rows_) flush_run(targets);
@@ -159,7 +164,7 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
     Moments moments;
     bool const told = moments_ && valid == nullptr && !groups.any_scattered() && kernel.moments_floats(column, t * kTileRows, tile.rows, &moments) != 0;
     if (one_go && !on_knots_) {
-      add_in_one_go(column, t * kTileRows, valid, targets, tile);
+      add_in_one_go(column, t * kTileRows, valid, targets, together, tile);
       if (moments_ && !told) tile.usable_rows = kernel.load_tile(column, t * kTileRows, tile.rows, domain(), plan_.pivot, valid, tile.values, tile.usable);
     } else {
       load(column, t * kTileRows, valid, !told, tile);
@@ -222,7 +227,7 @@ void NumericState::add_directly(std::vector<Target> const& targets, Tile& tile) 
 /// Adds what a run has counted to its groups, and empties it.
 void NumericState::flush_run(std::vector<Target> const& targets) {
   std::uint32_t const slots = plan_.grid->slots();
-  unpack_gaps();
+  unpack_gaps(targets);
   for (std::size_t more = slots; more < run_counts_.size(); more += slots)
     for (std::uint32_t slot = 0; slot < slots; ++slot) run_counts_[slot] += run_counts_[more + slot];
   std::vector<std::uint32_t> used;

@@ -141,9 +141,11 @@ class NumericState {
   // Tiles that belong to one group in every set.
   void add_run(NumericView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to, Tile& tile);
   bool in_one_go(NumericView const& column, BatchGroups const& groups, std::vector<Target> const& targets) const;
-  void add_in_one_go(NumericView const& column, std::int64_t begin, std::uint8_t const* valid, std::vector<Target> const& targets, Tile& tile);
+  void add_in_one_go(NumericView const& column, std::int64_t begin, std::uint8_t const* valid, std::vector<Target> const& targets, bool together,
+                     Tile& tile);
   static std::vector<std::uint64_t>& packed_gaps();
-  void unpack_gaps();
+  void take_packed(std::size_t gap, std::uint64_t packed);
+  void unpack_gaps(std::vector<Target> const& targets);
   void add_run_gaps(std::vector<Target> const& targets, Tile& tile, bool apart);
   void add_directly(std::vector<Target> const& targets, Tile& tile) const;
   void flush_run(std::vector<Target> const& targets);

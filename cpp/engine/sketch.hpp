@@ -57,13 +57,6 @@ class BucketCounts {
     }
   }
 
-  /// Where rows of a run are counted, until one comes whose bucket has no page.
-  void ready(cpu::RunCounters& run) {
-    if (counts_.empty()) counts_.resize(kPage, 0);
-    run.pages = {begin_.data(), static_cast<std::uint32_t>(begin_.size()), first_};
-    run.buckets = counts_.data();
-  }
-
   /// Calls f(bucket, count) for the buckets that are not empty, in order.
   template <class F>
   void each(F f) const {

@@ -40,22 +40,31 @@ std::uint8_t const* expanded(KernelTable const& table, NumericView const& column
 }
 
 /// count_run against the passes over a tile, which are held to the reference elsewhere.
-void check_one_go(KernelTable const& table, NumericView const& column, Grid const& grid, bool sketches) {
+void check_one_go(KernelTable const& table, NumericView const& column, Grid const& grid, bool sketches, bool windows) {
   auto const data = grid.data();
   CHECK(data.records != nullptr);
   auto const s = std::make_unique<Scratch>();
   int const rows = static_cast<int>(column.rows);
   std::uint8_t const* const valid = expanded(table, column, s->valid);
   std::vector<std::uint32_t> slots(grid.slots(), 0);
-  std::vector<std::uint64_t> gaps(grid.count() + 1, 0);
+  auto const& cells = grid.bucket_cells();
+  std::vector<std::uint64_t> gaps(grid.count() + 1 + cells.size(), 0);
   Sketch own;
-  cpu::RunCounters run{slots.data(), gaps.data(), ~std::uint64_t{0}, 0, nullptr, {}, nullptr, s->buckets, 0};
+  cpu::RunCounters run{slots.data(), gaps.data(), ~std::uint64_t{0}, 0, nullptr, {}, s->buckets, 0};
   if (sketches) {
     run.ranks = own.registers.data();
-    own.buckets.ready(run);
+    if (windows) run.window = cells.window();
   }
   int const on_knots = table.count_run(column, 0, rows, data, valid, &run);
-  for (int i = 0; i < run.without_pages; ++i) own.buckets.add(run.without_page[i], 1);
+  own.buckets.add(run.outside, run.outside_rows, table);
+  std::uint64_t inside = 0;
+  cells.take(
+      gaps.data() + grid.count() + 1, [&](std::size_t gap, std::uint64_t counter) { gaps[gap] += counter; },
+      [&](std::uint32_t bucket, std::uint64_t counted) {
+        own.buckets.add(bucket, counted);
+        inside += counted;
+      });
+  CHECK(std::all_of(gaps.begin() + grid.count() + 1, gaps.end(), [](std::uint64_t counter) { return counter == 0; }));
 
   table.rank_tile(column, 0, rows, data, valid, s->cells, s->keys);
   int const found = table.gap_rows(s->cells, s->keys, rows, grid.slots() - 2, &s->gaps);
@@ -64,10 +73,12 @@ void check_one_go(KernelTable const& table, NumericView const& column, Grid cons
   int knots = 0;
   for (std::size_t slot = 1; slot + 2 < expected.size(); slot += 2) knots += static_cast<int>(expected[slot]);
   CHECK_EQ(on_knots, knots);
+  if (sketches) CHECK_EQ(inside + static_cast<std::uint64_t>(run.outside_rows), static_cast<std::uint64_t>(found));
+  if (!windows || !sketches) CHECK_EQ(inside, 0u);
   std::vector<std::uint64_t> sums(grid.count() + 1, 0);
   cpu::GapSums expected_sums{sums.data(), ~std::uint64_t{0}, 0};
   table.add_gaps(s->gaps, found, data, &expected_sums);
-  for (std::size_t gap = 0; gap < gaps.size(); ++gap) {
+  for (std::size_t gap = 0; gap <= grid.count(); ++gap) {
     CHECK_EQ(slots[2 * gap], 0u);
     slots[2 * gap] = static_cast<std::uint32_t>(gaps[gap] >> cpu::RunCounters::kSumBits);
     CHECK_EQ(gaps[gap] & ((std::uint64_t{1} << cpu::RunCounters::kSumBits) - 1), sums[gap]);
@@ -155,12 +166,13 @@ void check_table(KernelTable const& table) {
         check_beyond(table, narrow_column.view(), *own);
         check_beyond(table, narrow_column.view(), *lifted);
         check_beyond(table, wide_column.view(), *lifted);
-        for (bool const sketches : {false, true}) {
-          if (!table.counts_runs) continue;
-          check_one_go(table, narrow_column.view(), *own, sketches);
-          check_one_go(table, narrow_column.view(), *lifted, sketches);
-          check_one_go(table, wide_column.view(), *lifted, sketches);
-        }
+        for (bool const sketches : {false, true})
+          for (bool const windows : {false, true}) {
+            if (!table.counts_runs) continue;
+            check_one_go(table, narrow_column.view(), *own, sketches, windows);
+            check_one_go(table, narrow_column.view(), *lifted, sketches, windows);
+            check_one_go(table, wide_column.view(), *lifted, sketches, windows);
+          }
       }
     }
 }
