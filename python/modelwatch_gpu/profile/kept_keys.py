@@ -57,12 +57,12 @@ class KeptKeys:
         if own is keys:
             whole.add(name)
         known = self._known.get(name)
-        new = list({key for key in own if known is None or key not in known.places})
+        new = set(own) if known is None else set(own) - known.places.keys()
         if known is None or len(new) > len(known.keys):  # other windows, as of one more day
             known = self._known[name] = _Known.of(sorted(set(own)))
         elif new:
             known = self._known[name] = _Known.of(sorted([*known.keys, *sorted(new)]), known)
-        places = np.array([known.places[key] for key in own], dtype=np.int64)
+        places = np.fromiter(map(known.places.__getitem__, own), np.int64, len(own))
         there = np.zeros(len(known.keys), dtype=np.int64)
         there[places] = 1
         if there.all():

@@ -387,7 +387,7 @@ def _merged_keys(
     def numbers(keys: list[GroupKey]) -> UInt32:
         if kept is union and (keys is union or keys == union):
             return np.arange(len(keys), dtype=np.uint32)
-        return np.array([at[key] for key in keys], dtype=np.uint32)
+        return np.fromiter(map(at.__getitem__, keys), np.uint32, len(keys))
 
     return merged, [numbers(keys) for keys in lists]
 
