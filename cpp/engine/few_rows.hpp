@@ -20,28 +20,23 @@ struct NarrowEntries {
   bool empty() const { return cell.empty(); }
   std::size_t size() const { return cell.size(); }
 
-  /// Adds the counters of a group that are not zero.
+  /// Adds the counters of a group that are not zero, of at most kMostSlots.
   void add(std::uint8_t const* counts, std::uint32_t slots) {
-    std::size_t const before = cell.size();
-    if (cell.capacity() < before + slots) {
-      cell.reserve(2 * (before + slots));
-      count.reserve(2 * (before + slots));
-    }
-    cell.resize(before + slots);
-    count.resize(before + slots);
-    std::uint16_t* cells = cell.data() + before;
-    std::uint8_t* own = count.data() + before;
-    // A good part of the slots is used: all are written, and the next takes the place of one that is not.
+    // A good part of the slots is used: all are written, and the next takes the place of one that is not.  Here, since
+    // vectors set what they make room for to 0.
+    std::uint16_t cells[kMostSlots];
+    std::uint8_t own[kMostSlots];
+    std::size_t used = 0;
     for (std::uint32_t slot = 0; slot < slots; ++slot) {
-      *cells = static_cast<std::uint16_t>(slot);
-      *own = counts[slot];
-      std::ptrdiff_t const used = counts[slot] != 0 ? 1 : 0;
-      cells += used;
-      own += used;
+      cells[used] = static_cast<std::uint16_t>(slot);
+      own[used] = counts[slot];
+      used += counts[slot] != 0 ? 1 : 0;
     }
-    cell.resize(static_cast<std::size_t>(cells - cell.data()));
-    count.resize(cell.size());
+    cell.insert(cell.end(), cells, cells + used);
+    count.insert(count.end(), own, own + used);
   }
+
+  static constexpr std::uint32_t kMostSlots = SparseArray<std::uint32_t>::kAlwaysDense;
 };
 
 /// Counters of 8 bits for thousands of groups that have few rows each, as of a log that is cut by customer.  Groups lie
@@ -60,7 +55,7 @@ class FewRows {
   /// A group with more rows than this in a stretch has counters of its own full width.
   static constexpr std::size_t kMostInStretch = 96;
   /// Sets with more slots are sparse, and no set of these.
-  static constexpr std::uint32_t kMostSlots = SparseArray<std::uint32_t>::kAlwaysDense;
+  static constexpr std::uint32_t kMostSlots = NarrowEntries::kMostSlots;
 
   struct Place {
     std::uint8_t* counts;  // one for every slot
