@@ -43,7 +43,7 @@ struct Moments {
 
 /// Moments of several groups, side by side.  A count is a whole number below 2^53.
 struct MomentRow {
-  static constexpr int kGroups = 8;
+  static constexpr int kGroups = 16;
   double count[kGroups];
   double mean[kGroups];
   double m2[kGroups];

@@ -246,36 +246,67 @@ void moments_slots(double const* values, std::uint64_t const* usable, std::int32
     moments_of_slots<false>(values, usable, slots, weights, rows, slot_count, lanes, out);
 }
 
+/// Some groups of a row, as vectors.
+struct WideMoments {
+  WideLanes count, mean, m2, m3, m4;
+};
+
+MW_HD void load_wide(MomentRow const& from, int group, WideMoments& out) {
+  load_wide(from.count + group, out.count);
+  load_wide(from.mean + group, out.mean);
+  load_wide(from.m2 + group, out.m2);
+  load_wide(from.m3 + group, out.m3);
+  load_wide(from.m4 + group, out.m4);
+}
+
 /// The operations of Moments::merge, in their order, for all groups at once: what a group without a tile, or with its first
 /// one, gets from them is not kept.
+MW_HD void merge_wide(WideMoments& a, WideMoments const& b) {
+  WideLanes const na = a.count;
+  WideLanes const nb = b.count;
+  WideLanes const n = na + nb;
+  WideLanes const delta = b.mean - a.mean;
+  WideLanes const ratio = delta / n;
+  WideLanes const square = ratio * ratio;
+  WideLanes const cross = delta * ratio * na * nb;
+  WideLanes const m4 = a.m4 + b.m4 + cross * square * (na * na - na * nb + nb * nb) + 6.0 * square * (na * na * b.m2 + nb * nb * a.m2) +
+                       4.0 * ratio * (na * b.m3 - nb * a.m3);
+  WideLanes const m3 = a.m3 + b.m3 + cross * ratio * (na - nb) + 3.0 * ratio * (na * b.m2 - nb * a.m2);
+  WideLanes const m2 = a.m2 + b.m2 + cross;
+  WideLanes const mean = a.mean + ratio * nb;
+  WideBits const none = nb == 0.0;
+  WideBits const first = na == 0.0;
+  a.count = n;
+  a.mean = none ? a.mean : first ? b.mean : mean;
+  a.m2 = none ? a.m2 : first ? b.m2 : m2;
+  a.m3 = none ? a.m3 : first ? b.m3 : m3;
+  a.m4 = none ? a.m4 : first ? b.m4 : m4;
+}
+
+/// Two vectors of groups at a time: a step of one waits for its division while the other goes on.
 void fold_moments(MomentRow const* steps, int count, MomentRow* into) {
-  MomentRow sums = *into;
-  for (int step = 0; step < count; ++step) {
-    MomentRow const a = sums;
-    MomentRow const& b = steps[step];
-    for (int g = 0; g < MomentRow::kGroups; ++g) {
-      double const na = a.count[g];
-      double const nb = b.count[g];
-      double const n = na + nb;
-      double const delta = b.mean[g] - a.mean[g];
-      double const ratio = delta / n;
-      double const square = ratio * ratio;
-      double const cross = delta * ratio * na * nb;
-      double const m4 = a.m4[g] + b.m4[g] + cross * square * (na * na - na * nb + nb * nb) +
-                        6.0 * square * (na * na * b.m2[g] + nb * nb * a.m2[g]) + 4.0 * ratio * (na * b.m3[g] - nb * a.m3[g]);
-      double const m3 = a.m3[g] + b.m3[g] + cross * ratio * (na - nb) + 3.0 * ratio * (na * b.m2[g] - nb * a.m2[g]);
-      double const m2 = a.m2[g] + b.m2[g] + cross;
-      double const mean = a.mean[g] + ratio * nb;
-      bool const none = nb == 0.0;
-      bool const first = na == 0.0;
-      sums.count[g] = n;
-      sums.mean[g] = none ? a.mean[g] : first ? b.mean[g] : mean;
-      sums.m2[g] = none ? a.m2[g] : first ? b.m2[g] : m2;
-      sums.m3[g] = none ? a.m3[g] : first ? b.m3[g] : m3;
-      sums.m4[g] = none ? a.m4[g] : first ? b.m4[g] : m4;
+  static_assert(MomentRow::kGroups % (2 * kLanesTogether) == 0);
+  for (int group = 0; group < MomentRow::kGroups; group += 2 * kLanesTogether) {
+    WideMoments a, b;
+    load_wide(*into, group, a);
+    load_wide(*into, group + kLanesTogether, b);
+    for (int step = 0; step < count; ++step) {
+      WideMoments next;
+      load_wide(steps[step], group, next);
+      merge_wide(a, next);
+      load_wide(steps[step], group + kLanesTogether, next);
+      merge_wide(b, next);
+    }
+    for (int half = 0; half < 2; ++half) {
+      WideMoments const& own = half == 0 ? a : b;
+      int const at = group + half * kLanesTogether;
+      put(into->count + at, own.count);
+      put(into->mean + at, own.mean);
+      put(into->m2 + at, own.m2);
+      put(into->m3 + at, own.m3);
+      put(into->m4 + at, own.m4);
     }
   }
-  *into = sums;
 }
 
 }  // namespace

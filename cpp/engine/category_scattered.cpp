@@ -56,8 +56,13 @@ void CategoryState::count_stretch(Set& set, BatchGroups::Scattered const& by, st
     auto const place = set.few.at(group, plan_.coarse_slots);
     if (place.facts->rows + count > FewRows<FewFacts>::kMost) settle(set, group);
     if (count <= FewRows<FewFacts>::kMostInStretch) {
+      if (std::uint8_t* list = set.few.list(place, count)) {
+        for (std::size_t i = 0; i < count; ++i) list = FewRows<FewFacts>::put_slot(list, slots[rows[i]]);
+      } else {
+        std::uint8_t* const counts = set.few.counters(place);
+        for (std::size_t i = 0; i < count; ++i) ++counts[slots[rows[i]]];
+      }
       place.facts->rows += static_cast<std::uint32_t>(count);
-      for (std::size_t i = 0; i < count; ++i) ++place.counts[slots[rows[i]]];
     } else {
       if (place.facts->rows != 0) settle(set, group);
       std::uint64_t* const counts = made(set, group).cells.dense();
@@ -68,11 +73,10 @@ void CategoryState::count_stretch(Set& set, BatchGroups::Scattered const& by, st
 
 /// Moves what a group has counted in 8 bits to its other counters.
 void CategoryState::settle(Set& set, std::size_t group) const {
-  auto const [counts, facts] = set.few.at(group, plan_.coarse_slots);
+  auto const place = set.few.at(group, plan_.coarse_slots);
   Group& into = made(set, group);
-  each_counted(counts, plan_.coarse_slots, [&into](std::uint32_t slot, std::uint8_t count) { into.cells.add(slot, count); });
-  std::fill_n(counts, plan_.coarse_slots, std::uint8_t{0});
-  *facts = {};
+  each_counted(set.few.counters(place), plan_.coarse_slots, [&into](std::uint32_t slot, std::uint8_t count) { into.cells.add(slot, count); });
+  *place.facts = {};
 }
 
 }  // namespace modelwatch

@@ -275,6 +275,7 @@ CategoryResult CategoryState::finish(std::size_t set_index, bool narrow) {
     out.count.push_back(count);
   };
   std::size_t const end = std::max(set.groups.size(), set.few.end());
+  std::uint8_t room[FewRows<FewFacts>::kMostSlots];
   auto const whole = [](auto const& group) { return group != nullptr; };
   narrow = narrow && std::none_of(set.groups.begin(), set.groups.end(), whole);
   for (std::size_t g = 0; g < end; ++g) {
@@ -284,9 +285,9 @@ CategoryResult CategoryState::finish(std::size_t set_index, bool narrow) {
     out.group.push_back(static_cast<std::uint32_t>(g));
     if (few && !there) {
       if (narrow)
-        out.narrow.add(set.few.at(g, plan_.coarse_slots).counts, plan_.coarse_slots);
+        out.narrow.add(set.few.counted(set.few.at(g, plan_.coarse_slots), room), plan_.coarse_slots);
       else
-        each_counted(set.few.at(g, plan_.coarse_slots).counts, plan_.coarse_slots, push);
+        each_counted(set.few.counted(set.few.at(g, plan_.coarse_slots), room), plan_.coarse_slots, push);
       out.cell_begin.push_back(narrow ? out.narrow.size() : out.cell.size());
       continue;
     }

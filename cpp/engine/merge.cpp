@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 
 #include "core/error.hpp"
@@ -44,7 +45,9 @@ struct Entry {
   std::uint64_t value;
 };
 
-/// Adds up the entries of one group, in whatever order they come.
+/// Adds up the entries of one group, in whatever order they come.  kMarked: sums have 32 bits, and what lies above them says
+/// that an entry came at all, since a sum can be 0.
+template <bool kMarked>
 class Accumulator {
  public:
   /// A group of the sum is about to come: of so many entries, all with indices up to `last`.
@@ -55,7 +58,9 @@ class Accumulator {
     dense_ = last < kMostDense && last < kLooked * entries;
     if (dense_ && sums_.size() <= last) {
       sums_.resize(std::size_t{last} + 1, 0);
-      there_.resize(sums_.size(), 0);
+      if (!kMarked) there_.resize(sums_.size(), 0);
+      indices_.resize(sums_.size());
+      values_.resize(sums_.size());
     }
   }
 
@@ -66,8 +71,12 @@ class Accumulator {
     std::uint8_t* const there = there_.data();
     each_entry(table, group, [&](std::uint32_t index, std::uint64_t value) {
       if (index > last_) throw InvalidInput("the entries of a group are not sorted.");
-      sums[index] += value;
-      there[index] = 1;  // a sum can be 0
+      if (kMarked) {
+        sums[index] += kMark + value;
+      } else {
+        sums[index] += value;
+        there[index] = 1;
+      }
     });
   }
 
@@ -78,26 +87,33 @@ class Accumulator {
       sort_up(out);
       return entries_.clear();
     }
-    std::size_t const before = out.index.size();
-    std::size_t const most = before + last_ + 1;
-    if (out.index.capacity() < most) {
-      out.index.reserve(most + most / 4);
-      out.value.reserve(most + most / 4);
+    // By way of two arrays that stay in the cache: making room in `out` would set all of it to 0 first.
+    std::uint32_t* const indices = indices_.data();
+    std::uint64_t* const values = values_.data();
+    std::size_t used = 0;
+    if (kMarked) {
+      // Most places are used, so all are written, and the next takes the place of one that is not: no branch is foretold.
+      for (std::uint32_t index = 0; index <= last_; ++index) {
+        std::uint64_t const sum = sums_[index];
+        indices[used] = index;
+        values[used] = sum & (kMark - 1);
+        used += sum != 0 ? 1 : 0;
+      }
+      std::fill_n(sums_.data(), last_ + 1, std::uint64_t{0});
+    } else {
+      each_counted(there_.data(), last_ + 1, [&](std::uint32_t index, std::uint8_t) {
+        indices[used] = index;
+        values[used++] = std::exchange(sums_[index], 0);
+      });
+      std::fill_n(there_.data(), last_ + 1, std::uint8_t{0});
     }
-    out.index.resize(most);
-    out.value.resize(most);
-    Index* indices = out.index.data() + before;
-    Value* values = out.value.data() + before;
-    each_counted(there_.data(), last_ + 1, [&](std::uint32_t index, std::uint8_t) {
-      *indices++ = static_cast<Index>(index);
-      *values++ = static_cast<Value>(std::exchange(sums_[index], 0));
-    });
-    out.index.resize(static_cast<std::size_t>(indices - out.index.data()));
-    out.value.resize(out.index.size());
-    std::fill_n(there_.data(), last_ + 1, std::uint8_t{0});
+    out.index.insert(out.index.end(), indices, indices + used);
+    out.value.insert(out.value.end(), values, values + used);
   }
 
  private:
+  static constexpr std::uint64_t kMark = std::uint64_t{1} << 32;
+
   template <class Index, class Value>
   void sort_up(SumOf<Index, Value>& out) {
     std::sort(entries_.begin(), entries_.end(), [](Entry const& a, Entry const& b) { return a.index < b.index; });
@@ -115,8 +131,10 @@ class Accumulator {
   bool dense_ = false;
   std::uint32_t last_ = 0;
   std::vector<Entry> entries_;
-  std::vector<std::uint64_t> sums_;   // 0 between groups
-  std::vector<std::uint8_t> there_;   // whether an entry came for each of them
+  std::vector<std::uint64_t> sums_;  // 0 between groups
+  std::vector<std::uint32_t> indices_;  // of the sums of one group, and the sums
+  std::vector<std::uint64_t> values_;
+  std::vector<std::uint8_t> there_;  // whether an entry came for each of them, where sums are not marked
 };
 
 /// The largest index of a group with entries: its last one.
@@ -149,7 +167,7 @@ Sum merged(std::vector<SparseView> const& tables, std::size_t groups) {
   out.begin.push_back(0);
   out.index.reserve(entries);
   out.value.reserve(entries);
-  Accumulator sum;
+  Accumulator<std::is_same_v<Sum, SmallSum>> sum;
   for (std::size_t group = 0; group < groups; ++group) {
     std::size_t own_entries = 0;
     std::uint32_t last = 0;

@@ -1,6 +1,7 @@
 // Sets of which a tile has rows in many groups, as of a log that is cut by customer.
 
 #include <algorithm>
+#include <cstring>  // memset
 #include <utility>
 
 #include "core/key.hpp"
@@ -96,7 +97,7 @@ class Folds {
     cpu::kernels().fold_moments(steps_, static_cast<int>(most_), &sums);
     for (std::size_t g = 0; g < groups_; ++g)
       *into_[g] = {static_cast<std::uint64_t>(sums.count[g]), sums.mean[g], sums.m2[g], sums.m3[g], sums.m4[g]};
-    std::fill_n(steps_, most_, MomentRow{});
+    std::memset(steps_, 0, most_ * sizeof(MomentRow));  // 0.0 is all zeros
     groups_ = most_ = 0;
   }
 
@@ -210,12 +211,12 @@ void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Row
     std::int32_t const id = by.ids[k];
     std::uint64_t low = ~std::uint64_t{0};
     std::uint64_t high = 0;
-    auto const each_row = [&](auto count_slot) {
+    auto const each_row = [&, all](auto count_slot) {  // a copy, which no counter of 8 bits can be taken to change
       for (BatchGroups::Row const* row = rows; row != end; ++row) {
         if (rows_end - row > kRowsAhead) all.prefetch(row[kRowsAhead]);
         std::uint32_t const slot = all.slot(*row);
-        count_slot(slot & kSlotBits);
         std::uint64_t const key = all.key(*row);
+        count_slot(slot & kSlotBits);
         bool const ranked = (slot & kUnranked) == 0;
         low = std::min(low, ranked ? key : ~std::uint64_t{0});
         high = std::max(high, ranked ? key : std::uint64_t{0});
@@ -223,12 +224,17 @@ void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Row
     };
     Moments* moments = nullptr;
     if (can_be_few && count <= FewRows<FewFacts>::kMostInStretch) {
-      if (k + kGroupsAhead < by.count) set.few.prefetch(static_cast<std::size_t>(by.ids[k + kGroupsAhead]), width);
-      auto const [counts, facts] = few_of(set, id, static_cast<std::uint32_t>(count));
-      each_row([counts = counts](std::uint32_t slot) { ++counts[slot]; });
-      facts->low = std::min(facts->low, low);
-      facts->high = std::max(facts->high, high);
-      moments = &facts->moments;
+      if (k + 2 * kGroupsAhead < by.count) set.few.prefetch_facts(static_cast<std::size_t>(by.ids[k + 2 * kGroupsAhead]));
+      if (k + kGroupsAhead < by.count) set.few.prefetch_counts(static_cast<std::size_t>(by.ids[k + kGroupsAhead]));
+      auto const place = few_of(set, id, count);
+      if (std::uint8_t* list = set.few.list(place, count))
+        each_row([&list](std::uint32_t slot) { list = FewRows<FewFacts>::put_slot(list, slot); });
+      else
+        each_row([counts = set.few.counters(place)](std::uint32_t slot) { ++counts[slot]; });
+      place.facts->rows += static_cast<std::uint32_t>(count);
+      place.facts->low = std::min(place.facts->low, low);
+      place.facts->high = std::max(place.facts->high, high);
+      moments = &place.facts->moments;
     } else {
       Group& group = group_of(set, id);
       each_row([&group](std::uint32_t slot) {
@@ -249,7 +255,7 @@ void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Row
 }
 
 /// Where so many more rows of a group are counted in 8 bits.
-FewRows<NumericState::FewFacts>::Place NumericState::few_of(Set& set, std::int32_t id, std::uint32_t more) {
+FewRows<NumericState::FewFacts>::Place NumericState::few_of(Set& set, std::int32_t id, std::size_t more) {
   auto const group = static_cast<std::size_t>(id);
   auto const place = set.few.at(group, plan_.coarse_slots);
   if (place.facts->rows + more > FewRows<FewFacts>::kMost) settle(set, group);
@@ -258,20 +264,18 @@ FewRows<NumericState::FewFacts>::Place NumericState::few_of(Set& set, std::int32
     // Moments go on where they were: they are folded in the order of rows.
     if (group < set.groups.size() && set.groups[group]) place.facts->moments = std::exchange(set.groups[group]->moments, Moments{});
   }
-  place.facts->rows += more;
   return place;
 }
 
 /// Moves what a group has counted in 8 bits to its other counters.
 void NumericState::settle(Set& set, std::size_t group) {
-  auto const [counts, facts] = set.few.at(group, plan_.coarse_slots);
+  auto const place = set.few.at(group, plan_.coarse_slots);
   Group& into = made(set, group);
-  each_counted(counts, plan_.coarse_slots, [&into](std::uint32_t slot, std::uint8_t count) { into.cells.add(slot, count); });
-  std::fill_n(counts, plan_.coarse_slots, std::uint8_t{0});
-  into.low = std::min(into.low, facts->low);
-  into.high = std::max(into.high, facts->high);
-  into.moments = facts->moments;
-  *facts = {};
+  each_counted(set.few.counters(place), plan_.coarse_slots, [&into](std::uint32_t slot, std::uint8_t count) { into.cells.add(slot, count); });
+  into.low = std::min(into.low, place.facts->low);
+  into.high = std::max(into.high, place.facts->high);
+  into.moments = place.facts->moments;
+  *place.facts = {};
 }
 
 }  // namespace modelwatch

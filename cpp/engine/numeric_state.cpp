@@ -327,6 +327,7 @@ NumericResult NumericState::finish(std::size_t set_index, bool narrow) {
     out.count.push_back(count);
   };
   std::size_t const end = std::max(set.groups.size(), set.few.end());
+  std::uint8_t room[FewRows<FewFacts>::kMostSlots];
   auto const whole = [](auto const& group) { return group != nullptr; };
   narrow = narrow && std::none_of(set.groups.begin(), set.groups.end(), whole);
   for (std::size_t g = 0; g < end; ++g) {
@@ -335,16 +336,17 @@ NumericResult NumericState::finish(std::size_t set_index, bool narrow) {
     if (!there && !few) continue;
     out.group.push_back(static_cast<std::uint32_t>(g));
     if (few && !there) {
-      auto const [counts, facts] = set.few.at(g, plan_.coarse_slots);
+      auto const place = set.few.at(g, plan_.coarse_slots);
+      std::uint8_t const* const counts = set.few.counted(place, room);
       if (narrow)
         out.narrow.add(counts, plan_.coarse_slots);
       else
         each_counted(counts, plan_.coarse_slots, push);
       out.cell_begin.push_back(narrow ? out.narrow.size() : out.cell.size());
       out.gap_begin.push_back(out.gap.size());
-      out.low.push_back(facts->low);
-      out.high.push_back(facts->high);
-      if (set.plan.moments) out.moments.push_back(facts->moments);
+      out.low.push_back(place.facts->low);
+      out.high.push_back(place.facts->high);
+      if (set.plan.moments) out.moments.push_back(place.facts->moments);
       out.bucket_begin.push_back(out.bucket.size());
       continue;
     }

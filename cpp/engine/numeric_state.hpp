@@ -111,7 +111,7 @@ class NumericState {
     }
   };
   /// Of a group that is counted in 8 bits.  Its moments are here then, not in the other place.
-  struct FewFacts {
+  struct alignas(64) FewFacts {  // one line of the cache
     std::uint64_t low = ~std::uint64_t{0};
     std::uint64_t high = 0;
     Moments moments{};
@@ -160,7 +160,7 @@ class NumericState {
   void add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile);
   template <class Rows>
   void count_stretch(Set& set, BatchGroups::Scattered const& by, Rows const& all);
-  FewRows<FewFacts>::Place few_of(Set& set, std::int32_t id, std::uint32_t more);
+  FewRows<FewFacts>::Place few_of(Set& set, std::int32_t id, std::size_t more);
   void settle(Set& set, std::size_t group);
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);
   void make_table(Storage storage);

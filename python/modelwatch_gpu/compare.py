@@ -80,8 +80,8 @@ def compare(
         expectations: Of the data's quality, or their file (YAML); True: those inferred from the baseline. What does not
             hold is a finding. All columns of the log are read.
         as_of: The time, or ISO 8601 text, that ages of rows are counted to; None: ages are not judged.
-        preset: "evidently": instead of checks, the test that this package would choose for each column, with its
-            thresholds, of whole windows (docs/coming-from).
+        preset: "evidently" or "deepchecks": instead of checks, the test that this package would choose for each
+            column, with its thresholds, of whole windows (docs/coming-from).
         roles: For a reference log that is fitted here.
         derived: Columns to compute in both logs, functions decorated with ``@derived``; a baseline that was fitted with
             some needs the same ones, and more are for segments.

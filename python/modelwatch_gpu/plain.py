@@ -54,9 +54,9 @@ def is_vector(kind: pa.DataType) -> bool:
     return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type))
 
 
-def array_of_bytes(values: Sequence[bytes], kind: pa.DataType) -> pa.Array:
-    """Values as an array of text or bytes. ``pa.array`` would do, but imports pandas where there is one: half a second
-    of a command's start."""
+def array_of_bytes(values: Sequence[bytes | memoryview], kind: pa.DataType) -> pa.Array:
+    """Values, or memory in bytes, as an array of text or bytes. ``pa.array`` would do, but imports pandas where there
+    is one: half a second of a command's start."""
     wide = pa.types.is_large_binary(kind) or pa.types.is_large_string(kind)
     ends = np.zeros(len(values) + 1, dtype=np.int64 if wide else np.int32)
     np.cumsum([len(value) for value in values], out=ends[1:])

@@ -19,6 +19,9 @@ from modelwatch_gpu.profile import planner
 from modelwatch_gpu.profile.adapt import reading_of
 
 KNOTS = np.array([-np.inf, -1.0, 0.0, 2.0, np.inf])
+#: Knots and slots of so many that groups begin as lists of their rows' slots: of up to 150, 100 and 64 rows.
+MANY_KNOTS = np.array([-np.inf, *np.linspace(-8, 8, 150), np.inf])
+WIDTHS = st.sampled_from([(KNOTS, (4, 5)), (MANY_KNOTS, (301, 200)), (MANY_KNOTS, (127, 128))])
 WORDS = [b"a", b"b", b"c", b"d"]
 #: Rows of a group: near those that fill counters of eight bits, and near those that are counted there at a time.
 SIZES = st.sampled_from([1, 2, 60, 95, 96, 97, 191, 192, 254, 255, 256, 257, 511, 700])
@@ -26,21 +29,23 @@ SIZES = st.sampled_from([1, 2, 60, 95, 96, 97, 191, 192, 254, 255, 256, 257, 511
 APART = 300
 
 
-def plans() -> tuple[list[_core.NumericPlan | _core.CategoryPlan], list[_core.SetPlan]]:
+def plans(
+    knots: npt.NDArray[np.float64] = KNOTS, slots: tuple[int, int] = (4, 5)
+) -> tuple[list[_core.NumericPlan | _core.CategoryPlan], list[_core.SetPlan]]:
     """A column of numbers and one of words, on the coarse grid with and without moments."""
-    grid = _core.Grid(keys.DOMAINS["float64"], keys.keys_of(KNOTS, "float64"))
-    coarse = (np.arange(grid.slots) % 4).astype(np.uint32)
+    grid = _core.Grid(keys.DOMAINS["float64"], keys.keys_of(knots, "float64"))
+    coarse = (np.arange(grid.slots) % slots[0]).astype(np.uint32)
     numbers = _core.NumericPlan(
         grid=grid,
         to_fine=np.empty(0, np.uint32),
         fine_slots=grid.slots,
         to_coarse=coarse,
-        coarse_slots=4,
+        coarse_slots=slots[0],
         gap_shift=0,
         pivot=0,
     )
     words = _core.CategoryPlan(
-        known=WORDS[:3], to_coarse=np.array([3, 4, 3], np.uint32), coarse_slots=5, unseen_cap=100, known_cap=None
+        known=WORDS[:3], to_coarse=np.array([3, 4, 3], np.uint32), coarse_slots=slots[1], unseen_cap=100, known_cap=None
     )
     return [numbers, words], [_core.SetPlan(coarse=True, moments=True), _core.SetPlan(coarse=True, moments=False)]
 
@@ -60,10 +65,13 @@ def rows_of(sizes: list[int], seed: int, constant: bool) -> tuple[pa.RecordBatch
 
 
 def counted(
-    batches: list[tuple[pa.RecordBatch, npt.NDArray[np.int32]]], *, weighted: bool = False
+    batches: list[tuple[pa.RecordBatch, npt.NDArray[np.int32]]],
+    width: tuple[Any, tuple[int, int]],
+    *,
+    weighted: bool = False,
 ) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """The state of all sets that any order of rows leaves the same, and the moments."""
-    counter = _core.Counter(*plans())
+    counter = _core.Counter(*plans(*width))
     for batch, groups in batches:
         weights = np.ones(len(batch), np.uint32) if weighted else None
         counter.add(batch, [groups, groups], 1, weights)
@@ -91,28 +99,30 @@ def counted(
     st.lists(st.integers(1, 3000), max_size=6),
     st.integers(0, 99),
     st.booleans(),
+    WIDTHS,
 )
 def test_rows_of_scattered_groups_are_counted_as_group_by_group_and_one_by_one(
-    sizes: list[int], cuts: list[int], seed: int, constant: bool
+    sizes: list[int], cuts: list[int], seed: int, constant: bool, width: Any
 ) -> None:
     batch, groups = rows_of(sizes, seed, constant)
     ends = sorted({0, len(batch), *(c for c in cuts if c < len(batch))})
     pieces = [(batch.slice(a, b - a), groups[a:b]) for a, b in itertools.pairwise(ends)]
-    state, moments = counted(pieces)
+    state, moments = counted(pieces, width)
     alone = []
     for group in np.unique(groups).tolist():
         own = np.flatnonzero(groups == group)
         alone.append((batch.take(pa.array(own)), groups[own]))
-    assert counted(alone)[0] == state
-    assert counted(alone[::-1])[0] == state
-    assert counted([(batch, groups)])[0] == state
+    assert counted(alone, width)[0] == state
+    assert counted(alone[::-1], width)[0] == state
+    assert counted([(batch, groups)], width)[0] == state
     # Moments are folded tile by tile, in the order of rows: the same batches give the same bytes.
-    assert counted(pieces, weighted=True) == (state, moments)
+    assert counted(pieces, width, weighted=True) == (state, moments)
 
 
+@pytest.mark.parametrize("width", [(KNOTS, (4, 5)), (MANY_KNOTS, (600, 600))], ids=["counters", "lists"])
 @pytest.mark.parametrize(("rows", "narrow"), [(254, True), (255, True), (256, False), (257, False)])
-def test_the_256th_row_of_a_group_in_one_cell_is_counted(rows: int, narrow: bool) -> None:
-    counter = _core.Counter(*plans())
+def test_the_256th_row_of_a_group_in_one_cell_is_counted(rows: int, narrow: bool, width: Any) -> None:
+    counter = _core.Counter(*plans(*width))
     left = rows
     while left:
         own = min(left, 96)

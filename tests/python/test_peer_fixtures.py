@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -53,19 +52,19 @@ def test_compat_gives_what_the_package_gave(peer: str, least: int) -> None:
     assert wrong == []
 
 
-def preset_of(group: str, case: str) -> tuple[dict[str, Any], mw.Finding]:
+def preset_of(group: str, case: str, preset: str = "evidently") -> mw.Finding:
     a, b = CASES[group][case]
     kind = pa.float64() if group == "numbers" else pa.string()
     tables = [pa.table({"x": pa.array(side, kind)}) for side in (a, b)]
     roles = mw.Roles(numeric=["x"]) if group == "numbers" else mw.Roles()
-    report = mw.compare(*tables, roles=roles, preset="evidently")
+    report = mw.compare(*tables, roles=roles, preset=preset)
     (finding,) = [f for f in report.findings if f.column == "x"]
-    return PRESETS[group][case]["preset"], finding
+    return finding
 
 
 @pytest.mark.parametrize(("group", "case"), [(g, c) for g in CASES for c in PRESETS[g]])
 def test_the_preset_chooses_and_judges_as_evidently_does(group: str, case: str) -> None:
-    theirs, finding = preset_of(group, case)
+    theirs, finding = PRESETS[group][case]["preset"], preset_of(group, case)
     assert finding.reason.startswith(theirs["method"]), finding.reason
     assert finding.threshold == theirs["threshold"]
     if finding.lower is None or finding.lower == finding.upper:
@@ -76,6 +75,38 @@ def test_the_preset_chooses_and_judges_as_evidently_does(group: str, case: str) 
         assert theirs["score"] <= finding.upper * (1 + PEER)
         assert finding.value == pytest.approx(theirs["score"], rel=0.02)
     assert (finding.severity == "alert") == theirs["drifted"]
+
+
+DEEPCHECKS = json.loads((FIXTURES / "deepchecks.json").read_text())
+
+
+@pytest.mark.parametrize(("group", "case"), [(g, c) for g in CASES for c in DEEPCHECKS[g]])
+def test_the_preset_judges_as_deepchecks_does(group: str, case: str) -> None:
+    finding = preset_of(group, case, "deepchecks")
+    measure = "ks" if group == "numbers" else "cramers_v"
+    theirs = DEEPCHECKS[group][case][measure]
+    assert (finding.check, finding.threshold) == (f"deepchecks:{measure}", 0.2)
+    if finding.lower is None or finding.lower == finding.upper:
+        assert finding.value == pytest.approx(theirs, rel=PEER, abs=1e-12)
+        assert finding.severity == ("alert" if theirs >= 0.2 else "ok")
+    else:  # the log has values between those of the baseline
+        assert finding.upper is not None
+        assert finding.lower <= theirs * (1 + PEER)
+        assert theirs <= finding.upper * (1 + PEER)
+
+
+def test_deepchecks_judges_answers_by_a_lower_limit_and_nothing_of_fewer_than_ten_rows() -> None:
+    rng = np.random.default_rng(8)
+    normal, log = (pa.table({"x": rng.normal(0, 1, 4_000), "y": rng.random(4_000) < p}) for p in (0.3, 0.47))
+    roles = mw.Roles(label="y")
+    report = mw.compare(normal, log, roles=roles, preset="deepchecks")
+    found = {f.column: f for f in report.findings}
+    assert found["y"].threshold == 0.15
+    assert found["y"].value is not None
+    assert 0.15 <= found["y"].value < 0.2
+    assert (found["y"].severity, found["x"].severity) == ("alert", "ok")
+    few = mw.compare(normal, log.slice(0, 9), roles=roles, preset="deepchecks")
+    assert {f.severity for f in few.findings} == {"not_enough_data"}
 
 
 def test_a_preset_judges_the_table_too_and_nothing_else() -> None:

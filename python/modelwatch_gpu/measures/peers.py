@@ -151,17 +151,39 @@ def yates_chi_square(p: Array, q: Array) -> tuple[float, int]:
 # ---- Deepchecks, Frouros, Eurybia, Deequ, TFDV -----------------------------------------------------------------------
 
 
+def _deepchecks_pooled(p: Array, q: Array) -> tuple[Array, Array]:
+    """Counts with the categories of less than 1% of the reference as one, "Other", left out where it is at most 1% on
+    both sides."""
+    small = bins.shares(p) < _DEEPCHECKS_SHARE
+    other = p[small].sum(), q[small].sum()
+    kept = p[~small], q[~small]
+    if max(other[0] / p.sum(), other[1] / q.sum()) > _DEEPCHECKS_SHARE:
+        return np.append(kept[0], other[0]), np.append(kept[1], other[1])
+    return kept
+
+
 def deepchecks_psi(p: Array, q: Array) -> float:
-    """Categories of less than 1% of the reference are one, "Other", left out where it is at most 1% on both sides;
-    shares are clipped at 0.01."""
-    first, second = bins.shares(p), bins.shares(q)
-    small = first < _DEEPCHECKS_SHARE
-    other = float(first[small].sum()), float(second[small].sum())
-    first, second = first[~small], second[~small]
-    if max(other) > _DEEPCHECKS_SHARE:
-        first, second = np.append(first, other[0]), np.append(second, other[1])
-    first, second = np.maximum(first, _DEEPCHECKS_SHARE), np.maximum(second, _DEEPCHECKS_SHARE)
+    """Small categories pooled; shares of all rows are clipped at 0.01."""
+    rows = p.sum(), q.sum()
+    first, second = (np.maximum(c / n, _DEEPCHECKS_SHARE) for c, n in zip(_deepchecks_pooled(p, q), rows, strict=True))
     return float(np.sum((second - first) * np.log(second / first)))
+
+
+def deepchecks_cramers_v(p: Array, q: Array) -> float:
+    """Small categories pooled; the larger side scaled down to the rows of the smaller, in whole rows; two categories
+    with Yates' correction; less what chance adds (Bergsma 2013). 0 where there is one category."""
+    sizes = int(p.sum()), int(q.sum())
+    sides = zip(_deepchecks_pooled(p, q), sizes, strict=True)
+    table = np.array([np.rint(side.astype(np.float64) * min(sizes) / size) for side, size in sides])
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2:
+        return 0.0
+    total = float(table.sum())
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / total
+    apart = np.abs(table - expected)
+    if table.shape[1] == 2:
+        apart = apart - np.minimum(0.5, apart)
+    return float(bins.cramers_v(np.sum(apart * apart / expected), table.shape[1], total))
 
 
 def deepchecks_scaled(a: Array, b: Array) -> Shares:

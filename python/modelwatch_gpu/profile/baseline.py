@@ -249,7 +249,7 @@ class Baseline:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the baseline; raises OutputError and leaves an old file as it was where that fails."""
-        fileio.write_file(path, self.to_bytes())
+        fileio.write_file(path, fileio.content_of("baseline", *self._content()))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -16,6 +16,7 @@ from modelwatch_gpu.log import Log, LogFile, RowWindow
 from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.columns import Column
 from modelwatch_gpu.profile.counting import CountSpec, FileCounter, Progress, check_segments
+from modelwatch_gpu.profile.kept_keys import KeptKeys
 from modelwatch_gpu.profile.parts import Part
 
 #: A file of fewer groups is put in order in no time.
@@ -48,7 +49,8 @@ def _count_in_turn(
 ) -> Iterator[Part]:
     """As ``count_log``: one file after the other. The next one is read while this one's counts are put in order, and
     counted too where there is room for the counters of both."""
-    counter = FileCounter(columns, files[0], spec, 0) if files else None
+    keys = KeptKeys()
+    counter = FileCounter(columns, files[0], spec, 0, keys) if files else None
     first = 0
     made: Future[Part] | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="modelwatch-part") as helper:
@@ -64,7 +66,7 @@ def _count_in_turn(
                     yield part
                     del part  # whoever takes it may let it go while the next file is read
                 if at + 1 < len(files):
-                    counter = FileCounter(columns, files[at + 1], spec, first)
+                    counter = FileCounter(columns, files[at + 1], spec, first, keys)
                     counter.batches.begin()
                     if current.groups >= _MANY and current.bytes <= spec.spare and _is_plain(spec):
                         made = helper.submit(current.part)

@@ -25,8 +25,9 @@ from modelwatch_gpu.profile.embedding_sums import EmbeddingTable
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn, hashed_columns, shown_columns
 from modelwatch_gpu.profile.facts import FactsSpec, Observer
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
+from modelwatch_gpu.profile.kept_keys import KeptKeys
 from modelwatch_gpu.profile.labelled import LabelledCounter
-from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec, capped_keys
+from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec
 from modelwatch_gpu.profile.sample import Sampler
 from modelwatch_gpu.profile.scoring import Scoring
 from modelwatch_gpu.profile.segmentation import Segmentation
@@ -108,10 +109,21 @@ class _Batch:
 
 
 class FileCounter:
-    """The state of one file while it is read, or of a stream of batches that are added as they come."""
+    """The state of one file while it is read, or of a stream of batches that are added as they come.
 
-    def __init__(self, columns: Sequence[Column], file: LogFile, spec: CountSpec, first_row: int) -> None:
+    ``keys``: of the file before, whose part is made before the one of this file.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        file: LogFile,
+        spec: CountSpec,
+        first_row: int,
+        keys: KeptKeys | None = None,
+    ) -> None:
         self.file = file
+        self._keys = keys if keys is not None else KeptKeys()
         self.spec = spec
         have = set(file.schema.names)
         if spec.weighting is not None and spec.weighting.column not in have:
@@ -366,6 +378,7 @@ class FileCounter:
         """What was counted."""
         numberings = self._numberings()
         groups: dict[str, list[GroupKey]] = {}
+        texts: dict[str, str] = {}
         rows: dict[str, Any] = {}
         weights: dict[str, WeightSums] = {}
         tables: dict[tuple[str, str], Table] = {}
@@ -373,20 +386,17 @@ class FileCounter:
         whole: set[str] = set()  # those crossed with the label come behind the others
         for spec in self.spec.sets:
             numbering = numberings[spec.name]
-            own = capped_keys(spec.name, numbering.keys, self.spec.segment_cap, whole=whole)
-            if own is numbering.keys:
-                whole.add(spec.name)
-            groups[spec.name] = sorted(own if own is numbering.keys else set(own))
-            at = {key: i for i, key in enumerate(groups[spec.name])}
-            to = np.array([at[key] for key in own], dtype=np.uint32)
-            rows[spec.name] = np.zeros(len(at), dtype=np.uint64)
-            np.add.at(rows[spec.name], to, numbering.rows.astype(np.uint64))
+            own = self._keys.of(spec.name, numbering.keys, self.spec.segment_cap, whole)
+            groups[spec.name], texts[spec.name] = own.groups, own.text
+            many = len(own.groups)
+            rows[spec.name] = np.zeros(many, dtype=np.uint64)
+            np.add.at(rows[spec.name], own.to, numbering.rows.astype(np.uint64))
             if spec.name in self.weights:
-                weights[spec.name] = self.weights[spec.name].regrouped(to, len(at))
-            tables |= self._tables(spec, len(own), to, len(at))
+                weights[spec.name] = self.weights[spec.name].regrouped(own.to, many)
+            tables |= self._tables(spec, len(own.to), own.to, many)
             for sums in self.embeddings if not spec.labelled else ():
-                table_of = sums.table(self.spec.plain_sets.index(spec), len(own))
-                embeddings[(spec.name, sums.column.name)] = table_of.regrouped(to, len(at))
+                table_of = sums.table(self.spec.plain_sets.index(spec), len(own.to))
+                embeddings[(spec.name, sums.column.name)] = table_of.regrouped(own.to, many)
         return Part(
             rows=self.rows,
             span=self.span,
@@ -401,6 +411,7 @@ class FileCounter:
             weight_bits=None if self.spec.weighting is None else self.spec.weighting.bits,
             weights=weights,
             embeddings=embeddings,
+            texts=texts,
         )
 
 

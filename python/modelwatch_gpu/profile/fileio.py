@@ -42,8 +42,8 @@ _SCHEMA: Final = pa.schema([("name", pa.string()), ("dtype", pa.string()), ("dat
 _DTYPES: Final = {"|u1", "<u2", "<u4", "<u8", "<i8", "<f8"}
 
 
-def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Unsigned integers in the narrowest type that holds them all."""
+def as_stored(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array as a file has it: unsigned integers in the narrowest type that holds them all."""
     if array.dtype.kind != "u":
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     found = narrow(array)
@@ -52,11 +52,14 @@ def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def content_hash(kind: str, header: dict[str, Any], arrays: Arrays) -> str:
     """SHA-256 of what a file says, whichever version of the library writes it."""
-    return hashlib.sha256(to_bytes(kind, header, arrays, library="")).hexdigest()
+    return hashlib.sha256(content_of(kind, header, arrays, library="")).hexdigest()
 
 
-def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str | None = None) -> bytes:
-    """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one."""
+def content_of(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str | None = None) -> bytearray:
+    """A complete file; ``header`` must hold JSON values only. ``library``: the version to name, by default this one.
+
+    A profile of thousands of segments is large: beside the arrays there are never more than two copies of it.
+    """
     if library is None:
         library = str(_core.build_info()["version"])
     told = (("scoring", _WITH_SCORING), ("derived", _WITH_DERIVED), ("weight", _WITH_WEIGHTS))
@@ -65,18 +68,31 @@ def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str 
         needed = FORMAT_VERSIONS
     version = needed[kind]
     full = {"sha256": _ZEROS.decode(), "format": version, "kind": kind, "library": library, **header}
-    rows = [(b"header", b"json", json.dumps(full, ensure_ascii=True, allow_nan=False).encode())]
+    text = json.dumps(full, ensure_ascii=True, allow_nan=False).encode()
+    rows: list[tuple[bytes, bytes, bytes | memoryview]] = [(b"header", b"json", text)]
     for name in sorted(arrays):
-        narrow = _narrow(arrays[name])
-        rows.append((name.encode(), narrow.dtype.str.encode(), narrow.tobytes()))
+        stored = as_stored(arrays[name])
+        rows.append((name.encode(), stored.dtype.str.encode(), stored.view(np.uint8).data))
     columns = [array_of_bytes([row[i] for row in rows], field.type) for i, field in enumerate(_SCHEMA)]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, _SCHEMA) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_SCHEMA))
-    raw = bytearray(sink.getvalue().to_pybytes())
+    del rows
+    batch = pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+    measured = pa.MockOutputStream()
+    _write(measured, batch)
+    raw = bytearray(measured.size())
+    _write(pa.FixedSizeBufferWriter(pa.py_buffer(raw)), batch)
     at = raw.index(_HASH_KEY) + len(_HASH_KEY)
     raw[at : at + 64] = hashlib.sha256(raw).hexdigest().encode()
-    return bytes(raw)
+    return raw
+
+
+def to_bytes(kind: str, header: dict[str, Any], arrays: Arrays, *, library: str | None = None) -> bytes:
+    """``content_of`` as bytes."""
+    return bytes(content_of(kind, header, arrays, library=library))
+
+
+def _write(sink: Any, batch: pa.RecordBatch) -> None:
+    with pa.ipc.new_file(sink, _SCHEMA) as writer:
+        writer.write_batch(batch)
 
 
 def from_bytes(raw: bytes, kind: str, name: str) -> tuple[dict[str, Any], Arrays]:
@@ -166,7 +182,7 @@ def read_file(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], 
     return from_bytes(raw, kind, str(path))
 
 
-def write_file(path: str | os.PathLike[str], content: bytes | Iterable[bytes]) -> None:
+def write_file(path: str | os.PathLike[str], content: bytes | bytearray | Iterable[bytes]) -> None:
     """Writes beside the target and renames: the target is either the old file or the whole new one. Content in pieces
     is written as it comes."""
     target = Path(path)
@@ -174,7 +190,7 @@ def write_file(path: str | os.PathLike[str], content: bytes | Iterable[bytes]) -
     try:
         descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         with os.fdopen(descriptor, "wb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
+            file.writelines([content] if isinstance(content, bytes | bytearray) else content)
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -330,8 +331,8 @@ class SegmentGroups:
                 rest, digit = np.divmod(rest, len(values))
                 digits.append([values[i] for i in digit.tolist()])
             starts = [window_keys[w][0] for w in rest.tolist()]
-            tails = map(self._tail, zip(*reversed(digits), strict=True))
-            return self.numbering.number_all((start, *tail) for start, tail in zip(starts, tails, strict=True))
+            tails = list(map(self._tail, zip(*reversed(digits), strict=True)))
+            return self.numbering.number_all([(start, *tail) for start, tail in zip(starts, tails, strict=True)])
 
         return self._combinations.of(local, last, size, coded, self.numbering, look_up)
 
@@ -339,7 +340,7 @@ class SegmentGroups:
         """What follows the start in the key of a segment: its own values, or those of `other`."""
         tail = self._tails.get(values)
         if tail is None:
-            tail = self._admitted(tuple(field for value in values for field in value))
+            tail = self._admitted(values[0] if len(values) == 1 else tuple(chain.from_iterable(values)))
             if len(self._tails) > _REMEMBERED + 2 * self.cap:
                 self._tails.clear()
             self._tails[values] = tail
@@ -348,9 +349,8 @@ class SegmentGroups:
     def _admitted(self, tail: GroupKey) -> GroupKey:
         if not is_capped(tail):
             return tail
-        other = other_segment(len(self.columns))
         if self._limit is not None and segment_rank(tail) > self._limit:
-            return other
+            return other_segment(len(self.columns))
         self._seen.add(tail)
         if len(self._seen) > self.cap * (1 + SEGMENT_SLACK):
             kept = sorted(self._seen, key=segment_rank)[: self.cap]
@@ -358,7 +358,8 @@ class SegmentGroups:
             self._limit = segment_rank(kept[-1])
             self._tails.clear()
             self._combinations.forget()
-        return tail if tail in self._seen else other
+            return tail if tail in self._seen else other_segment(len(self.columns))
+        return tail
 
 
 def compact(values: Int64, size: int) -> tuple[Int64, npt.NDArray[Any]]:

@@ -171,7 +171,7 @@ class LabelledCounter:
             # Two values may be one key: those beyond the cap. The numbering counts their rows together.
             group, code = (part.tolist() for part in np.divmod(pairs, len(values)))
             labels = {c: self._label(values[c]) for c in sorted(set(code))}
-            return own.number_all((*base_keys[g], *labels[c]) for g, c in zip(group, code, strict=True))
+            return own.number_all([(*base_keys[g], *labels[c]) for g, c in zip(group, code, strict=True)])
 
         if size > _FEW_PAIRS:
             return combinations.of(base, codes, size, [values], own, look_up)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -93,7 +93,7 @@ class Part:
     (decision 0007), None where every row counts once; ``weights``: then for each set the sums of its groups' weights,
     while ``rows`` and ``group_rows`` stay rows. ``facts``: for checks of data quality, where they were asked
     for; like the sample they have no say in the fingerprint. ``embeddings``: (set, column) -> sums of
-    vectors.
+    vectors. ``texts``: the groups of some sets in JSON, where they are known.
     """
 
     rows: int
@@ -110,10 +110,11 @@ class Part:
     weight_bits: int | None = None
     weights: dict[str, WeightSums] = field(default_factory=dict)
     embeddings: dict[tuple[str, str], EmbeddingTable] = field(default_factory=dict)
+    texts: InitVar[Mapping[str, str] | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, texts: Mapping[str, str] | None) -> None:
         if not self.origins:
-            self.origins = (self._own_fingerprint(),)
+            self.origins = (self._own_fingerprint(texts or {}),)
 
     @property
     def fingerprint(self) -> str:
@@ -131,10 +132,10 @@ class Part:
         """As ``entries``, of one set."""
         return sum(table.entries for key, table in self.tables.items() if key[0] == name)
 
-    def _own_fingerprint(self) -> str:
+    def _own_fingerprint(self, texts: Mapping[str, str]) -> str:
         counted = {name: value for name, value in self.header().items() if name not in ("sample", "facts")}
-        digest = hashlib.sha256(json.dumps(counted, sort_keys=True).encode())
-        for arrays in self._named_arrays():
+        digest = hashlib.sha256(_json_of(counted, {"groups": _json_of(self.groups, texts)}).encode())
+        for arrays in self._counted_arrays():
             pieces: list[Any] = []
             for name, array in arrays.items():
                 pieces.append(f"{name}:{array.dtype.str}:{len(array)};".encode())
@@ -147,8 +148,8 @@ class Part:
             digest.update(b"".join(pieces))
         return digest.hexdigest()
 
-    def _named_arrays(self) -> Iterator[Arrays]:
-        """All arrays by name, those of one table after the other: never all of them in memory at once."""
+    def _counted_arrays(self) -> Iterator[Arrays]:
+        """What has a say in the fingerprint."""
         yield {f"rows/{name}": self.group_rows[name] for name in sorted(self.group_rows)}
         for name in sorted(self.weights):
             yield {f"{what}/{name}": sums for what, sums in self.weights[name].arrays().items()}
@@ -180,16 +181,18 @@ class Part:
             [*key, table.total.shape[1]] for key, table in sorted(self.embeddings.items(), key=lambda item: item[0])
         ]
 
+    def named_arrays(self) -> Iterator[Arrays]:
+        """All arrays, named by set, column number in the header's table list, and field: those of one table after the
+        other, never all of them in memory at once."""
+        yield from self._counted_arrays()
+        if self.sample is not None:
+            yield {f"sample/{name}": array for name, array in self.sample.arrays().items()}
+        if self.facts is not None:
+            yield {f"facts/{name}": array for name, array in self.facts.arrays().items()}
+
     def arrays(self) -> Arrays:
-        """All arrays, named by set, column number in the header's table list, and field."""
-        sampled = self.sample.arrays() if self.sample is not None else {}
-        own = {name: array for arrays in self._named_arrays() for name, array in arrays.items()}
-        facts = self.facts.arrays() if self.facts is not None else {}
-        return {
-            **own,
-            **{f"sample/{name}": array for name, array in sampled.items()},
-            **{f"facts/{name}": array for name, array in facts.items()},
-        }
+        """The same in one dictionary."""
+        return {name: array for arrays in self.named_arrays() for name, array in arrays.items()}
 
     @classmethod
     def from_file(cls, header: Mapping[str, Any], arrays: Arrays, renamed: Mapping[str, str] | None = None) -> Part:
@@ -241,6 +244,15 @@ class Part:
             weights=weights,
             embeddings=embeddings,
         )
+
+
+def _json_of(values: Mapping[str, Any], ready: Mapping[str, str]) -> str:
+    """What ``json.dumps(values, sort_keys=True)`` gives. ``ready``: the texts of some of the fields."""
+    fields = (
+        f"{json.dumps(name)}: {ready[name] if name in ready else json.dumps(values[name], sort_keys=True)}"
+        for name in sorted(values)
+    )
+    return "{" + ", ".join(fields) + "}"
 
 
 def _key_from(values: Sequence[Any]) -> GroupKey:
@@ -375,7 +387,7 @@ def _merged_keys(
     def numbers(keys: list[GroupKey]) -> UInt32:
         if kept is union and (keys is union or keys == union):
             return np.arange(len(keys), dtype=np.uint32)
-        return np.array([at[key] for key in keys], dtype=np.uint32)
+        return np.fromiter(map(at.__getitem__, keys), np.uint32, len(keys))
 
     return merged, [numbers(keys) for keys in lists]
 
@@ -383,8 +395,11 @@ def _merged_keys(
 def _union(lists: Sequence[list[GroupKey]]) -> list[GroupKey]:
     """All keys of sorted lists, sorted: mostly the longest list has them all."""
     longest = max(lists, key=len)
+    others = [keys for keys in lists if keys is not longest and keys != longest]
+    if not others:
+        return longest
     seen = set(longest)
-    more = {key for keys in lists if keys is not longest for key in keys if key not in seen}
+    more = {key for keys in others for key in keys if key not in seen}
     return sorted([*longest, *sorted(more)]) if more else longest
 
 

@@ -247,10 +247,13 @@ class Profile:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the profile; raises OutputError and leaves an old file as it was where that fails."""
-        fileio.write_file(path, self.to_bytes())
+        fileio.write_file(path, self._content())
 
     def to_bytes(self) -> bytes:
         """The file's content: equal profiles have equal bytes."""
+        return bytes(self._content())
+
+    def _content(self) -> bytearray:
         header: dict[str, Any] = {
             "baseline": self.baseline,
             "window": self.window,
@@ -267,8 +270,14 @@ class Profile:
             **derived_header(self.derived),
             **({"scoring": True} if any(s.labelled for s in self.sets) else {}),
         }
-        arrays: Arrays = {f"{i}/{name}": a for i, part in enumerate(self.parts) for name, a in part.arrays().items()}
-        return fileio.to_bytes("profile", header, arrays)
+        # As they are stored, one table after the other: the arrays of all tables at once can take twice as much.
+        arrays: Arrays = {
+            f"{i}/{name}": fileio.as_stored(array)
+            for i, part in enumerate(self.parts)
+            for some in part.named_arrays()
+            for name, array in some.items()
+        }
+        return fileio.content_of("profile", header, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

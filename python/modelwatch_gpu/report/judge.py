@@ -11,7 +11,7 @@ from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, Sampling, Verd
 from modelwatch_gpu.checks.default import performance_checks
 from modelwatch_gpu.checks.expectations import Expectations, judge_expectations
 from modelwatch_gpu.checks.finding import SEVERITIES
-from modelwatch_gpu.checks.presets import evidently_findings
+from modelwatch_gpu.checks.presets import PRESETS
 from modelwatch_gpu.device import isa
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.joining import JoinedLabels
@@ -80,7 +80,7 @@ def report_on(
         *_idle_checks(baseline, checks or ()),
     ]
     if preset is not None:
-        theirs = evidently_findings(baseline, seen_windows(baseline, profile, merged, results))
+        theirs = PRESETS[preset](baseline, seen_windows(baseline, profile, merged, results))
         findings = _worst_first(findings, theirs)
     if expectations is not None:
         seen = seen_windows(baseline, profile, merged, results)

@@ -21,7 +21,7 @@ from peer_cases import numbers, texts
 
 warnings.filterwarnings("ignore")
 NUMBERS = {"ks": {"numerical_drift_method": "KS"}, "wasserstein": {"numerical_drift_method": "EMD"}}
-TEXTS = {"psi": {"categorical_drift_method": "PSI"}}
+TEXTS = {"psi": {"categorical_drift_method": "PSI"}, "cramers_v": {"categorical_drift_method": "cramers_v"}}
 
 
 def drift(a: Any, b: Any, categorical: list[str], options: dict[str, str]) -> float:
