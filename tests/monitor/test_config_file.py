@@ -123,6 +123,14 @@ def test_a_password_comes_from_the_environment_and_is_never_shown() -> None:
     assert "holds a password" in refused(LEAST + f"store: {{url: '${{STORE:-{url}}}'}}")
     config = of(LEAST + "store: {url: '${STORE}'}", {"STORE": url})
     assert "hunter2" not in config.text
+    bucket = "s3://me:hunter2@bucket/log"
+    assert of("baseline: x\nlog: {path: ['${LOG}', b]}", {"LOG": bucket}).log.path == [bucket, "b"]
+    for wrong in (f"log: {{path: '{bucket}'}}", f"log: {{path: [a, '{bucket}']}}"):
+        said = refused(f"baseline: x\n{wrong}")
+        assert "log.path: holds a password; put the whole address into an environment variable: ${LOG_URL}" in said
+        assert "hunter2" not in said
+    assert "labels.path: holds a password" in refused(LEAST + f"labels: {{path: '{bucket}'}}")
+    assert of("baseline: x\nlog: {path: 's3://me@bucket/a:b'}").log.path == "s3://me@bucket/a:b"
     wrong = refused(LEAST + "judge: ${JUDGE}", {"JUDGE": "hunter2"})
     assert "hunter2" not in wrong
 

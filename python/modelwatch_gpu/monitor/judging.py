@@ -28,6 +28,8 @@ from modelwatch_gpu.report.rows import finding_row, measure_rows
 
 #: Hexadecimal digits of ids that follow from content.
 ID_DIGITS: Final = 32
+#: ``json.dumps`` would make one for every text, and there are hundreds in a window.
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 Row = dict[str, Any]
 
@@ -91,7 +93,7 @@ class Judge:
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values, equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def identity(*fields: Any) -> str:

@@ -8,17 +8,20 @@ from typing import Any, Final
 from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.extras import module_of
 
-#: How long a condition holds before it is an alert: longer than a scrape or two that fail.
+#: How long a condition holds before it is an alert, and how long a finding that is not there any more is still one:
+#: longer than a scrape or two that fail. A scrape that fails takes all series away, so without it a drift would be told
+#: as over, and again as new.
 _FOR: Final = "5m"
 
 
-def rules_of(config: MonitorConfig, *, hold: str = _FOR) -> dict[str, Any]:
+def rules_of(config: MonitorConfig, *, hold: str = _FOR, keep: str = _FOR) -> dict[str, Any]:
     """The content of a rule file, as JSON values.
 
     Args:
         config: Its name selects its metrics; ``serving.late_after`` and ``stale_after`` are thresholds.
         hold: How long the conditions about the monitor itself must hold. Findings are alerts at once: they change only
             when a run judges, and a run judges once.
+        keep: How long alerts about findings go on firing after the last scrape that shows them (Prometheus 2.42).
     """
     monitor = selector(config)
     late = int(config.serving.late_after.total_seconds())
@@ -31,6 +34,7 @@ def rules_of(config: MonitorConfig, *, hold: str = _FOR) -> dict[str, Any]:
             "critical",
             f"{where}: alert",
             "The latest window is beyond the alert threshold. The report and /api/v1/findings say by how much and why.",
+            keep=keep,
         ),
         _rule(
             "ModelwatchWarning",
@@ -38,6 +42,7 @@ def rules_of(config: MonitorConfig, *, hold: str = _FOR) -> dict[str, Any]:
             "warning",
             f"{where}: warning",
             "The latest window is beyond the warning threshold.",
+            keep=keep,
         ),
         _rule(
             "ModelwatchSegmentAlert",
@@ -45,6 +50,7 @@ def rules_of(config: MonitorConfig, *, hold: str = _FOR) -> dict[str, Any]:
             "critical",
             f"{where}: alert in {{{{ $value }}}} segments",
             "Segments of the latest window are beyond the alert threshold.",
+            keep=keep,
         ),
     ]
     health = [
@@ -112,10 +118,10 @@ def rules_of(config: MonitorConfig, *, hold: str = _FOR) -> dict[str, Any]:
     }
 
 
-def rules_text(*configs: MonitorConfig, hold: str = _FOR) -> str:
+def rules_text(*configs: MonitorConfig, hold: str = _FOR, keep: str = _FOR) -> str:
     """The rule file of some monitors as YAML."""
     yaml = module_of("yaml", "monitor", "A rule file")
-    groups = [group for config in configs for group in rules_of(config, hold=hold)["groups"]]
+    groups = [group for config in configs for group in rules_of(config, hold=hold, keep=keep)["groups"]]
     text: str = yaml.safe_dump({"groups": groups}, sort_keys=False, width=120, allow_unicode=True)
     return text
 
@@ -130,11 +136,21 @@ def _and(selected: str, **labels: str) -> str:
     return f"{selected[:-1]},{more}}}"
 
 
-def _rule(name: str, expr: str, severity: str, summary: str, description: str, hold: str | None = None) -> Any:
+def _rule(
+    name: str,
+    expr: str,
+    severity: str,
+    summary: str,
+    description: str,
+    hold: str | None = None,
+    *,
+    keep: str | None = None,
+) -> Any:
     return {
         "alert": name,
         "expr": expr,
         **({"for": hold} if hold is not None else {}),
+        **({"keep_firing_for": keep} if keep is not None else {}),
         "labels": {"severity": severity, "source": "modelwatch"},
         "annotations": {"summary": summary, "description": description},
     }

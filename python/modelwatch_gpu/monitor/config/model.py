@@ -19,7 +19,14 @@ from modelwatch_gpu.monitor.config.actions import ActionsConfig, check_rules
 from modelwatch_gpu.monitor.config.alerts import AlertsConfig
 from modelwatch_gpu.monitor.config.reading import Document, Where, read_yaml
 from modelwatch_gpu.monitor.config.serving import ServingConfig
-from modelwatch_gpu.monitor.config.values import Duration, FromEnvironment, Section, duration_text, nearest
+from modelwatch_gpu.monitor.config.values import (
+    Duration,
+    FromEnvironment,
+    Section,
+    duration_text,
+    nearest,
+    without_password,
+)
 from modelwatch_gpu.monitor.config.versions import VersionsConfig
 
 _KEEP = timedelta(days=90)
@@ -44,6 +51,11 @@ class LogConfig(Section):
         description="What becomes of the counts of a file that is gone: dropped, or kept, as for logs that rotate.",
     )
 
+    @field_validator("path", mode="before")
+    @classmethod
+    def _no_password(cls, value: Any) -> Any:
+        return without_password(value, "LOG_URL")
+
     @field_validator("path")
     @classmethod
     def _some_path(cls, value: str | list[str]) -> str | list[str]:
@@ -58,6 +70,11 @@ class LabelsConfig(Section):
     path: str | list[str] = Field(description="A folder, file, pattern or address, or a list of these.")
     at: str | None = Field(None, description="The column that says when a label was given; the latest one holds.")
     folder: str = Field("labels.mwl", description="Where labels are kept by id, from the config's folder.")
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _no_password(cls, value: Any) -> Any:
+        return without_password(value, "LABELS_URL")
 
 
 class StoreConfig(Section):
@@ -78,12 +95,7 @@ class StoreConfig(Section):
     @field_validator("url", mode="before")
     @classmethod
     def _no_password(cls, value: Any) -> Any:
-        """A password in the file itself would be in its backups and in every store of configs."""
-        if isinstance(value, str) and not isinstance(value, FromEnvironment):
-            authority = value.partition("://")[2].partition("/")[0]
-            if "@" in authority and ":" in authority.rpartition("@")[0]:
-                raise ValueError("holds a password; put the whole address into an environment variable: ${STORE_URL}")
-        return value
+        return without_password(value, "STORE_URL")
 
 
 class ScheduleConfig(Section):

@@ -18,6 +18,19 @@ class FromEnvironment(str):
     """Text in which an environment variable was put in: it may be secret."""
 
 
+def without_password(value: Any, variable: str) -> Any:
+    """The address, or list of them; ValueError where it is written with a password: that would be in every backup of
+    the file, and the audit keeps the file's text. ``variable``: what the environment variable could be called."""
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and not isinstance(text, FromEnvironment):
+            authority = text.partition("://")[2].partition("/")[0]
+            if ":" in authority.rpartition("@")[0]:
+                raise ValueError(
+                    f"holds a password; put the whole address into an environment variable: ${{{variable}}}"
+                )
+    return value
+
+
 class Section(BaseModel):
     """A part of the config: frozen, with no key that it does not know."""
 
