@@ -155,11 +155,10 @@ def main(arguments: Sequence[str]) -> int:
     copy.configure()
     module = copy.make()
     failed = 0
-    for test in sorted({bug.caught_by for bug in chosen}):
-        settings = next(bug.settings for bug in chosen if bug.caught_by == test)
-        status, said = run_test(test, module, settings)
+    for test, settings in sorted({(bug.caught_by, tuple(bug.settings.items())) for bug in chosen}):
+        status, said = run_test(test, module, dict(settings))
         if status != 0:
-            print(f"{test} does not pass without a bug: {said[-2000:]}")
+            print(f"{test} does not pass without a bug ({dict(settings)}): {said[-2000:]}")
             return 1
     for bug in chosen:
         wrong = judge(bug, copy)
