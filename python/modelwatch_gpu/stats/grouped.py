@@ -202,7 +202,7 @@ def distinct_weights(
         return column.to_numpy(), None
     counting: Any = engine(device)
     domain = str(keys.domain_of(column.type))
-    found = counting.distinct_keys(column, keys.DOMAINS[domain], groups)
+    found = counting.distinct_keys(column, keys.DOMAINS[domain], groups, -1)
     return keys.values_of(found["keys"], domain).astype(np.float64), found["counts"].astype(np.int64)
 
 
