@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     cuda_module.choose(config.getoption("--cuda-module", default=None))
     # Numba names the files of a package's cache by a number that two processes may choose at once, each for a function
     # of its own; the one that then reads the other's machine code aborts. Workers that start together have one each.
-    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and config.cache is not None:
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and getattr(config, "cache", None) is not None:
         os.environ.setdefault("NUMBA_CACHE_DIR", str(config.cache.mkdir(f"numba-{worker}")))
 
 

@@ -10,8 +10,10 @@ COUNTS_HEAD = """**No GPU has run this.** Written by `benchmarks/cuda/run.py` on
 interprets what nvcc made of the kernels: counts at toy sizes, the same on every host, and no times. On a machine with a
 GPU the same command writes times here. Answers were asserted against the CPU's.
 
-Sectors are 32 bytes of global memory; *least* is what the requests of loads could have taken at least. Kernels that
-look up a grid load from where values lead them, and cannot be at the least.
+Sectors are 32 bytes of global memory; *least* is what the bytes fill that the threads of a load ask for. Below 1 many
+of them ask for the same ones; kernels that look up a grid load from where values lead them, and are above. Numbers by
+row are of all launches of a case; rows of vectors are values, 64 to a vector. `nearest` and `balls` compare every
+vector with every other of at most 312, so theirs grow with the rows. CUB's kernels are its sorts and scans.
 """
 
 TIMES_HEAD = """Written by `benchmarks/cuda/run.py`, after the agreement suite passed on this device. Medians of turns;
@@ -34,7 +36,7 @@ def page_of(results: dict[str, Any]) -> str:
 
 
 def _counts(results: dict[str, Any]) -> Iterator[str]:
-    yield from COUNTS_HEAD.splitlines()
+    yield from (*COUNTS_HEAD.splitlines(), "")
     yield "| case | kernel | instructions a row | sectors a row | load sectors / least | atomics a row |"
     yield "|---|---|---|---|---|---|"
     for case in results["counts"]:
@@ -49,9 +51,12 @@ def _counts(results: dict[str, Any]) -> Iterator[str]:
 
 
 def _short(kernel: str) -> str:
-    """The kernel's own name of a mangled or demangled one."""
-    found = re.search(r"\d+([a-z_]+_kernel)", kernel) or re.search(r"([a-z_]+_kernel)", kernel)
-    return found[1] if found else kernel[:40]
+    """The kernel's own name of a mangled or demangled one; CUB's say that they are."""
+    own = re.search(r"\d+([a-z_]+_kernel)", kernel) or re.search(r"([a-z_]+_kernel)", kernel)
+    if own:
+        return own[1]
+    cub = re.search(r"Device[A-Z]\w*?Kernel", kernel)
+    return f"CUB: {cub[0]}" if cub else kernel[:40]
 
 
 def _times(results: dict[str, Any]) -> Iterator[str]:

@@ -207,7 +207,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rows", type=int, default=100_000_000)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--only", default="", help="a regular expression that names of cases must match")
-    parser.add_argument("--json", default=str(HERE.parent / "results" / "cuda.json"))
+    parser.add_argument("--json", help="default: results/cuda.json, of the PTX machine results/cuda-counts.json")
     parser.add_argument("--page", default=str(ROOT / "docs" / "cuda-benchmarks.md"))
     parser.add_argument("--no-agreement", action="store_true", help="the suite has run already")
     parser.add_argument("--toy", help=argparse.SUPPRESS)
@@ -232,7 +232,8 @@ def main(arguments: Sequence[str]) -> int:
             time_case(case, device, options.rows, options.turns, results["bandwidth"]["read"]) for case in wanted
         ]
         results["jobs"] = time_job(device, options.rows // 10, options.turns)
-    Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
+    name = "cuda-counts.json" if "counts" in results else "cuda.json"
+    Path(options.json or HERE.parent / "results" / name).write_text(json.dumps(results, indent=1) + "\n")
     Path(options.page).write_text(page_of(results))
     print(page_of(results))
     return 0

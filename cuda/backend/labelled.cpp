@@ -58,6 +58,16 @@ std::shared_ptr<DeviceArray<std::uint8_t>> doubles(Session const& session, std::
 
 double* as_doubles(DeviceArray<std::uint8_t> const& bytes) { return reinterpret_cast<double*>(bytes.data()); }
 
+/// Throws InvalidInput unless every group's class has a column of scores.
+void check_classes(Session const& session, std::vector<ColumnInput> const& scores, DeviceGroups const& groups,
+                   std::vector<std::uint32_t> const& class_of_group) {
+  if (scores.empty()) throw InvalidInput("there are no columns.");
+  check_groups(session, groups, scores.front().view.rows);
+  if (class_of_group.size() < static_cast<std::size_t>(groups.count)) throw InvalidInput("every group needs its class.");
+  for (std::uint32_t const own : class_of_group)
+    if (own >= scores.size()) throw InvalidInput("a group's class has no scores.");
+}
+
 std::uint64_t zero_key(Domain domain) {
   return domain == Domain::float32 ? KeyOf<float>::key(0.0F) : domain == Domain::float64 ? KeyOf<double>::key(0.0) : KeyOf<std::int64_t>::key(0);
 }
@@ -131,13 +141,19 @@ DeviceGroups crossed(Session& session, DeviceGroups const& a, DeviceGroups const
   return {std::move(out), a.rows, static_cast<std::int32_t>(count), session.info().index};
 }
 
+DeviceGroups renumbered(Session& session, DeviceGroups const& groups, std::vector<std::int32_t> const& to, std::int32_t count) {
+  check_groups(session, groups, groups.rows);
+  if (to.size() < static_cast<std::size_t>(groups.count)) throw InvalidInput("every group needs a number.");
+  if (std::any_of(to.begin(), to.end(), [&](std::int32_t number) { return number >= count; })) throw InvalidInput("a number is not among the groups.");
+  auto const numbers = uploaded(to, session.stream());
+  auto out = std::make_shared<DeviceArray<std::int32_t>>(static_cast<std::size_t>(groups.rows), session.stream());
+  launch_renumber(groups.of_row->data(), numbers.data(), groups.rows, out->data(), session.info().multiprocessors, session.stream());
+  return {std::move(out), groups.rows, count, session.info().index};
+}
+
 std::vector<std::uint64_t> places_of_labels(Session& session, std::vector<ColumnInput> const& scores, DeviceGroups const& groups,
                                             std::vector<std::uint32_t> const& class_of_group, Poll const& poll) {
-  if (scores.empty()) throw InvalidInput("there are no columns.");
-  check_groups(session, groups, scores.front().view.rows);
-  if (class_of_group.size() < static_cast<std::size_t>(groups.count)) throw InvalidInput("every group needs its class.");
-  for (std::uint32_t const own : class_of_group)
-    if (own >= scores.size()) throw InvalidInput("a group's class has no scores.");
+  check_classes(session, scores, groups, class_of_group);
   auto const classes = uploaded(class_of_group, session.stream());
   DeviceArray<std::uint64_t> counts(scores.size(), session.stream());
   counts.zero();
@@ -147,6 +163,19 @@ std::vector<std::uint64_t> places_of_labels(Session& session, std::vector<Column
                   counts.data(), session.info().multiprocessors, session.stream());
   });
   return counts.download();
+}
+
+DeviceGroups place_numbers(Session& session, std::vector<ColumnInput> const& scores, DeviceGroups const& groups,
+                           std::vector<std::uint32_t> const& class_of_group, Poll const& poll) {
+  check_classes(session, scores, groups, class_of_group);
+  auto const classes = uploaded(class_of_group, session.stream());
+  auto out = std::make_shared<DeviceArray<std::int32_t>>(static_cast<std::size_t>(groups.rows), session.stream());
+  each_part(session, scores, poll, [&](Views const& parts, std::int64_t first) {
+    auto const views = uploaded(parts, session.stream());
+    launch_place_numbers({views.data(), static_cast<std::uint32_t>(parts.size()), parts.front().rows}, groups.of_row->data() + first, classes.data(),
+                         out->data() + first, session.info().multiprocessors, session.stream());
+  });
+  return {std::move(out), groups.rows, static_cast<std::int32_t>(scores.size()), session.info().index};
 }
 
 RankedRows ranked_rows(Session& session, ColumnInput const& labels, ColumnInput const& scores, ColumnInput const& queries, Poll const& poll) {

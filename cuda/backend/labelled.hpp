@@ -35,10 +35,17 @@ DeviceGroups upload_groups(Session& session, std::int32_t const* of_row, std::in
 /// The groups of both together: of a and b it is a * b.count + b.
 DeviceGroups crossed(Session& session, DeviceGroups const& a, DeviceGroups const& b);
 
+/// Group g as to[g], a number below `count`, or negative for none.
+DeviceGroups renumbered(Session& session, DeviceGroups const& groups, std::vector<std::int32_t> const& to, std::int32_t count);
+
 /// Rows by how many classes have a higher score than the label's, of equal ones those that come later; counts of as many
 /// places as there are columns of scores, of rows that have a group.  class_of_group: which column is a group's.
 std::vector<std::uint64_t> places_of_labels(Session& session, std::vector<ColumnInput> const& scores, DeviceGroups const& groups,
                                             std::vector<std::uint32_t> const& class_of_group, Poll const& poll);
+
+/// The same place of every row, as a group; of none where the row has no group.
+DeviceGroups place_numbers(Session& session, std::vector<ColumnInput> const& scores, DeviceGroups const& groups,
+                           std::vector<std::uint32_t> const& class_of_group, Poll const& poll);
 
 /// Sums of weights by value: keys: distinct ones, increasing; sums: of each, added up in the order of rows; rows: how many took
 /// part, those of the group (of any, where it is negative) that have a value and a weight.

@@ -71,6 +71,20 @@ void bind_labelled(py::module_& m, py::class_<Backend>& backend) {
       },
       py::arg("a"), py::arg("b"));
   backend.def(
+      "renumbered",
+      [](Backend const& self, DeviceGroups const& groups, std::vector<std::int32_t> const& to, std::int32_t count) {
+        return with_session(self, [&](Session& session) { return renumbered(session, groups, to, count); });
+      },
+      py::arg("groups"), py::arg("to"), py::arg("count"));
+  backend.def(
+      "place_numbers",
+      [](Backend const& self, py::list const& scores, DeviceGroups const& groups, std::vector<std::uint32_t> const& class_of_group) {
+        Imported const imported(scores);
+        return with_session(
+            self, [&](Session& session) { return place_numbers(session, imported.inputs, groups, class_of_group, signal_poll()); });
+      },
+      py::arg("scores"), py::arg("groups"), py::arg("class_of_group"));
+  backend.def(
       "places_of_labels",
       [](Backend const& self, py::list const& scores, DeviceGroups const& groups, std::vector<std::uint32_t> const& class_of_group) {
         Imported const imported(scores);

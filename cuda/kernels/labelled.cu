@@ -66,6 +66,11 @@ __global__ void __launch_bounds__(Tuning::kThreads)
   for (std::int64_t i = first_row(); i < rows; i += row_step()) out[i] = a[i] < 0 || b[i] < 0 ? -1 : a[i] * b_count + b[i];
 }
 
+__global__ void __launch_bounds__(Tuning::kThreads)
+    renumber_kernel(std::int32_t const* groups, std::int32_t const* to, std::int64_t rows, std::int32_t* out) {
+  for (std::int64_t i = first_row(); i < rows; i += row_step()) out[i] = groups[i] < 0 ? -1 : to[groups[i]];
+}
+
 template <class Value>
 __global__ void __launch_bounds__(Tuning::kThreads) least_key_kernel(NumericView column, std::uint32_t const* flags, std::uint64_t* least) {
   __shared__ RankTile<Value> tile;
@@ -114,6 +119,17 @@ __global__ void __launch_bounds__(Tuning::kThreads)
     out[i] = error_term(term, rows.errors[i], rows.labels[i] + pivot, rows.predictions[i], q);
 }
 
+/// How many classes are ahead of the row's label.
+__device__ __forceinline__ std::uint32_t place_of(Beside const& scores, std::int64_t row, std::uint32_t label) {
+  std::uint64_t const own = key_of_row(scores.columns[label], row);
+  std::uint32_t before = 0;
+  for (std::uint32_t k = 0; k < scores.count; ++k) {
+    std::uint64_t const other = key_of_row(scores.columns[k], row);
+    before += other > own || (other == own && k > label) ? 1 : 0;
+  }
+  return before;
+}
+
 __global__ void __launch_bounds__(Tuning::kThreads)
     places_kernel(Beside scores, std::int32_t const* groups, std::uint32_t const* class_of_group, std::uint64_t* counts) {
   __shared__ std::uint32_t near[Tuning::kNearPlaces];
@@ -123,13 +139,7 @@ __global__ void __launch_bounds__(Tuning::kThreads)
   team.sync();
   for (std::int64_t row = first_row(); row < scores.rows; row += row_step()) {
     if (groups[row] < 0) continue;
-    std::uint32_t const label = class_of_group[groups[row]];
-    std::uint64_t const own = key_of_row(scores.columns[label], row);
-    std::uint32_t before = 0;
-    for (std::uint32_t k = 0; k < scores.count; ++k) {
-      std::uint64_t const other = key_of_row(scores.columns[k], row);
-      before += other > own || (other == own && k > label) ? 1 : 0;
-    }
+    std::uint32_t const before = place_of(scores, row, class_of_group[groups[row]]);
     if (before < nearby)
       team.add_one(&near[before]);
     else
@@ -138,6 +148,12 @@ __global__ void __launch_bounds__(Tuning::kThreads)
   team.sync();
   for (std::uint32_t i = threadIdx.x; i < nearby; i += blockDim.x)
     if (near[i] != 0) team.add(&counts[i], std::uint64_t{near[i]});
+}
+
+__global__ void __launch_bounds__(Tuning::kThreads)
+    place_numbers_kernel(Beside scores, std::int32_t const* groups, std::uint32_t const* class_of_group, std::int32_t* out) {
+  for (std::int64_t row = first_row(); row < scores.rows; row += row_step())
+    out[row] = groups[row] < 0 ? -1 : static_cast<std::int32_t>(place_of(scores, row, class_of_group[groups[row]]));
 }
 
 __global__ void __launch_bounds__(Tuning::kThreads)
@@ -226,6 +242,13 @@ void launch_cross(std::int32_t const* a, std::int32_t const* b, std::int32_t b_c
   check_launch("cross");
 }
 
+void launch_renumber(std::int32_t const* groups, std::int32_t const* to, std::int64_t rows, std::int32_t* out, int multiprocessors,
+                     cudaStream_t stream) {
+  if (rows == 0) return;
+  renumber_kernel<<<blocks(rows, multiprocessors), Tuning::kThreads, 0, stream>>>(groups, to, rows, out);
+  check_launch("renumber");
+}
+
 void launch_least_key(NumericView const& column, Domain domain, std::uint32_t const* flags, std::uint64_t* least, int multiprocessors,
                       cudaStream_t stream) {
   if (column.rows == 0) return;
@@ -259,6 +282,13 @@ void launch_places(Beside const& scores, std::int32_t const* groups, std::uint32
   if (scores.rows == 0) return;
   places_kernel<<<blocks(scores.rows, multiprocessors), Tuning::kThreads, 0, stream>>>(scores, groups, class_of_group, counts);
   check_launch("places");
+}
+
+void launch_place_numbers(Beside const& scores, std::int32_t const* groups, std::uint32_t const* class_of_group, std::int32_t* out,
+                          int multiprocessors, cudaStream_t stream) {
+  if (scores.rows == 0) return;
+  place_numbers_kernel<<<blocks(scores.rows, multiprocessors), Tuning::kThreads, 0, stream>>>(scores, groups, class_of_group, out);
+  check_launch("place_numbers");
 }
 
 void launch_ranking_rows(NumericView const& labels, NumericView const& scores, NumericView const& queries, std::uint32_t const* flags,

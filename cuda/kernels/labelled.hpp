@@ -37,6 +37,10 @@ void launch_only_rows(Beside const& beside, std::int32_t const* groups, std::int
 void launch_cross(std::int32_t const* a, std::int32_t const* b, std::int32_t b_count, std::int64_t rows, std::int32_t* out,
                   int multiprocessors, cudaStream_t stream);
 
+/// out[row] = to[groups[row]], -1 where that group is negative.
+void launch_renumber(std::int32_t const* groups, std::int32_t const* to, std::int64_t rows, std::int32_t* out, int multiprocessors,
+                     cudaStream_t stream);
+
 /// Lowers *least to the smallest key of the flagged rows of a column of whole numbers.
 void launch_least_key(NumericView const& column, Domain domain, std::uint32_t const* flags, std::uint64_t* least, int multiprocessors,
                       cudaStream_t stream);
@@ -61,6 +65,10 @@ void launch_error_terms(ErrorRows const& rows, std::int64_t count, ErrorTerm ter
 /// every row that has a group.  Column k: the scores of class k, all of one domain; class_of_group: the label's class.
 void launch_places(Beside const& scores, std::int32_t const* groups, std::uint32_t const* class_of_group, std::uint64_t* counts,
                    int multiprocessors, cudaStream_t stream);
+
+/// The same number of each row: out[row], -1 where the row has no group.
+void launch_place_numbers(Beside const& scores, std::int32_t const* groups, std::uint32_t const* class_of_group, std::int32_t* out,
+                          int multiprocessors, cudaStream_t stream);
 
 /// What a ranking sorts, of the flagged rows, behind each other.
 struct RankingRows {

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Callable
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from modelwatch_gpu import _core, device_cost, keys
@@ -100,4 +103,31 @@ def selftest(device: str = "cpu") -> list[tuple[str, bool]]:
     found, plain = counter.numeric(0, 0), _core.reference.moments(moderate)
     same = found["moments"][0].tolist() == [plain["mean"], plain["m2"], plain["m3"], plain["m4"]]
     out.append(("ordered moments, bit for bit", bool(same and found["moment_count"][0] == plain["count"])))
-    return out
+    return out if counting is _core else out + _beside_the_cpu(counting, values, moderate, knots)
+
+
+def _beside_the_cpu(
+    there: Any, values: npt.NDArray[np.float64], moderate: pa.Array, knots: npt.NDArray[np.float64]
+) -> list[tuple[str, bool]]:
+    """A device's kernels for whole columns beside the CPU's."""
+    array, domain = pa.array(values), keys.DOMAINS["float64"]
+    cuts = keys.keys_of(knots[np.isfinite(knots)], "float64")
+    groups = (np.arange(len(array)) % 7 - 1).astype(np.int32)
+    asked: dict[str, Callable[[Any], Any]] = {
+        "histogram": lambda engine: engine.count_bins(array, domain, cuts),
+        "histogram of groups": lambda engine: engine.count_bins_of([array], domain, [cuts], groups, 6)[0],
+        "log-linear histogram": lambda engine: engine.log_linear_counts(array),
+        "registers of distinct values": lambda engine: engine.column_registers(array),
+        "moments of a column, bit for bit": lambda engine: engine.column_moments(moderate),
+    }
+    found = [(what, _equal(ask(there), ask(_core))) for what, ask in asked.items()]
+    sides = [side[~np.isnan(side)] for side in np.array_split(values, 2)]
+    # The device sorts; the CPU is given what is sorted.
+    apart = there.sup_distance(*map(pa.array, sides)), _core.sup_distance(*(pa.array(np.sort(side)) for side in sides))
+    return [*found, ("sorted values", apart[0] == apart[1])]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_equal(a[name], b[name]) for name in a)
+    return bool(np.array_equal(a, b))

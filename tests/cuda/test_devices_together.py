@@ -50,7 +50,7 @@ report = mw.compare(expected, many, device="cuda:all")
 assert report.device == "cuda:0,1,2", report.device
 from modelwatch_gpu.doctor import selftest
 found = selftest("cuda:0,2")
-assert all(agrees for _, agrees in found) and len(found) == 6, found
+assert all(agrees for _, agrees in found) and len(found) == 18, found
 print("equal")
 """
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from device_array import Arrow, Dlpack, Interface
+from tolerances import PERFORMANCE
 
 import modelwatch_gpu as mw
 from modelwatch_gpu import keys
@@ -149,13 +150,129 @@ def test_weights_that_a_device_cannot_take_are_refused() -> None:
         mw.stats.roc_auc(Dlpack(labels), Dlpack(scores), weights=Arrow(pa.array([None] + [1.0] * 99)))
 
 
-@pytest.mark.parametrize("name", ["rmse", "mae", "r2", "error_quantiles", "calibration_curve", "fairness"])
+@pytest.mark.parametrize(("name", "options"), [
+    ("roc_auc", {}),
+    ("roc_auc", {"average": "weighted"}),
+    ("roc_auc", {"average": "micro"}),
+    ("roc_auc", {"multi_class": "ovo"}),
+    ("log_loss", {}),
+    ("brier", {}),
+    ("top_k_accuracy", {"k": 1}),
+    ("top_k_accuracy", {"k": 2}),
+])  # fmt: skip
+def test_weighted_scores_of_several_classes_have_the_hosts_numbers(name: str, options: dict[str, Any]) -> None:
+    random = np.random.default_rng(6)
+    function = getattr(mw.stats, name)
+    for rows, k, dtype in ((4, 3, "float64"), (1100, 4, "float32")):
+        labels = random.integers(0, k, rows)
+        labels[:k] = np.arange(k)
+        scores = random.dirichlet(np.ones(k), rows).round(2).astype(dtype)
+        weights = random.lognormal(0, 3, rows)
+        if rows > 10:
+            scores[9, 0], weights[3::11] = np.nan, 0
+        expected = function(labels, scores, classes=range(k), weights=weights, device="cpu", full=True, **options)
+        words = np.array(["a", "b", "c", "d"])[labels]
+        ways: list[tuple[Any, Any, Any, Any, str]] = [
+            (Dlpack(labels), Dlpack(scores), Dlpack(weights), range(k), "auto"),
+            (words, [Interface(s) for s in scores.T.copy()], weights, list("abcd"[:k]), "auto"),
+            (labels, scores, weights, range(k), "cuda"),
+        ]
+        for y, s, w, of, device in ways:
+            found = function(y, s, classes=of, weights=w, device=device, full=True, **options)
+            assert (found.device, found.n, found.missing) == ("cuda:0", expected.n, expected.missing)
+            # Sums of pairs of classes and of all columns are rounded elsewhere; places and one column's are not.
+            exact = name == "top_k_accuracy" or (options in ({}, {"average": "weighted"}) and name == "roc_auc")
+            assert found.value == (expected.value if exact else pytest.approx(expected.value, rel=PERFORMANCE))
+            assert found.per_class == expected.per_class
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_a_weighted_calibration_curve_is_the_hosts(strategy: str) -> None:
+    labels, scores, weights = rows_of(2500)
+    scores[5] = np.nan
+    expected = mw.stats.calibration_curve(labels, scores, weights=weights, strategy=strategy)
+    for sides, w, device in (
+        ((Dlpack(labels), Interface(scores)), Dlpack(weights), "auto"),
+        ((Dlpack(labels), Interface(scores)), weights, "auto"),
+        ((labels, scores), weights, "cuda"),
+    ):
+        found = mw.stats.calibration_curve(*sides, weights=w, strategy=strategy, device=device)
+        assert (found.device, found.n, found.missing) == ("cuda:0", expected.n, expected.missing)
+        for field, value in vars(expected).items():
+            if field in ("lower", "upper"):  # Kish's effective rows are sums of squares in another order
+                np.testing.assert_allclose(getattr(found, field), value, rtol=PERFORMANCE)
+            elif field != "device":
+                np.testing.assert_array_equal(getattr(found, field), value, field)
+
+
+def test_weighted_fairness_is_the_hosts() -> None:
+    random = np.random.default_rng(8)
+    rows = 3000
+    group = random.integers(0, 3, rows)
+    names = pa.array(np.array(["north", "south", "west"])[group], mask=random.random(rows) < 0.05)
+    score = random.random(rows).round(2)
+    label = (random.random(rows) < score).astype(np.float64)
+    guess = (score > 0.4 + 0.1 * group).astype(np.int64)
+    weights = random.lognormal(0, 3, rows)
+    label[7], score[9], weights[3::11] = np.nan, np.nan, 0
+    three = np.where(random.random(rows) < 0.2, 2, guess)  # a third class is not selected
+    for predictions, own, there, scores in (
+        (guess, names, names, score),
+        (guess, group, Dlpack(group), None),
+        (three, group, Dlpack(group), score),
+    ):
+        options = {} if scores is None else {"scores": scores}
+        expected = mw.stats.fairness(label, predictions, groups=own, positive=1, weights=weights, **options)
+        for w in (Dlpack(weights), weights):
+            options = {} if scores is None else {"scores": Dlpack(scores)}
+            found = mw.stats.fairness(
+                Dlpack(label), Interface(predictions), groups=there, positive=1, weights=w, **options
+            )
+            assert (found.device, found.groups) == ("cuda:0", expected.groups)
+            assert (found.n, found.missing) == (expected.n, expected.missing)
+            np.testing.assert_array_equal(found.rows, expected.rows)
+            for name, rate in expected.rates.items():
+                np.testing.assert_array_equal(found.rates[name].of, rate.of)
+                np.testing.assert_array_equal(found.rates[name].value, rate.value)
+                for end in ("lower", "upper"):
+                    np.testing.assert_allclose(getattr(found.rates[name], end), getattr(rate, end), rtol=PERFORMANCE)
+            assert (found.calibration is None) == (scores is None)
+            if scores is not None:
+                for field, value in vars(expected.calibration).items():
+                    np.testing.assert_allclose(
+                        np.asarray(getattr(found.calibration, field), dtype=float),
+                        np.asarray(value, dtype=float),
+                        rtol=PERFORMANCE,
+                    )
+        difference = mw.stats.equalized_odds_difference
+        assert difference(Dlpack(label), Dlpack(predictions), groups=there, positive=1, weights=weights) == difference(
+            label, predictions, groups=own, positive=1, weights=weights
+        )
+    with pytest.raises(mw.InputError, match="no answer"):
+        mw.stats.fairness(Dlpack(label * np.nan), Dlpack(guess), groups=group, weights=weights)
+
+
+def test_groups_are_numbered_anew_where_they_lie(cuda: Any) -> None:
+    of_row = np.array([0, 2, -1, 1, 2], dtype=np.int32)
+    groups = cuda.upload_groups(of_row, 3)
+    sums = cuda.weights_of_groups(cuda.renumbered(groups, [1, -1, 0], 2), pa.array([1.0, 2.0, 4.0, 8.0, 16.0]))
+    assert sums.tolist() == [18.0, 1.0]
+    for wrong, said in (([0, 1], "every group needs a number"), ([0, 1, 2], "not among the groups")):
+        with pytest.raises(mw.InputError, match=said):
+            cuda.renumbered(groups, wrong, 2)
+    scores = [pa.array([0.1, 0.5, 0.2, 0.9, 0.3]), pa.array([0.7, 0.5, 0.1, 0.9, 0.3])]
+    # Of equal scores the later column is ahead: of the first class in row 3, of none of the second in rows 1 and 4.
+    numbers = cuda.place_numbers(scores, groups, [0, 0, 1])
+    assert cuda.weights_of_groups(numbers, pa.array([1.0, 2.0, 4.0, 8.0, 16.0])).tolist() == [18.0, 9.0]
+    with pytest.raises(mw.InputError, match="every group needs its class"):
+        cuda.place_numbers(scores, groups, [0, 1])
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "r2", "error_quantiles"])
 def test_what_weighs_rows_on_the_host_alone_says_so(name: str) -> None:
     labels, scores, weights = rows_of(100)
     function = getattr(mw.stats, name)
-    other = labels if name == "fairness" else scores
-    more = {"groups": labels} if name == "fairness" else {}
     with pytest.raises(DeviceUnavailable, match="on the CPU only"):
-        function(labels, other, weights=weights, device="cuda", **more)
+        function(labels, scores, weights=weights, device="cuda")
     with pytest.raises(mw.InputError, match="lies on cuda:0; copy it to the host first"):
-        function(labels, Interface(other), weights=weights, **more)
+        function(labels, Interface(scores), weights=weights)

@@ -58,7 +58,7 @@ class Copy:
         # As deep below the sources as `make test-cuda` builds, so that a compiler's cache knows most of it already.
         self.sources, self.build = home, home / "build" / "copy"
         os.environ["CCACHE_BASEDIR"] = str(home)
-        # Names the file with a bug while there is one: what a run that was killed has built of it is no good.
+        # Names the files that had a bug when what is built was: a later run, or one after a kill, builds them again.
         self.planted = home / "planted"
         for name in SOURCES:
             to = self.sources / name
@@ -70,9 +70,11 @@ class Copy:
             else:
                 shutil.copy2(ROOT / name, to)
 
-        if self.planted.exists():
-            (self.sources / self.planted.read_text()).touch()
-            self.planted.unlink()
+        for name in self.had_bugs():
+            (self.sources / name).touch()
+
+    def had_bugs(self) -> list[str]:
+        return self.planted.read_text().split() if self.planted.exists() else []
 
     def configure(self) -> None:
         tools = subprocess.run(
@@ -129,13 +131,14 @@ def judge(bug: Bug, copy: Copy) -> str | None:
     text = place.read_text()
     if text.count(bug.old) != 1:
         return f"its piece of source is in {bug.file} {text.count(bug.old)} times, not once"
-    copy.planted.write_text(bug.file)
+    copy.planted.write_text(" ".join([*copy.had_bugs(), bug.file]))
     place.write_text(text.replace(bug.old, bug.new))
     try:
-        status, said = run_test(bug.caught_by, copy.make(), bug.settings)
+        module = copy.make()
+        copy.planted.write_text(bug.file)
+        status, said = run_test(bug.caught_by, module, bug.settings)
     finally:
         place.write_text(text)
-        copy.planted.unlink()
     if status != FAILED:
         return f"{bug.caught_by} ended with status {status}, not with a failure: {said[-600:]}"
     return (
@@ -154,12 +157,12 @@ def main(arguments: Sequence[str]) -> int:
     copy = Copy(ROOT / options.home)
     copy.configure()
     module = copy.make()
+    copy.planted.unlink(missing_ok=True)
     failed = 0
-    for test in sorted({bug.caught_by for bug in chosen}):
-        settings = next(bug.settings for bug in chosen if bug.caught_by == test)
-        status, said = run_test(test, module, settings)
+    for test, settings in sorted({(bug.caught_by, tuple(bug.settings.items())) for bug in chosen}):
+        status, said = run_test(test, module, dict(settings))
         if status != 0:
-            print(f"{test} does not pass without a bug: {said[-2000:]}")
+            print(f"{test} does not pass without a bug ({dict(settings)}): {said[-2000:]}")
             return 1
     for bug in chosen:
         wrong = judge(bug, copy)

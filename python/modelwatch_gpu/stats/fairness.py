@@ -15,7 +15,7 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import fairness as formulas
 from modelwatch_gpu.measures.fairness import Disparity, GroupCalibration, Rate
 from modelwatch_gpu.measures.performance import REASONS
-from modelwatch_gpu.stats.grouped import resolve_beside, tables_by_group
+from modelwatch_gpu.stats.grouped import distinct_weights, resolve_beside, tables_by_group, weights_there
 from modelwatch_gpu.stats.labelled import classes_of, number_of, numbers_of, same_rows, weights_of
 from modelwatch_gpu.stats.performance import checked_confidence, per_weight
 from modelwatch_gpu.stats.ranking import codes_of
@@ -45,20 +45,21 @@ class Fairness:
 @dataclass(frozen=True, eq=False)
 class _Counted:
     """(4, G) TP, FP, FN, TN of groups, which are sorted; ``score_sums``: (G,) of scores, None without; ``weights``: of
-    the rows that took part."""
+    the rows that took part, or ``weight_counts`` of them each."""
 
     groups: list[Any]
     counts: npt.NDArray[Any]
     score_sums: Floats | None
     rows: int
     weights: npt.NDArray[np.float64] | None
+    weight_counts: npt.NDArray[np.int64] | None = None
 
 
 def _counted(
     labels: pa.Array, predictions: pa.Array, groups: Any, scores: Any, positive: Any, weights: Any, device: str
 ) -> _Counted:
     if device != "cpu":
-        return _counted_there(labels, predictions, groups, scores, positive, device)
+        return _counted_there(labels, predictions, groups, scores, positive, weights, device)
     score, more = (None, None) if scores is None else _probabilities(labels, scores)
     classes = classes_of(labels, predictions)
     number = _positive(classes.values, positive)
@@ -81,10 +82,18 @@ def _counted(
     return _checked(_Counted([names[i] for i in order], counts, sums, int(np.count_nonzero(kept)), own))
 
 
-def _counted_there(labels: Any, predictions: Any, groups: Any, scores: Any, positive: Any, device: str) -> _Counted:
+def _counted_there(
+    labels: Any, predictions: Any, groups: Any, scores: Any, positive: Any, weights: Any, device: str
+) -> _Counted:
     """``_counted`` on a device."""
-    found = tables_by_group(labels, predictions, groups, scores, device)
+    beside = None if weights is None else weights_there(weights, len(labels), device)
+    found = tables_by_group(labels, predictions, groups, scores, device, beside)
     number = _positive(found.classes, positive)
+    if beside is not None:
+        cells, there = found.outcomes(number, beside, device)
+        sums = np.stack([cells[:, 1, 1], cells[:, 0, 1], cells[:, 1, 0], cells[:, 0, 0]])
+        own = distinct_weights(weights, len(labels), device, there)
+        return _checked(_Counted(found.groups, sums, found.score_sums, int(found.tables.sum()), *own))
     chosen = np.arange(len(found.classes)) == number
     y, z = chosen[:, None], chosen[None]
     sides = (y & z, ~y & z, y & ~z, ~y & ~z)
@@ -127,7 +136,7 @@ def fairness(
         confidence: Of the intervals, which take rows as independent; rows with weights count as Kish's effective rows.
         positive: The class that is selected, default 1 or True.
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect.
 
     Returns:
@@ -141,7 +150,7 @@ def fairness(
 
     def one(a: pa.Array, b: pa.Array) -> Fairness:
         found = _counted(a, b, groups, scores, positive, weights, chosen)
-        worth = per_weight(found.weights)
+        worth = per_weight(found.weights, found.weight_counts)
         rates = {name: formulas.rate(name, found.counts, confidence, worth) for name in formulas.RATES}
         rows = found.counts.sum(axis=0)
         calibration = None
@@ -165,7 +174,7 @@ def fairness(
 
 def _resolve(device: str, sides: list[Any], groups: Any, weights: Any) -> str:
     """The device that counts; groups of the host are told apart there, whatever they are."""
-    return resolve_beside(device, [*sides, *([groups] if location(groups) else [])], weights)
+    return resolve_beside(device, [*sides, *([groups] if location(groups) else [])], weights, weighs=True)
 
 
 def _probabilities(labels: pa.Array, scores: Any) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -218,7 +227,7 @@ def demographic_parity_difference(
 
     Args:
         labels, predictions, groups, positive, weights: As for ``fairness``; labels take part only in which rows count.
-        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect.
         full: Return a ColumnResult (or a tuple of them) instead of a float (or a (columns,) float64 array).
 

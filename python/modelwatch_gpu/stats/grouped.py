@@ -21,6 +21,7 @@ from modelwatch_gpu.stats.cells import distinct_of, knots_of
 from modelwatch_gpu.stats.labelled import (
     Classes,
     CountedClasses,
+    Weights,
     as_written,
     classes_of,
     is_text,
@@ -189,6 +190,22 @@ def weights_there(weights: Any, rows: int, device: str) -> Any:
     return column
 
 
+def distinct_weights(
+    weights: Any, rows: int, device: str, groups: Any = None
+) -> tuple[Weights, npt.NDArray[np.int64] | None]:
+    """Weights of rows as float64, one by one and None where they lie on the host; of a device the distinct ones, and
+    how many rows that are in a group have each."""
+    if weights is None:
+        return None, None
+    column = pa.array(weights_of(weights, rows)) if device == "cpu" else weights_there(weights, rows, device)
+    if isinstance(column, pa.Array) and groups is None:
+        return column.to_numpy(), None
+    counting: Any = engine(device)
+    domain = str(keys.domain_of(column.type))
+    found = counting.distinct_keys(column, keys.DOMAINS[domain], groups, -1)
+    return keys.values_of(found["keys"], domain).astype(np.float64), found["counts"].astype(np.int64)
+
+
 def classes_by_label(labels: Any, predictions: Any, device: str, weights: Any = None) -> Classes | CountedClasses:
     """``labelled.classes_of``, counted on a device; with weights so is the table of their sums."""
     if device == "cpu":
@@ -223,16 +240,35 @@ def classes_by_label(labels: Any, predictions: Any, device: str, weights: Any = 
 @dataclass(frozen=True, eq=False)
 class GroupTables:
     """``tables``: (G, K, K) rows of each group, label and prediction; ``classes``: (K,), of rows with label and
-    prediction, ``groups``: (G,), both sorted; ``score_sums``: (G,), None without scores."""
+    prediction, ``groups``: (G,), both sorted; ``score_sums``: (G,), None without scores. On the device: ``of_row``,
+    the group of every row, ``of_label`` and ``of_prediction``, its classes, each -1 for none; ``class_of``: which of
+    ``classes`` each number of those is, -1 for none."""
 
     groups: list[Any]
     classes: list[Any]
     tables: npt.NDArray[np.int64]
     score_sums: npt.NDArray[np.float64] | None
+    of_row: Any
+    of_label: Any
+    of_prediction: Any
+    class_of: npt.NDArray[np.int32]
+
+    def outcomes(self, positive: int, weights: Any, device: str) -> tuple[npt.NDArray[np.float64], Any]:
+        """(G, 2, 2) sums of weights by whether label and prediction are a class, and the device's numbers of the rows
+        that have all three. ``weights``: from ``weights_there``."""
+        counting: Any = engine(device)
+        to = np.where(self.class_of == positive, 1, 0) if positive >= 0 else np.zeros_like(self.class_of)
+        sides = [counting.renumbered(side, to.tolist(), 2) for side in (self.of_label, self.of_prediction)]
+        cells = counting.crossed(self.of_row, counting.crossed(*sides))
+        found: npt.NDArray[np.float64] = counting.weights_of_groups(cells, weights)
+        return found.reshape(-1, 2, 2)[: len(self.groups)], cells
 
 
-def tables_by_group(labels: Any, predictions: Any, groups: Any, scores: Any, device: str) -> GroupTables:
-    """Labels beside predictions, counted for each group on a device; groups of the host may be text."""
+def tables_by_group(
+    labels: Any, predictions: Any, groups: Any, scores: Any, device: str, weights: Any = None
+) -> GroupTables:
+    """Labels beside predictions, counted for each group on a device; groups of the host may be text. ``weights``: from
+    ``weights_there``, of the scores' sums; rows are counted."""
     same_rows(labels, predictions, "predictions")
     counting: Any = engine(device)
     (column, *more), batched = as_columns(groups, "groups")
@@ -260,8 +296,9 @@ def tables_by_group(labels: Any, predictions: Any, groups: Any, scores: Any, dev
         of_row = counting.only_rows([score, labels, predictions], of_row)
     found = np.union1d(*(distinct_of(side, domain, device)[0] for side in (labels, predictions)))
     of_label, count, places = _numbered(labels, domain, found, device)
-    if isinstance(of_label, np.ndarray):
-        of_label = counting.upload_groups(of_label, count)
+    of_prediction = _numbered(predictions, domain, found, device)[0]
+    if isinstance(of_label, np.ndarray):  # no row has a class
+        of_label = of_prediction = counting.upload_groups(of_label, count)
     size = max(len(names), 1)
     tables = np.zeros((size, len(found), len(found)), dtype=np.int64)
     met = np.zeros(len(found), dtype=bool)
@@ -277,18 +314,24 @@ def tables_by_group(labels: Any, predictions: Any, groups: Any, scores: Any, dev
             met |= tables.sum(axis=(0, 1)) + tables.sum(axis=(0, 2)) > 0
     sums = None
     if score is not None:
-        sums = np.array([_sum_of(counting, score, score_domain, of_row, g) for g in range(len(names))])
+        sums = np.array([_sum_of(counting, score, score_domain, of_row, g, weights) for g in range(len(names))])
     booleans = all(pa.types.is_boolean(kind) for kind in types)
     values = keys.values_of(found[met], domain)
     classes = [bool(v) for v in values] if booleans else as_written(values, types[0])
-    return GroupTables(names, classes, tables[: len(names)][:, met][:, :, met], sums)
+    class_of = np.full(count, -1, dtype=np.int32)
+    class_of[places[met]] = np.arange(len(classes))
+    own = tables[: len(names)][:, met][:, :, met]
+    return GroupTables(names, classes, own, sums, of_row, of_label, of_prediction, class_of)
 
 
-def _sum_of(counting: Any, scores: Any, domain: str, groups: Any, group: int) -> float:
-    """The sum of a group's scores, from its distinct ones."""
-    found = counting.distinct_keys(scores, keys.DOMAINS[domain], groups, group)
+def _sum_of(counting: Any, scores: Any, domain: str, groups: Any, group: int, weights: Any) -> float:
+    """The sum of a group's scores, from its distinct ones and their counts, or weights."""
+    if weights is None:
+        found = counting.distinct_keys(scores, keys.DOMAINS[domain], groups, group)
+    else:
+        found = counting.weighted_keys(scores, keys.DOMAINS[domain], weights, groups, group)
     values = keys.values_of(found["keys"], domain).astype(np.float64)
-    return float(np.dot(values, found["counts"]))
+    return float(np.dot(values, found["counts" if weights is None else "sums"]))
 
 
 def _on_device(column: Any, name: str) -> tuple[Any, str]:

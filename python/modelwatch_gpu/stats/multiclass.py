@@ -147,7 +147,8 @@ def _resolve(device: str, labels: Any, scores: Any, weights: Any) -> str:
     """The device that answers, of labels beside the columns of scores, wherever these are named."""
     if isinstance(scores, Mapping):
         scores = list(scores.values())
-    return resolve_beside(device, [labels, *(scores if isinstance(scores, (list, tuple)) else [scores])], weights)
+    columns = scores if isinstance(scores, (list, tuple)) else [scores]
+    return resolve_beside(device, [labels, *columns], weights, weighs=True)
 
 
 def class_scores(
@@ -170,7 +171,7 @@ def class_scores(
     if pa.types.is_null(label.type):
         raise InputError("labels has no values.")
     if device != "cpu":
-        return DeviceClassScores(names, label, columns, device, probability=probability)
+        return DeviceClassScores(names, label, columns, weights, device, probability=probability)
     found = classes_of(label, label, "labels")
     strangers = [v for v in found.values if v not in names]
     if strangers:
@@ -253,7 +254,7 @@ def top_k_accuracy(
         k: How many classes are guessed, from 1.
         classes: The (K,) classes of the columns; default 0, 1, ... K - 1.
         weights: (n,) weights of rows, finite and not negative.
-        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect.
         full: Return a MulticlassResult instead of a float.
 

@@ -18,8 +18,8 @@ from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures import calibration, proportions
 from modelwatch_gpu.measures import performance as tables
 from modelwatch_gpu.measures.value import Value
-from modelwatch_gpu.stats.grouped import resolve_labelled, scores_by_label
-from modelwatch_gpu.stats.labelled import Weights, weights_of
+from modelwatch_gpu.stats.grouped import distinct_weights, resolve_labelled, scores_by_label
+from modelwatch_gpu.stats.labelled import Weights
 from modelwatch_gpu.stats.multiclass import of_several, several
 from modelwatch_gpu.stats.result import ColumnResult, checked, over_pairs
 
@@ -251,7 +251,7 @@ def calibration_curve(
         strategy: "uniform": equal bins of 0 to 1. "quantile": cut at quantiles of the scores, by linear interpolation
             (of weights, at the smallest score with at least the share); equal edges are one.
         confidence: Of the intervals; rows with weights count as Kish's effective rows.
-        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N"; with weights the CPU counts.
+        device: "auto" (where the arrays lie), "cpu", "cuda" or "cuda:N".
         threads: Of no effect: scores are sorted.
 
     Returns:
@@ -260,7 +260,7 @@ def calibration_curve(
     Raises:
         InputError: As for ``roc_auc``, or scores are not between 0 and 1.
     """
-    chosen = resolve_labelled(device, labels, scores, weights)
+    chosen = resolve_labelled(device, labels, scores, weights, weighs=True)
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or not 1 <= bins <= 10_000:
         raise InputError(f"bins={bins!r} must be a whole number from 1 to 10,000.")
     if strategy not in calibration.STRATEGIES:
@@ -268,7 +268,7 @@ def calibration_curve(
     checked_confidence(confidence)
 
     def one(a: pa.Array, b: pa.Array) -> CalibrationCurve:
-        own = weights_of(weights, len(a))
+        own, counts = distinct_weights(weights, len(a), chosen)
         table, rows = scores_by_label(a, b, positive, weights, chosen, probability=True)
         if not (table.positives.sum() + table.negatives.sum()):
             raise InputError(f"calibration_curve has no answer: {tables.REASONS['no_rows']}")
@@ -276,7 +276,7 @@ def calibration_curve(
         edges = calibration.uniform_edges(bins) if uniform else calibration.quantile_edges(table, bins)
         found = calibration.bins_of(table, edges)
         assert found is not None
-        worth = found.rows * per_weight(own)
+        worth = found.rows * per_weight(own, counts)
         ends = proportions.wilson(found.share_positive * worth, worth, confidence)
         return CalibrationCurve(
             found.low,
@@ -299,12 +299,15 @@ def checked_confidence(confidence: float) -> None:
         raise InputError(f"confidence={confidence} must be between 0 and 1.")
 
 
-def per_weight(weights: Weights) -> float:
-    """How many independent rows one unit of weight is worth, SUM w / SUM w^2 (Kish 1965)."""
+def per_weight(weights: Weights, counts: npt.NDArray[np.int64] | None = None) -> float:
+    """How many independent rows one unit of weight is worth, SUM w / SUM w^2 (Kish 1965). ``counts``: how many rows
+    have each weight, None for one each."""
     if weights is None:
         return 1.0
     scale = weights.max()  # squares of tiny weights would be 0
-    return float((weights / scale).sum() / np.square(weights / scale).sum() / scale)
+    part = weights / scale
+    mass, squares = (part, np.square(part)) if counts is None else (part * counts, np.square(part) * counts)
+    return float(mass.sum() / squares.sum() / scale)
 
 
 def _no_positive(positive: Any) -> None:
