@@ -124,7 +124,7 @@ def test_memory_that_is_too_small_even_for_the_coarse_grid_is_refused_with_the_n
     baseline = fitted(np.arange(5000.0))
     with pytest.raises(mw.InputError, match=r"needs 2 KiB, and memory= allows 1 KiB; raise memory=") as refused:
         mw.compare(baseline, table(np.arange(5000.0)), memory=1000)
-    assert "1 columns in 1 windows" in str(refused.value)
+    assert "1 column in 1 window and" in str(refused.value)
     for memory in ("0", "much", -5):
         with pytest.raises(mw.InputError, match="memory"):
             mw.compare(baseline, table(np.arange(5.0)), memory=memory)
