@@ -158,8 +158,8 @@ def test_text_with_offsets_that_run_backwards_is_refused_by_name() -> None:
     ("written", "hint"),
     [
         ("{:.2f}".format, "numbers with a point; cast it to a number"),
-        (lambda x: f"{x:.2f}".replace(".", ","), "numbers with a comma; write them with a point"),
-        (lambda x: f"1.000.{x:03.0f},50", "numbers with a comma; write them with a point"),
+        (lambda x: f"{x:.2f}".replace(".", ","), "numbers with a comma; write them with a point for decimals"),
+        (lambda x: f"1.000.{x:03.0f},50", "numbers with a comma; write them with a point for decimals"),
         (lambda x: f"{x:.1f} %", "numbers of percent; leave the sign out"),
         (lambda x: f"{x:.0f}", None),  # a postal code
         (lambda x: f"v{x:.1f}", None),

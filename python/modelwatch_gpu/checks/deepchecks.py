@@ -7,6 +7,7 @@ from typing import Final
 
 from modelwatch_gpu.checks.evidently import value_counts
 from modelwatch_gpu.checks.finding import Finding
+from modelwatch_gpu.checks.preset_findings import verdict_of, worst_first
 from modelwatch_gpu.measures import peers
 from modelwatch_gpu.measures.quality import Seen, seen_baseline
 from modelwatch_gpu.profile.baseline import Baseline
@@ -22,11 +23,9 @@ def deepchecks_findings(baseline: Baseline, windows: Iterable[Seen]) -> tuple[Fi
     """What Deepchecks' ``FeatureDrift``, ``LabelDrift`` and ``PredictionDrift`` say with their defaults, of every
     window: Kolmogorov-Smirnov's D of numbers, Cramér's V of categories, missing values left out; worst first."""
     normal = seen_baseline(baseline)
-    found = [
+    return worst_first(
         _finding(normal, seen, column) for seen in windows for column in baseline.columns if column.role in _LIMITS
-    ]
-    order = ("alert", "warning", "not_enough_data", "ok")
-    return tuple(sorted(found, key=lambda f: order.index(f.severity)))
+    )
 
 
 def _finding(normal: Seen, seen: Seen, column: Column) -> Finding:
@@ -52,25 +51,5 @@ def _finding(normal: Seen, seen: Seen, column: Column) -> Finding:
         reason = f"{test}: Deepchecks needs {_LEAST} values on both sides, and the counts of each category."
         return Finding(seen.start, None, name, check, "not_enough_data", None, None, reason)
     drifted = score >= limit
-    severity = "alert" if drifted else "ok"
     reason = f"{test}: {score:.4g}, {'drift' if drifted else 'no drift'}; Deepchecks calls from {limit:g} drift."
-    if lower is not None and upper is not None and (lower >= limit) != (upper >= limit):
-        severity = "not_enough_data"
-        reason = (
-            f"{test}: between {lower:.4g} and {upper:.4g}, on both sides of {limit:g}; a profile of rows between the "
-            "baseline's values cannot tell."
-        )
-    return Finding(
-        start=seen.start,
-        segment=None,
-        column=name,
-        check=check,
-        severity=severity,
-        value=score,
-        threshold=limit,
-        reason=reason,
-        raw=score,
-        lower=lower,
-        upper=upper,
-        n=rows[1],
-    )
+    return verdict_of(seen, name, check, test, score, limit, drifted, reason, lower=lower, upper=upper, rows=rows[1])

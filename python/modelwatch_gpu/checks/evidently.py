@@ -12,6 +12,7 @@ import numpy as np
 
 from modelwatch_gpu.checks.expected import TABLE
 from modelwatch_gpu.checks.finding import Finding
+from modelwatch_gpu.checks.preset_findings import verdict_of, worst_first
 from modelwatch_gpu.measures import bins, peers
 from modelwatch_gpu.measures.pvalues import chi_square_pvalue, ks_pvalue
 from modelwatch_gpu.measures.quality import Seen, seen_baseline
@@ -46,13 +47,6 @@ class Chosen:
     lower: float | None = None
     upper: float | None = None
 
-    @property
-    def known(self) -> bool:
-        """Whether the bounds of the score leave no doubt about the verdict."""
-        if self.lower is None or self.upper is None:
-            return True
-        return (self.lower >= self.threshold) == (self.upper >= self.threshold)
-
 
 def evidently_findings(baseline: Baseline, windows: Iterable[Seen]) -> tuple[Finding, ...]:
     """What Evidently's ``DataDriftPreset`` says with its defaults, of every window: a finding for every column it could
@@ -75,8 +69,7 @@ def evidently_findings(baseline: Baseline, windows: Iterable[Seen]) -> tuple[Fin
                 Finding(seen.start, None, TABLE, "evidently:dataset_drift", severity, share, _DRIFT_SHARE, reason,
                         raw=share, n=seen.rows)
             )  # fmt: skip
-    order = ("alert", "warning", "not_enough_data", "ok")
-    return tuple(sorted(found, key=lambda f: order.index(f.severity)))
+    return worst_first(found)
 
 
 def _finding(seen: Seen, column: str, chosen: Chosen | None) -> Finding:
@@ -88,26 +81,18 @@ def _finding(seen: Seen, column: str, chosen: Chosen | None) -> Finding:
     side = "up to" if what == "p" else "from"
     reason = f"{chosen.test}: {what} {chosen.score:.4g}, {verdict}; Evidently calls {side} {chosen.threshold:g} drift."
     check = f"evidently:{_CHECKS[chosen.test]}"
-    severity = "alert" if chosen.drifted else "ok"
-    if not chosen.known:
-        severity = "not_enough_data"
-        reason = (
-            f"{chosen.test}: between {chosen.lower:.4g} and {chosen.upper:.4g}, on both sides of {chosen.threshold:g}; "
-            "a profile of rows between the baseline's values cannot tell."
-        )
-    return Finding(
-        start=seen.start,
-        segment=None,
-        column=column,
-        check=check,
-        severity=severity,
-        value=chosen.score,
-        threshold=chosen.threshold,
-        reason=reason,
-        raw=chosen.score,
+    return verdict_of(
+        seen,
+        column,
+        check,
+        chosen.test,
+        chosen.score,
+        chosen.threshold,
+        chosen.drifted,
+        reason,
         lower=chosen.lower,
         upper=chosen.upper,
-        n=chosen.rows,
+        rows=chosen.rows,
     )
 
 

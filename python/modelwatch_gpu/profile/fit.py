@@ -37,7 +37,11 @@ CATEGORY_CAP = 131_072
 CATEGORICAL_INTEGERS = 10
 #: Short text that is a number as it is not read as one, and what to do; so many values, of this share, make a hint.
 _AS_TEXT = (
-    ("with a comma", "write them with a point", re.compile(rb"[+-]?[\d.]*\d,\d+")),
+    (
+        "with a comma",
+        "write them with a point for decimals and nothing for thousands",
+        re.compile(rb"[+-]?[\d.]*\d,\d+"),
+    ),
     ("with a point", "cast it to a number", re.compile(rb"[+-]?\d+\.\d+([eE][+-]?\d+)?")),
     ("of percent", "leave the sign out", re.compile(rb"[+-]?\d+([.,]\d+)? ?%")),
 )
