@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "binding/support.hpp"
@@ -48,6 +49,37 @@ bool center_rows_of(py::array const& values, py::array const& center, py::array 
   return true;
 }
 
+/// As many whole numbers as there are rows, each from 0 on and below `end`; nullptr for None.
+std::int64_t const* of_rows(py::object const& given, std::int64_t rows, std::int64_t end) {
+  if (given.is_none()) return nullptr;
+  using Whole = py::array_t<std::int64_t, py::array::c_style>;
+  if (!py::isinstance<Whole>(given)) throw py::type_error("groups and orders are contiguous arrays of int64.");
+  auto const own = py::reinterpret_borrow<Whole>(given);
+  if (own.ndim() != 1 || own.shape(0) != rows) throw InvalidInput("there is a group, and a place in the order, for every row.");
+  if (std::any_of(own.data(), own.data() + rows, [end](std::int64_t x) { return x < 0 || x >= end; }))
+    throw InvalidInput("a row is in a group that there is no total of, or an order names a row that is not there.");
+  return own.data();
+}
+
+/// Whether vectors and centre are contiguous arrays of this type, and then adds them up.
+template <class Value, class Chosen>
+bool add_rows_of(py::array const& values, py::array const& center, py::object const& order, py::object const& group, Numbers& totals, Chosen kernel) {
+  using Rows = py::array_t<Value, py::array::c_style>;
+  if (!py::isinstance<Rows>(values) || !py::isinstance<Rows>(center)) return false;
+  if (values.ndim() != 2 || center.ndim() != 1 || center.shape(0) != values.shape(1) || totals.ndim() != 2 || totals.shape(1) != values.shape(1))
+    throw InvalidInput("vectors and totals are matrices whose rows are as long as the centre.");
+  std::int64_t const rows = values.shape(0);
+  std::int64_t const* const own = of_rows(group, rows, totals.shape(0));
+  std::int64_t const* const in_order = of_rows(order, rows, rows);
+  if (own == nullptr) throw py::type_error("every row needs a group.");
+  auto const* const from = static_cast<Value const*>(values.data());
+  auto const* const middle = static_cast<Value const*>(center.data());
+  double* const out = totals.mutable_data();
+  py::gil_scoped_release const release;
+  kernel()(from, rows, values.shape(1), middle, in_order, own, out);
+  return true;
+}
+
 }  // namespace
 
 void bind_vectors(py::module_& m) {
@@ -77,6 +109,14 @@ void bind_vectors(py::module_& m) {
       },
       py::arg("values").noconvert(), py::arg("center").noconvert(), py::arg("centered").noconvert(), py::arg("squares").noconvert(),
       py::arg("lengths").noconvert());
+  m.def(
+      "add_rows",
+      [](py::array const& values, py::array const& center, py::object const& order, py::object const& group, Numbers totals) {
+        bool const known = add_rows_of<float>(values, center, order, group, totals, [] { return cpu::kernels().add_rows_f32; }) ||
+                           add_rows_of<double>(values, center, order, group, totals, [] { return cpu::kernels().add_rows_f64; });
+        if (!known) throw py::type_error("vectors and centre are contiguous arrays of float32, or of float64.");
+      },
+      py::arg("values").noconvert(), py::arg("center").noconvert(), py::arg("order").none(true), py::arg("group"), py::arg("totals").noconvert());
 }
 
 }  // namespace modelwatch::binding

@@ -120,6 +120,17 @@ inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 /// Bandwidths that random features are taken at, each half of the one before.
 inline constexpr int kFeatureScales = 5;
 
+/// The rows of a tile that are in some group, group by group, and how what they hold is added up.
+struct GroupedTile {
+  static constexpr int kMostGroups = 512;
+  int groups;
+  std::uint16_t const* order;  // the row at each place
+  std::uint16_t const* group;  // its group
+  std::uint16_t const* begin;  // of each group its first place, and their end
+  std::uint16_t const* adds;   // pairs of places, one after the other: the second's sum is added to the first's
+  int add_count;
+};
+
 /// Everywhere below, `valid` is one byte per row as expand_validity makes it, or nullptr where all rows are valid;
 /// rows <= kTileRows.
 struct KernelTable {
@@ -158,6 +169,9 @@ struct KernelTable {
                         int rows, int slot_count, MomentLanes*, Moments*);
   /// Moments::merge of each group with one of its tiles at every step; a count of 0: there the group has none.
   void (*fold_moments)(MomentRow const* steps, int count, MomentRow* into);
+  /// Adds the moments of a tile to those of its groups, sixteen groups in each of `into`; usable: nullptr where all rows are.
+  /// The bits of moments_slots.
+  void (*moments_grouped)(double const* values, std::uint64_t const* usable, GroupedTile const&, MomentRow* into);
   /// The rows of a ranked tile that lie between knots: their cells are even and below end_cell.  Returns how many.
   int (*gap_rows)(std::uint32_t const* cells, std::uint64_t const* keys, int rows, std::uint32_t end_cell, GapRows* out);
   /// Ranks, counts, sums and sketches rows of one group, floats on a grid with records; returns how many lie on knots.
@@ -207,6 +221,11 @@ struct KernelTable {
                           double* squares, double* lengths);
   void (*center_rows_f64)(double const* values, std::int64_t rows, std::int64_t dimensions, double const* center, double* centered,
                           double* squares, double* lengths);
+  /// Adds rows less a centre to the totals of their groups, in float64: as they lie, or in an order.
+  void (*add_rows_f32)(float const* values, std::int64_t rows, std::int64_t dimensions, float const* center, std::int64_t const* order,
+                       std::int64_t const* group, double* totals);
+  void (*add_rows_f64)(double const* values, std::int64_t rows, std::int64_t dimensions, double const* center, std::int64_t const* order,
+                       std::int64_t const* group, double* totals);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

@@ -109,13 +109,50 @@ void center_rows_f64(double const* values, std::int64_t rows, std::int64_t dimen
   centered_rows(values, rows, dimensions, center, centered, squares, lengths);
 }
 
+/// Rows ahead that are fetched, for rows of one hand or group lie anywhere.
+constexpr int kRowsAhead = 4;
+
+/// add_rows of one type.
+template <class Value>
+MW_HD void added_rows(Value const* values, std::int64_t rows, std::int64_t dimensions, Value const* center, std::int64_t const* order,
+                      std::int64_t const* group, double* totals) {
+  using Lanes = typename Few<Value>::Lanes;
+  for (std::int64_t at = 0; at < rows; ++at) {
+    std::int64_t const row = order == nullptr ? at : order[at];
+    std::int64_t const next = at + kRowsAhead < rows ? at + kRowsAhead : rows - 1;
+    Value const* const own = values + row * dimensions;
+    Value const* const ahead = values + (order == nullptr ? next : order[next]) * dimensions;
+    double* const total = totals + group[row] * dimensions;
+    std::int64_t i = 0;
+    for (; i + kDoubleLanes <= dimensions; i += kDoubleLanes) {
+      Lanes value;
+      Lanes middle;
+      DoubleLanes sum;
+      __builtin_prefetch(ahead + i);
+      __builtin_memcpy(&value, own + i, sizeof(value));
+      __builtin_memcpy(&middle, center + i, sizeof(middle));
+      __builtin_memcpy(&sum, total + i, sizeof(sum));
+      sum += __builtin_convertvector(value - middle, DoubleLanes);
+      __builtin_memcpy(total + i, &sum, sizeof(sum));
+    }
+    for (; i < dimensions; ++i) total[i] += static_cast<double>(own[i] - center[i]);
+  }
+}
+
+void add_rows_f32(float const* values, std::int64_t rows, std::int64_t dimensions, float const* center, std::int64_t const* order,
+                  std::int64_t const* group, double* totals) {
+  added_rows(values, rows, dimensions, center, order, group, totals);
+}
+
+void add_rows_f64(double const* values, std::int64_t rows, std::int64_t dimensions, double const* center, std::int64_t const* order,
+                  std::int64_t const* group, double* totals) {
+  added_rows(values, rows, dimensions, center, order, group, totals);
+}
+
 /// Rows that are added up in float before they are added to a sum.
 constexpr int kFloatRows = 256;
 /// Frequencies whose sums in float stay in the nearest cache.
 constexpr int kNearFrequencies = 256;
-/// Rows ahead that are fetched, for rows of one hand lie anywhere.
-constexpr int kRowsAhead = 4;
-
 /// So many angles; 0 beyond the end.
 MW_HD FloatLanes some_angles(float const* angles, int lanes) {
   FloatLanes angle;

@@ -91,6 +91,11 @@ void BatchGroups::scatter(std::size_t set) {
     for (auto id = ids; id != out.ids.end(); ++id) next[static_cast<std::size_t>(*id)] = 0;
   }
   out.first.push_back(out.ids.size());
+  if (out.first[1] > static_cast<std::size_t>(cpu::GroupedTile::kMostGroups)) return;
+  std::vector<std::int32_t> ids(out.ids);
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  if (TileGroups::fits(ids.size(), count_)) out.in_tiles = std::make_unique<TileGroups>(std::move(ids), own, count_);
 }
 
 std::int64_t BatchGroups::together_end(std::int64_t tile) const {

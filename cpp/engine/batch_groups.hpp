@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/views.hpp"
+#include "engine/tile_groups.hpp"
 
 namespace modelwatch {
 
@@ -58,6 +60,8 @@ class BatchGroups {
   /// stretch: then the set is left out of near_end and of the combinations.
   bool scattered(std::size_t s) const { return by_group_[s].many; }
   bool any_scattered() const { return any_scattered_; }
+  /// How the rows of a scattered set are added up tile by tile, where the batch has few enough groups for that.
+  TileGroups const* in_tiles(std::size_t s) const { return by_group_[s].in_tiles.get(); }
   /// As run_end, of the sets that are not scattered.
   std::int64_t near_end(std::int64_t tile) const { return (any_scattered_ ? near_end_ : run_end_)[static_cast<std::size_t>(tile)]; }
   std::int64_t stretches() const { return (tiles_ + kStretchTiles - 1) / kStretchTiles; }
@@ -91,6 +95,7 @@ class BatchGroups {
     std::vector<std::int32_t> ids;
     std::vector<std::uint32_t> begin;  // one more than ids for each stretch
     std::vector<Row> rows;
+    std::unique_ptr<TileGroups> in_tiles;
   };
 
   std::int64_t end_of(std::int64_t tile) const { return std::min(count_, (tile + 1) * kTileRows); }

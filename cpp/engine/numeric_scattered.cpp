@@ -153,14 +153,28 @@ class Folds {
 
 }  // namespace
 
-/// Notes what the sets that are scattered need of a tile that is loaded, and counts the stretch that it ends.
+/// Counts a tile that is loaded into the sets that are scattered, or notes what they need of it.
 void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile) {
+  bool in_stretch = false;
+  for (std::size_t s = 0; s < sets_.size(); ++s) {
+    if (!groups.scattered(s)) continue;
+    if (in_tiles(groups, s))
+      count_in_tile(s, groups, at, tile);
+    else
+      in_stretch = true;
+  }
+  if (in_stretch) count_in_stretch(groups, at, tile);
+}
+
+/// Notes what sets need of a tile, and counts the stretch that it ends.
+void NumericState::count_in_stretch(BatchGroups const& groups, std::int64_t at, Tile& tile) {
+  auto const is_own = [&](std::size_t s) { return groups.scattered(s) && !in_tiles(groups, s); };
   std::int64_t const first = at % BatchGroups::kStretchTiles * kTileRows;
   std::uint32_t const end_cell = plan_.grid->slots() - 2;
   bool const all_usable = !moments_ || tile.usable_rows == tile.rows;
   bool on_grid[2] = {false, false};
   for (std::size_t s = 0; s < sets_.size(); ++s)
-    if (groups.scattered(s)) on_grid[sets_[s].plan.coarse ? 1 : 0] = true;
+    if (is_own(s)) on_grid[sets_[s].plan.coarse ? 1 : 0] = true;
   bool const narrow = domain() == Domain::float32 && on_grid[0] != on_grid[1];
   WideRow* const wide_rows = narrow ? nullptr : stretch_of<WideRow>().data() + first;
   NarrowRow* const narrow_rows = narrow ? stretch_of<NarrowRow>().data() + first : nullptr;
@@ -168,7 +182,7 @@ void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Til
   for (int i = 0; !narrow && moments_ && i < tile.rows; ++i) wide_rows[i].value = tile.values[i];
   bool noted[2] = {false, false};
   for (std::size_t s = 0; s < sets_.size(); ++s) {
-    if (!groups.scattered(s)) continue;
+    if (!is_own(s)) continue;
     Set& set = sets_[s];
     std::size_t const grid = set.plan.coarse ? 1 : 0;
     if (!std::exchange(noted[grid], true)) {
@@ -188,7 +202,7 @@ void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Til
   }
   if (!groups.ends_stretch(at)) return;
   for (std::size_t s = 0; s < sets_.size(); ++s) {
-    if (!groups.scattered(s)) continue;
+    if (!is_own(s)) continue;
     auto const by = groups.of_scattered(s, at / BatchGroups::kStretchTiles);
     if (narrow)
       count_stretch(sets_[s], by, NarrowRows{stretch_of<NarrowRow>().data()});

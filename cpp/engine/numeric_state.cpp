@@ -287,6 +287,7 @@ void NumericState::spill() {
       group.counts = group.cells.dense();
     }
   rows_since_spill_ = 0;
+  ++spills_;
 }
 
 /// Looks up the cells of integers from now on, where their grid spans few enough.

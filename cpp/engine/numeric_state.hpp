@@ -124,6 +124,14 @@ class NumericState {
     FewRows<FewFacts> few;              // of sets on the coarse grid
   };
   struct Tile;
+  /// Of a set that is counted tile by tile: groups in the order of TileGroups::ids, and behind them the rows in none.
+  struct GroupsOfTiles {
+    std::vector<std::uint32_t*> counters;
+    std::vector<std::uint64_t> low;
+    std::vector<std::uint64_t> high;
+    std::vector<MomentRow> moments;
+    std::uint64_t spills = 0;  // spills_ when the counters were looked up
+  };
   struct Target {
     SetPlan plan;
     Group* group;
@@ -158,6 +166,12 @@ class NumericState {
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
   void add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile);
+  bool in_tiles(BatchGroups const& groups, std::size_t s) const;
+  void open_groups(Set& set, TileGroups const& by, GroupsOfTiles& out);
+  void close_groups(Set& set, TileGroups const& by, GroupsOfTiles const& from);
+  void count_in_tile(std::size_t s, BatchGroups const& groups, std::int64_t at, Tile& tile);
+  void widen(Tile const& tile, std::uint16_t const* place, std::uint16_t none, GroupsOfTiles& all) const;
+  void count_in_stretch(BatchGroups const& groups, std::int64_t at, Tile& tile);
   template <class Rows>
   void count_stretch(Set& set, BatchGroups::Scattered const& by, Rows const& all);
   FewRows<FewFacts>::Place few_of(Set& set, std::int32_t id, std::size_t more);
@@ -171,6 +185,7 @@ class NumericState {
   std::vector<Set> sets_;
   std::uint64_t spill_rows_;
   std::uint64_t rows_since_spill_ = 0;
+  std::uint64_t spills_ = 0;
   bool moments_ = false;
   bool sketches_ = false;
   std::uint64_t rows_ = 0;

@@ -36,6 +36,7 @@ struct NumericState::Tile {
   std::vector<MomentLanes> lanes;
   std::vector<Moments> moments;
   std::vector<std::int32_t> slot_group;
+  std::vector<GroupsOfTiles> groups;  // of every set that is counted tile by tile
 };
 
 /// Calls f with a value of a domain's type.

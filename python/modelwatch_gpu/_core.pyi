@@ -139,6 +139,9 @@ def add_features(angles: npt.NDArray[np.float32], hand: npt.NDArray[np.int32], s
 def center_rows(
     values: npt.NDArray[Any], center: npt.NDArray[Any], centered: npt.NDArray[Any], squares: _F64, lengths: _F64
 ) -> None: ...
+def add_rows(
+    values: npt.NDArray[Any], center: npt.NDArray[Any], order: _I64 | None, group: _I64, totals: _F64
+) -> None: ...
 
 class reference:
     @staticmethod

@@ -29,6 +29,7 @@ OF_THE_HOST = {
     "NumericPlan",
     "SetPlan",
     "add_features",
+    "add_rows",
     "available_isas",
     "build_info",
     "center_rows",

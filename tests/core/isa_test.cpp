@@ -10,6 +10,7 @@
 #include "core/offset_rule.hpp"
 #include "cpu/isa.hpp"
 #include "engine/sketch.hpp"
+#include "engine/tile_groups.hpp"
 #include "reference/reference.hpp"
 
 using namespace modelwatch;
@@ -144,12 +145,20 @@ void check_moments(KernelTable const& table, reference::Rows<Value> const& rows,
   std::vector<MomentLanes> many_lanes(kSlots);
   std::vector<Moments> many(kSlots);
   table.moments_slots(s->values, s->usable, slots.data(), nullptr, count, kSlots, many_lanes.data(), many.data());
+  // A tile that is added twice is merged with itself.
+  MomentRow grouped[1] = {};
+  for (int times = 0; times < 2 && count > 0; ++times)
+    table.moments_grouped(s->values, usable == count ? nullptr : s->usable, TileGroups({0, 1, 2, 3, 4}, slots.data(), count).of_tile(0), grouped);
   for (int slot = 0; slot < kSlots; ++slot) {
     auto mine = rows;
     for (std::size_t i = 0; i < mine.size(); ++i)
       if (slots[i] != slot) mine[i].reset();
-    auto const alone = reference::moments(mine, pivot);
+    auto alone = reference::moments(mine, pivot);
     CHECK(alone.count == 0 ? many[static_cast<std::size_t>(slot)].count == 0 : same_bits(many[static_cast<std::size_t>(slot)], alone));
+    MomentRow const& row = grouped[0];
+    Moments const twice{static_cast<std::uint64_t>(row.count[slot]), row.mean[slot], row.m2[slot], row.m3[slot], row.m4[slot]};
+    alone.merge(Moments{alone});
+    CHECK_ABOUT(alone.count == 0 ? twice.count == 0 : same_bits(twice, alone), shown(twice) + " is not " + shown(alone));
   }
 }
 

@@ -284,6 +284,94 @@ TEST("numbers of groups that come to 255 rows and beyond, batch by batch, are th
   });
 }
 
+namespace {
+
+std::vector<std::int32_t> random_groups(std::size_t rows, std::int32_t groups, std::int32_t apart, Random& random) {
+  std::vector<std::int32_t> out;
+  for (std::size_t i = 0; i < rows; ++i) out.push_back((static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(groups) + 1)) - 1) * apart);
+  for (auto& each : out) each = each < 0 ? -1 : each;
+  return out;
+}
+
+}  // namespace
+
+TEST("rows of some hundred groups are added up in the order of the tree of lanes, all of them once") {
+  Random random{508};
+  for (auto const& [rows, groups] : {std::pair{std::size_t{70'001}, 200}, std::pair{std::size_t{20'000}, 70}, std::pair{std::size_t{1'000}, 3}}) {
+    auto const own = random_groups(rows, groups, 400, random);
+    BatchGroups const by({own.data()}, static_cast<std::int64_t>(rows));
+    TileGroups const* const in_tiles = by.in_tiles(0);
+    CHECK(in_tiles != nullptr && in_tiles->ids().size() == static_cast<std::size_t>(groups));
+    for (std::int64_t t = 0; t < by.tiles(); ++t) {
+      auto const tile = in_tiles->of_tile(t);
+      int const count = static_cast<int>(by.rows_of(t, t + 1));
+      std::vector<std::string> sums;  // what is added up at each place, in words
+      std::vector<std::vector<std::string>> lanes(static_cast<std::size_t>(groups), std::vector<std::string>(kLanes));
+      auto const plus = [](std::string const& a, std::string const& b) { return a.empty() ? b : b.empty() ? a : "(" + a + "+" + b + ")"; };
+      for (int p = 0; p < tile.begin[groups]; ++p) {
+        sums.push_back(std::to_string(tile.order[p]));
+        std::int32_t const group = in_tiles->ids()[tile.group[p]];
+        CHECK_EQ(group, own[static_cast<std::size_t>(t * kTileRows + tile.order[p])]);
+        CHECK(tile.begin[tile.group[p]] <= p && p < tile.begin[tile.group[p] + 1]);
+      }
+      for (int i = 0; i < count; ++i) {
+        std::uint16_t const place = in_tiles->from_tile(t)[i];
+        CHECK_EQ(place == groups ? -1 : in_tiles->ids()[place], own[static_cast<std::size_t>(t * kTileRows + i)]);
+        if (place == groups) continue;
+        auto& lane = lanes[place][static_cast<std::size_t>(i % kLanes)];
+        lane = plus(lane, std::to_string(i));
+      }
+      for (int i = 0; i < tile.add_count; ++i) sums[tile.adds[2 * i]] = plus(sums[tile.adds[2 * i]], sums[tile.adds[2 * i + 1]]);
+      for (int g = 0; g < groups; ++g) {
+        auto& tree = lanes[static_cast<std::size_t>(g)];
+        for (std::size_t half = kLanes / 2; half != 0; half /= 2)
+          for (std::size_t lane = 0; lane < half; ++lane) tree[lane] = plus(tree[lane], tree[lane + half]);
+        CHECK_EQ(tile.begin[g] == tile.begin[g + 1] ? std::string() : sums[tile.begin[g]], tree[0]);
+      }
+    }
+  }
+  auto const many = random_groups(60'000, 300, 1, random);  // fewer rows for each than 8-bit counters hold
+  CHECK(BatchGroups({many.data()}, 60'000).scattered(0) && BatchGroups({many.data()}, 60'000).in_tiles(0) == nullptr);
+  auto const more = random_groups(600, 2, 1'000, random);
+  CHECK(BatchGroups({more.data()}, 600).in_tiles(0) != nullptr);
+}
+
+TEST("numbers of some hundred groups, tile by tile or stretch by stretch by turns, are those of rows counted one by one") {
+  each_domain([]<class Value>(Value) {
+    Random random{509};
+    std::vector<std::vector<std::int32_t>> const batches{
+        random_groups(20'017, 70, 1, random), random_groups(3'000, 90, 1, random), random_groups(60'000, 200, 3, random),
+        random_groups(900, 2, 500, random),   std::vector<std::int32_t>(2'500, 7), random_groups(20'000, 65, 1, random)};
+    auto const grid = make_grid(as_knots(std::vector<Value>{1, 7, 40, 200}));
+    NumericPlan plan{grid, {}, {}, grid->slots(), 5, 0, KeyOf<Value>::key(Value{3})};
+    for (std::uint32_t slot = 0; slot < grid->slots(); ++slot) plan.to_coarse.push_back(slot % 5);
+    std::vector<SetPlan> const sets{{true, true, false}, {true, false, false}, {false, true, true}};
+    NumericState scattered(plan, sets);
+    NumericState apart(plan, sets);
+    NumericState spilling(plan, sets, 5'000);
+    int in_tiles = 0;
+    for (std::size_t b = 0; b < batches.size(); ++b) {
+      auto const& groups = batches[b];
+      auto rows = sprinkled_rows<Value>(groups.size(), random);
+      for (std::size_t i = 2'000; i < 4'100 && i < rows.size(); ++i) rows[i].reset();  // a tile of nothing but nulls
+      auto const column = make_column(rows, 3);
+      std::vector<std::int32_t const*> const own(sets.size(), groups.data());
+      std::vector<std::uint32_t> const once(groups.size(), 1);
+      scattered.add(column.view(), own);
+      spilling.add(column.view(), own);
+      apart.add(column.view(), own, once.data());
+      in_tiles += BatchGroups(own, static_cast<std::int64_t>(groups.size())).in_tiles(0) != nullptr ? 1 : 0;
+      for (std::size_t s = 0; s < sets.size(); ++s) {
+        std::string const about = "batch " + std::to_string(b) + ", set " + std::to_string(s);
+        auto const expected = apart.finish(s);
+        check_same(scattered.finish(s), expected, about);
+        check_same(spilling.finish(s), expected, about + ", spilling");
+      }
+    }
+    CHECK_EQ(in_tiles, 4);
+  });
+}
+
 TEST("a group of 255 rows in one cell is counted in eight bits, and its next row is not") {
   auto const grid = make_grid(as_knots(std::vector<double>{1.0, 7.0}));
   NumericPlan plan{grid, {}, {}, grid->slots(), 3, 0, KeyOf<double>::key(0.0)};

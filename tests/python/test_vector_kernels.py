@@ -1,4 +1,4 @@
-"""Kernels over rows of vectors: random features and centred rows, against NumPy in float64."""
+"""Kernels over rows of vectors: random features, centred rows and their totals, against NumPy in float64."""
 
 from __future__ import annotations
 
@@ -90,6 +90,40 @@ def test_centred_rows_by_hand() -> None:
     assert [a.shape for a in none] == [(0, 3), (0,), (0,)]
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("dimensions", [1, 7, 8, 17, 384])
+def test_rows_are_added_to_the_totals_of_their_groups_in_the_order_of_rows(dimensions: int, kind: Any) -> None:
+    rng = np.random.default_rng(dimensions)
+    values, center = rng.normal(size=(300, dimensions)).astype(kind), rng.normal(size=dimensions).astype(kind)
+    group = rng.integers(0, 9, 300)
+    expected = rng.normal(size=(9, dimensions))
+    totals = [expected.copy(), expected.copy()]
+    np.add.at(expected, group, (values - center).astype(np.float64))  # one row after the other
+    _core.add_rows(values, center, None, group, totals[0])
+    _core.add_rows(values, center, np.argsort(group, kind="stable"), group, totals[1])
+    assert (totals[0] == expected).all()
+    assert (totals[1] == expected).all()
+    _core.add_rows(values[:0], center, None, group[:0], totals[0])
+    assert (totals[0] == expected).all()
+
+
+def test_rows_of_no_group_and_totals_of_another_length_are_refused() -> None:
+    values, center, totals = np.ones((2, 3)), np.zeros(3), np.zeros((2, 3))
+    for group, order in (([0, 2], None), ([-1, 0], None), ([0], None), ([0, 1], [0, 2]), ([0, 1], [0])):
+        own = None if order is None else np.array(order)
+        with pytest.raises(Exception, match="row"):
+            _core.add_rows(values, center, own, np.array(group), totals)
+    with pytest.raises(Exception, match="centre"):
+        _core.add_rows(values, center[:2].copy(), None, np.zeros(2, dtype=np.int64), totals)
+    with pytest.raises(Exception, match="centre"):
+        _core.add_rows(values, center, None, np.zeros(2, dtype=np.int64), np.zeros((2, 2)))
+    with pytest.raises(TypeError):
+        _core.add_rows(values, center, None, np.zeros(2, dtype=np.int32), totals)
+    with pytest.raises(TypeError):
+        _core.add_rows(values, center, None, None, totals)  # type: ignore[arg-type]
+    assert (totals == 0).all()
+
+
 def test_what_does_not_fit_is_refused() -> None:
     angles, out = np.zeros((2, 3), dtype=np.float32), np.zeros((4, 2 * SCALES * 3))
     for hand in ([0], [0, 4], [-1, 0]):
@@ -119,7 +153,9 @@ for kind in (np.float32, np.float64):
     values = rng.normal(size=(50, 37)).astype(kind)
     made = np.empty_like(values), np.empty(50), np.empty(50)
     _core.center_rows(values, values[0].copy(), *made)
-    for array in made:
+    totals = np.zeros((8, 37))
+    _core.add_rows(values, values[0].copy(), None, rng.integers(0, 8, 50), totals)
+    for array in (*made, totals):
         found.update(array.tobytes())
 print(found.hexdigest())
 """

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,9 @@ from modelwatch_gpu.profile.embedding_sums import (
 from modelwatch_gpu.profile.embeddings import BANDWIDTHS, TILE, EmbeddingColumn, ReadVectors, Room, row_keys
 from modelwatch_gpu.profile.sparse import UInt64
 from modelwatch_gpu.profile.vectors import TAKEN, TOO_FAR, Matrix
+
+#: Totals of groups of at most this size stay in a near cache while vectors of all groups are added to them.
+NEAR_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,17 +238,14 @@ class _Sums:
 
     def add_short(self, which: Int64, found: ReadVectors) -> None:
         """The sums of a segment or block: no features, and products along the principal directions only."""
-        k, d = self._k, self.column.dimension
+        k = self._k
         order = _order(which)
         own = which if order is None else which[order]
         self._squares += np.bincount(which, weights=found.squares, minlength=len(self._squares))
         center = self.column.in_type(found.values.dtype)[0]
-        room = Room.of(found.values.dtype, d)
-        for begin in range(0, len(own), TILE):
-            some = slice(begin, min(begin + TILE, len(own)))
-            tile = room.centered(found.values, some if order is None else order[some], center)
-            for group, first, last in _runs(own[begin : begin + TILE]):
-                self._total[group] += room.ones[: last - first] @ tile[first:last]
+        # Vectors are read as they lie where the totals stay in a near cache, else those of one group after the other.
+        near = self._total.nbytes <= NEAR_BYTES
+        _core.add_rows(found.values, center, None if near else order, which, self._total)
         for group, first, last in _runs(own):
             products = _of(self._products, group, (k, k))
             for begin in range(first, last, TILE):
