@@ -118,9 +118,14 @@ typedef float WideFloats __attribute__((vector_size(4 * kLanesTogether)));
 // By memcpy, since the arrays of a tile are aligned as their elements are.
 MW_HD void load_wide(double const* from, WideLanes& out) { __builtin_memcpy(&out, from, sizeof out); }
 MW_HD void load_wide(float const* from, WideLanes& out) {
+#ifdef MW_AVX512
+  // The compiler makes of the general form two halves, taken apart and put together.
+  out = reinterpret_cast<WideLanes>(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(from)));
+#else
   WideFloats narrow;
   __builtin_memcpy(&narrow, from, sizeof narrow);
   out = __builtin_convertvector(narrow, WideLanes);
+#endif
 }
 MW_HD void put(double* to, WideLanes const& from) { __builtin_memcpy(to, &from, sizeof from); }
 
@@ -156,9 +161,9 @@ MW_HD void powers(Stored const* values, std::uint64_t const* usable, int whole, 
   }
 }
 
-/// Sums of a tile's lanes; how many rows it has that are whole.
+/// Sums of a tile's lanes; how many rows it has that are whole.  wide: gets those as doubles, or nullptr.
 template <class Stored>
-MW_HD int sums_of(Stored const* values, int rows, MomentLanes& lanes) {
+MW_HD int sums_of(Stored const* values, int rows, MomentLanes& lanes, double* wide) {
   clear(lanes);
   int const whole = rows - rows % kLanes;
   WideLanes sums[kLanes / kLanesTogether] = {};
@@ -166,6 +171,7 @@ MW_HD int sums_of(Stored const* values, int rows, MomentLanes& lanes) {
     for (int part = 0; part < kLanes / kLanesTogether; ++part) {
       WideLanes x;
       load_wide(values + row + kLanesTogether * part, x);
+      if (wide != nullptr) put(wide + row + kLanesTogether * part, x);
       sums[part] += x;
     }
   for (int part = 0; part < kLanes / kLanesTogether; ++part) put(lanes.sum + kLanesTogether * part, sums[part]);
@@ -173,9 +179,10 @@ MW_HD int sums_of(Stored const* values, int rows, MomentLanes& lanes) {
   return whole;
 }
 
+/// wide: the rows that are whole.
 template <bool kAll, class Stored>
-MW_HD void powers_of(Stored const* values, std::uint64_t const* usable, int whole, int rows, MomentLanes& lanes, Moments& tile) {
-  powers<kAll>(values, usable, whole, tile.mean, lanes);
+MW_HD void powers_of(double const* wide, Stored const* values, std::uint64_t const* usable, int whole, int rows, MomentLanes& lanes, Moments& tile) {
+  powers<kAll>(wide, usable, whole, tile.mean, lanes);
   for (int row = whole; row < rows; ++row)
     add_deviation(lanes, row - whole, kAll || usable[row] != 0 ? static_cast<double>(values[row]) - tile.mean : 0.0);
   tile_finish(lanes, tile);
@@ -184,13 +191,13 @@ MW_HD void powers_of(Stored const* values, std::uint64_t const* usable, int whol
 /// An unusable row is 0.0 in `values`, and adding 0.0 changes no bit of a lane.  usable: read where not all rows are.
 void moments_one(double const* values, std::uint64_t const* usable, int rows, int usable_rows, Moments* out) {
   MomentLanes lanes;
-  int const whole = sums_of(values, rows, lanes);
+  int const whole = sums_of(values, rows, lanes, nullptr);
   lanes.count[0] = static_cast<std::uint64_t>(usable_rows);
   *out = tile_mean(lanes);
   if (usable_rows == rows)
-    powers_of<true>(values, usable, whole, rows, lanes, *out);
+    powers_of<true>(values, values, usable, whole, rows, lanes, *out);
   else
-    powers_of<false>(values, usable, whole, rows, lanes, *out);
+    powers_of<false>(values, values, usable, whole, rows, lanes, *out);
 }
 
 template <class Stored>
@@ -199,10 +206,15 @@ MW_HD int moments_of_floats(Stored const* values, int rows, Moments* out) {
   for (int i = 0; i < rows; ++i) unusable |= KeyOf<Stored>::finite(values[i]) ? 0 : 1;
   if (unusable != 0) return 0;
   MomentLanes lanes;
-  int const whole = sums_of(values, rows, lanes);
+  // Converted once: the ports that convert are those that add and multiply.
+  constexpr bool kConverts = sizeof(Stored) < sizeof(double);
+  alignas(64) double converted[kConverts ? kTileRows : 1];
+  int const whole = sums_of(values, rows, lanes, kConverts ? converted : nullptr);
   lanes.count[0] = static_cast<std::uint64_t>(rows);
   *out = tile_mean(lanes);
-  powers_of<true>(values, static_cast<std::uint64_t const*>(nullptr), whole, rows, lanes, *out);
+  double const* wide = converted;
+  if constexpr (!kConverts) wide = values;
+  powers_of<true>(wide, values, static_cast<std::uint64_t const*>(nullptr), whole, rows, lanes, *out);
   return 1;
 }
 

@@ -69,9 +69,12 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
   // Buckets spread over the finite knots only; the infinities fall into the first and the last.
   std::uint64_t const from = m > 0 ? knots_[std::min<std::uint32_t>(lower_tail_, m - 1)] : 0;
   std::uint64_t const to = m > 0 ? std::max(from, knots_[m - 1 - std::min<std::uint32_t>(lower_tail_, m - 1)]) : 0;
-  first_ = from;
-  while (((to - from) >> shift_) >= buckets) ++shift_;
-  GridRule<Value> rule{nullptr, nullptr, m, buckets, static_cast<Key>(from), shift_, Value{0}, Value{0}, 0};
+  // ... which are no other knot's: with the least one its bucket would take another step of every search.
+  std::uint32_t const apart = lower_tail_;
+  while (((to - from) >> shift_) + 2 * apart >= buckets) ++shift_;
+  std::uint64_t const before = std::uint64_t{apart} << shift_;
+  first_ = from - std::min(from, before);
+  GridRule<Value> rule{nullptr, nullptr, m, buckets, static_cast<Key>(first_), shift_, Value{0}, Value{0}, 0};
   std::uint32_t fullest = 0;
   auto const fill = [&] {
     std::vector<std::uint32_t> guide(buckets + 1, 0);
@@ -87,18 +90,19 @@ void Grid::build(std::vector<typename KeyOf<Value>::Key>& padded) {
   if constexpr (std::is_floating_point_v<Value>) {
     // Keys are fair to every octave, values to where bell-shaped data lies: the shorter search wins.
     Value const low = KeyOf<Value>::value(static_cast<Key>(from));
-    Value const scale = static_cast<Value>(buckets) / (KeyOf<Value>::value(static_cast<Key>(to)) - low);
+    Value const scale = static_cast<Value>(buckets - 3 * apart) / (KeyOf<Value>::value(static_cast<Key>(to)) - low);
+    Value const origin = low - Value{1.5} / scale;  // the least in the middle of the second bucket, whatever is rounded
     // Not where a bucket is so narrow that a thread which flushes subnormals to zero would look into another.
     using Limits = std::numeric_limits<Value>;
     bool const wide_enough = scale < Limits::epsilon() / 4 / Limits::min();
-    if (std::isfinite(low) && wide_enough && scale > Value{0}) {
+    if (std::isfinite(origin) && wide_enough && scale > Value{0}) {
       std::uint32_t const by_key = fullest;
-      rule.origin = low;
+      rule.origin = origin;
       rule.scale = scale;
       auto linear = fill();
       if (std::bit_width(fullest) < std::bit_width(by_key)) {
         guide_ = std::move(linear);
-        origin_ = static_cast<double>(low);
+        origin_ = static_cast<double>(origin);
         scale_ = static_cast<double>(scale);
       } else {
         fullest = by_key;

@@ -12,10 +12,10 @@ from itertools import accumulate
 from typing import Final
 
 from modelwatch_gpu.device import devices_of
-from modelwatch_gpu.log import Log, LogFile, RowWindow
+from modelwatch_gpu.log import Log, LogFile, RowWindow, read_ahead
 from modelwatch_gpu.profile import heap
 from modelwatch_gpu.profile.columns import Column
-from modelwatch_gpu.profile.counting import CountSpec, FileCounter, Progress, check_segments
+from modelwatch_gpu.profile.counting import CountSpec, FileCounter, PreparedBatch, Progress, check_segments
 from modelwatch_gpu.profile.kept_keys import KeptKeys
 from modelwatch_gpu.profile.parts import Part
 
@@ -47,31 +47,28 @@ def _is_plain(spec: CountSpec) -> bool:
 def _count_in_turn(
     columns: Sequence[Column], files: Sequence[LogFile], spec: CountSpec, progress: Progress | None
 ) -> Iterator[Part]:
-    """As ``count_log``: one file after the other. The next one is read while this one's counts are put in order, and
-    counted too where there is room for the counters of both."""
-    keys = KeptKeys()
-    counter = FileCounter(columns, files[0], spec, 0, keys) if files else None
-    first = 0
+    """As ``count_log``: one file after the other, read by one thread that goes on with the next file while the end of
+    this one is counted. Its counts are put in order beside the next one's where there is room for the counters of both.
+    """
+    batches = read_ahead(_batches_in_turn(columns, files, spec))
     made: Future[Part] | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="modelwatch-part") as helper:
         try:
-            for at in range(len(files)):
-                assert counter is not None
-                current = counter
-                counter = None
-                current.read(progress)
-                first += current.rows
+            for at, first in enumerate(batches):
+                assert first is not None
+                current, own = first[0], _of_one_file(first, batches)
+                del first  # a batch is let go when it has been counted
+                current.count(own, progress)
+                del own
                 if made is not None:
                     part, made = made.result(), None
                     yield part
-                    del part  # whoever takes it may let it go while the next file is read
-                if at + 1 < len(files):
-                    counter = FileCounter(columns, files[at + 1], spec, first, keys)
-                    counter.batches.begin()
-                    if current.groups >= _MANY and current.bytes <= spec.spare and _is_plain(spec):
-                        made = helper.submit(current.part)
-                        del current
-                        continue
+                    del part  # whoever takes it may let it go while the next file is counted
+                last = at + 1 == len(files)
+                if not last and current.groups >= _MANY and current.bytes <= spec.spare and _is_plain(spec):
+                    made = helper.submit(current.part)
+                    del current
+                    continue
                 part = current.part()
                 large = current.counter.bytes >= heap.WORTH_IT
                 del current
@@ -80,8 +77,37 @@ def _count_in_turn(
                 yield part
                 del part
         finally:
-            if counter is not None:
-                counter.batches.close()
+            batches.close()
+
+
+#: A batch and the counter of its file; without a batch, of a file that has none.
+_Read = tuple[FileCounter, PreparedBatch | None]
+
+
+def _batches_in_turn(columns: Sequence[Column], files: Sequence[LogFile], spec: CountSpec) -> Iterator[_Read | None]:
+    """The batches of all files, and None where one ends. Nothing here keeps a counter whose file has ended."""
+    keys = KeptKeys()
+    row = 0
+    for file in files:
+        counter = FileCounter(columns, file, spec, row, keys)
+        batch = None
+        for batch in counter.prepared():
+            yield counter, batch
+        if batch is None:
+            yield counter, None
+        row += counter.rows
+        del counter, batch
+        yield None
+
+
+def _of_one_file(first: _Read, batches: Iterator[_Read | None]) -> Iterator[PreparedBatch]:
+    """The batches until the file ends of which ``first`` is the first."""
+    read: _Read | None = first
+    del first
+    while read is not None:
+        if read[1] is not None:
+            yield read[1]
+        read = next(batches)
 
 
 class _Stopped(Exception):

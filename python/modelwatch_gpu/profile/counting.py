@@ -95,7 +95,7 @@ def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class PreparedBatch:
     """Rows as the engine counts them: those of weight 0 are not among them. ``rows``: with all their columns.
     ``groups``: the group of every row in each set; ``labelled``: in those crossed with the label. ``weights``: how
     often each row counts, None: once. ``vectors``: of every embedding."""
@@ -177,7 +177,6 @@ class FileCounter:
         self.observer = Observer(spec.facts, file.schema, spec.made) if spec.facts is not None else None
         self.span: tuple[int, int] | None = None
         self.rows = 0
-        self.batches = read_ahead(self._prepared(file.batches(self.wanted())))
         self.weights = {s.name: WeightSums.zeros(0) for s in spec.sets} if spec.weighting is not None else {}
 
     def wanted(self) -> list[str]:
@@ -194,26 +193,29 @@ class FileCounter:
         return wanted or self.file.schema.names[:1]  # nothing can be compared, but its rows still count
 
     def read(self, progress: Progress | None) -> None:
-        """Counts the whole file."""
+        """Counts the whole file, which a thread of its own reads ahead."""
+        batches = read_ahead(self.prepared())
+        try:
+            self.count(batches, progress)
+        finally:
+            batches.close()
+
+    def count(self, batches: Iterator[PreparedBatch], progress: Progress | None) -> None:
+        """Counts what ``prepared`` gives."""
         with one_thread_each() if self.embeddings else nullcontext(False) as alone:
             self._vector_threads = (self.spec.threads or _core.default_threads()) if alone else 1
-            self._read(progress)
-
-    def _read(self, progress: Progress | None) -> None:
-        try:
-            for at, batch in enumerate(self.batches):
+            for at, batch in enumerate(batches):
                 self._count(batch)
                 if at % _TIDY_EVERY == 0:
                     # The pool keeps what decoding freed; without this a long log slowly grows the process.
                     pa.default_memory_pool().release_unused()
                 if progress is not None:
                     progress(len(batch.rows))
-        finally:
-            self.batches.close()
 
-    def _prepared(self, batches: Iterator[pa.RecordBatch]) -> Iterator[_Batch]:
-        """What the engine needs of every batch. Runs in the thread that reads, while the one before is counted."""
-        for batch in batches:
+    def prepared(self) -> Iterator[PreparedBatch]:
+        """What the engine needs of every batch of the file. Runs in the thread that reads, while the one before is
+        counted."""
+        for batch in self.file.batches(self.wanted()):
             prepared = self._prepare(batch, {})
             self.rows += len(batch)
             yield prepared
@@ -248,7 +250,7 @@ class FileCounter:
         if isinstance(self.windows, RowGroups):
             self.windows.next = row
 
-    def _prepare(self, batch: pa.RecordBatch, groups: dict[str, Any]) -> _Batch:
+    def _prepare(self, batch: pa.RecordBatch, groups: dict[str, Any]) -> PreparedBatch:
         """What the engine needs of a batch. Fills ``groups``: the group of every row in each set."""
         spec, rows, windows = self.spec, len(batch), self.windows
         weights = self._weights(batch)
@@ -283,9 +285,9 @@ class FileCounter:
         for i in self._converts:
             values = values.set_column(i, self.columns[i].name, self._converted(i, values.column(i)))
         plain, labelled = ([counted[s.name] for s in sets] for sets in (spec.plain_sets, spec.labelled_sets))
-        return _Batch(batch, values, plain, labelled, weights, vectors)
+        return PreparedBatch(batch, values, plain, labelled, weights, vectors)
 
-    def _count(self, batch: _Batch) -> None:
+    def _count(self, batch: PreparedBatch) -> None:
         """Adds a batch to the tables, and to the sample."""
         if self.columns:
             try:

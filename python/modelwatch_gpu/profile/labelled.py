@@ -135,10 +135,14 @@ class LabelledCounter:
             self._values, self._places = values, np.full(len(values), -1, dtype=np.int32)
             if len(self._occurred) > _FEW_LABELS:
                 self._occurred = {}
-        for i in np.flatnonzero(np.bincount(codes, minlength=len(values))).tolist():
-            if self._places[i] < 0:
-                self._places[i] = self._occurred.setdefault(values[i], len(self._occurred))
-        return self._places[codes], list(self._occurred) or [_NULL]
+        if (self._places < 0).any():
+            for i in np.flatnonzero(np.bincount(codes, minlength=len(values))).tolist():
+                if self._places[i] < 0:
+                    self._places[i] = self._occurred.setdefault(values[i], len(self._occurred))
+        if not np.array_equal(self._places, np.arange(len(values))):
+            codes = codes.copy()  # it may be the batch's own
+            _core.renumber(codes, self._places)
+        return codes, list(self._occurred) or [_NULL]
 
     def _label(self, value: Value) -> Value:
         """The label itself, or `other` of those beyond the cap: the same ones whatever the order (DESIGN 3.3)."""
