@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,9 @@ class Findings(Sequence[Finding]):
 
     def __radd__(self, other: Iterable[Finding]) -> tuple[Finding, ...]:
         return (*other, *self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Findings.of, (tuple(self),)
 
     def __repr__(self) -> str:
         return f"Findings({len(self):,}: {', '.join(f'{n:,} {s}' for s, n in self.counts().items())})"
