@@ -168,11 +168,11 @@ def lines() -> list[str]:
         f"from {VARIABLE}" if os.environ.get(VARIABLE) else f"estimates, not measured here; {VARIABLE} changes them"
     )
     out = [
-        "taken for a CPU: {decode} ns to decode a value, {number} ns to count a number, {text} a text, {code} a code of a "
+        f"it goes by what is taken for granted ({source}):",
+        "of a CPU {decode} ns to decode a value, {number} ns to count a number, {text} a text, {code} a code of a "
         "dictionary, {array} a value of mw.stats".format_map(told),
-        "taken for a GPU: {start} s to begin, {stage} bytes/s to stage and {copy} to copy, {count} values/s to count; it "
-        "is used where {margin} times as fast".format_map(told)
-        + f" ({source})",
+        "of a GPU {start} s to begin, {stage} bytes/s to stage, {copy} to copy, {count} values/s to count; used where "
+        "{margin} times as fast".format_map(told),
     ]
     for what, decoded in (("in memory", True), ("in files", False)):
         least = pays_from(Work.of_columns([pa.float64()] * 20, None, costs, decoded=decoded), costs, threads=threads)
