@@ -1,6 +1,9 @@
+#include <pybind11/numpy.h>
+
 #include <optional>
 
 #include "binding/support.hpp"
+#include "engine/beta_fraction.hpp"
 #include "engine/distances.hpp"
 
 namespace modelwatch::binding {
@@ -28,6 +31,7 @@ py::tuple bounds_to_numpy(Bounds&& bounds) { return py::make_tuple(to_numpy(std:
 }  // namespace
 
 void bind_distances(py::module_& m) {
+  m.def("beta_fraction", py::vectorize(beta_fraction), py::arg("a"), py::arg("b"), py::arg("x"));
   m.def(
       "rank_distances",
       [](Cells const& baseline, Cells const& current) {

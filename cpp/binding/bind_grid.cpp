@@ -159,7 +159,11 @@ void bind_grid(py::module_& m) {
         check_sorted_sides(one, other);
         auto const of = [&]<class Value>(Value) {
           py::gil_scoped_release const release;
-          return sup_distance(static_cast<Value const*>(one.values), one.rows, static_cast<Value const*>(other.values), other.rows);
+          auto const* const left = static_cast<Value const*>(one.values);
+          auto const* const right = static_cast<Value const*>(other.values);
+          check_no_nan(left, one.rows);
+          check_no_nan(right, other.rows);
+          return sup_distance(left, one.rows, right, other.rows);
         };
         switch (one.storage) {
           case Storage::float32: return of(float{});

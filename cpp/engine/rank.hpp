@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "core/error.hpp"
 #include "core/views.hpp"
 #include "engine/grid.hpp"
 
@@ -27,6 +28,14 @@ std::vector<std::uint64_t> count_cells(NumericView const& column, Grid const& gr
 
 /// The cell of every row.
 std::vector<std::uint32_t> rank_cells(NumericView const& column, Grid const& grid);
+
+/// Throws InvalidInput where there is a NaN: sorted values without it always come to an end.
+template <class Value>
+void check_no_nan(Value const* values, std::int64_t rows) {
+  bool ordered = true;
+  for (std::int64_t i = 0; i < rows; ++i) ordered &= values[i] == values[i];
+  if (!ordered) throw InvalidInput("sorted values hold no NaN.");
+}
 
 /// The largest |i m - j n| where i of n and j of m sorted values are at or below any one: n m times their
 /// Kolmogorov-Smirnov distance.  Without NaN; n m < 2^62.  Value is float, double, std::int64_t or std::uint64_t.

@@ -1,7 +1,7 @@
 """The compiled engine. Arrow arguments are objects with ``__arrow_c_array__``; NumPy arrays are one-dimensional."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -127,6 +127,10 @@ def merge_rows(
 
 _Cells = tuple[_I64, _I64, _I64, _U64 | None]
 
+@overload
+def beta_fraction(a: float, b: float, x: float) -> float: ...
+@overload
+def beta_fraction(a: _F64, b: _F64, x: _F64) -> _F64: ...
 def rank_distances(baseline: _Cells, current: _Cells) -> dict[str, Any]: ...
 def rank_ties(groups: _Cells) -> tuple[_F64, _F64]: ...
 def transport_between_knots(

@@ -132,6 +132,7 @@ def compare(
             keep_parts=False,
             derived=derived,
             quality=expected is not None,
+            patterns=expected.patterns if expected is not None else None,
             progress=progress,
         )
     else:

@@ -163,9 +163,17 @@ def choose(device: str, work: Work | None, costs: Costs, *, threads: int = 0) ->
 def lines() -> list[str]:
     """The model in words, for ``modelwatch doctor``: its constants, and from how many rows on a GPU pays."""
     costs, threads = Costs.known(), _core.default_threads()
-    source = f"from {VARIABLE}" if os.environ.get(VARIABLE) else "estimates, not measured here"
-    told = ", ".join(f"{f.name}={getattr(costs, f.name):.4g}" for f in fields(costs))
-    out = [f"{told} ({source})"]
+    told = {f.name: f"{f.name}={getattr(costs, f.name):.4g}" for f in fields(costs)}
+    source = (
+        f"from {VARIABLE}" if os.environ.get(VARIABLE) else f"estimates, not measured here; {VARIABLE} changes them"
+    )
+    out = [
+        f"it goes by what is taken for granted ({source}):",
+        "of a CPU {decode} ns to decode a value, {number} ns to count a number, {text} a text, {code} a code of a "
+        "dictionary, {array} a value of mw.stats".format_map(told),
+        "of a GPU {start} s to begin, {stage} bytes/s to stage, {copy} to copy, {count} values/s to count; used where "
+        "{margin} times as fast".format_map(told),
+    ]
     for what, decoded in (("in memory", True), ("in files", False)):
         least = pays_from(Work.of_columns([pa.float64()] * 20, None, costs, decoded=decoded), costs, threads=threads)
         rows = "never pays" if least is None else f"pays from {least:,} rows"

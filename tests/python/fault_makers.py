@@ -157,6 +157,8 @@ FAULTS = (
     Fault("NaN", "change", "nan", _some("change", 0.02, float("nan"))),
     Fault("a spelling of null", "country", "null_as_text", _some("country", 0.02, "N/A")),
     Fault("empty text", "code", "empty_text", _some("code", 0.02, "")),
+    Fault("rows of nothing", T, "empty_rows", lambda log, rng: pa.concat_tables(
+        [log, pa.table({f.name: pa.nulls(300, f.type) for f in log.schema}, schema=log.schema)])),
     # Values
     Fault("infinite values", "amount", "infinite", _some("amount", 0.01, float("inf"))),
     Fault("a stand-in number", "age", "range", _some("age", 0.03, 999)),
@@ -179,6 +181,10 @@ FAULTS = (
     # Text
     Fault("longer text", "code", "text_length", _texts("code", lambda v: v + "0000")),
     Fault("another shape", "code", "text_shape", _texts("code", lambda v: v.replace("-", "/"))),
+    Fault("text that does not match", "code", "text_pattern", _texts("code", lambda v: v.replace("-", "/"), 0.01),
+          edit={"columns": {"code": {"text_pattern": {"matches": "^[A-H]{2}-[0-9]{4}$"}}}}),
+    Fault("a category that does not match", "country", "text_pattern", _some("country", 0.02, "D3"),
+          edit={"columns": {"country": {"text_pattern": {"matches": ["^[a-z]{2}$", "^EU$"], "max": 0.001}}}}),
     Fault("blanks around", "country", "padded_text", _texts("country", lambda v: v + " ")),
     Fault("capitals", "country", "spelling", _texts("country", str.upper)),
     Fault("signs only", "code", "special_text", _texts("code", lambda v: "//??//!")),

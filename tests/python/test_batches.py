@@ -17,11 +17,11 @@ import modelwatch_gpu as mw
 from modelwatch_gpu.measures import batch, evaluate
 from modelwatch_gpu.measures.cells import Cells, beside
 from modelwatch_gpu.measures.evaluate import Results
-from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.measures.quantiles import Knots
 from modelwatch_gpu.measures.reference import Reference
 from modelwatch_gpu.measures.value import Values, concatenated, split
 from modelwatch_gpu.profile.columns import NumericColumn
+from modelwatch_gpu.profile.tables import NumericTable
 
 HARD = (np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, 1e308, -1e308)
 
@@ -170,8 +170,9 @@ def test_a_baselines_side_is_made_once_and_goes_with_it() -> None:
     assert Reference.of(baseline) is kept
     assert kept.groups(column, "fine") is kept.groups(column, "fine")
     assert isinstance(column, NumericColumn)
-    rows = NumericRows.of(baseline.part.tables[("window", "smooth")])  # type: ignore[arg-type]
-    own = batch.numeric_groups(column, rows, 0, 1, "fine")
+    table = baseline.part.tables[("window", "smooth")]
+    assert isinstance(table, NumericTable)
+    own = batch.numeric_groups(column, table, 0, 1, "fine")
     found = kept.groups(column, "fine")
     assert isinstance(found, batch.NumericGroups)
     assert found.slots.tolist() == own.slots.tolist()

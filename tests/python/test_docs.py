@@ -12,14 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from patience import PATIENCE
 from scored_makers import ROLES, scored_log
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.checks import DEFAULT_CHECKS
 from modelwatch_gpu.checks.default import PERFORMANCE_CHECKS
+from modelwatch_gpu.checks.expected_texts import pattern_of
 from modelwatch_gpu.measures.registry import DRIFT, MEASURES
 from modelwatch_gpu.measures.value import REASONS
+from modelwatch_gpu.profile.texts import matching
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ("fit", "expectations", "compare", "validate", "init", "run", "status", "demo", "doctor", "version")
@@ -175,6 +178,38 @@ def test_the_page_of_data_quality_has_every_check_and_its_limits() -> None:
     assert stated == {rule.id: list(rule.fields) for rule in RULES.values()}
     severities = {names(row[0])[0]: row[2] for row in rows(page("docs/quality.md")) if names(row[0])}
     assert severities == {rule.id: rule.severity for rule in RULES.values()}
+
+
+def test_the_table_of_faults_names_checks_and_measures_that_there_are() -> None:
+    from modelwatch_gpu.checks.expectations import RULES
+    from modelwatch_gpu.measures.registry import MEASURES
+
+    table = rows(section(page("docs/quality.md"), "## Which check finds what"))
+    found = {name for row in table for name in re.findall(r"`([a-z_]+)`", row[1])}
+    assert found <= {*RULES, *MEASURES}
+    assert set(RULES) - found == set()
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        ("code", ["AB-1234"], ["AB-12345", "aB-1234"]),
+        ("mail", ["a.b+c@example.co.uk"], ["a@b", "a b@c.de", "a@b@c.de"]),
+        ("site", ["https://example.com/a?b=c", "http://a.de"], ["ftp://a.de", "https://localhost", "example.com"]),
+        ("social_security", ["123-45-6789"], ["123456789", "1234-5-6789"]),
+        (
+            "card",
+            ["4111 1111 1111 1111", "4111111111111111", "3714-496353-98431"],
+            ["4111 1111 1111", "4111x11111111111"],
+        ),
+        ("day", ["2024-02-29"], ["2024-2-29", "29.02.2024"]),
+    ],
+)
+def test_the_patterns_of_the_page_tell_what_they_are_named_after(column: str, good: list[str], bad: list[str]) -> None:
+    block = re.findall(r"```yaml\n(.*?)```", section(page("docs/quality.md"), "### Patterns"), re.DOTALL)[0]
+    (wanted,) = (e for e in mw.Expectations.from_dict(yaml.safe_load(block)).items if e.column == column)
+    found = matching(pa.array(good + bad, pa.large_string()), pattern_of(wanted.limits))
+    assert found.tolist() == [True] * len(good) + [False] * len(bad)
 
 
 def test_exit_codes_are_those_of_the_code() -> None:

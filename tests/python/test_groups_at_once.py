@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from modelwatch_gpu.measures import bins, moments, rank, transport
 from modelwatch_gpu.measures.cells import Cells
 from modelwatch_gpu.measures.quantiles import SHOWN, quantile_bounds, rank_of
 from modelwatch_gpu.measures.value import REASON_CODES, Value, Values
+from modelwatch_gpu.profile.moments import MomentRows
 
 Array = npt.NDArray[Any]
 
@@ -222,18 +224,11 @@ def test_moments_of_many_groups_are_folded_as_those_of_one_and_are_scipys(seed: 
 
 def moment_rows(rows: list[tuple[int, int, Array]]) -> Any:
     """Partials of groups, as a table keeps them."""
-    from modelwatch_gpu.measures.flat import NumericRows
-
-    none32, none64 = np.empty(0, dtype=np.uint32), np.empty(0, dtype=np.uint64)
     means = [float(np.mean(p)) if len(p) else 0.0 for _, _, p in rows]
     sums = [[m, *(float(np.sum((p - m) ** k)) for k in (2, 3, 4))] for m, (_, _, p) in zip(means, rows, strict=True)]
-    return NumericRows(
-        *(none32, none32, none64, none32, none32, none64, none32, none64, none64),
-        tails={},
-        moment_group=np.array([g for g, _, _ in rows], dtype=np.uint32),
-        moment_count=np.array([len(p) for _, _, p in rows], dtype=np.uint64),
-        moments=np.array(sums),
-    )
+    groups, origins = (np.array([row[at] for row in rows], dtype=np.uint32) for at in (0, 1))
+    count, size = np.array([len(p) for _, _, p in rows], dtype=np.uint64), int(groups.max()) + 1
+    return SimpleNamespace(moments_by_origin=MomentRows.of(groups, origins, count, np.array(sums), size))
 
 
 def test_a_constant_has_no_skewness_and_two_zeros_and_a_one_have_the_root_of_a_half() -> None:

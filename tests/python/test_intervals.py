@@ -15,9 +15,10 @@ from statsmodels.stats.multitest import multipletests
 from tolerances import BOOTSTRAP_ERROR, STUDENT_T
 
 import modelwatch_gpu as mw
+from modelwatch_gpu import _core
 from modelwatch_gpu.checks import intervals, multiplicity, resampling
 from modelwatch_gpu.checks.statistics import STATISTICS
-from modelwatch_gpu.measures.pvalues import student_t_quantile, student_t_tail
+from modelwatch_gpu.measures.pvalues import student_t_quantile, student_t_tail, student_t_tails
 
 DAY = dt.timedelta(days=1)
 START = dt.datetime(2024, 1, 1)
@@ -88,6 +89,22 @@ def test_student_t_is_scipys(freedom: float) -> None:
         assert student_t_quantile(tail, freedom) == pytest.approx(stats.t.isf(tail, freedom), rel=STUDENT_T, abs=1e-12)
     assert student_t_tail(np.inf, freedom) == 0.0
     assert student_t_tail(-np.inf, freedom) == 1.0
+
+
+@given(st.integers(0, 2**31))
+def test_many_tails_of_student_t_have_the_bits_of_each_by_itself(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    t = np.concatenate([rng.normal(0, 10.0 ** rng.integers(-8, 5), 60), [0.0, -0.0, 1e-200, 1e200, np.inf, -np.inf]])
+    freedom = rng.choice([1.0, 7.0, 29.0, 363.0, 1e6, np.inf], len(t))
+    wanted = [student_t_tail(*pair) for pair in zip(t.tolist(), freedom.tolist(), strict=True)]
+    assert student_t_tails(t, freedom).tolist() == wanted
+    assert student_t_tails(t[:3], freedom[:3]).tolist() == wanted[:3]
+
+
+def test_the_continued_fraction_ends_where_there_is_no_number() -> None:
+    assert np.isnan(_core.beta_fraction(np.array([np.nan, 1.0]), np.array([0.5, 0.5]), np.array([0.1, np.nan]))).all()
+    # I_x(1, b) = 1 - (1 - x)^b, and what stands before the fraction is x (1 - x)^b b.
+    assert _core.beta_fraction(1.0, 2.0, 0.25) == pytest.approx((1 - 0.75**2) / (0.25 * 0.75**2 * 2), rel=1e-14)
 
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=60)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.checks import judge, judging
-from modelwatch_gpu.checks.finding import SEVERITIES, presence
+from modelwatch_gpu.checks.finding import SEVERITIES, finding_of, presence
 from modelwatch_gpu.measures import cells, evaluate
 from modelwatch_gpu.measures.results import segment_value
 from modelwatch_gpu.profile.parts import SEGMENT_VALUE
@@ -64,6 +64,33 @@ def report(baseline: mw.Baseline, profile: mw.Profile) -> mw.Report:
 def few(baseline: mw.Baseline) -> mw.Profile:
     """Some 300 segments of two rows."""
     return mw.Profile.count(baseline, log(600, 5, shift=3), window="1d", segments=["shop"])
+
+
+def test_findings_are_made_when_they_are_looked_at_and_are_like_a_tuple(
+    report: mw.Report, baseline: mw.Baseline, profile: mw.Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    worst, first = report.worst(3), report.findings[:3]
+    monkeypatch.setattr(judging, "finding_of", lambda *args: made.append(args[3]) or finding_of(*args))
+    again = mw.compare(baseline, profile, checks=CHECKS)
+    assert (again.ok, again.counts) == (report.ok, report.counts)
+    assert not made
+    assert again.worst(3) == worst
+    assert again.findings[:3] == first
+    assert again.findings[0] is again.findings[0]
+    assert len(made) == 3
+    assert again.findings == report.findings == tuple(report.findings)
+    assert hash(again.findings) == hash(tuple(report.findings))
+    assert again.findings != tuple(report.findings)[1:]
+    assert again.findings[-1] == report.findings[len(report.findings) - 1]
+    assert again.findings + again.findings[:1] == (*report.findings, report.findings[0])
+    with pytest.raises(IndexError):
+        again.findings[len(again.findings)]
+    # What is added stands behind those of its severity.
+    more = report.findings[-1:] + report.findings[:1]
+    both = again.findings.and_more(more)
+    assert tuple(both) == tuple(sorted([*report.findings, *more], key=lambda f: SEVERITIES.index(f.severity)))
+    assert list(both.of_windows()) == [f for f in both if f.segment is None]
 
 
 def test_results_are_a_sequence_that_makes_one_when_it_is_looked_at(report: mw.Report) -> None:

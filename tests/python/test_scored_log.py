@@ -20,6 +20,9 @@ from state_makers import exact_state
 from tolerances import PERFORMANCE
 
 import modelwatch_gpu as mw
+from modelwatch_gpu.checks import answers
+from modelwatch_gpu.measures import scored
+from modelwatch_gpu.profile.columns import NumericColumn
 
 FLIGHTS = files("modelwatch_gpu") / "data" / "flights"
 BARE = mw.Roles(label="label", score="score")
@@ -126,6 +129,47 @@ def test_windows_and_segments_hold_scikit_learns_numbers_of_their_rows() -> None
             assert found[name].value == pytest.approx(number, rel=PERFORMANCE, abs=PERFORMANCE), (name, side)
         labelled = told(report, "label", start, side)["labelled"]
         assert labelled.value == (len(part) - part["label"].null_count) / len(part)
+
+
+def test_numbers_of_groups_are_the_same_however_many_are_worked_out_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    baseline = mw.Baseline.fit(scored_log(4000, 1), roles=ROLES)
+    profile = mw.Profile.count(baseline, scored_log(5000, 2), window="1d", segments=["side"])
+    together = mw.compare(baseline, profile).results
+    monkeypatch.setattr(scored, "_PIECE", 3)
+    monkeypatch.setattr(answers, "_MOST_GROUPS", 7)
+    for one, other in zip(together.blocks, mw.compare(baseline, profile).results.blocks, strict=True):
+        for name, values in one.values.items():
+            for part in ("value", "lower", "upper", "n", "reason"):
+                wanted, found = getattr(values, part), getattr(other.values[name], part)
+                assert np.array_equal(wanted, found, equal_nan=part != "reason"), (one.column.name, name, part)
+
+
+def test_tables_of_some_groups_are_those_of_all_whatever_the_order_of_their_labels() -> None:
+    exact, log = mw.Baseline.fit(scored_log(4000, 1), roles=ROLES), scored_log(3000, 4, distinct=30)
+    profile = mw.Profile.count(exact, log, window="1d", segments=["side"])
+    merged, column = profile.merged(), exact.by_name["score"]
+    assert merged is not None
+    assert isinstance(column, NumericColumn)
+    assert exact.scoring is not None
+    counted = answers.Scores(column, exact.scoring, "roc_auc")
+    whole = counted.tables(merged, "segment:side", "coarse")
+    assert whole is not None
+    assert whole.sum() == len(arrays(log)[0])
+    some = np.array([len(whole) - 1, 0, 2, 2], dtype=np.int64)
+    laid_out = counted.tables(merged, "segment:side", "coarse", some)
+    assert laid_out is not None
+    assert laid_out.tolist() == whole[some].tolist()
+    # As if labels were sorted before groups.
+    labelled = merged.groups["label|segment:side"]
+    order = sorted(range(len(labelled)), key=lambda i: labelled[i][-1])
+    merged.groups["label|segment:side"] = [labelled[i] for i in order]
+    table = merged.tables[("label|segment:side", "score")]
+    to = np.argsort(order).astype(np.uint32)
+    merged.tables[("label|segment:side", "score")] = table.regrouped(to, len(labelled))
+    merged.group_rows["label|segment:side"] = merged.group_rows["label|segment:side"][order]
+    again = counted.tables(merged, "segment:side", "coarse")
+    assert again is not None
+    assert again.tolist() == whole.tolist()
 
 
 # ---- by hand ---------------------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from state_makers import chunked, exact_state
 import modelwatch_gpu as mw
 from modelwatch_gpu import _core, keys
 from modelwatch_gpu.measures import batch
-from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.profile import segmentation
 from modelwatch_gpu.profile.columns import NumericColumn
 from modelwatch_gpu.profile.parts import SEGMENT_NULL, SEGMENT_OTHER, SEGMENT_VALUE, Part, segment_rank
@@ -111,7 +110,7 @@ def test_every_segmentation_counts_what_its_rows_counted_alone_would_be(baseline
                 whole = alone.tables[("window", column.name)]
                 if isinstance(column, NumericColumn):
                     assert isinstance(whole, NumericTable)
-                    fine = batch.numeric_groups(column, NumericRows.of(whole), 0, 1, "fine")
+                    fine = batch.numeric_groups(column, whole, 0, 1, "fine")
                     assert found.tolist() == batch.coarsened(column, fine).slots[0].tolist()
                 else:
                     assert found.sum() == own[key]

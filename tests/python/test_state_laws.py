@@ -17,7 +17,6 @@ from tolerances import MOMENTS_PARTITION
 import modelwatch_gpu as mw
 from modelwatch_gpu import _core
 from modelwatch_gpu.measures import batch, categorical
-from modelwatch_gpu.measures.flat import CategoryRows, NumericRows
 from modelwatch_gpu.profile import fit, parts, planner
 from modelwatch_gpu.profile.columns import COARSE_UNSEEN, OTHER_SLOT, NumericColumn
 from modelwatch_gpu.profile.parts import UNTIMED, Part
@@ -133,12 +132,11 @@ def test_blocks_add_up_to_their_window_and_segments_too(baseline: mw.Baseline) -
         for w in range(len(windows)):
             if isinstance(column, NumericColumn):
                 assert isinstance(own, NumericTable)
-                rows = NumericRows.of(own)
-                coarse = batch.coarsened(column, batch.numeric_groups(column, rows, w, w + 1, "fine"))
+                coarse = batch.coarsened(column, batch.numeric_groups(column, own, w, w + 1, "fine"))
                 wanted = coarse.slots[0].tolist()
             else:
                 assert isinstance(own, CategoryTable)
-                groups = categorical.category_groups(column, CategoryRows.of(own), w, w + 1, "fine")
+                groups = categorical.category_groups(column, own, w, w + 1, "fine")
                 wanted = categorical.coarsened(column, groups).slots[0].tolist()
             for name, to in (("block", block_window), ("segment:text", segment_window)):
                 table = merged.tables[(name, column.name)]

@@ -16,6 +16,7 @@ from scipy.stats import ks_2samp
 from tolerances import KS
 
 import modelwatch_gpu as mw
+from modelwatch_gpu import _core
 from modelwatch_gpu.stats.registry import STATS
 
 Array = npt.NDArray[Any]
@@ -279,3 +280,14 @@ def test_what_a_prepared_reference_cannot_be_compared_with_is_refused_as_ever() 
         mw.stats.ks(prepared, np.zeros((5, 2)))
     with pytest.raises(mw.InputError, match="ks has no answer"):
         mw.stats.ks(mw.stats.Prepared([float("nan")]), [1.0])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_sorted_sides_with_nan_are_refused_and_not_gone_round_for_ever(dtype: str, at: int) -> None:
+    holes, whole = np.arange(4, dtype=dtype), pa.array(np.arange(5, dtype=dtype))
+    holes[at] = np.nan
+    for sides in ((pa.array(holes), whole), (whole, pa.array(holes))):
+        with pytest.raises(mw.InputError, match="no NaN"):
+            _core.sup_distance(*sides)
+    assert _core.sup_distance(whole, whole) == 0

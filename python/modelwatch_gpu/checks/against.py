@@ -101,7 +101,7 @@ def rolling(baseline: Baseline, profile: Profile, size: int, *, checks: Sequence
 def _against(baseline: Baseline, results: Results, checks: Sequence[Check] | None, against: str) -> Against:
     used = DEFAULT_CHECKS if checks is None else checks
     judged = judge_all([replace(c, against=against) for c in used], results, columns=baseline.columns)
-    return Against(results, judged.findings)
+    return Against(results, tuple(judged.findings))
 
 
 def _blocks(baseline: Baseline, profile: Profile, both: Part, start: int) -> list[Block]:

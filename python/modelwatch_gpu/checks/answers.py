@@ -40,6 +40,9 @@ _OF_SCORES: Final[dict[str, Callable[[ScoreGrids], Values]]] = {
 #: Those that are another one, times so much and less so much.
 _SAME_AS: Final = {"gini": ("roc_auc", 2.0, 1.0), "lift": ("cumulative_gain", 1 / scored.TOP_SHARE, 0.0)}
 
+#: Some groups of a set, or None for all -> (groups, numbers) their tables.
+LaidOut = Callable[[Ints | None], Floats]
+
 #: Groups whose tables are laid out at once.
 _MOST_GROUPS: Final = 256
 
@@ -87,20 +90,37 @@ class Scores:
 
     def tables(self, part: Part, name: str, grid: str, groups: Ints | None = None) -> Floats | None:
         """(groups, 2 coarse cells) rows of the negative and of the positive class, of all groups or of these."""
+        laid_out = self.laid_out(part, name, grid)
+        return None if laid_out is None else laid_out(groups)
+
+    def laid_out(self, part: Part, name: str, grid: str) -> LaidOut | None:
+        """What lays ``tables`` out; None where nothing was counted."""
         crossed, column = Labelled.of(part, name), self.column
         table = part.tables.get((LABELLED_PREFIX + name, column.name))
         if crossed is None or not isinstance(table, NumericTable):
             return None
         assert self.scoring.positive is not None
-        place = places_of(crossed.groups, groups)
-        out = np.zeros((crossed.groups if groups is None else len(groups), 2, column.coarse_slots))
-        group, cell = table.cells.group.astype(np.int64), table.cells.index.astype(np.int64)
+        group, cell = table.cells.group, table.cells.index
         if grid == "fine":
-            cell = column.to_coarse[cell].astype(np.int64)
-        at, hit = place[crossed.base[group]], crossed.is_class(self.scoring.positive)[group].astype(np.int64)
-        known = crossed.known[group] & (at >= 0)
-        np.add.at(out, (at[known], hit[known], cell[known]), table.cells.value[known].astype(np.float64))
-        return out[:, :, :-2].reshape(len(out), -1)  # without NaN and null
+            cell = column.to_coarse[cell]
+        known = crossed.known[group]
+        base, slots = crossed.base[group][known], column.coarse_slots
+        place = crossed.is_class(self.scoring.positive)[group][known] * slots + cell[known].astype(np.int64)
+        value = table.cells.value[known]
+        if (np.diff(base) < 0).any():
+            order = np.argsort(base, kind="stable")
+            base, place, value = base[order], place[order], value[order]
+        begin = np.searchsorted(base, np.arange(crossed.groups + 1))
+
+        def tables(groups: Ints | None) -> Floats:
+            wanted = np.arange(crossed.groups) if groups is None else groups
+            sizes = begin[wanted + 1] - begin[wanted]
+            row = np.repeat(np.arange(len(wanted)), sizes)
+            at = np.arange(len(row)) + np.repeat(begin[wanted] - (np.cumsum(sizes) - sizes), sizes)
+            out = np.bincount(row * (2 * slots) + place[at], value[at], len(wanted) * 2 * slots).astype(np.float64)
+            return out.reshape(len(wanted), 2, slots)[:, :, :-2].reshape(len(wanted), -1)  # without NaN and null
+
+        return tables
 
     def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats:
         """See ``statistics.OwnTables``."""
@@ -153,12 +173,12 @@ def _variances(
     crossed = Labelled.of(part, name)
     if crossed is None:
         return out
-    weights = crossed.known_weights
+    weights, laid_out = crossed.known_weights, counted.laid_out(part, name, grid)
+    if laid_out is None:
+        return out
     for begin in range(0, len(groups), _MOST_GROUPS):
         some = groups[begin : begin + _MOST_GROUPS]
-        counts = counted.tables(part, name, grid, some)
-        if counts is None:
-            return out
+        counts = laid_out(some)
         per_count = np.ones(len(some)) if weights is None else weights.per_count[some]
         out[begin : begin + _MOST_GROUPS] = (
             formula(counts, per_count)
@@ -195,16 +215,24 @@ class Predicted:
 
     def tables(self, part: Part, name: str, grid: str, groups: Ints | None = None) -> Floats | None:
         """(groups, pairs) rows by label and prediction, of all groups or of these."""
+        laid_out = self.laid_out(part, name, grid)
+        return None if laid_out is None else laid_out(groups)
+
+    def laid_out(self, part: Part, name: str, grid: str) -> LaidOut | None:
+        """What lays ``tables`` out; None where nothing was counted."""
         found = predictions_of(self.scoring, self.column, grid, part, name)
         if found is None:
             return None
-        k = len(self.classes) + 1
-        at = places_of(found.groups, groups)[found.base]
-        out = np.zeros((found.groups if groups is None else len(groups), k, k))
-        place, some = self._places(found), at >= 0
-        where = at[some], place[found.label[some]], place[found.prediction[some]]
-        np.add.at(out, where, found.count[some].astype(np.float64))
-        return out.reshape(len(out), -1)
+        k, place = len(self.classes) + 1, self._places(found)
+        label, prediction, count = place[found.label], place[found.prediction], found.count.astype(np.float64)
+
+        def tables(groups: Ints | None) -> Floats:
+            at = places_of(found.groups, groups)[found.base]
+            out, some = np.zeros((found.groups if groups is None else len(groups), k, k)), at >= 0
+            np.add.at(out, (at[some], label[some], prediction[some]), count[some])
+            return out.reshape(len(out), -1)
+
+        return tables
 
     def variances(self, part: Part, name: str, grid: str, groups: Ints) -> Floats:
         """See ``statistics.OwnTables``."""

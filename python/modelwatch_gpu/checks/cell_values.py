@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.measures.moments import GroupMoments, folded
 from modelwatch_gpu.measures.numeric import pivot_of
 from modelwatch_gpu.measures.transport import finite_span
@@ -25,7 +24,7 @@ def centre_of(column: NumericColumn, baseline: Part) -> float:
     table = baseline.tables.get(("window", column.name))
     if not isinstance(table, NumericTable):
         return 0.0
-    found = folded(NumericRows.of(table), 0, 1)
+    found = folded(table, 0, 1)
     return float((found.mean[0] + pivot_of(column)) * 10.0**-column.scale) if found.count[0] else 0.0
 
 
@@ -72,7 +71,7 @@ def values_of_cells(column: NumericColumn, part: Part, grid: str, centre: float 
         return None
     group, count = table.cells.group.astype(np.int64), table.cells.value.astype(np.float64)
     mean, width = _positions(column, table, grid)
-    moments = folded(NumericRows.of(table), 0, table.groups)
+    moments = folded(table, 0, table.groups)
     own = _means(column, moments) if centre is None else np.full(table.groups, centre)
     mean = mean - own[group]
     real = np.isfinite(mean)

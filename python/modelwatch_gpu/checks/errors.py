@@ -18,7 +18,6 @@ from modelwatch_gpu.checks.cell_values import (
     sums_of_windows,
 )
 from modelwatch_gpu.log.residuals import error_columns
-from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.measures.moments import GroupMoments, folded
 from modelwatch_gpu.measures.residuals import LOSS_QUANTILE, weights_of_errors
 from modelwatch_gpu.measures.value import Floats, Ints
@@ -155,7 +154,7 @@ class Errors:
 
 
 def _of_groups(table: NumericTable, groups: Ints) -> GroupMoments:
-    found = folded(NumericRows.of(table), 0, table.groups)
+    found = folded(table, 0, table.groups)
     count, mean, m2, m3, m4 = (getattr(found, name)[groups] for name in ("count", "mean", "m2", "m3", "m4"))
     return GroupMoments(count, mean, m2, m3, m4, found.kept)
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from modelwatch_gpu.checks.expected import TABLE, Question, Rule
 from modelwatch_gpu.checks.expected_columns import COLUMN_RULES
 from modelwatch_gpu.checks.expected_tables import TABLE_RULES
+from modelwatch_gpu.checks.expected_texts import pattern_of
 from modelwatch_gpu.checks.finding import Finding
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.measures.quality import Seen, days_of, seen_baseline
@@ -91,6 +92,15 @@ class Expectations:
         from modelwatch_gpu.checks.foreign.whylogs import read_whylogs
 
         return read_whylogs(profile)
+
+    @property
+    def patterns(self) -> dict[str, list[str]]:
+        """Column -> regular expressions that its texts are held to: ``patterns=`` of what counts a log."""
+        found: dict[str, list[str]] = {}
+        for e in self.items:
+            if e.check == "text_pattern":
+                found.setdefault(e.column, []).append(pattern_of(e.limits))
+        return found
 
     def __len__(self) -> int:
         return len(self.items)
@@ -274,6 +284,12 @@ def _read(where: str, column: str, own: Any, about: str) -> Iterator[Expectation
             raise InputError(f"{where}: {check} of {name} has no '{next(iter(rule.fields))}'; give one.")
         if not limits:
             raise InputError(f"{where}: {check} of {name} has no limits; it takes {', '.join(rule.fields)}.")
+        for what in rule.needs:
+            if what not in limits:
+                raise InputError(f"{where}: {check} of {name} has no '{what}'; give one.")
+        fault = rule.fault(limits) if rule.fault is not None else None
+        if fault is not None:
+            raise InputError(f"{where}: {check} of {name} {fault}.")
         yield Expectation(column, check, limits, severity)
 
 

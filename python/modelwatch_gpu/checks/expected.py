@@ -51,7 +51,8 @@ Judge = Callable[[Question], Outcome | Sequence[Outcome] | None]
 class Rule:
     """``fields``: what its limits may say -> the types of it. ``scope``: "window", or "log" for what is said once of
     all windows. ``about``: "table" or "column". ``severity``: of what breaks it, unless the expectation says
-    otherwise."""
+    otherwise. ``needs``: fields that must be there. ``fault``: what is wrong with limits of the right types, None
+    where nothing is."""
 
     id: str
     title: str
@@ -61,6 +62,8 @@ class Rule:
     infer: Infer
     judge: Judge
     scope: str = "window"
+    needs: tuple[str, ...] = ()
+    fault: Callable[[Mapping[str, Any]], str | None] | None = None
 
 
 NUMBER: Final = (int, float)

@@ -197,6 +197,20 @@ def _known_judge(q: Question) -> Outcome | None:
     return most_of(own.shared_with(before), float(q.limits["max"]), "are in the baseline too", None)
 
 
+def _empty_pair(seen: Seen) -> tuple[int, int] | None:
+    empty = seen.facts.empty_rows if seen.facts is not None else None
+    return None if empty is None else (empty, seen.rows)
+
+
+def _empty_infer(normal: Seen, column: str) -> Limits | None:
+    found = _empty_pair(normal)
+    return {"max": rounded_up(1.5 * found[0] / max(1, found[1]) + 0.001)} if found is not None else None
+
+
+def _empty_judge(q: Question) -> Outcome | None:
+    return most_of(_empty_pair(q.seen), float(q.limits["max"]), "have no value in any column", _empty_pair(q.normal))
+
+
 def _alike_infer(normal: Seen, column: str) -> Limits | None:
     if normal.repeats("columns") is None:
         return None
@@ -248,6 +262,7 @@ TABLE_RULES: Final = (
     Rule("period", "Rows of the baseline's time", "table", "warning", {"after": (str,)}, _after_infer, _after_judge),
     _repeats_rule("duplicate_ids", "Ids that repeat", "ids", "repeat an id"),
     _repeats_rule("duplicate_rows", "Rows that repeat", "rows", "repeat another row in every column"),
+    Rule("empty_rows", "Rows without any value", "table", "alert", _MAX, _empty_infer, _empty_judge),
     Rule("rows_of_baseline", "Rows of the baseline", "table", "warning", _MAX, _known_infer, _known_judge),
     Rule("conflicting_labels", "Labels that conflict", "table", "warning", _MAX, _conflict_infer, _conflict_judge),
     Rule("same_columns", "Columns that are the same", "table", "warning",

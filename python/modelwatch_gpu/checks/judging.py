@@ -24,6 +24,7 @@ from modelwatch_gpu.checks.finding import (
     presence,
 )
 from modelwatch_gpu.checks.learned import learned, relative
+from modelwatch_gpu.checks.listed import Findings
 from modelwatch_gpu.checks.many import Applied, corrected
 from modelwatch_gpu.checks.sampling import Found, Sampling, VerdictOptions
 from modelwatch_gpu.checks.unsure import no_interval
@@ -41,7 +42,7 @@ _AGAINST: Final = {"baseline": BASELINE, "consecutive": CONSECUTIVE}
 class Judged:
     """``findings``: worst first. ``left_out``: severity -> how many findings of segments are only counted."""
 
-    findings: tuple[Finding, ...]
+    findings: Findings
     left_out: Mapping[str, int]
 
     @property
@@ -117,17 +118,19 @@ def judge_all(
         counts = np.bincount(severity[quiet], minlength=len(SEVERITIES))
         left_out = {SEVERITIES[s]: int(counts[s]) for s in (OK, NOT_ENOUGH_DATA) if counts[s]}
         rows = {name: array[~quiet] for name, array in rows.items()}
-    findings: list[Finding] = []
-    for source, at in zip(rows["source"].tolist(), rows["at"].tolist(), strict=True):
-        if source < 0:
-            findings.append(ready[at])
-            continue
-        block, check, verdicts = sources[source]
-        result = block.row(at)
-        found = presence(result) if check is None else finding_of(check, result, verdicts, at)
+    source, group = rows["source"], rows["at"]
+
+    def made(at: int) -> Finding:
+        if source[at] < 0:
+            return ready[int(group[at])]
+        block, check, verdicts = sources[source[at]]
+        own = int(group[at])
+        result = block.row(own)
+        found: Finding | None = presence(result) if check is None else finding_of(check, result, verdicts, own)
         assert found is not None
-        findings.append(found)
-    return Judged(tuple(findings), left_out)
+        return found
+
+    return Judged(Findings(rows["severity"], ~rows["segment"], made), left_out)
 
 
 def _verdicts(checks: Sequence[Check], block: Block, intervals: Found, sampling: Sampling | None) -> list[Applied]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from modelwatch_gpu.checks.cell_values import ROWS, SQUARES, VALUES, centre_of, sums_of_blocks
 from modelwatch_gpu.checks.statistics import Statistic
-from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.measures.moments import folded
 from modelwatch_gpu.measures.value import Bools, Floats, Ints
 from modelwatch_gpu.measures.weighted import GroupWeights
@@ -89,7 +88,7 @@ class Sums:
         before = self.baseline.part.tables.get(("window", self.column.name))
         if not isinstance(table, NumericTable) or not isinstance(before, NumericTable):
             return np.full(len(groups), np.nan)
-        found = folded(NumericRows.of(table), 0, table.groups)
+        found = folded(table, 0, table.groups)
         rows = found.count[groups].astype(np.float64)
         if name in part.weights:
             weights = GroupWeights.of(part.group_rows[name].astype(np.int64), part.weights[name])
@@ -98,5 +97,5 @@ class Sums:
             if self.ratio:
                 each = (found.kurtosis[groups] + 2) / 4
             else:
-                each = (found.sd[groups] / folded(NumericRows.of(before), 0, 1).sd[0]) ** 2
+                each = (found.sd[groups] / folded(before, 0, 1).sd[0]) ** 2
             return np.where(rows > 1, each / rows, np.nan)

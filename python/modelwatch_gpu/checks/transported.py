@@ -9,7 +9,6 @@ import numpy as np
 from modelwatch_gpu.checks.cell_values import tail_distances
 from modelwatch_gpu.checks.statistics import Statistic, shares_upto
 from modelwatch_gpu.checks.units import block_counts
-from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.measures.moments import folded
 from modelwatch_gpu.measures.results import Block
 from modelwatch_gpu.measures.transport import finite_span
@@ -99,7 +98,7 @@ def _times(baseline: Baseline, column: NumericColumn, placed: Placed) -> float:
     table, counts = baseline.part.tables.get(("window", column.name)), block_counts(baseline.part, column)
     if not isinstance(table, NumericTable) or counts is None:
         return 1.0
-    sd = float(folded(NumericRows.of(table), 0, 1).sd[0]) * 10.0**-column.scale
+    sd = float(folded(table, 0, 1).sd[0]) * 10.0**-column.scale
     own = placed.deviation(shares_upto(_values_upto(column, counts.sum(axis=0)[None], counts[0] > 0)))
     return sd / float(own[0]) if sd > 0 and own[0] > 0 else 1.0
 

@@ -299,7 +299,7 @@ def _refuse_no_rows(report: Report, what: str) -> None:
 def _exit_on_findings(report: Report, fail_on: FailOn) -> None:
     """Ends with 1 where there is a finding that the exit code is to tell."""
     bad = {"alert"} if fail_on is FailOn.alert else {"alert", "warning"} if fail_on is FailOn.warning else set()
-    if any(f.severity in bad for f in report.findings):
+    if any(report.counts[severity] for severity in bad):
         raise typer.Exit(ALERTS)
 
 

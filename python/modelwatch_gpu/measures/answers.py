@@ -111,7 +111,7 @@ def score_measures(
     chunks = []
     for begin, end in chunks_of_groups(crossed, table, slots_of(column, grid)):
         grids = score_grids(column, grid, table, crossed, is_positive, begin, end, scoring.threshold)
-        chunks.append(binary_measures(grids, scoring.costs))
+        chunks += [binary_measures(some, scoring.costs) for some in grids.pieces()]
     if not chunks:
         return {}
     return concatenated(chunks)

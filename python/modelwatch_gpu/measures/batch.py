@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from modelwatch_gpu.measures import moments, refined, transport
 from modelwatch_gpu.measures.cells import Cells, Counts, Ints, beside
-from modelwatch_gpu.measures.flat import NumericRows, slice_of
 from modelwatch_gpu.measures.quantiles import Knots
 from modelwatch_gpu.measures.weighted import GroupWeights
 from modelwatch_gpu.profile.columns import NumericColumn
+from modelwatch_gpu.profile.tables import NumericTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,47 +110,50 @@ class NumericGroups:
 
 
 def numeric_groups(
-    column: NumericColumn, rows: NumericRows, begin: int, end: int, grid: str, weights: GroupWeights | None = None
+    column: NumericColumn, table: NumericTable, begin: int, end: int, grid: str, weights: GroupWeights | None = None
 ) -> NumericGroups:
     """Reads the groups from ``begin`` to ``end`` of a table counted on ``grid``. ``weights``: of all groups."""
     fine, groups = grid == "fine", end - begin
     size = (column.slots if fine else column.coarse_slots) - 2
-    at = slice_of(rows.cell_group, begin, end)
-    group, slot = rows.cell_group[at].astype(np.int64) - begin, rows.cell[at].astype(np.int64)
-    count = rows.count[at].astype(np.int64)
+    bounds = table.cells.bounds(begin, end)
+    at = slice(*bounds[[0, -1]].tolist())
+    starts = bounds - bounds[0]
+    slot, count = table.cells.index[at].astype(np.int64), table.cells.value[at].astype(np.int64)
     nan, null = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
-    ranked = slot < size
-    if not ranked.all():
-        for out, special in ((nan, size), (null, size + 1)):
-            out[group[slot == special]] = count[slot == special]
-        group, slot, count = group[ranked], slot[ranked], count[ranked]
-    offset = _offsets(rows, begin, end, group, slot) if fine else None
-    starts = np.searchsorted(group, np.arange(groups + 1)).astype(np.int64)
+    special = np.flatnonzero(slot >= size)
+    if len(special):
+        group = np.searchsorted(starts, special, side="right") - 1
+        for out, which in ((nan, size), (null, size + 1)):
+            here = slot[special] == which
+            out[group[here]] = count[special[here]]
+        slot, count = np.delete(slot, special), np.delete(count, special)
+        starts -= np.searchsorted(special, starts)
+    offset = _offsets(table, begin, end, starts, slot) if fine else None
     low, high = np.zeros(groups, dtype=np.uint64), np.zeros(groups, dtype=np.uint64)
     known = np.zeros(groups, dtype=bool)
-    at = slice_of(rows.range_group, begin, end)
-    there = rows.low[at] <= rows.high[at]
-    here = rows.range_group[at][there].astype(np.int64) - begin
-    low[here], high[here], known[here] = rows.low[at][there], rows.high[at][there], True
-    own = {g - begin: sums for g, sums in rows.tails.items() if begin <= g < end} if fine else {}
+    lowest, highest = table.lowest[begin:end], table.highest[begin:end]
+    here = np.flatnonzero(lowest <= highest)
+    low[here], high[here], known[here] = lowest[here], highest[here], True
+    own = {g - begin: sums for g, sums in table.tails.items() if begin <= g < end} if fine else {}
     cells = Cells(starts, slot, count, size, offset)
     weighed = None if weights is None else weights.take(begin, end)
-    return NumericGroups(grid, cells, nan, null, known, low, high, own, moments.folded(rows, begin, end), weighed)
+    return NumericGroups(grid, cells, nan, null, known, low, high, own, moments.folded(table, begin, end), weighed)
 
 
-def _offsets(rows: NumericRows, begin: int, end: int, group: Ints, cell: Ints) -> Counts:
-    """The sums of offsets of occupied cells, 0 for knots."""
-    at = slice_of(rows.gap_group, begin, end)
-    there = ((rows.gap_group[at].astype(np.int64) - begin) << 32) | rows.gap[at].astype(np.int64)
+def _offsets(table: NumericTable, begin: int, end: int, starts: Ints, cell: Ints) -> Counts:
+    """The sums of offsets of occupied cells, 0 for knots. ``starts``: where those of each group begin."""
+    bounds, groups = table.gaps.bounds(begin, end), np.arange(end - begin)
+    at = slice(*bounds[[0, -1]].tolist())
+    there = (np.repeat(groups, np.diff(bounds)) << 32) | table.gaps.index[at].astype(np.int64)
     gaps = np.flatnonzero((cell & 1) == 0)
-    wanted = (group[gaps] << 32) | (cell[gaps] >> 1)
+    wanted = (np.repeat(groups, np.diff(starts))[gaps] << 32) | (cell[gaps] >> 1)
     out = np.zeros(len(cell), dtype=np.uint64)
     if np.array_equal(there, wanted):
-        out[gaps] = rows.gap_sum[at]
+        out[gaps] = table.gaps.value[at]
     elif len(there):
         place = np.searchsorted(there, wanted).clip(max=len(there) - 1)
         found = there[place] == wanted
-        out[gaps[found]] = rows.gap_sum[at][place[found]]
+        out[gaps[found]] = table.gaps.value[at][place[found]]
     return out
 
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from modelwatch_gpu.measures import bins
 from modelwatch_gpu.measures.cells import Floats, Ints, beside, sum_by_group
-from modelwatch_gpu.measures.flat import CategoryRows, slice_of
 from modelwatch_gpu.measures.numeric import missing_measures
 from modelwatch_gpu.measures.value import Values
 from modelwatch_gpu.measures.weighted import GroupWeights
@@ -22,6 +21,7 @@ from modelwatch_gpu.profile.columns import (
     OTHER_SLOT,
     CategoricalColumn,
 )
+from modelwatch_gpu.profile.tables import CategoryTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +80,23 @@ class CategoryGroups:
 
 
 def category_groups(
-    column: CategoricalColumn, rows: CategoryRows, begin: int, end: int, grid: str, weights: GroupWeights | None = None
+    column: CategoricalColumn,
+    table: CategoryTable,
+    begin: int,
+    end: int,
+    grid: str,
+    weights: GroupWeights | None = None,
 ) -> CategoryGroups:
     """Reads the groups from ``begin`` to ``end`` of a table counted on ``grid``. ``weights``: of all groups."""
     fine, groups = grid == "fine", end - begin
     slots = np.zeros((groups, column.slots if fine else column.coarse_slots), dtype=np.int64)
-    at = slice_of(rows.cell_group, begin, end)
-    slots[rows.cell_group[at].astype(np.int64) - begin, rows.cell[at]] = rows.count[at]
-    at = slice_of(rows.unseen_group, begin, end) if fine else slice(0, 0)
-    starts = np.searchsorted(rows.unseen_group[at], np.arange(begin, end + 1)).astype(np.int64)
-    index, count = (a[at].astype(np.int64) for a in (rows.unseen_index, rows.unseen_count))
+    cells, unseen = table.cells, table.unseen_rows
+    bounds = cells.bounds(begin, end)
+    at = slice(*bounds[[0, -1]].tolist())
+    slots[np.repeat(np.arange(groups), np.diff(bounds)), cells.index[at]] = cells.value[at]
+    bounds = unseen.bounds(begin, end) if fine else np.zeros(groups + 1, dtype=np.int64)
+    at, starts = slice(*bounds[[0, -1]].tolist()), bounds - bounds[0]
+    index, count = (a[at].astype(np.int64) for a in (unseen.index, unseen.value))
     return CategoryGroups(grid, slots, starts, index, count, None if weights is None else weights.take(begin, end))
 
 

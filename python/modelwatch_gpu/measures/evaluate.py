@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
@@ -18,7 +17,6 @@ from modelwatch_gpu.measures.categorical import CategoryGroups
 from modelwatch_gpu.measures.cells import chunks_of
 from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, category_effects, numeric_effects
 from modelwatch_gpu.measures.embedding import embedding_block
-from modelwatch_gpu.measures.flat import Rows, rows_of
 from modelwatch_gpu.measures.reference import Groups, Reference, groups_of
 from modelwatch_gpu.measures.results import (
     BASELINE,
@@ -166,21 +164,16 @@ class _Run:
 
     def chunks(self, groups: int) -> list[tuple[int, int]]:
         """Ranges of so many groups that are worked on at a time; none where the column is not there."""
-        return [] if self.rows is None else chunks_of(self.cells(groups))
+        return [] if self.table is None else chunks_of(self.cells(groups))
 
     def pairs(self, groups: int) -> list[tuple[int, int]]:
         """The same where every group is held against the one before it."""
-        return [] if self.rows is None else chunks_of(2 * self.cells(groups)[1:])
+        return [] if self.table is None else chunks_of(2 * self.cells(groups)[1:])
 
     def groups(self, begin: int, end: int) -> Groups:
         """Some of the groups that are evaluated."""
-        assert self.rows is not None
-        return groups_of(self.column, self.rows, self.first + begin, self.first + end, self.grid, self.weights)
-
-    @cached_property
-    def rows(self) -> Rows | None:
-        """The table's arrays."""
-        return None if self.table is None else rows_of(self.table)
+        assert self.table is not None
+        return groups_of(self.column, self.table, self.first + begin, self.first + end, self.grid, self.weights)
 
     def sketches(self, begin: int) -> refined.GroupSketches:
         """Those of the groups from ``begin`` on."""
@@ -190,11 +183,10 @@ class _Run:
     def cells(self, groups: int) -> npt.NDArray[np.int64]:
         """(groups + 1,) how many cells there are to work on before each group: the occupied ones of a number, with some
         for what a group costs anyway, all slots of a category."""
-        assert self.rows is not None
+        assert self.table is not None
         if isinstance(self.column, NumericColumn):
-            number = np.arange(groups + 1)
-            before: npt.NDArray[np.int64] = np.searchsorted(self.rows.cell_group, self.first + number)
-            return 2 * before + _CELLS_PER_GROUP * number
+            before = self.table.cells.bounds(self.first, self.first + groups)
+            return 2 * before + _CELLS_PER_GROUP * np.arange(groups + 1)
         slots = self.column.slots if self.grid == "fine" else self.column.coarse_slots
         return slots * np.arange(groups + 1)
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modelwatch_gpu.measures.cells import Floats, Ints
-from modelwatch_gpu.measures.flat import NumericRows
-from modelwatch_gpu.profile.moments import Moments, merge_moments, merged_sums
+from modelwatch_gpu.profile.moments import MomentRows, Moments, merge_moments, merged_sums
+from modelwatch_gpu.profile.tables import NumericTable
 
 #: Groups up to which they are folded one after the other: a call of NumPy takes as long as ten operations on numbers.
 _FEW = 8
@@ -59,13 +59,13 @@ class GroupMoments:
         return replace(_at(self, slice(begin, end)), kept=self.kept)
 
 
-def folded(rows: NumericRows, begin: int, end: int) -> GroupMoments:
-    """Moments of the groups from ``begin`` to ``end``: origins folded in their order (Pebay, SAND2008-6212), every
-    group's k-th partial at once. The same bits as one group after the other."""
-    starts = np.searchsorted(rows.moment_group, np.arange(begin, end + 1))
-    groups = end - begin
+def folded(table: NumericTable, begin: int, end: int) -> GroupMoments:
+    """Moments of the groups of a table from ``begin`` to ``end``: origins folded in their order (Pebay,
+    SAND2008-6212), every group's k-th partial at once. The same bits as one group after the other."""
+    rows = table.moments_by_origin
+    starts, groups = rows.bounds(begin, end), end - begin
     mean, m2, m3, m4 = (np.zeros(groups) for _ in range(4))
-    total = GroupMoments(np.zeros(groups, dtype=np.int64), mean, m2, m3, m4, len(rows.moment_group) > 0)
+    total = GroupMoments(np.zeros(groups, dtype=np.int64), mean, m2, m3, m4, len(rows.sums) > 0)
     if groups <= _FEW:
         for group in range(groups):
             _fold_one(total, rows, group, int(starts[group]), int(starts[group + 1]))
@@ -74,21 +74,21 @@ def folded(rows: NumericRows, begin: int, end: int) -> GroupMoments:
     for k in range(most):
         here = np.flatnonzero(starts[:-1] + k < starts[1:])
         at = starts[here] + k
-        count = rows.moment_count[at].astype(np.int64)
+        count = rows.count[at].astype(np.int64)
         if k == 0 and count.all():  # the first is what there is
             total.count[here] = count
-            for power, own in zip((total.mean, total.m2, total.m3, total.m4), rows.moments[at].T, strict=True):
+            for power, own in zip((total.mean, total.m2, total.m3, total.m4), rows.sums[at].T, strict=True):
                 power[here] = own
             continue
-        mean, m2, m3, m4 = rows.moments[at].T
+        mean, m2, m3, m4 = rows.sums[at].T
         _fold(total, here, GroupMoments(count, mean, m2, m3, m4))
     return total
 
 
-def _fold_one(total: GroupMoments, rows: NumericRows, group: int, begin: int, end: int) -> None:
+def _fold_one(total: GroupMoments, rows: MomentRows, group: int, begin: int, end: int) -> None:
     """One group, whose partials are the rows from ``begin`` to ``end``."""
     own: Moments = (0, 0.0, 0.0, 0.0, 0.0)
-    for count, sums in zip(rows.moment_count[begin:end].tolist(), rows.moments[begin:end].tolist(), strict=True):
+    for count, sums in zip(rows.count[begin:end].tolist(), rows.sums[begin:end].tolist(), strict=True):
         own = merge_moments(own, (count, *sums))
     total.count[group], total.mean[group], total.m2[group], total.m3[group], total.m4[group] = own
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from modelwatch_gpu import _core
 
 #: Up to this many rows on either side, the p-value of the two-sample KS test is exact, as SciPy's ``auto`` chooses.
 KS_EXACT_ROWS: Final = 10_000
@@ -14,6 +17,8 @@ KS_EXACT_ROWS: Final = 10_000
 _MATRIX_ROWS: Final = 1000
 #: Up to this sample size the one-sided distribution is summed term by term.
 _SUM_ROWS: Final = 1_000_000
+#: From so many tails on they are worked out together.
+_MANY: Final = 32
 #: From here on (n d^2) both sides of the band are hardly ever crossed: two-sided is twice one-sided to 2e-6 of itself.
 _TAIL: Final = 2.2
 
@@ -210,35 +215,42 @@ def student_t_quantile(tail: float, freedom: float) -> float:
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta function: the continued fraction of Abramowitz and Stegun 26.5.8 by Lentz's method,
-    of whichever end converges."""
+    """Regularised incomplete beta function: the continued fraction of Abramowitz and Stegun 26.5.8, of whichever end
+    converges."""
     if x <= 0:
         return 0.0
     if x >= 1:
         return 1.0
     if x > (a + 1) / (a + b + 2):
         return 1.0 - _incomplete_beta(b, a, 1 - x)
-    front = math.exp(
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x) - math.log(a)
-    )
-    tiny = 1e-300
-    c, d = 1.0, 1 / ((1 - (a + b) * x / (a + 1)) or tiny)
-    found, k = d, 0
-    while True:
-        k += 1
-        for numerator in (
-            k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k)),
-            -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1)),
-        ):
-            d = 1 / ((1 + numerator * d) or tiny)
-            c = (1 + numerator / c) or tiny
-            found *= c * d
-        if abs(c * d - 1) < 1e-15:
-            return front * found
+    return _beta_front(a, b, x) * _core.beta_fraction(a, b, x)
+
+
+def _beta_front(a: float, b: float, x: float) -> float:
+    """x^a (1 - x)^b / (a B(a, b)), by logarithms."""
+    return math.exp(_beta_constant(a, b) + a * math.log(x) + b * math.log1p(-x) - math.log(a))
+
+
+@functools.lru_cache(maxsize=4096)
+def _beta_constant(a: float, b: float) -> float:
+    return math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
 
 
 def student_t_tails(t: npt.NDArray[np.float64], freedom: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """``student_t_tail`` of many: each pair of values is worked out once."""
-    pairs = list(zip(t.tolist(), freedom.tolist(), strict=True))
-    found = {pair: student_t_tail(*pair) for pair in dict.fromkeys(pairs)}
-    return np.array([found[pair] for pair in pairs], dtype=np.float64)
+    """``student_t_tail`` of many, to the same bits."""
+    if len(t) < _MANY:
+        return np.array([student_t_tail(*pair) for pair in zip(t.tolist(), freedom.tolist(), strict=True)])
+    out = np.empty(len(t))
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = freedom / (freedom + t * t)
+    plain = np.isfinite(freedom) & (x > 0) & (x < 1)
+    rest = np.flatnonzero(~plain)
+    out[rest] = [student_t_tail(*pair) for pair in zip(t[rest].tolist(), freedom[rest].tolist(), strict=True)]
+    x, half = x[plain], freedom[plain] / 2
+    other = x > (half + 1) / (half + 0.5 + 2)
+    a, b, x = np.where(other, 0.5, half), np.where(other, half, 0.5), np.where(other, 1 - x, x)
+    front = [_beta_front(*each) for each in zip(a.tolist(), b.tolist(), x.tolist(), strict=True)]
+    found = np.array(front, dtype=np.float64) * _core.beta_fraction(a, b, x)
+    found = 0.5 * np.where(other, 1.0 - found, found)
+    out[plain] = np.where(t[plain] >= 0, found, 1.0 - found)
+    return out

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from modelwatch_gpu.log.windows import Window, zone_of
 from modelwatch_gpu.measures.evaluate import evaluate
@@ -20,6 +21,7 @@ from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part, SetSpec
 from modelwatch_gpu.profile.profile import Profile
 from modelwatch_gpu.profile.smallest import Smallest
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable
+from modelwatch_gpu.profile.texts import matching
 
 #: Rows of the columns' sample that a first look at all pairs takes.
 _FIRST_LOOK = 64
@@ -144,6 +146,36 @@ class Seen:
         examples = [f"{values[i]:g}" for i in wrong_knots[order][:3].tolist()]
         total = int(cells.sum())
         return total - int(cells[1::2][good].sum()), total, examples
+
+    def not_matching(self, column: str, pattern: str) -> tuple[int, int, list[str]] | None:
+        """Rows whose text a regular expression does not match, all rows with a text, and examples of such texts.
+
+        As it was noted of the rows, else from the distinct values where all of them were counted apart; None where
+        neither is known.
+        """
+        values = self._texts(column)
+        wrong = {}
+        if values:
+            hits = matching(pa.array(list(values), pa.large_string()), pattern).tolist()
+            wrong = {value: n for (value, n), hit in zip(values.items(), hits, strict=True) if not hit}
+        examples = sorted(wrong, key=lambda value: (-wrong[value], value))[:3]
+        counts = self.facts.counts.get(column, {}) if self.facts is not None else {}
+        there = counts.get("rows", 0) - counts.get("null", 0)
+        if f"held to {pattern}" in counts and counts[f"held to {pattern}"] == there:
+            return there - counts[f"matches {pattern}"], there, examples
+        if values is None or self.baseline.weighting is not None:
+            return None
+        return sum(wrong.values()), sum(values.values()), examples
+
+    def _texts(self, column: str) -> dict[str, int] | None:
+        """Rows of every text of a column; None where it is no text, or some were not counted apart."""
+        own, counts = self.baseline.by_name.get(column), self.categories(column)
+        if counts is None or own is None or not any(word in own.type for word in ("string", "utf8")):
+            return None
+        block = self.blocks[column]
+        assert isinstance(own, CategoricalColumn)
+        assert block.table is not None
+        return counts if not block.table.of_group(block.first + self.at, own.slots)[1] else None
 
     def largest(self, column: str) -> tuple[int, int] | None:
         """Rows of the most frequent value, and all rows with a value."""

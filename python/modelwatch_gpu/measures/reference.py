@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 from modelwatch_gpu.measures import categorical
 from modelwatch_gpu.measures.batch import Compared, NumericGroups, coarsened, numeric_groups
-from modelwatch_gpu.measures.flat import CategoryRows, NumericRows, Rows, rows_of
 from modelwatch_gpu.measures.weighted import GroupWeights
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.columns import Column, NumericColumn
+from modelwatch_gpu.profile.tables import NumericTable, Table
 
 Groups = NumericGroups | categorical.CategoryGroups
 
 
 def groups_of(
-    column: Column, rows: Rows, begin: int, end: int, grid: str, weights: GroupWeights | None = None
+    column: Column, table: Table, begin: int, end: int, grid: str, weights: GroupWeights | None = None
 ) -> Groups:
     """The groups of a table from ``begin`` to ``end``. ``weights``: of all groups, where rows have some."""
     if isinstance(column, NumericColumn):
-        assert isinstance(rows, NumericRows)
-        return numeric_groups(column, rows, begin, end, grid, weights)
-    assert isinstance(rows, CategoryRows)
-    return categorical.category_groups(column, rows, begin, end, grid, weights)
+        assert isinstance(table, NumericTable)
+        return numeric_groups(column, table, begin, end, grid, weights)
+    assert not isinstance(table, NumericTable)
+    return categorical.category_groups(column, table, begin, end, grid, weights)
 
 
 class Reference:
@@ -49,7 +49,7 @@ class Reference:
         part, weights = self._part, None
         if "window" in part.weights:
             weights = GroupWeights.of(part.group_rows["window"], part.weights["window"])
-        return groups_of(column, rows_of(part.tables[("window", column.name)]), 0, 1, "fine", weights)
+        return groups_of(column, part.tables[("window", column.name)], 0, 1, "fine", weights)
 
     def _coarse(self, column: Column) -> Groups:
         fine = self.groups(column, "fine")

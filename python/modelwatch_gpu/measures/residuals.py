@@ -15,7 +15,6 @@ from modelwatch_gpu import keys
 from modelwatch_gpu.log.residuals import error_columns
 from modelwatch_gpu.measures.answers import Labelled
 from modelwatch_gpu.measures.cells import Floats, Ints
-from modelwatch_gpu.measures.flat import NumericRows
 from modelwatch_gpu.measures.moments import GroupMoments, folded
 from modelwatch_gpu.measures.value import Bools, Values
 from modelwatch_gpu.measures.weighted import GroupWeights, reworded
@@ -49,7 +48,7 @@ def error_measures(
     numbers = [t for t in tables if isinstance(t, NumericTable)]
     if len(numbers) < len(tables):
         return found
-    moments = [folded(NumericRows.of(t), 0, t.groups) for t in numbers]
+    moments = [folded(t, 0, t.groups) for t in numbers]
     n = _count(columns[0], grid, numbers[0])  # type: ignore[arg-type]
     infinite = moments[0].count != n
     own = _means(n, moments, numbers[1])
@@ -103,7 +102,7 @@ def _means(n: Ints, moments: list[GroupMoments], sizes: NumericTable) -> dict[st
 
 def _spread(column: NumericColumn, table: NumericTable) -> tuple[Floats, Ints]:
     """(G,) population variance of the labels, in their units, and how many there are."""
-    moments = folded(NumericRows.of(table), 0, table.groups)
+    moments = folded(table, 0, table.groups)
     sd = np.array([column.in_units(v) if v == v else np.nan for v in moments.sd.tolist()], dtype=np.float64)
     return sd * sd, moments.count
 

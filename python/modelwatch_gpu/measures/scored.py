@@ -8,9 +8,10 @@ any rows (losses). The formulas without gaps are those of ``performance``, ``cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,9 @@ from modelwatch_gpu.measures.value import HAS_NUMBER, Bools, Values
 TOP_SHARE: Final = 0.1
 #: What ``fbeta`` weighs recall by, against precision.
 BETA: Final = 2.0
+
+#: Groups that are worked on at a time, at least.
+_PIECE: Final = 256
 
 #: Ratios of what happens at the threshold.
 RATIOS: Final = (
@@ -98,6 +102,16 @@ class ScoreGrids:
         """(G,) whether every score lies between 0 and 1."""
         beyond = (self.first < 0) | (self.last > 1)
         return np.asarray(~((self.positives + self.negatives)[:, beyond] > 0).any(axis=1))
+
+    def pieces(self) -> Iterator[ScoreGrids]:
+        """The groups, some hundreds at a time: what is worked out of them then fits a cache. A number is the same with
+        whichever groups it is worked out; none is alone that was not, for its sums would run in another order."""
+        count = max(1, len(self.positives) // _PIECE)
+        for begin, end in pairwise(len(self.positives) * i // count for i in range(count + 1)):
+            at = slice(begin, end)
+            sides = {name: getattr(self, name)[at] for name in ("positives", "negatives")}
+            sums = {name: getattr(self, name)[:, at] for name in ("positive_sums", "negative_sums")}
+            yield replace(self, **sides, **sums)
 
     def of_positives(self) -> ScoreGrids:
         """The same rows without the negatives."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from modelwatch_gpu.checks.expectations import Expectations
 from modelwatch_gpu.device import resolve
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log import Derived, Labels, Log, Window, joined
@@ -56,12 +57,20 @@ class Counted:
     pieces: tuple[Piece, ...]
 
 
+def _expected(config: MonitorConfig) -> Expectations | None:
+    """What a person wrote of the data's quality; None where nothing is, or it is left to the baseline."""
+    if config.expectations in (None, "auto"):
+        return None
+    return Expectations.load(config.path_of(config.expectations))
+
+
 class Counter:
-    """Counts files as the config says, against one baseline."""
+    """Counts files as the config says, against one baseline. ``expected``: what a person wrote of the data."""
 
     def __init__(self, config: MonitorConfig, baseline: Baseline, derived: Sequence[Derived] = ()) -> None:
         self.config, self.baseline = config, baseline
         segments = [tuple(names) if isinstance(names, list) else names for names in config.segments]
+        self.expected = _expected(config)
         promote = [tuple(names) if isinstance(names, list) else names for names in config.promote]
         # Without the log: its files are counted alike whichever of them are there.
         self.plan: Planned = planned(
@@ -79,6 +88,7 @@ class Counter:
             derived=tuple(derived),
             device=config.device,
             quality=config.expectations is not None,
+            patterns=None if self.expected is None else self.expected.patterns,
             ahead=_A_FILE,
         )
         self.zone = zone_of(self.plan.timezone)
@@ -97,6 +107,7 @@ class Counter:
             "segment_cap": spec.segment_cap,
             "sets": [[s.name, s.grid, s.moments, list(s.columns)] for s in spec.sets],
             "quality": spec.facts is not None,
+            **({"patterns": spec.facts.patterns} if spec.facts is not None and spec.facts.patterns else {}),
             "derived": sorted(f"{one.name}: {one.definition}" for one in self.plan.derived),
         }
         return json.dumps(settings, sort_keys=True)

@@ -56,11 +56,9 @@ class Judge:
         self._options = VerdictOptions.of(
             config.units, config.correction, anytime=config.anytime, hierarchy=config.hierarchy
         )
-        self._expectations: Expectations | None = None
+        self._expectations = counter.expected
         if config.expectations == "auto":
             self._expectations = Expectations.infer(counter.baseline)
-        elif config.expectations is not None:
-            self._expectations = Expectations.load(config.path_of(config.expectations))
 
     def judge(
         self, start: int, state: Part, before: Part | None = None, running: RunningEvidence | None = None

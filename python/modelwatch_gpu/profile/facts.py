@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwatch_gpu import _core, keys
+from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.keys import domain_of
 from modelwatch_gpu.plain import plain_array, plain_type
 from modelwatch_gpu.profile.adapt import coded_array, is_supported
 from modelwatch_gpu.profile.sample import row_hashes
 from modelwatch_gpu.profile.smallest import Smallest, UInt64
-from modelwatch_gpu.profile.texts import shapes_of, text_counts, values_and_rows
+from modelwatch_gpu.profile.texts import matching, pattern_fault, shapes_of, text_counts, values_and_rows
 
 #: Distinct hashes kept of ids, rows and rows without label; of rows with a hash of every column.
 KEPT: Final = 16_384
@@ -30,16 +31,20 @@ KEPT_WITH_COLUMNS: Final = 1_024
 SHAPES: Final = 1_000
 
 Schema = tuple[tuple[str, str], ...]
+#: Column -> a regular expression, or several, that its texts are held to.
+Patterns = Mapping[str, str | Sequence[str]]
 
 
 @dataclass(frozen=True)
 class FactsSpec:
-    """What to look at: ids name a row, features repeat without the label. ``columns``: roles of all others."""
+    """What to look at: ids name a row, features repeat without the label. ``patterns``: columns, and a regular
+    expression that their texts are held to."""
 
     ids: tuple[str, ...]
     features: tuple[str, ...]
     label: str | None
     timestamp: str | None
+    patterns: tuple[tuple[str, str], ...] = ()
 
     @staticmethod
     def made(roles: Mapping[str, str]) -> frozenset[str]:
@@ -47,14 +52,25 @@ class FactsSpec:
         return frozenset(name for name, role in roles.items() if role == "residual")
 
     @classmethod
-    def of(cls, roles: Mapping[str, str]) -> FactsSpec:
-        """From column -> role."""
+    def of(cls, roles: Mapping[str, str], patterns: Patterns | None = None) -> FactsSpec:
+        """From column -> role. Raises InputError for what is no regular expression."""
 
         def having(role: str) -> tuple[str, ...]:
             return tuple(name for name, own in roles.items() if own == role)
 
         label, timestamp = having("label"), having("timestamp")
-        return cls(having("id"), having("feature"), next(iter(label), None), next(iter(timestamp), None))
+        names = having("id"), having("feature"), next(iter(label), None), next(iter(timestamp), None)
+        return cls(*names, tuple(_pairs(patterns or {})))
+
+
+def _pairs(patterns: Patterns) -> Iterator[tuple[str, str]]:
+    """Every column and pattern once, in order."""
+    for column, own in sorted(patterns.items()):
+        for pattern in sorted({own} if isinstance(own, str) else {*own}):
+            fault = pattern_fault(pattern)
+            if fault is not None:
+                raise InputError(f"patterns= has {pattern!r} for column '{column}', {fault}.")
+            yield column, pattern
 
 
 @dataclass
@@ -64,10 +80,12 @@ class Facts:
     ``counts``: column -> counter -> rows. Of all: rows, null. Of floats: nan, infinite, fraction (not whole). Of
     numbers: zero, negative. Of text: empty (or blank), padded (blanks around it), spelled_null ("N/A"), special
     (neither letter nor digit), number (text that is a number), broken (a character that could not be decoded).
-    equals_label: equal to the label, of with_label rows in which both are there. ``lengths``: column -> shortest and
+    equals_label: equal to the label, of with_label rows in which both are there. "matches P", "held to P": texts that
+    match a pattern, and all that were held to it. ``lengths``: column -> shortest and
     longest text in characters. ``shapes``: column -> shape -> rows. ``shapeless``: column -> rows of shapes beyond the
     cap. ``repeats``: "ids", "rows", "features" (with the label of each), "columns" (with a hash of every column).
-    ``times``: first and last timestamp in epoch seconds."""
+    ``times``: first and last timestamp in epoch seconds. ``empty_rows``: rows in which every column is missing (null or
+    NaN); None where nobody looked."""
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     lengths: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -75,10 +93,12 @@ class Facts:
     shapeless: dict[str, int] = field(default_factory=dict)
     repeats: dict[str, Smallest] = field(default_factory=dict)
     times: tuple[int, int] | None = None
+    empty_rows: int | None = None
 
     def merged(self, other: Facts) -> Facts:
         """The facts of both."""
         names = {*self.counts, *other.counts}
+        empty = [f.empty_rows for f in (self, other) if f.counts]
         lengths = [(n, f.lengths[n]) for f in (self, other) for n in f.lengths]
         spans = [f.times for f in (self, other) if f.times is not None]
         shapes, shapeless = {}, {}
@@ -101,6 +121,7 @@ class Facts:
                 for name in sorted({*self.repeats, *other.repeats})
             },
             times=(min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None,
+            empty_rows=sum(n for n in empty if n is not None) if empty and None not in empty else None,
         )
 
     def header(self) -> dict[str, Any]:
@@ -112,6 +133,7 @@ class Facts:
             "shapeless": dict(sorted(self.shapeless.items())),
             "repeats": {name: own.cap for name, own in sorted(self.repeats.items())},
             "times": list(self.times) if self.times else None,
+            **({} if self.empty_rows is None else {"empty_rows": self.empty_rows}),
         }
 
     @classmethod
@@ -121,7 +143,7 @@ class Facts:
         for name, cap in header["repeats"].items():
             own = {n.split("/", 1)[1]: a for n, a in arrays.items() if n.split("/", 1)[0] == name}
             repeats[str(name)] = Smallest.from_arrays(int(cap), own)
-        times = header["times"]
+        times, empty = header["times"], header.get("empty_rows")
         return cls(
             counts={str(c): {str(n): int(v) for n, v in own.items()} for c, own in header["counts"].items()},
             lengths={str(c): (int(own[0]), int(own[1])) for c, own in header["lengths"].items()},
@@ -129,6 +151,7 @@ class Facts:
             shapeless={str(c): int(v) for c, v in header["shapeless"].items()},
             repeats=repeats,
             times=(int(times[0]), int(times[1])) if times else None,
+            empty_rows=None if empty is None else int(empty),
         )
 
 
@@ -206,7 +229,7 @@ class Observer:
         names = batch.schema.names
         label = batch.column(self.spec.label) if self.spec.label in names else None
         for name in names:
-            _observe(facts, name, batch.column(name))
+            _observe(facts, name, batch.column(name), [p for column, p in self.spec.patterns if column == name])
             if label is not None and name != self.spec.label:
                 found = _equal(batch.column(name), label)
                 if found is not None:
@@ -214,6 +237,7 @@ class Observer:
         if self.spec.timestamp in names:
             facts.times = _span(batch.column(self.spec.timestamp))
         facts.repeats = dict(self._repeats(batch, before))
+        facts.empty_rows = _empty_rows(batch)
         return facts
 
     def _repeats(self, batch: pa.RecordBatch, before: Facts) -> Iterator[tuple[str, Smallest]]:
@@ -271,14 +295,33 @@ def is_text(kind: pa.DataType) -> bool:
     return type_name(kind) == "text"
 
 
-def _observe(facts: Facts, name: str, array: pa.Array) -> None:
-    """Counts what kinds of values a column has."""
+def _empty_rows(batch: pa.RecordBatch) -> int:
+    """Rows in which every column is missing; the first column that is always there ends the search."""
+    empty: npt.NDArray[np.bool_] | None = None
+    for column in batch.columns:
+        plain = plain_array(column)
+        if pa.types.is_dictionary(plain.type):
+            plain = plain.dictionary_decode() if plain.null_count or plain.dictionary.null_count else plain.indices
+        if not plain.null_count and not pa.types.is_floating(plain.type):
+            return 0
+        own = plain.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        empty = own if empty is None else empty & own
+        if not empty.any():
+            return 0
+    return 0 if empty is None else int(empty.sum())
+
+
+def _observe(facts: Facts, name: str, array: pa.Array, patterns: Sequence[str] = ()) -> None:
+    """Counts what kinds of values a column has. ``patterns``: regular expressions that its texts are held to."""
     counts = facts.counts[name] = {"rows": len(array), "null": array.null_count}
     kind = array.type
     if is_text(kind):
         counts["null"] = plain_array(array).is_null().to_numpy(zero_copy_only=False).sum().item()
         values, rows = values_and_rows(array)
         counts |= text_counts(values, rows)
+        for pattern in patterns:
+            counts[f"matches {pattern}"] = int(rows[matching(values, pattern)].sum())
+            counts[f"held to {pattern}"] = int(rows.sum())
         if len(values):
             size = pc.min_max(pc.utf8_length(values))
             facts.lengths[name] = (size["min"].as_py(), size["max"].as_py())

@@ -16,6 +16,7 @@ from modelwatch_gpu.log.memory import TableLogFile
 from modelwatch_gpu.log.predicates import with_predicates
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import FileCounter, check_segments
+from modelwatch_gpu.profile.facts import Patterns
 from modelwatch_gpu.profile.parts import Part, merge_parts
 from modelwatch_gpu.profile.planned import planned
 from modelwatch_gpu.profile.profile import Profile
@@ -83,6 +84,7 @@ class LiveProfile:
         sample: int = 0,
         derived: Sequence[Derived] = (),
         quality: bool = False,
+        patterns: Patterns | None = None,
         labels: Labels | None = None,
     ) -> None:
         self._baseline = baseline
@@ -101,6 +103,7 @@ class LiveProfile:
             derived=derived,
             device=device,
             quality=quality,
+            patterns=patterns,
         )
         if labels is not None and not (baseline.ids and baseline.label):
             raise InputError("Labels find their rows by id, and the baseline does not have both an id and a label.")

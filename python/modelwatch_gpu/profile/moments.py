@@ -83,6 +83,10 @@ class MomentRows:
         """(rows,) the group of each row."""
         return np.repeat(np.arange(len(self.begin) - 1, dtype=np.uint32), self.begin[1:] - self.begin[:-1])
 
+    def bounds(self, begin: int, end: int) -> Int64:
+        """As ``SparseRows.bounds``."""
+        return self.begin[np.minimum(np.arange(begin, end + 1), len(self.begin) - 1)]
+
     def fold(self, group: int) -> Moments:
         """(count, mean, m2, m3, m4) of one group, origins folded in their order (Pebay, SAND2008-6212)."""
         total: Moments = (0, 0.0, 0.0, 0.0, 0.0)

@@ -25,7 +25,7 @@ from modelwatch_gpu.log.predicates import Where, with_predicates
 from modelwatch_gpu.profile import planner
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import CountSpec
-from modelwatch_gpu.profile.facts import FactsSpec
+from modelwatch_gpu.profile.facts import FactsSpec, Patterns
 from modelwatch_gpu.profile.labelled import labelled_sets
 from modelwatch_gpu.profile.parts import SetSpec
 from modelwatch_gpu.profile.placing import device_for
@@ -76,6 +76,7 @@ def planned(
     derived: Sequence[Derived],
     device: str,
     quality: bool = False,
+    patterns: Patterns | None = None,
     ahead: planner.Ahead | None = None,
 ) -> Planned:
     """Decides how ``log`` is counted against a baseline; the options are those of ``Profile.count``.
@@ -144,7 +145,7 @@ def planned(
         weighting=baseline.weighting,
         device=counted_by,
         scoring=baseline.scoring,
-        facts=FactsSpec.of(baseline.roles) if quality else None,
+        facts=FactsSpec.of(baseline.roles, patterns) if quality or patterns else None,
         made=FactsSpec.made(baseline.roles) | {one.name for one in conditions},
         embeddings=baseline.embeddings,
         roles=baseline.roles,

@@ -18,6 +18,7 @@ from modelwatch_gpu.profile import fileio, heap
 from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_header
 from modelwatch_gpu.profile.by_file import count_log
 from modelwatch_gpu.profile.counting import Progress
+from modelwatch_gpu.profile.facts import Patterns
 from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentations_of, set_name
@@ -74,6 +75,7 @@ class Profile:
         sample: int = 0,
         derived: Sequence[Derived] = (),
         quality: bool = False,
+        patterns: Patterns | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Counts a log against a baseline, in one pass.
@@ -101,6 +103,8 @@ class Profile:
             derived: Columns to compute, functions decorated with ``@derived``: those of the baseline, and others to cut
                 segments by.
             quality: Note what checks of data quality need of all columns (``docs/quality.md``): reads all of them.
+            patterns: Column -> a regular expression (RE2), or several, that its texts are held to, such as
+                ``expectations.patterns``: says ``quality`` too.
             progress: Called with the number of rows of every batch read.
 
         Raises:
@@ -124,6 +128,7 @@ class Profile:
             derived=derived,
             device=device,
             quality=quality,
+            patterns=patterns,
         )
         assert plan.source is not None
         with decoding_pool():

@@ -93,6 +93,11 @@ class SparseRows:
         """(groups,) entries of each group."""
         return self.begin[1:] - self.begin[:-1]
 
+    def bounds(self, begin: int, end: int) -> Int64:
+        """(end - begin + 1,) where the entries of each group from ``begin`` to ``end`` begin, and the last ones end;
+        groups that are not there have none."""
+        return self.begin[np.minimum(np.arange(begin, end + 1), self.groups)]
+
     @property
     def present(self) -> npt.NDArray[np.bool_]:
         """(groups,) whether a group has any entry."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +40,26 @@ def shapes_of(values: pa.Array) -> pa.Array:
     for pattern, replacement in _SHAPES:
         values = pc.replace_substring_regex(values, pattern, replacement)
     return pc.utf8_slice_codeunits(values, 0, SHAPE_LENGTH)
+
+
+def any_pattern(patterns: Sequence[str]) -> str:
+    """One regular expression that matches where any of several does."""
+    return patterns[0] if len(patterns) == 1 else "|".join(f"(?:{one})" for one in patterns)
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """Why a text is no regular expression (RE2), None where it is one."""
+    try:
+        pc.match_substring_regex(pa.array([""], pa.large_string()), pattern)
+    except pa.ArrowInvalid as error:
+        return f"which is no regular expression of RE2 ({' '.join(str(error).split())})"
+    return None
+
+
+def matching(values: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:
+    """(values,) whether a regular expression (RE2) matches somewhere in each text."""
+    found: npt.NDArray[np.bool_] = pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)
+    return found.astype(bool)
 
 
 def text_counts(values: pa.Array, rows: Ints) -> dict[str, int]:

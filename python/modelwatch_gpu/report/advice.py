@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from modelwatch_gpu.checks.expected import TABLE
 from modelwatch_gpu.checks.finding import Finding
+from modelwatch_gpu.checks.listed import Findings
 from modelwatch_gpu.measures.registry import MEASURES, PERFORMANCE
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def next_steps(report: Report) -> list[str]:
     if not report.windows or not report.rows:
         return ["Compare a log that has rows."]
     latest = max(w.second for w in report.windows)
-    now = [f for f in report.findings if f.segment is None and f.start == latest]
+    now = [f for f in Findings.of(report.findings).of_windows() if f.start == latest]
     off = [f for f in now if f.severity in ("alert", "warning")]
     whole, off = [f for f in off if f.column == TABLE], [f for f in off if f.column != TABLE]
     out = [

@@ -10,7 +10,6 @@ from modelwatch_gpu import _core
 from modelwatch_gpu.checks import DEFAULT_CHECKS, Check, Finding, Sampling, VerdictOptions, judge_all
 from modelwatch_gpu.checks.default import performance_checks
 from modelwatch_gpu.checks.expectations import Expectations, judge_expectations
-from modelwatch_gpu.checks.finding import SEVERITIES
 from modelwatch_gpu.checks.presets import PRESETS
 from modelwatch_gpu.device import isa
 from modelwatch_gpu.errors import InputError
@@ -71,7 +70,7 @@ def report_on(
         windows_without_rows=_without_rows(windows, results),
         sampling=sampling,
     )
-    findings = _with_skipped(judged.findings, baseline)
+    findings = judged.findings.and_more(_of_skipped(baseline))
     notes = [
         *_notes(baseline, profile, merged),
         *_label_notes(joining),
@@ -81,11 +80,11 @@ def report_on(
     ]
     if preset is not None:
         theirs = PRESETS[preset](baseline, seen_windows(baseline, profile, merged, results))
-        findings = _worst_first(findings, theirs)
+        findings = findings.and_more(theirs)
     if expectations is not None:
         seen = seen_windows(baseline, profile, merged, results)
         held = judge_expectations(expectations, baseline, seen, as_of=_second_of(as_of, profile.timezone))
-        findings = _worst_first(findings, held.findings)
+        findings = findings.and_more(held.findings)
         notes += [*expectations.notes, *held.notes]
     return Report(
         baseline=baseline,
@@ -156,20 +155,15 @@ def _second_of(as_of: datetime | str | None, timezone: str) -> int | None:
     return int((when if when.tzinfo is not None else when.replace(tzinfo=zone_of(timezone))).timestamp())
 
 
-def _worst_first(findings: Sequence[Finding], more: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Findings of checks and of expectations together: by severity, each in the order it had."""
-    return tuple(sorted([*findings, *more], key=lambda f: SEVERITIES.index(f.severity)))
-
-
 def _without_rows(windows: Sequence[WindowInfo], results: Results) -> list[int]:
     """Starts of the windows that have no rows at all."""
     there = {s for block in results.blocks if block.place.segments is None for s in block.place.starts.tolist()}
     return [w.second for w in windows if w.second not in there]
 
 
-def _with_skipped(findings: Sequence[Finding], baseline: Baseline) -> tuple[Finding, ...]:
-    """The findings, and one for every column that is left out because of its type, though nobody said so."""
-    skipped = [
+def _of_skipped(baseline: Baseline) -> list[Finding]:
+    """One for every column that is left out because of its type, though nobody said so."""
+    return [
         Finding(
             start=WHOLE,
             segment=None,
@@ -183,10 +177,6 @@ def _with_skipped(findings: Sequence[Finding], baseline: Baseline) -> tuple[Find
         )
         for name, kind in baseline.skipped.items()
     ]
-    if not skipped:
-        return tuple(findings)
-    well = [f for f in findings if f.severity == "ok"]
-    return (*(f for f in findings if f.severity != "ok"), *skipped, *well)
 
 
 def _windows(profile: Profile, merged: Part | None) -> tuple[WindowInfo, ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -17,6 +16,7 @@ from modelwatch_gpu.checks.check import Check
 from modelwatch_gpu.checks.finding import SEVERITIES, Finding
 from modelwatch_gpu.checks.hierarchy import Node, tree
 from modelwatch_gpu.checks.history import Anomaly, anomalies
+from modelwatch_gpu.checks.listed import Findings
 from modelwatch_gpu.errors import AlertError, InputError
 from modelwatch_gpu.log.joining import JoinedLabels
 from modelwatch_gpu.log.windows import RowWindow, iso, parse_window, zone_of
@@ -102,10 +102,10 @@ class LabelInfo:
 class Report:
     """All findings of one run, worst first.
 
-    ``results``: every measure; a sequence that makes a ``Result`` when it is asked for one. ``left_out``: how many
-    findings of each severity are counted and not listed, because there are too many; the notes say so too. ``weight``:
-    None where every row counts once. ``answers``: calibration curves, confusion tables, and segments beside one
-    another. ``labels``: what came of late labels, None where there were none.
+    ``findings``, and ``results``, which are every measure: sequences that make a ``Finding`` or a ``Result`` when they
+    are asked for one. ``left_out``: how many findings of each severity are counted and not listed, because there are
+    too many; the notes say so too. ``weight``: None where every row counts once. ``answers``: calibration curves,
+    confusion tables, and segments beside one another. ``labels``: what came of late labels, None where there were none.
     """
 
     baseline: Baseline
@@ -118,7 +118,7 @@ class Report:
     rows: int
     windows: tuple[WindowInfo, ...]
     results: Results
-    findings: tuple[Finding, ...]
+    findings: Sequence[Finding]
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -129,12 +129,12 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether there is no alert."""
-        return not any(f.severity == "alert" for f in self.findings)
+        return not Findings.of(self.findings).counts()["alert"]
 
     @property
     def counts(self) -> dict[str, int]:
         """Findings by severity, worst first, those that are not listed included."""
-        listed = Counter(f.severity for f in self.findings)
+        listed = Findings.of(self.findings).counts()
         return {s: listed[s] + self.left_out.get(s, 0) for s in SEVERITIES}
 
     @property
@@ -144,16 +144,18 @@ class Report:
 
     def worst(self, count: int = 10) -> list[Finding]:
         """The findings that ask for attention, worst first, at most ``count``."""
-        return [f for f in self.findings if f.severity in ("alert", "warning")][:count]
+        listed = Findings.of(self.findings).counts()
+        return [self.findings[at] for at in range(listed["alert"] + listed["warning"])[:count]]
 
     def raise_on_alert(self, level: str = "alert") -> None:
         """Raises AlertError if there is a finding at ``level`` ("alert" or "warning") or worse."""
         if level not in ("alert", "warning"):
             raise InputError(f"level must be 'alert' or 'warning', not '{level}'.")
-        bad = [f for f in self.findings if f.severity in SEVERITIES[: SEVERITIES.index(level) + 1]]
+        listed = Findings.of(self.findings).counts()
+        bad = sum(listed[severity] for severity in SEVERITIES[: SEVERITIES.index(level) + 1])
         if bad:
-            worst = bad[0]
-            raise AlertError(f"{len(bad)} findings at {level} or worse; the worst is {worst.column}: {worst.reason}")
+            worst = self.findings[0]
+            raise AlertError(f"{bad} findings at {level} or worse; the worst is {worst.column}: {worst.reason}")
 
     def history(self, column: str, measure: str) -> list[float | None]:
         """A measure of a column against the baseline, in every window of the report; None where it has no number."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from modelwatch_gpu.checks.check import SHOWN_BESIDE
 from modelwatch_gpu.checks.finding import Finding
+from modelwatch_gpu.checks.listed import Findings
 from modelwatch_gpu.measures.evaluate import baseline_histogram
 from modelwatch_gpu.measures.numeric import bin_labels
 from modelwatch_gpu.measures.results import BASELINE, Result, WindowVectors
@@ -53,7 +54,7 @@ def view_of(report: Report, *, title: str) -> dict[str, Any]:
             results[block.column.name] = {r.start: r for r in map(block.result, range(len(block)))}
     verdicts: dict[tuple[str, int], Finding] = {}
     main: dict[str, str] = {}
-    own = [f for f in report.findings if f.segment is None and f.compared_with == BASELINE]
+    own = [f for f in Findings.of(report.findings).of_windows() if f.compared_with == BASELINE]
     for f in own:
         if f.check != "present":
             if f.check not in _VERDICTS and main.get(f.column, f.check) != f.check:
