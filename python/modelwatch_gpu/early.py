@@ -5,8 +5,8 @@ Ctrl-C while it is still importing is one line and exit code 3, as at any later 
 Imported before everything else, since the imports themselves take most of the first half second. Does nothing where the
 package is not run as the ``modelwatch`` command: then Ctrl-C is the caller's business.
 
-Threads of OpenBLAS, which NumPy starts when it is imported, wait for work by spinning; here they are told to sleep, since
-a command seldom has any for them.
+Threads of OpenBLAS, which NumPy starts when it is imported, wait for work by spinning; here they are told to sleep,
+since a command seldom has any for them.
 
 Its end is the end of the process: taking a hundred thousand objects apart one by one, as the interpreter does before it
 leaves, takes a tenth of a second.
