@@ -23,9 +23,9 @@ from modelwatch_gpu.cli import app
 from modelwatch_gpu.monitor.actions import start_due
 from modelwatch_gpu.monitor.audit import verify_store
 from modelwatch_gpu.monitor.clock import FixedClock
-from modelwatch_gpu.monitor.config.actions import Trigger
 from modelwatch_gpu.monitor.config.alerts import Rule
 from modelwatch_gpu.monitor.config.model import MonitorConfig
+from modelwatch_gpu.monitor.config.triggers import Trigger
 from modelwatch_gpu.monitor.runner import Runner
 from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.profile import Baseline, Profile

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
@@ -17,10 +17,13 @@ from modelwatch_gpu.monitor.alerts.reconcile import Alert, alert_id, ended, reco
 from modelwatch_gpu.monitor.alerts.verdicts import chunks
 from modelwatch_gpu.monitor.alerts.windows import Refolded, RuleWindows, latest_said
 from modelwatch_gpu.monitor.clock import utc_text
-from modelwatch_gpu.monitor.config.alerts import AlertsConfig, Channel, Rule
+from modelwatch_gpu.monitor.config.alerts import AlertsConfig, Rule
 from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import alert_rules, alert_windows, alerts, deliveries
 from modelwatch_gpu.monitor.store.tables import windows as log_windows
+
+if TYPE_CHECKING:
+    from modelwatch_gpu.monitor.config.channels import Channel
 
 
 @dataclass(frozen=True, slots=True)
