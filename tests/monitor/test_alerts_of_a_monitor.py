@@ -169,7 +169,7 @@ def test_the_commands_about_alerts(drifted: str):
     code, out, _ = command("alerts", "list", drifted)
     assert code == 0
     assert "x" in out
-    assert "1 messages wait for channel ops (tried 1 times, last error: ConnectError" in out
+    assert "1 message waits for channel ops (tried 1 time, last error: ConnectError" in out
     code, out, _ = command("alerts", "list", drifted, "--json", "--all")
     found = json.loads(out)
     assert [(a["about"], a["status"], a["rule"]) for a in found["alerts"]] == [("x", "open", "drift")]
