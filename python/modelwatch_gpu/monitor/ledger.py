@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, and_, delete, func, insert, select, true, update
 
@@ -44,8 +44,7 @@ _LATE: Final = (
 InTransaction = Callable[[Connection, str, datetime], None]
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A file as the store knows it."""
 
     path: str
@@ -58,8 +57,7 @@ class Known:
     error: str | None
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """What a window is merged from: ``packed``: its state and the parts that came since, or all parts where something
     was taken from it, each with the name that messages call it. ``rows``, ``files``: of all its parts."""
 

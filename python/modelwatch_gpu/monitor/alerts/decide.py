@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from modelwatch_gpu.monitor.config.channels import Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """An alert that is new or not what it was. ``first_seen``: when it was, by the clock on the wall. ``said``: what
     the latest window that fires says, None where it is not at hand."""
 

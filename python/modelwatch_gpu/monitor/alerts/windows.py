@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, null, select
 
@@ -17,8 +16,7 @@ from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import alert_rules, alert_windows
 
 
-@dataclass(frozen=True)
-class Refolded:
+class Refolded(NamedTuple):
     """A group whose windows changed: its fold from the first of these on, and what was there before it. ``said``: what
     each of these windows says, as ``Said.as_json``."""
 
