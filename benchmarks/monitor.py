@@ -73,17 +73,20 @@ def timed(work: Callable[[], Any], who: int) -> Times:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def last_month(rows: int, path: Path) -> None:
-    """Writes a file of so many rows of the log's last month."""
+def last_month(rows: int, path: Path, like: Path) -> None:
+    """Writes a file of so many rows of the log's last month, with the columns of a file of the log."""
     sys.path.insert(0, str(Path(__file__).resolve().parent / "job"))
     import make_log
 
     month, random = make_log.months()[-1], np.random.default_rng(7)
     times = month["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    names = pq.read_schema(like).names
     writer: Any = None
     for done in range(0, rows, ROW_GROUP):
         count = min(ROW_GROUP, rows - done)
-        table = make_log.drawn(month, count, (int(times.min()), int(times.max()) + 1), 10**9 + done, random)
+        table = make_log.drawn(month, count, (int(times.min()), int(times.max()) + 1), 10**9 + done, random).select(
+            names
+        )
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table, row_group_size=ROW_GROUP)
     writer.close()
@@ -99,7 +102,7 @@ class Home:
             self._fill(sorted(log.glob("*.parquet")))
         self.baseline = mw.Baseline.load(folder / "baseline.mwb")
         self.small = folder / "small.parquet"
-        last_month(1_000, self.small)
+        last_month(1_000, self.small, self.first)
         self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         self.environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
 
@@ -118,6 +121,11 @@ class Home:
     @property
     def config(self) -> Path:
         return self.folder / "monitor.yaml"
+
+    @property
+    def first(self) -> Path:
+        """The first of the 99 files."""
+        return min((self.folder / "log").glob("part-*.parquet"))
 
     def put_back(self) -> None:
         """The 99 files are counted, and the new one has not come."""
@@ -189,7 +197,7 @@ def measure(home: Home, rows: int, times: int) -> dict[str, Any]:
     """All ways for one new file."""
     new = home.folder / f"new-{rows}.parquet"
     if not new.exists():
-        last_month(rows, new)
+        last_month(rows, new, home.first)
     home.processes(new)  # compiles what is imported, and reads the file from the disk
     taken: dict[str, list[dict[str, Times]]] = {"processes": [], "resident": []}
     for _ in range(times):

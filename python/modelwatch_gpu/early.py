@@ -5,6 +5,9 @@ Ctrl-C while it is still importing is one line and exit code 3, as at any later 
 Imported before everything else, since the imports themselves take most of the first half second. Does nothing where the
 package is not run as the ``modelwatch`` command: then Ctrl-C is the caller's business.
 
+Threads of OpenBLAS, which NumPy starts when it is imported, wait for work by spinning; here they are told to sleep,
+since a command seldom has any for them.
+
 Its end is the end of the process: taking a hundred thousand objects apart one by one, as the interpreter does before it
 leaves, takes a tenth of a second.
 """
@@ -19,6 +22,11 @@ import sys
 import threading
 from types import FrameType
 from typing import Final
+
+#: A variable that OpenBLAS reads as it starts: the logarithm of the cycles that a thread spins for until it sleeps.
+_SPINNING: Final = "OPENBLAS_THREAD_TIMEOUT"
+#: 65,536 cycles; by its own 2^26 or more the threads take as much time as NumPy's import does.
+_SPINS: Final = "16"
 
 MESSAGE: Final = "interrupted; nothing was written."
 INTERRUPTED: Final = 3
@@ -35,10 +43,16 @@ def _is_command() -> bool:
 
 #: Whether this process was started as the command: what somebody calls its arguments later does not count.
 _OURS: Final = bool(sys.argv) and _is_command()
+#: Whether the variable is ours, and not to be passed on to what a command starts.
+_told = False
 
 
 def begin() -> None:
     """Ctrl-C ends the process at once, if this is the command and nobody else decides what Ctrl-C means."""
+    global _told
+    if _OURS and "numpy" not in sys.modules and _SPINNING not in os.environ:
+        os.environ[_SPINNING] = _SPINS
+        _told = True
     if (
         _OURS
         and threading.current_thread() is threading.main_thread()
@@ -50,6 +64,8 @@ def begin() -> None:
 
 def done() -> None:
     """From here on Ctrl-C is a KeyboardInterrupt again, and garbage is collected among what comes now."""
+    if _told:
+        os.environ.pop(_SPINNING, None)
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         gc.freeze()

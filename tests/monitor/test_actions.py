@@ -21,8 +21,9 @@ from sqlalchemy import insert, update
 from modelwatch_gpu.monitor.actions import command, start_due
 from modelwatch_gpu.monitor.actions.triggers import action_id, pull
 from modelwatch_gpu.monitor.alerts.channels.webhook import verify
-from modelwatch_gpu.monitor.config.actions import ActionsConfig, AirflowRun, CommandRun, GitHubRun
+from modelwatch_gpu.monitor.config.actions import ActionsConfig
 from modelwatch_gpu.monitor.config.model import MonitorConfig
+from modelwatch_gpu.monitor.config.triggers import AirflowRun, CommandRun, GitHubRun
 from modelwatch_gpu.monitor.config.values import FromEnvironment
 from modelwatch_gpu.monitor.counts import pack
 from modelwatch_gpu.monitor.store import tables

@@ -23,9 +23,9 @@ from modelwatch_gpu.cli import app
 from modelwatch_gpu.monitor.actions import start_due
 from modelwatch_gpu.monitor.audit import verify_store
 from modelwatch_gpu.monitor.clock import FixedClock
-from modelwatch_gpu.monitor.config.actions import Trigger
 from modelwatch_gpu.monitor.config.alerts import Rule
 from modelwatch_gpu.monitor.config.model import MonitorConfig
+from modelwatch_gpu.monitor.config.triggers import Trigger
 from modelwatch_gpu.monitor.runner import Runner
 from modelwatch_gpu.monitor.store.engine import open_store
 from modelwatch_gpu.profile import Baseline, Profile
@@ -169,7 +169,7 @@ def test_the_commands_about_alerts(drifted: str):
     code, out, _ = command("alerts", "list", drifted)
     assert code == 0
     assert "x" in out
-    assert "1 messages wait for channel ops (tried 1 times, last error: ConnectError" in out
+    assert "1 message waits for channel ops (tried 1 time, last error: ConnectError" in out
     code, out, _ = command("alerts", "list", drifted, "--json", "--all")
     found = json.loads(out)
     assert [(a["about"], a["status"], a["rule"]) for a in found["alerts"]] == [("x", "open", "drift")]

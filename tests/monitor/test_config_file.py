@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -199,3 +201,33 @@ def test_lengths_of_time_are_written_as_they_are_read() -> None:
         assert duration_text(config.grace) == text
     assert duration_text(timedelta(0)) == "0s"
     assert json.loads(of(LEAST + "grace: 48h").model_dump_json())["grace"] == "2d"
+
+
+def test_models_of_channels_and_triggers_are_imported_for_a_config_that_has_some(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from modelwatch_gpu.monitor.config.model import MonitorConfig\n"
+        "own = ['modelwatch_gpu.monitor.config.channels', 'modelwatch_gpu.monitor.config.triggers']\n"
+        "for path in sys.argv[1:]:\n"
+        "    config = MonitorConfig.load(path)\n"
+        "    print([name in sys.modules for name in own], len(config.alerts.channels), len(config.actions.triggers))\n"
+    )
+    alerts = "alerts: {{rules: [{{name: a}}], channels: [{0}]}}\n"
+    channel = "{name: hook, kind: webhook, url: 'https://example.org/'}"
+    trigger = "{name: again, run: {kind: command, argv: ['true']}}"
+    texts = {
+        "none": LEAST + alerts.format("") + "actions: {triggers: []}\n",
+        "channel": LEAST + alerts.format(channel),
+        "both": LEAST + alerts.format(channel) + f"actions: {{triggers: [{trigger}]}}\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *texts], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["[False, False] 0 0", "[True, False] 1 0", "[True, True] 1 1"]
+    (tmp_path / "wrong").write_text(
+        LEAST + "actions:\n  triggers:\n  - name: again\n    run: {kind: command, argv: []}\n"
+    )
+    with pytest.raises(InputError, match=r"wrong, line 6, actions\.triggers\.0\.run: Tuple should have at least 1"):
+        MonitorConfig.load(tmp_path / "wrong")

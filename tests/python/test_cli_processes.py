@@ -62,3 +62,27 @@ def test_what_a_comparison_does_not_need_is_imported_when_it_is_asked_for() -> N
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "module 'modelwatch_gpu' has no attribute 'nothing_of_that_name'\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"), [("modelwatch", None, "16"), ("modelwatch", "20", "20"), ("x", None, "")]
+)
+def test_threads_of_openblas_sleep_in_a_command_and_in_no_program_of_others(
+    tmp_path: Path, name: str, given: str | None, told: str
+) -> None:
+    script = tmp_path / name
+    script.write_text(
+        "import os, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy':\n            print(os.environ.get('OPENBLAS_THREAD_TIMEOUT', ''))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "import modelwatch_gpu.early\n"
+        "modelwatch_gpu.early.done()\n"
+        "print(os.environ.get('OPENBLAS_THREAD_TIMEOUT', ''))\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_THREAD_TIMEOUT"}
+    if given is not None:
+        environment["OPENBLAS_THREAD_TIMEOUT"] = given
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [told, given or ""]

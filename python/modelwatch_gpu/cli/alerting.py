@@ -18,6 +18,7 @@ from modelwatch_gpu.cli.root import app
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.monitor.extras import check_extra
 from modelwatch_gpu.report.printable import printable
+from modelwatch_gpu.wording import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -96,8 +97,10 @@ def list_alerts(
             table.add_row(*(printable(cell or "") for cell in cells))
         Output().print(table)
     for row in waiting:
-        tried = f"tried {row['attempts']} times, last error: {row['error']}" if row["attempts"] else "not tried yet"
-        typer.echo(printable(f"{row['messages']} messages wait for channel {row['channel']} ({tried})."))
+        times = counted(row["attempts"], "time")
+        tried = f"tried {times}, last error: {row['error']}" if row["attempts"] else "not tried yet"
+        wait = f"{counted(row['messages'], 'message')} {'waits' if row['messages'] == 1 else 'wait'}"
+        typer.echo(printable(f"{wait} for channel {row['channel']} ({tried})."))
 
 
 @alerts_app.command(epilog=EXIT_CODES, no_args_is_help=True)

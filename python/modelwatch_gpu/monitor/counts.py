@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
@@ -33,8 +33,7 @@ MOST_BYTES: Final = 1 << 34
 _A_FILE: Final = Ahead(windows=8, blocks=92, rows=5_000_000)
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """What one file counted in one window. ``packed``: the same as a profile of one part, see ``pack``."""
 
     window_start: int
@@ -47,8 +46,7 @@ class Piece:
         return self.part.rows
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(NamedTuple):
     """What a file counted. ``part_sha256``: names its state: equal counts, equal names. ``newest``: its last second."""
 
     rows: int

@@ -8,10 +8,9 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -25,8 +24,7 @@ _TAKEN: Final = "a folder, a file, a pattern or an address"
 _CHUNK: Final = 1 << 20
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A file as it was seen. ``etag``: changes when it does; of a local file its size, time of change and number, of an
     object its size and time of change."""
 

@@ -10,8 +10,8 @@ import hashlib
 import json
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from modelwatch_gpu.checks import Check, VerdictOptions
 from modelwatch_gpu.checks.expectations import Expectations
@@ -34,8 +34,7 @@ _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensu
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What a run found in one window. ``measures``, ``findings``: rows of the store's tables, without ``run_id`` and
     ``report``. ``severity``: of the worst finding, None where there is none."""
 

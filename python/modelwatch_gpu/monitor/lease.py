@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -32,8 +31,7 @@ class LeaseLost(ModelwatchError):
     """Another runner has taken over; what this one did since its last commit is rolled back."""
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """Somebody else's lease as it was seen: who, and how far its beat was."""
 
     owner: str

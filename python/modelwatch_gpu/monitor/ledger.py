@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, and_, delete, func, insert, select, true, update
 
 from modelwatch_gpu.monitor.clock import Clock, utc_text
 from modelwatch_gpu.monitor.counts import Counted, Counter, Piece
@@ -44,8 +44,7 @@ _LATE: Final = (
 InTransaction = Callable[[Connection, str, datetime], None]
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A file as the store knows it."""
 
     path: str
@@ -58,8 +57,7 @@ class Known:
     error: str | None
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """What a window is merged from: ``packed``: its state and the parts that came since, or all parts where something
     was taken from it, each with the name that messages call it. ``rows``, ``files``: of all its parts."""
 
@@ -139,17 +137,14 @@ class Ledger:
         """What a window is merged from."""
         own = parts.c.window_start == start
         with reading(self.engine) as connection:
-            rebuild = connection.execute(select(windows.c.rebuild).where(windows.c.window_start == start)).scalar_one()
+            tally = select(func.coalesce(func.sum(parts.c.rows), 0), func.count()).where(own).subquery()
+            state = and_(states.c.window_start == windows.c.window_start, ~windows.c.rebuild)
+            both = windows.outerjoin(states, state).join(tally, true())
+            about = select(windows.c.rebuild, states.c.bytes, *tally.c).select_from(both)
+            rebuild, before, rows, count = connection.execute(about.where(windows.c.window_start == start)).one()
             query = select(parts.c.path, parts.c.bytes).where(own).order_by(parts.c.path)
-            packed: list[tuple[str, bytes]] = []
-            if not rebuild:
-                query = query.where(~parts.c.merged)
-                state = connection.execute(select(states.c.bytes).where(states.c.window_start == start)).scalar()
-                packed += [("the state of a window", state)] if state is not None else []
-            packed += [(row.path, row.bytes) for row in connection.execute(query)]
-            rows, count = connection.execute(
-                select(func.coalesce(func.sum(parts.c.rows), 0), func.count()).where(own)
-            ).one()
+            packed = [] if before is None else [("the state of a window", before)]
+            packed += [tuple(row) for row in connection.execute(query if rebuild else query.where(~parts.c.merged))]
             return Contents(packed, int(rows), int(count))
 
     def state_before(self, start: int, but: Sequence[int]) -> tuple[int, bytes] | None:
@@ -227,7 +222,7 @@ class Ledger:
                 self._put_in(connection, found.path, counted, counted.pieces if same_as is None else ())
             if known is not None and known.state in ("unreadable", "late"):
                 self._mark(connection, OF_FILES)
-            _put_file(connection, found.path, row)
+            _put_file(connection, found.path, row, new=known is None)
             _forget_copies(connection, found.path)
             if counted.newest is not None:
                 _raise_newest(connection, counted.newest)
@@ -276,7 +271,8 @@ class Ledger:
         connection.execute(update(windows).where(windows.c.window_start == OF_FILES).values(dirty=True))
 
     def _take_out(self, connection: Connection, path: str, before: Sequence[Any]) -> None:
-        connection.execute(delete(parts).where(parts.c.path == path))
+        if before:
+            connection.execute(delete(parts).where(parts.c.path == path))
         for one in before:
             self._mark(connection, one.window_start, rebuild=one.merged)
 
@@ -366,8 +362,9 @@ def _parts_of(connection: Connection, path: str) -> Sequence[Any]:
     return connection.execute(select(*names).where(parts.c.path == path).order_by(parts.c.window_start)).all()
 
 
-def _put_file(connection: Connection, path: str, row: Mapping[str, Any]) -> None:
-    if not connection.execute(update(files).where(files.c.path == path).values(**row)).rowcount:
+def _put_file(connection: Connection, path: str, row: Mapping[str, Any], *, new: bool = False) -> None:
+    """``new``: whether the caller's transaction has seen that there is no row of it."""
+    if new or not connection.execute(update(files).where(files.c.path == path).values(**row)).rowcount:
         connection.execute(insert(files).values(**{"path": path, "rows": 0, **row}))
 
 

@@ -9,7 +9,10 @@ import html
 import json
 from importlib.resources import files
 from string import Template
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 # The page's own scripts, in the order in which they share one block scope.
 _SCRIPTS = ("model.js", "matrix.js", "panel.js", "performance.js", "answers.js", "report.js")
@@ -57,8 +60,13 @@ def _shell() -> _Shell:
     return _Shell(Template(_asset("report.html")), policy, style, library, script)
 
 
+@functools.cache
+def _assets() -> Traversable:
+    return files("modelwatch_gpu.report").joinpath("assets")
+
+
 def _asset(name: str) -> str:
-    return files("modelwatch_gpu.report").joinpath("assets").joinpath(name).read_text(encoding="utf-8")
+    return _assets().joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

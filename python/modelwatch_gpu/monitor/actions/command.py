@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from modelwatch_gpu.monitor.actions import supervise
-from modelwatch_gpu.monitor.config.actions import CommandRun
+from modelwatch_gpu.monitor.config.triggers import CommandRun
 
 #: Variables that every program gets.
 _PASSED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")

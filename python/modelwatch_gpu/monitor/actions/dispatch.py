@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 
 from modelwatch_gpu.monitor.alerts.channels.webhook import signed
-from modelwatch_gpu.monitor.config.actions import AirflowRun, GitHubRun, MlflowRun, WebhookRun, below
+from modelwatch_gpu.monitor.config.triggers import AirflowRun, GitHubRun, MlflowRun, WebhookRun, below
 from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.outgoing import Outcome, request
 

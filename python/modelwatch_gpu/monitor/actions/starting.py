@@ -18,8 +18,8 @@ from modelwatch_gpu.monitor.actions.evidence import Feedback, bundle
 from modelwatch_gpu.monitor.alerts.outbox import waited
 from modelwatch_gpu.monitor.audit.chain import append
 from modelwatch_gpu.monitor.clock import utc_text
-from modelwatch_gpu.monitor.config.actions import CommandRun, Trigger
 from modelwatch_gpu.monitor.config.model import MonitorConfig
+from modelwatch_gpu.monitor.config.triggers import CommandRun, Trigger
 from modelwatch_gpu.monitor.outgoing import redacted
 from modelwatch_gpu.monitor.store.alert_tables import actions
 

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from modelwatch_gpu.monitor.alerts.machine import LEVELS
 from modelwatch_gpu.monitor.alerts.messages import key_text
 from modelwatch_gpu.monitor.clock import utc_text
-from modelwatch_gpu.monitor.config.actions import ActionsConfig, Trigger
+from modelwatch_gpu.monitor.config.actions import ActionsConfig
+from modelwatch_gpu.monitor.config.triggers import Trigger
 from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import actions, alert_windows, alerts
 

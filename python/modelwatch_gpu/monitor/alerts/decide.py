@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
@@ -17,14 +16,16 @@ from modelwatch_gpu.monitor.alerts.reconcile import Alert, alert_id, ended, reco
 from modelwatch_gpu.monitor.alerts.verdicts import chunks
 from modelwatch_gpu.monitor.alerts.windows import Refolded, RuleWindows, latest_said
 from modelwatch_gpu.monitor.clock import utc_text
-from modelwatch_gpu.monitor.config.alerts import AlertsConfig, Channel, Rule
+from modelwatch_gpu.monitor.config.alerts import AlertsConfig, Rule
 from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import alert_rules, alert_windows, alerts, deliveries
 from modelwatch_gpu.monitor.store.tables import windows as log_windows
 
+if TYPE_CHECKING:
+    from modelwatch_gpu.monitor.config.channels import Channel
 
-@dataclass(frozen=True, slots=True)
-class Change:
+
+class Change(NamedTuple):
     """An alert that is new or not what it was. ``first_seen``: when it was, by the clock on the wall. ``said``: what
     the latest window that fires says, None where it is not at hand."""
 
@@ -44,13 +45,16 @@ class Decider:
         every = connection.execute(select(log_windows.c.window_start, log_windows.c.window, log_windows.c.run_id)).all()
         self._judged = {row.window_start for row in every if row.run_id == run_id}
         starts = {row.window_start: row.window for row in every}
+        self._there = set(starts)
         self._context = Context(monitor, run_id, now, starts, config.reports)
 
     def decide(self) -> list[Change]:
         """Brings alerts up to date and queues what there is to say; returns what changed."""
-        changes = self._without_rule()
+        folded_by = {row.name: row.sha256 for row in self._connection.execute(select(alert_rules))}
+        changes = self._without_rule(set(folded_by))
         for rule in self._config.rules:
-            changes += self._reconciled(rule, RuleWindows(self._connection, rule, self._run_id).update(self._judged))
+            windows = RuleWindows(self._connection, rule, self._run_id, folded_by.get(rule.name))
+            changes += self._reconciled(rule, windows.update(self._judged, self._there))
         self._write(changes)
         self._queue(changes)
         return changes
@@ -93,16 +97,19 @@ class Decider:
                 found.setdefault(row.key, {})[row.id] = (alert_of(row), row.first_seen)
         return found
 
-    def _without_rule(self) -> list[Change]:
-        """Alerts whose rule the config no longer has come to an end."""
-        names = [rule.name for rule in self._config.rules]
-        changes = []
-        query = select(alerts).where(alerts.c.status == "open", alerts.c.rule.not_in(names))
+    def _without_rule(self, known: set[str]) -> list[Change]:
+        """Alerts whose rule the config no longer has come to an end. ``known``: rules that windows were folded by; an
+        alert that is open is of one of them."""
+        names = sorted(known - {rule.name for rule in self._config.rules})
+        changes: list[Change] = []
+        if not names:
+            return changes
+        query = select(alerts).where(alerts.c.status == "open", alerts.c.rule.in_(names))
         for row in self._connection.execute(query.order_by(alerts.c.id)).all():
             alert = ended(alert_of(row), row.last, "no rule")
             changes.append(Change(Rule(name=row.rule), row.key, alert, False, row.first_seen))
         for table, column in ((alert_windows, alert_windows.c.rule), (alert_rules, alert_rules.c.name)):
-            self._connection.execute(delete(table).where(column.not_in(names)))
+            self._connection.execute(delete(table).where(column.in_(names)))
         return changes
 
     def _write(self, changes: Sequence[Change]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 #: What a window says of a group of findings. UNKNOWN neither opens nor closes anything.
 FIRING: Final = "firing"
@@ -34,8 +34,7 @@ class Span:
         return windows <= self.windows if self.windows else seconds <= self.seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """How a rule opens and closes. ``fires`` of the last ``of`` judged windows open an alert; ``clear_after`` judged
     windows in a row without firing close it. Within ``cooldown`` of being told closed, the alert may reopen and close
     in silence, under the same name. ``repeat_every``: how long an open alert goes without being told again; none: it
@@ -48,8 +47,7 @@ class Policy:
     repeat_every: Span = Span()
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What one window says. ``order``: its start in epoch seconds, or the number of its first row. ``verdict``:
     FIRING, CLEAR or UNKNOWN. ``severity``: the worst of the findings that fire."""
 
@@ -194,8 +192,7 @@ def _due(span: Span, state: State, here: tuple[int, int]) -> bool:
     return windows >= span.windows if span.windows else seconds >= span.seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(NamedTuple):
     """``states``: (window, state after it) in order. ``episodes``: all alerts in them as they were left, oldest first,
     with the one that was there before where there was one."""
 

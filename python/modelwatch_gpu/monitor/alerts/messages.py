@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from modelwatch_gpu.log.windows import iso, zone_of
@@ -35,8 +34,7 @@ _ENDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What messages of one run have in common. ``windows``: window_start -> the window as people read it. ``reports``:
     the address that paths of reports are put behind."""
 

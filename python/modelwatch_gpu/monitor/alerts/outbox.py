@@ -18,7 +18,8 @@ from modelwatch_gpu.monitor.alerts import telling
 from modelwatch_gpu.monitor.alerts.channels import AT_ONCE, send
 from modelwatch_gpu.monitor.alerts.silences import Silence, all_silences
 from modelwatch_gpu.monitor.clock import utc_text
-from modelwatch_gpu.monitor.config.alerts import AlertmanagerChannel, AlertsConfig, Channel
+from modelwatch_gpu.monitor.config.alerts import AlertsConfig
+from modelwatch_gpu.monitor.config.channels import AlertmanagerChannel, Channel
 from modelwatch_gpu.monitor.outgoing import Outcome
 from modelwatch_gpu.monitor.store.alert_tables import alerts, deliveries
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from modelwatch_gpu.monitor.alerts.machine import LEVELS, Episode
 
@@ -16,8 +15,7 @@ REPEAT: Final = "repeat"
 RESOLVED: Final = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What a receiver knows of an alert once all that was queued has come: the last message's number, whether it says
     open, how bad, and how often it was repeated."""
 

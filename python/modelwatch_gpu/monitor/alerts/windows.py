@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, null, select
 
 from modelwatch_gpu.monitor.alerts import verdicts
 from modelwatch_gpu.monitor.alerts.machine import UNKNOWN, Folded, Judged, State, fold
@@ -15,11 +14,9 @@ from modelwatch_gpu.monitor.alerts.verdicts import TIMELESS, Said, Sayings
 from modelwatch_gpu.monitor.config.alerts import Rule
 from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.store.alert_tables import alert_rules, alert_windows
-from modelwatch_gpu.monitor.store.tables import windows as log_windows
 
 
-@dataclass(frozen=True)
-class Refolded:
+class Refolded(NamedTuple):
     """A group whose windows changed: its fold from the first of these on, and what was there before it. ``said``: what
     each of these windows says, as ``Said.as_json``."""
 
@@ -35,22 +32,21 @@ class Refolded:
 
 
 class RuleWindows:
-    """What windows said of the groups of one rule, in the store."""
+    """What windows said of the groups of one rule, in the store. ``folded_by``: the hash of the rule as it was when its
+    windows were folded, None where they never were."""
 
-    def __init__(self, connection: Connection, rule: Rule, run_id: str) -> None:
-        self._connection, self._rule, self._run_id = connection, rule, run_id
+    def __init__(self, connection: Connection, rule: Rule, run_id: str, folded_by: str | None) -> None:
+        self._connection, self._rule, self._run_id, self._folded_by = connection, rule, run_id, folded_by
         self._policy = verdicts.policy_of(rule)
         self._of_rule = alert_windows.c.rule == rule.name
 
-    def update(self, judged: Collection[int]) -> list[Refolded]:
-        """Takes in the windows that a run judged, and folds the groups anew that this changes.
+    def update(self, judged: Collection[int], there: set[int]) -> list[Refolded]:
+        """Takes in the windows that a run judged, and folds the groups anew that this changes. ``there``: all windows.
 
         The rows of the last fold hold as long as the rule is what it was; else all windows are taken in anew.
         """
         rebuild = self._rule_changed()
-        there = set(self._connection.scalars(select(log_windows.c.window_start)))
-        known = self._first_windows()  # none after a rebuild
-        self._forget_before(_first_of(there))
+        known = self._first_windows(_first_of(there))  # none after a rebuild
         starts: set[int] | None = None if rebuild else set(judged) | self._gone(there)
         said = verdicts.firing(self._connection, self._rule, starts)
         firsts = {key: min(windows) for key, windows in said.items()}
@@ -71,19 +67,26 @@ class RuleWindows:
     def _rule_changed(self) -> bool:
         """Whether the rule is not what its windows were folded by; notes what it is now."""
         sha256, name = verdicts.rule_sha256(self._rule), self._rule.name
-        kept = self._connection.scalar(select(alert_rules.c.sha256).where(alert_rules.c.name == name))
-        if kept == sha256:
+        if self._folded_by == sha256:
             return False
         self._connection.execute(delete(alert_rules).where(alert_rules.c.name == name))
         self._connection.execute(insert(alert_rules).values(name=name, sha256=sha256))
         self._connection.execute(delete(alert_windows).where(self._of_rule))
         return True
 
-    def _first_windows(self) -> dict[str, int]:
-        """The first window that is kept of each group."""
-        first = func.min(alert_windows.c.window_start)
-        query = select(alert_windows.c.key, first).where(self._of_rule).group_by(alert_windows.c.key)
-        return {key: int(start) for key, start in self._connection.execute(query)}
+    def _first_windows(self, first: int | None) -> dict[str, int]:
+        """The first window that is kept of each group; windows before ``first``, which the store has forgotten, are
+        forgotten here too, but for the last state of each group."""
+        w = alert_windows.c
+        before = null() if first is None else func.max(case((w.window_start < first, w.window_start)))
+        query = select(w.key, func.min(w.window_start), before).where(self._of_rule).group_by(w.key)
+        known: dict[str, int] = {}
+        for key, start, last in self._connection.execute(query).all():
+            known[key] = int(start)
+            if last is not None and start < last:
+                older = and_(self._of_rule, w.key == key, w.window_start < last)
+                self._connection.execute(delete(alert_windows).where(older))
+        return known
 
     def _gone(self, there: set[int]) -> set[int]:
         """Windows that are kept and that the log has no more: their files were deleted."""
@@ -91,16 +94,6 @@ class RuleWindows:
         first = _first_of(there)
         gone = set(self._connection.scalars(query)) - there
         return gone if first is None else {start for start in gone if start > first}
-
-    def _forget_before(self, first: int | None) -> None:
-        """Windows that the store has forgotten, but for the last state of each group."""
-        if first is None:
-            return
-        latest = func.max(alert_windows.c.window_start).label("latest")
-        kept = select(alert_windows.c.key, latest).where(self._of_rule).where(alert_windows.c.window_start < first)
-        for key, start in self._connection.execute(kept.group_by(alert_windows.c.key)).all():
-            older = and_(self._of_rule, alert_windows.c.key == key, alert_windows.c.window_start < start)
-            self._connection.execute(delete(alert_windows).where(older))
 
     def _fill_behind(self, said: Sayings, firsts: dict[str, int], known: dict[str, int], others: set[int]) -> None:
         """A group that fires earlier than was known needs what was said of it between then and what is kept."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from modelwatch_gpu.errors import InputError, OutputError
 from modelwatch_gpu.monitor.audit.chain import Head
@@ -24,8 +23,7 @@ _MOST_BYTES: Final = 1 << 28
 _LAST_BYTES: Final = 1_000
 
 
-@dataclass(frozen=True)
-class Anchor:
+class Anchor(NamedTuple):
     """``head`` was the last record at ``at``; ``line``: of the file."""
 
     head: Head

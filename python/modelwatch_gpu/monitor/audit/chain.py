@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -28,8 +27,7 @@ _FORMAT: Final = "modelwatch audit 1"
 _KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The last record: its number, 0 where there is none, and its hash."""
 
     seq: int
@@ -67,20 +65,20 @@ def append(connection: Connection, kind: str, body: Mapping[str, Any], now: date
     if not _KIND.fullmatch(kind):
         raise InputError(f"A record of the audit cannot be of kind {kind!r}; use lower case, digits and _.")
     text, at = canonical(body), utc_text(now)
-    _begin(connection)
     # The one row is changed before it is read: whoever comes second waits here for the first one's commit.
-    connection.execute(update(audit_head).where(audit_head.c.id == 1).values(seq=audit_head.c.seq + 1))
+    own = update(audit_head).where(audit_head.c.id == 1)
+    if not connection.execute(own.values(seq=audit_head.c.seq + 1)).rowcount:
+        _begin(connection)
+        connection.execute(own.values(seq=audit_head.c.seq + 1))
     seq, before = connection.execute(select(audit_head.c.seq, audit_head.c.sha256).where(audit_head.c.id == 1)).one()
     sha256 = record_sha256(seq, at, kind, before, text)
     connection.execute(insert(audit).values(seq=seq, at=at, kind=kind, body=text, prev_sha256=before, sha256=sha256))
-    connection.execute(update(audit_head).where(audit_head.c.id == 1).values(sha256=sha256))
+    connection.execute(own.values(sha256=sha256))
     return Head(seq, sha256)
 
 
 def _begin(connection: Connection) -> None:
-    """Makes the row of the head where there is none yet."""
-    if connection.execute(select(audit_head.c.id)).first() is not None:
-        return
+    """Makes the row of the head, which is not there yet."""
     try:
         with connection.begin_nested():
             connection.execute(insert(audit_head).values(id=1, seq=0, sha256=BEGINNING))

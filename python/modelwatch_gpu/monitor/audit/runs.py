@@ -37,8 +37,6 @@ _log = logging.getLogger("modelwatch_gpu.monitor")
 def record_run(connection: Connection, config: MonitorConfig, run_id: str, now: datetime) -> None:
     """Adds what a run saw and found, in the transaction that finishes it; before it the config, where that changed, and
     behind it versions that the log names for the first time."""
-    from modelwatch_gpu.monitor.versions.seen import add_seen, versions_of_run
-
     _record_config(connection, config, now)
     run = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().one()
     found = list(
@@ -57,10 +55,15 @@ def record_run(connection: Connection, config: MonitorConfig, run_id: str, now: 
         "findings": dict(sorted(Counter(str(row["severity"]) for row in found).items())),
         "findings_sha256": hashlib.sha256(canonical([dict(row) for row in found]).encode()).hexdigest(),
         "alerts": _changed(connection, alerts, _ALERT, run_id),
-        "actions": _changed(connection, actions, _ACTION, run_id),
+        # Without triggers a run asks for none.
+        "actions": _changed(connection, actions, _ACTION, run_id) if config.actions.triggers else [],
         "told": [{name: row[name] for name in (*_FINDING, "threshold", "reason")} for row in told[:MOST_LISTED]],
     }
     append(connection, "run", body, now)
+    if not (config.segments or config.by_version):
+        return  # versions are seen among segments
+    from modelwatch_gpu.monitor.versions.seen import add_seen, versions_of_run
+
     seen = versions_of_run(connection, config.versions, run_id)
     if seen:
         add_seen(connection, config.versions.model or config.name, seen, now)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, select
 
@@ -19,16 +18,14 @@ MOST_TOLD: Final = 20
 _ROWS: Final = 1_000
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """``seq``: the record that it is about, None where it is about the whole. ``what``: in a sentence."""
 
     seq: int | None
     what: str
 
 
-@dataclass(frozen=True)
-class Verification:
+class Verification(NamedTuple):
     """``records``: how many there are. ``first_at``, ``last_at``: their times. ``head``: of the chain as it was read.
     ``anchors``: heads of a file that were found. ``faults``: none where all is as it was written, at most
     ``MOST_TOLD``; ``more``: faults beyond these."""

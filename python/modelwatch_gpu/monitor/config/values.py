@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import importlib
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, SecretStr, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SecretStr,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, core_schema
 
 _SECONDS: Final = {"ms": 0.001, "s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = r"([0-9]{1,9})\s*(ms|s|min|h|d|w)"
+
+
+class Elsewhere:
+    """Values whose models are imported when a config has some, or somebody asks for the schema: to make them takes
+    longer than to read a config without.
+
+    Args:
+        module: Of this package.
+        name: Of the type in it.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = f"{__package__}.{module}", name
+
+    def _adapter(self) -> Any:
+        return _adapter(self._module, self._name)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_plain_validator_function(self._validated)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return handler(self._adapter().core_schema)
+
+    def _validated(self, value: Any) -> Any:
+        return () if isinstance(value, list | tuple) and not value else self._adapter().validate_python(value)
+
+
+@functools.cache
+def _adapter(module: str, name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(getattr(importlib.import_module(module), name))
 
 
 class FromEnvironment(str):

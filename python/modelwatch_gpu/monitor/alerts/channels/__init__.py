@@ -10,7 +10,7 @@ from modelwatch_gpu.errors import ModelwatchError
 from modelwatch_gpu.monitor.alerts.channels.alertmanager import send_to_alertmanager
 from modelwatch_gpu.monitor.alerts.channels.apprise import send_by_apprise
 from modelwatch_gpu.monitor.alerts.channels.webhook import send_to_webhook
-from modelwatch_gpu.monitor.config.alerts import AlertmanagerChannel, AppriseChannel, Channel, WebhookChannel
+from modelwatch_gpu.monitor.config.channels import AlertmanagerChannel, AppriseChannel, Channel, WebhookChannel
 from modelwatch_gpu.monitor.outgoing import Outcome
 
 #: A message's JSON values.

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from modelwatch_gpu.monitor.alerts import telling
 from modelwatch_gpu.monitor.alerts.messages import segment_text
 from modelwatch_gpu.monitor.clock import utc_text, utc_time
-from modelwatch_gpu.monitor.config.alerts import AlertmanagerChannel
+from modelwatch_gpu.monitor.config.channels import AlertmanagerChannel
 from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.outgoing import Outcome, request
 

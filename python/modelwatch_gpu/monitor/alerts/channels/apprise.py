@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from modelwatch_gpu.monitor.alerts import telling
-from modelwatch_gpu.monitor.config.alerts import AppriseChannel
+from modelwatch_gpu.monitor.config.channels import AppriseChannel
 from modelwatch_gpu.monitor.extras import module_of
 from modelwatch_gpu.monitor.outgoing import Outcome, unlogged
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from modelwatch_gpu.monitor.config.alerts import WebhookChannel, key_of
+from modelwatch_gpu.monitor.config.alerts import key_of
+from modelwatch_gpu.monitor.config.channels import WebhookChannel
 from modelwatch_gpu.monitor.judging import canonical
 from modelwatch_gpu.monitor.outgoing import Outcome, request
 
