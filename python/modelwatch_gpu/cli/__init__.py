@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,27 +67,6 @@ def _name_of(command: Any) -> str:
     return str(command.name or command.callback.__name__)
 
 
-def _run_plain(app: Any, line: list[str]) -> None:
-    """Runs the one command there is and ends, where its line is plain; else returns."""
-    import typer
-
-    from modelwatch_gpu.cli.plain import plain_call
-    from modelwatch_gpu.cli.root import guarded
-
-    if len(app.registered_commands) != 1 or app.registered_groups or "_MODELWATCH_COMPLETE" in os.environ:
-        return
-    command = app.registered_commands[0]
-    function = command.callback
-    call = None if not line and command.no_args_is_help else plain_call(function, line)
-    if call is None:
-        return
-    try:
-        guarded(lambda: function(**call))
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
-    sys.exit(DONE)
-
-
 def main() -> None:
     """Entry point of the command."""
     for stream in (sys.stdout, sys.stderr):
@@ -96,9 +74,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a name must not end a report in a terminal without UTF-8
     asked = sys.argv[1] if len(sys.argv) > 1 else None
     try:
-        app = _app(asked if asked in PLACES else None)
-        _run_plain(app, sys.argv[2:])
-        app(prog_name="modelwatch")
+        _app(asked if asked in PLACES else None)(prog_name="modelwatch")
     except SystemExit as end:
         early.leave(end.code)
         raise

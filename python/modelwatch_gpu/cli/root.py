@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -29,32 +28,27 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
-        return guarded(lambda: super(Commands, self).invoke(ctx))
-
-
-def guarded(command: Callable[[], Any]) -> Any:
-    """Runs a command; whatever ends it early becomes one line and an exit code."""
-    early.done()
-    try:
-        result = command()
-        sys.stdout.flush()
-        return result
-    except (InputError, OutputError, DeviceUnavailable) as error:
-        fail(str(error), BAD_INPUT)
-    except KeyboardInterrupt:
-        kept = f"{' and '.join(written)} had been written, whole" if written else ""
-        fail(f"interrupted; {kept}." if kept else early.MESSAGE, BROKEN)
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not try to flush the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN)
-    except Exception as error:
-        wrong_call(error)
-        if type(error).__module__.split(".")[0] in ("typer", "click"):
-            raise  # exits, and help instead of an error
-        if os.environ.get("MODELWATCH_DEBUG"):
-            traceback.print_exc()
-        fail(f"unexpected {type(error).__name__}: {error} (set MODELWATCH_DEBUG=1 for the details)", BROKEN)
+        early.done()
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except (InputError, OutputError, DeviceUnavailable) as error:
+            fail(str(error), BAD_INPUT)
+        except KeyboardInterrupt:
+            kept = f"{' and '.join(written)} had been written, whole" if written else ""
+            fail(f"interrupted; {kept}." if kept else early.MESSAGE, BROKEN)
+        except BrokenPipeError:
+            # Whoever read our output has gone; the interpreter must not try to flush the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN)
+        except Exception as error:
+            wrong_call(error)
+            if type(error).__module__.split(".")[0] in ("typer", "click"):
+                raise  # exits, and help instead of an error
+            if os.environ.get("MODELWATCH_DEBUG"):
+                traceback.print_exc()
+            fail(f"unexpected {type(error).__name__}: {error} (set MODELWATCH_DEBUG=1 for the details)", BROKEN)
 
 
 app = typer.Typer(
