@@ -40,7 +40,7 @@ def ks_of(baseline: Cells, current: Cells, of: Ints | None = None) -> Values:
     of = beside(baseline.groups, current.groups) if of is None else of
     ranked = current.ranked_beside(baseline)
     n, m = baseline.total[of], current.total
-    lower, upper = (_quotients(*ranked[name], n, m) for name in ("ks_least", "ks_most"))
+    lower, upper = (_quotients(high, low, n, m) for high, low in (ranked["ks_least"], ranked["ks_most"]))
     return without_rows(
         Values(lower, lower, upper, current.total, np.zeros(current.groups, np.uint8)), baseline, current, of
     )
