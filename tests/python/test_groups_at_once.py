@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import accumulate, pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -240,6 +241,17 @@ def test_a_constant_has_no_skewness_and_two_zeros_and_a_one_have_the_root_of_a_h
     # About their mean 1/3 the powers sum to m2 = 2/3, m3 = 2/9, m4 = 2/9: (2/27) / (2/9)^1.5 and (2/27) / (2/9)^2 - 3.
     assert found.skewness[1] == pytest.approx(0.5**0.5)
     assert found.kurtosis[1] == pytest.approx(-1.5)
+
+
+WHOLE = st.one_of(st.integers(0, 2**10), st.integers(2**52, 2**54), st.integers(0, 2**62))
+
+
+@given(st.lists(st.tuples(WHOLE, WHOLE, st.integers(0, 2**124)), min_size=1, max_size=20))
+def test_quotients_of_whole_numbers_are_rounded_once(rows: list[tuple[int, int, int]]) -> None:
+    n, m, d = zip(*[(n, m, min(d, n * m)) for n, m, d in rows], strict=True)
+    high, low = (np.array(half, dtype=np.uint64) for half in ([x >> 64 for x in d], [x & (2**64 - 1) for x in d]))
+    found = rank._quotients(high, low, np.array(n), np.array(m))
+    assert found.tolist() == [float(Fraction(x, max(1, a * b))) for x, a, b in zip(d, n, m, strict=True)]
 
 
 @given(st.integers(0, 2**31))

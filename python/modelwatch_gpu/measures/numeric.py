@@ -141,13 +141,13 @@ def _wasserstein(batch: Batch) -> Values:
 
 def _sample(batch: Batch, group: NumericGroups, knots: Knots) -> transport.Transported:
     made = group.cells.made
-    if "sample" not in made:  # a baseline's is asked for again and again
-        made["sample"] = _sample_of(batch.column, group, knots)
-    found: transport.Transported = made["sample"]
-    return found
+    if "tails" not in made:  # a baseline's are asked for again and again
+        made["tails"] = _tails_of(batch.column, group, knots)
+    below, above = made["tails"]
+    return transport.Transported(group.cells, below, above)  # kept there it would keep its cells alive
 
 
-def _sample_of(column: NumericColumn, group: NumericGroups, knots: Knots) -> transport.Transported:
+def _tails_of(column: NumericColumn, group: NumericGroups, knots: Knots) -> tuple[tails.Tail, tails.Tail]:
     infinite = 1 if keys.is_float(column.domain) else 0
     ends = []
     for end, extreme, below in ((0, group.low, True), (1, group.high, False)):
@@ -160,7 +160,7 @@ def _sample_of(column: NumericColumn, group: NumericGroups, knots: Knots) -> tra
         if group.grid == "fine":
             sums = {g: group.tails[g][end] * _UNIT for g in np.flatnonzero(rows).tolist() if g in group.tails}
         ends.append(tails.tail_of(rows, reach, sums, edge, below=below))
-    return transport.Transported(group.cells, ends[0], ends[1])
+    return ends[0], ends[1]
 
 
 def _scaled(value: Values, sd: Floats) -> Values:

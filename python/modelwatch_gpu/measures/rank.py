@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from modelwatch_gpu.measures.cells import Cells, Counts, Ints, beside
+from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints, beside
 from modelwatch_gpu.measures.transport import RankedSample, wasserstein, without_rows
 from modelwatch_gpu.measures.value import Value, Values
+
+#: Whole numbers below it are float64s.
+_EXACT: Final = 1 << 53
 
 __all__ = ["RankedSample", "cvm", "cvm_of", "ks", "ks_chance", "ks_noise", "ks_of", "wasserstein"]
 
@@ -35,22 +38,26 @@ def ks_of(baseline: Cells, current: Cells, of: Ints | None = None) -> Values:
     """``ks`` of every group: against one baseline, or group against group, or as ``of`` says: (groups,) which group of
     the baseline."""
     of = beside(baseline.groups, current.groups) if of is None else of
-    n, m = baseline.total[of].tolist(), current.total.tolist()
     ranked = current.ranked_beside(baseline)
-    # Integer division is correctly rounded, so equal integers give equal bits everywhere.
-    products = [max(1, a * b) for a, b in zip(n, m, strict=True)]
-    lower, upper = (
-        np.array([d / p for d, p in zip(_integers(*ranked[name]), products, strict=True)], dtype=np.float64)
-        for name in ("ks_least", "ks_most")
-    )
+    n, m = baseline.total[of], current.total
+    lower, upper = (_quotients(high, low, n, m) for high, low in (ranked["ks_least"], ranked["ks_most"]))
     return without_rows(
         Values(lower, lower, upper, current.total, np.zeros(current.groups, np.uint8)), baseline, current, of
     )
 
 
-def _integers(high: Counts, low: Counts) -> list[int]:
-    """Integers of two times 64 bits."""
-    return [(h << 64) | x for h, x in zip(high.tolist(), low.tolist(), strict=True)]
+def _quotients(high: Counts, low: Counts, n: Ints, m: Ints) -> Floats:
+    """Integers of two times 64 bits over n m, 0 / 0 as 0: correctly rounded, so equal integers give equal bits
+    everywhere."""
+    with np.errstate(over="ignore"):
+        product = np.maximum(n * m, 1)
+    # A float64 holds both sides of these, and division rounds correctly.
+    small = (high == 0) & (low < _EXACT) & (n.astype(np.float64) * m < _EXACT)
+    out = low / np.where(small, product, 1)
+    rest = np.flatnonzero(~small)
+    wide = zip(high[rest].tolist(), low[rest].tolist(), n[rest].tolist(), m[rest].tolist(), strict=True)
+    out[rest] = [((h << 64) | x) / max(1, a * b) for h, x, a, b in wide]
+    return out
 
 
 def ks_noise(n: Any, m: Any) -> Any:
