@@ -244,3 +244,13 @@ TEST("the largest distance of two sorted samples is that of a search at every va
   });
   CHECK_EQ(sup_distance<double>(nullptr, 0, nullptr, 0), std::int64_t{0});
 }
+
+TEST("no knot shares a bucket of the guide with an infinity, so evenly spread knots take one comparison") {
+  auto const check = []<class Value>(Value) {
+    std::vector<Value> knots;
+    for (int k = 0; k < 300; ++k) knots.push_back(static_cast<Value>(k) / 16 - 5);
+    CHECK_EQ(make_grid(as_knots(std::move(knots)))->data().steps, 1);
+  };
+  check(float{});
+  check(double{});
+}
