@@ -135,7 +135,7 @@ _ANSWERS: Final[dict[str, Callable[[Connection, Request], Any]]] = {
     "windows": lambda connection, request: {"windows": current.windows_of(connection, limit=_limit(request, 1_000))},
     "runs": lambda connection, request: {"runs": current.runs_of(connection, limit=_limit(request, 100))},
     "deployments": lambda connection, _: {"deployments": [d.to_dict() for d in list_deployments(connection)]},
-    "audit/head": lambda connection, _: vars(head(connection)),
+    "audit/head": lambda connection, _: head(connection)._asdict(),
 }
 
 
