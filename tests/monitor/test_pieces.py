@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from watch_makers import START, rows_of
+from watch_makers import START, World, rows_of
 
 from modelwatch_gpu.log.windows import Window, zone_of
+from modelwatch_gpu.monitor.counts import Counter
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.parts import UNTIMED, Part, merge_parts
 from modelwatch_gpu.profile.windowed import piece_of, window_starts
@@ -118,3 +119,19 @@ def test_unseen_values_of_other_windows_are_left_out(month: Baseline) -> None:
     assert len(found) == 2
     assert not set(found[0]) & set(found[1])
     assert len(found[0]) + len(found[1]) == 40
+
+
+def test_a_monitor_notes_the_patterns_of_its_expectations_and_counts_again_where_they_change(world: World) -> None:
+    path = world.folder / "expected.yaml"
+
+    def counter(text: str, named: str = path.name) -> Counter:
+        path.write_text(f"columns: {{kind: {text}}}")
+        return Counter(world.config(f"window: 1d\nexpectations: {named}"), world.baseline)
+
+    one, other = (counter(f"{{text_pattern: {{matches: '{pattern}'}}}}") for pattern in ("^[a-z]+$", "^b"))
+    assert one.plan.spec.facts is not None
+    assert one.plan.spec.facts.patterns == (("kind", "^[a-z]+$"),)
+    assert one.settings != other.settings
+    none, auto = counter("{nulls: {max: 0.1}}"), counter("{}", "auto")
+    assert none.settings == auto.settings
+    assert "patterns" not in none.settings
