@@ -31,6 +31,7 @@ OF_THE_HOST = {
     "add_features",
     "add_rows",
     "available_isas",
+    "beta_fraction",
     "build_info",
     "center_rows",
     "cross_groups",
