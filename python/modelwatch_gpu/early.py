@@ -48,7 +48,8 @@ _told = False
 
 
 def begin() -> None:
-    """Ctrl-C ends the process at once, if this is the command and nobody else decides what Ctrl-C means."""
+    """In a process that is the command: threads of OpenBLAS will sleep, unless somebody else has said when, and Ctrl-C
+    ends the process at once, unless somebody else decides what it means."""
     global _told
     if _OURS and "numpy" not in sys.modules and _SPINNING not in os.environ:
         os.environ[_SPINNING] = _SPINS
@@ -63,7 +64,8 @@ def begin() -> None:
 
 
 def done() -> None:
-    """From here on Ctrl-C is a KeyboardInterrupt again, and garbage is collected among what comes now."""
+    """From here on Ctrl-C is a KeyboardInterrupt again, garbage is collected among what comes now, and what the command
+    starts has the environment that it was started with."""
     if _told:
         os.environ.pop(_SPINNING, None)
     if signal.getsignal(signal.SIGINT) is _end:

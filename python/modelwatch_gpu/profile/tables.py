@@ -113,29 +113,9 @@ class NumericTable:
         return self.cells.group
 
     @property
-    def cell(self) -> UInt32:
-        """(entries,) the cell."""
-        return self.cells.index.astype(np.uint32)
-
-    @property
-    def count(self) -> UInt64:
-        """(entries,) rows in it."""
-        return self.cells.value.astype(np.uint64)
-
-    @property
     def gap_group(self) -> UInt32:
         """(gap entries,) group of each gap with an offset."""
         return self.gaps.group
-
-    @property
-    def gap(self) -> UInt32:
-        """(gap entries,) the gap."""
-        return self.gaps.index.astype(np.uint32)
-
-    @property
-    def gap_sum(self) -> UInt64:
-        """(gap entries,) sum of its offsets."""
-        return self.gaps.value.astype(np.uint64)
 
     @property
     def range_group(self) -> UInt32:
@@ -335,29 +315,9 @@ class CategoryTable:
         return self.cells.group
 
     @property
-    def cell(self) -> UInt32:
-        """(entries,) the slot."""
-        return self.cells.index.astype(np.uint32)
-
-    @property
-    def count(self) -> UInt64:
-        """(entries,) rows in it."""
-        return self.cells.value.astype(np.uint64)
-
-    @property
     def unseen_group(self) -> UInt32:
         """(unseen entries,) group of each count of an unseen value."""
         return self.unseen_rows.group
-
-    @property
-    def unseen_index(self) -> UInt32:
-        """(unseen entries,) which value."""
-        return self.unseen_rows.index.astype(np.uint32)
-
-    @property
-    def unseen_count(self) -> UInt64:
-        """(unseen entries,) its rows."""
-        return self.unseen_rows.value.astype(np.uint64)
 
     def regrouped(self, to: UInt32, groups: int) -> CategoryTable:
         """The same table with group g renumbered to ``to[g]``, of ``groups``; groups that meet are added."""
