@@ -29,6 +29,8 @@ def test_the_groups_of_every_file_are_its_keys_sorted_and_capped(files: list[lis
         own = capped_keys("segment:x", keys, cap)
         assert found.groups == sorted(set(own))
         assert [found.groups[i] for i in found.to] == own
+        assert (found.order is None) == (len(found.groups) < len(own))
+        assert found.order is None or [own[i] for i in found.order] == found.groups
         assert found.text == json.dumps(found.groups)
         assert (whole == {"segment:x"}) == (own is keys)
 

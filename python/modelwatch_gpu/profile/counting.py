@@ -357,9 +357,8 @@ class FileCounter:
             empty = pa.nulls(len(array), array.type)
             return self.readings[at].convert(empty)
 
-    def _tables(self, spec: SetSpec, groups: int, to: UInt32, merged: int) -> dict[tuple[str, str], Table]:
-        """What the engine has of every column of a set of so many ``groups``, of which group g becomes ``to[g]`` of
-        ``merged``."""
+    def _tables(self, spec: SetSpec, keys: PartKeys) -> dict[tuple[str, str], Table]:
+        """What the engine has of every column of a set, in the groups of the part."""
         if not spec.labelled:
             places, counter, s = self._places, self.counter, self.spec.plain_sets.index(spec)
         else:
@@ -368,17 +367,22 @@ class FileCounter:
                 return {}
             places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
         on_cpu = isinstance(counter, _core.Counter)
-        narrow = (True,) if on_cpu else ()
+        ordered = on_cpu and keys.order is not None
+        options: tuple[Any, ...] = (True, keys.order) if on_cpu else ()
+        counted = len(keys.groups if ordered else keys.to)
+
+        def regrouped(table: Table) -> Table:
+            return table if ordered else table.regrouped(keys.to, len(keys.groups))
 
         def table(work: tuple[int, int]) -> Table:
             at, c = work
             column, reading = self.columns[c], self.readings[c]
             if not isinstance(column, NumericColumn):
-                return CategoryTable.from_engine(counter.category(at, s, *narrow), groups).regrouped(to, merged)
-            numeric = NumericTable.from_engine(counter.numeric(at, s, *narrow), groups)
+                return regrouped(CategoryTable.from_engine(counter.category(at, s, *options), counted))
+            numeric = NumericTable.from_engine(counter.numeric(at, s, *options), counted)
             if reading.lifted is not None:
                 _lower(numeric, column, reading.lifted)
-            return numeric.regrouped(to, merged)
+            return regrouped(numeric)
 
         work = [(at, c) for at, c in enumerate(places) if self.columns[c].name not in self.incomparable]
         large = on_cpu and counter.bytes >= _LARGE
@@ -409,7 +413,7 @@ class FileCounter:
             np.add.at(rows[spec.name], own.to, numbering.rows.astype(np.uint64))
             if spec.name in self.weights:
                 weights[spec.name] = self.weights[spec.name].regrouped(own.to, many)
-            tables |= self._tables(spec, len(own.to), own.to, many)
+            tables |= self._tables(spec, own)
             for sums in self.embeddings if not spec.labelled else ():
                 table_of = sums.table(self.spec.plain_sets.index(spec), len(own.to))
                 embeddings[(spec.name, sums.column.name)] = table_of.regrouped(own.to, many)

@@ -10,6 +10,7 @@ from itertools import compress
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from modelwatch_gpu.profile.grouping import Int64, Numbering, Seed, SegmentGroups
 from modelwatch_gpu.profile.labelled import LabelledCounter
@@ -24,11 +25,12 @@ _JSON: Final = json.JSONEncoder().encode
 
 @dataclass(frozen=True)
 class PartKeys:
-    """``groups``: sorted, those of a part. ``to``: (keys,) the place of each key's group among them. ``text``: the
-    groups in JSON."""
+    """``groups``: sorted, those of a part. ``to``: (keys,) the place of each key's group among them. ``order``:
+    (groups,) the number of each group's key, None where one has several. ``text``: the groups in JSON."""
 
     groups: list[GroupKey]
     to: UInt32
+    order: UInt32 | None
     text: str
 
 
@@ -73,6 +75,16 @@ def _joined(texts: list[str]) -> str:
     return "[" + ", ".join(texts) + "]"
 
 
+def _order(to: UInt32, there: npt.NDArray[np.bool_], groups: int) -> UInt32 | None:
+    """The inverse of ``to`` for the keys that are there; None where it has none."""
+    used = np.flatnonzero(there)
+    if len(used) != groups:
+        return None
+    order = np.empty(groups, dtype=np.uint32)
+    order[to[used]] = used
+    return order
+
+
 @dataclass
 class KeptKeys:
     """Of every set, the keys of the files before: sorting thousands takes longer than looking them up, and so does
@@ -110,7 +122,7 @@ class KeptKeys:
             to[there] = found.to
             if given:
                 self._seeds.pop(name, None)
-            return replace(found, to=to)
+            return replace(found, to=to, order=_order(to, there, len(found.groups)))
         whole.add(name)
         # Those that were given are all that is known, in its order, and the others are new.
         known, places = self._known[name], np.arange(given)
@@ -121,7 +133,7 @@ class KeptKeys:
         self._leave_seed(name, known, places, len(groups))
         to = np.zeros(len(keys), dtype=np.uint32)
         to[there] = at
-        return PartKeys(groups, to, text)
+        return PartKeys(groups, to, _order(to, there, len(groups)), text)
 
     def of(self, name: str, keys: list[GroupKey], segment_cap: int, whole: set[str]) -> PartKeys:
         """Of the different keys of a set, in order of arrival. ``whole``: sets without keys beyond a cap; this one is
@@ -139,7 +151,8 @@ class KeptKeys:
         groups, text, to = known.only(places)
         # Of a key beyond a cap this file cannot say what it is in the next.
         self._leave_seed(name, known, places, len(groups) if own is keys else 0)
-        return PartKeys(groups, to.astype(np.uint32), text)
+        places_of = to.astype(np.uint32)
+        return PartKeys(groups, places_of, _order(places_of, np.ones(len(own), dtype=np.bool_), len(groups)), text)
 
     def _leave_seed(self, name: str, known: _Known, to: Int64, groups: int) -> None:
         """Tells the next file what this one's keys, which make up so many groups, are called in it."""

@@ -78,6 +78,13 @@ class MomentRows:
         begin = begins(np.bincount(group.astype(np.int64), minlength=groups))
         return cls(begin, narrow(origin), narrow(count), np.ascontiguousarray(sums))
 
+    @classmethod
+    def of_one_origin(cls, group: UInt32, count: npt.NDArray[Any], sums: Floats, groups: int) -> MomentRows:
+        """A row for each of these groups, which are sorted and differ."""
+        sizes = np.zeros(groups, dtype=np.int64)
+        sizes[group] = 1
+        return cls(begins(sizes), np.zeros(len(group), dtype=np.uint8), narrow(count), sums)
+
     @property
     def group(self) -> UInt32:
         """(rows,) the group of each row."""

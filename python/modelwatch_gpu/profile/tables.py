@@ -78,12 +78,14 @@ class NumericTable:
     def from_engine(cls, r: dict[str, Any], groups: int) -> NumericTable:
         """From what ``_core.Counter.numeric`` returns for a set of so many groups."""
         there: UInt32 = r["group"]
-        lowest, highest = _no_range(groups)
-        lowest[there], highest[there] = r["low"], r["high"]
+        if len(there) == groups:
+            lowest, highest = r["low"], r["high"]
+        else:
+            lowest, highest = _no_range(groups)
+            lowest[there], highest[there] = r["low"], r["high"]
         moments = MomentRows.empty(groups)
         if len(r["moment_count"]):
-            origin = np.zeros(len(there), dtype=np.uint8)
-            moments = MomentRows.of(there, origin, r["moment_count"], r["moments"], groups)
+            moments = MomentRows.of_one_origin(there, r["moment_count"], r["moments"], groups)
         return cls(
             cells=SparseRows.from_engine(there, r["cell_begin"], r["cell"], r["count"], groups),
             gaps=SparseRows.from_engine(there, r["gap_begin"], r["gap"], r["gap_sum"], groups),
