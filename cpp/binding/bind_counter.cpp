@@ -55,12 +55,14 @@ void bind_counter(py::module_& m) {
   py::class_<Counter> counter(m, "Counter");
   counter.def(py::init<std::vector<ColumnPlan>, std::vector<SetPlan>>(), py::arg("columns"), py::arg("sets"));
   def_counter(counter);
-  counter.def("numeric", [](Counter& self, std::size_t column, std::size_t set, bool narrow) {
-    return to_dict(without_gil([&] { return self.numeric(column, set, narrow); }));
-  }, py::arg("column"), py::arg("set"), py::arg("narrow") = false);
-  counter.def("category", [](Counter& self, std::size_t column, std::size_t set, bool narrow) {
-    return to_dict(without_gil([&] { return self.category(column, set, narrow); }));
-  }, py::arg("column"), py::arg("set"), py::arg("narrow") = false);
+  using Order = std::optional<py::array_t<std::uint32_t, py::array::c_style | py::array::forcecast>>;
+  auto const span_of = [](Order const& order) { return order ? Counter::Order(order->data(), static_cast<std::size_t>(order->size())) : Counter::Order(); };
+  counter.def("numeric", [span_of](Counter& self, std::size_t column, std::size_t set, bool narrow, Order const& order) {
+    return to_dict(without_gil([&, own = span_of(order)] { return self.numeric(column, set, narrow, own); }));
+  }, py::arg("column"), py::arg("set"), py::arg("narrow") = false, py::arg("order") = py::none());
+  counter.def("category", [span_of](Counter& self, std::size_t column, std::size_t set, bool narrow, Order const& order) {
+    return to_dict(without_gil([&, own = span_of(order)] { return self.category(column, set, narrow, own); }));
+  }, py::arg("column"), py::arg("set"), py::arg("narrow") = false, py::arg("order") = py::none());
 }
 
 }  // namespace modelwatch::binding

@@ -1,5 +1,6 @@
 #include "binding/support.hpp"
 #include "engine/merge.hpp"
+#include "engine/row_sum.hpp"
 
 namespace modelwatch::binding {
 namespace {
@@ -48,6 +49,29 @@ void bind_tables(py::module_& m) {
         return result(without_interpreter([&] { return merge_sparse(views, groups); }));
       },
       py::arg("tables"), py::arg("to"), py::arg("groups"));
+
+  py::class_<RowSum>(m, "RowSum")
+      .def(py::init<std::size_t>(), py::arg("groups"))
+      .def_property_readonly("groups", &RowSum::groups)
+      .def_property_readonly("bytes", &RowSum::bytes)
+      .def("add",
+           [](RowSum& self, Table const& table, Targets const& to) {
+             SparseView const view = view_of(table, to);
+             without_interpreter([&] { self.add(view); });
+           },
+           py::arg("table"), py::arg("to"))
+      .def("add_sum",
+           [](RowSum& self, RowSum const& other, Targets const& to) {
+             if (to.ndim() != 1 || static_cast<std::size_t>(to.size()) != other.groups() || &other == &self)
+               throw InvalidInput("every group of a sum needs a group of another that it is added to.");
+             without_interpreter([&] { self.add(other, to.data()); });
+           },
+           py::arg("other"), py::arg("to"))
+      .def("take", [](RowSum& self) {
+        auto rows = without_interpreter([&] { return self.take(); });
+        auto const array = [](auto& any) { return std::visit([](auto& own) { return py::array(to_numpy(std::move(own))); }, any); };
+        return py::make_tuple(to_numpy(std::move(rows.begin)), array(rows.index), array(rows.value));
+      });
 }
 
 }  // namespace modelwatch::binding

@@ -31,13 +31,11 @@ inline py::dict to_dict(NumericResult&& r) {
   auto const groups = static_cast<py::ssize_t>(r.moments.size());
   py::array_t<std::uint64_t> counts(groups);
   py::array_t<double> sums({groups, py::ssize_t{4}});
-  for (py::ssize_t g = 0; g < groups; ++g) {
-    Moments const& m = r.moments[static_cast<std::size_t>(g)];
-    counts.mutable_at(g) = m.count;
-    sums.mutable_at(g, 0) = m.mean;
-    sums.mutable_at(g, 1) = m.m2;
-    sums.mutable_at(g, 2) = m.m3;
-    sums.mutable_at(g, 3) = m.m4;
+  std::uint64_t* count = counts.mutable_data();
+  double* sum = sums.mutable_data();
+  for (Moments const& m : r.moments) {
+    *count++ = m.count;
+    for (double const own : {m.mean, m.m2, m.m3, m.m4}) *sum++ = own;
   }
   out["moment_count"] = counts;
   out["moments"] = sums;

@@ -258,16 +258,16 @@ std::vector<std::uint32_t> CategoryState::unseen_by_bytes() const {
   return order;
 }
 
-CategoryResult CategoryState::finish(std::size_t set_index, bool narrow) {
+CategoryResult CategoryState::finish(std::size_t set_index, bool narrow, std::span<std::uint32_t const> order) {
   evict_beyond_cap();
   Set& set = sets_.at(set_index);
   CategoryResult out;
   out.capped = capped_;
-  std::vector<std::uint32_t> const order = unseen_by_bytes();
+  std::vector<std::uint32_t> const by_bytes = unseen_by_bytes();
   std::vector<std::uint32_t> rank(unseen_.size(), 0);
-  for (std::uint32_t i = 0; i < order.size(); ++i) {
-    rank[order[i]] = i;
-    if (!set.coarse) out.unseen.emplace_back(unseen_[order[i]].bytes);
+  for (std::uint32_t i = 0; i < by_bytes.size(); ++i) {
+    rank[by_bytes[i]] = i;
+    if (!set.coarse) out.unseen.emplace_back(unseen_[by_bytes[i]].bytes);
   }
   out.cell_begin.push_back(0);
   auto const push = [&](std::uint32_t cell, std::uint64_t count) {
@@ -278,11 +278,14 @@ CategoryResult CategoryState::finish(std::size_t set_index, bool narrow) {
   std::uint8_t room[FewRows<FewFacts>::kMostSlots];
   auto const whole = [](auto const& group) { return group != nullptr; };
   narrow = narrow && std::none_of(set.groups.begin(), set.groups.end(), whole);
-  for (std::size_t g = 0; g < end; ++g) {
+  std::size_t const many = order.empty() ? end : order.size();
+  for (std::size_t k = 0; k < many; ++k) {
+    std::size_t const g = order.empty() ? k : order[k];
+    auto const name = static_cast<std::uint32_t>(k);
     bool const there = g < set.groups.size() && set.groups[g];
     bool const few = set.few.has(g);
     if (!there && !few) continue;
-    out.group.push_back(static_cast<std::uint32_t>(g));
+    out.group.push_back(name);
     if (few && !there) {
       if (narrow)
         out.narrow.add(set.few.counted(set.few.at(g, plan_.coarse_slots), room), plan_.coarse_slots);
@@ -296,7 +299,7 @@ CategoryResult CategoryState::finish(std::size_t set_index, bool narrow) {
     out.cell_begin.push_back(out.cell.size());
     if (set.groups[g]->beyond) {
       auto const& ranks = set.groups[g]->beyond->ranks();
-      out.register_group.push_back(static_cast<std::uint32_t>(g));
+      out.register_group.push_back(name);
       out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());
     }
     std::vector<std::pair<std::uint32_t, std::uint64_t>> entries;
@@ -304,7 +307,7 @@ CategoryResult CategoryState::finish(std::size_t set_index, bool narrow) {
     set.groups[g]->unseen.each([&](std::uint32_t place, std::uint64_t count) { entries.emplace_back(rank[place], count); });
     radix_sort(entries, spare, [](auto const& entry) { return entry.first; });
     for (auto const& [index, count] : entries) {
-      out.unseen_group.push_back(static_cast<std::uint32_t>(g));
+      out.unseen_group.push_back(name);
       out.unseen_index.push_back(index);
       out.unseen_count.push_back(count);
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <span>
 #include <vector>
 
 #include "engine/arrow_view.hpp"
@@ -83,7 +84,7 @@ class CategoryState {
   CategoryPlan const& plan() const { return plan_; }
 
   /// narrow: cells and counts may be in CategoryResult::narrow.
-  CategoryResult finish(std::size_t set, bool narrow = false);
+  CategoryResult finish(std::size_t set, bool narrow = false, std::span<std::uint32_t const> order = {});
   std::size_t bytes() const;
 
  private:

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <variant>
+#include <span>
 #include <vector>
 
 #include "engine/arrow_view.hpp"
@@ -33,8 +34,13 @@ class Counter {
 
   bool is_numeric(std::size_t column) const { return std::holds_alternative<NumericState>(states_.at(column)); }
   /// narrow: as the states' finish.
-  NumericResult numeric(std::size_t column, std::size_t set, bool narrow = false) { return std::get<NumericState>(states_.at(column)).finish(set, narrow); }
-  CategoryResult category(std::size_t column, std::size_t set, bool narrow = false) { return std::get<CategoryState>(states_.at(column)).finish(set, narrow); }
+  using Order = std::span<std::uint32_t const>;
+  NumericResult numeric(std::size_t column, std::size_t set, bool narrow = false, Order order = {}) {
+    return std::get<NumericState>(states_.at(column)).finish(set, narrow, order);
+  }
+  CategoryResult category(std::size_t column, std::size_t set, bool narrow = false, Order order = {}) {
+    return std::get<CategoryState>(states_.at(column)).finish(set, narrow, order);
+  }
   std::uint64_t rows() const { return rows_; }
   std::size_t bytes() const;
 

@@ -12,18 +12,6 @@ namespace modelwatch {
 
 namespace {
 
-/// Calls f with a pointer to a view's first element.
-template <class F>
-void with_elements(UnsignedView view, F f) {
-  switch (view.width) {
-    case 1: return f(static_cast<std::uint8_t const*>(view.data));
-    case 2: return f(static_cast<std::uint16_t const*>(view.data));
-    case 4: return f(static_cast<std::uint32_t const*>(view.data));
-    case 8: return f(static_cast<std::uint64_t const*>(view.data));
-    default: throw InvalidInput("entries must be unsigned integers.");
-  }
-}
-
 /// Calls f(index, value) for the entries of one group.
 template <class F>
 void each_entry(SparseView const& table, std::size_t group, F f) {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/error.hpp"
+
 namespace modelwatch {
 
 /// Unsigned integers of 1, 2, 4 or 8 bytes each.
@@ -11,6 +13,18 @@ struct UnsignedView {
   void const* data;
   std::size_t width;
 };
+
+/// Calls f with a pointer to a view's first element.
+template <class F>
+void with_elements(UnsignedView view, F f) {
+  switch (view.width) {
+    case 1: return f(static_cast<std::uint8_t const*>(view.data));
+    case 2: return f(static_cast<std::uint16_t const*>(view.data));
+    case 4: return f(static_cast<std::uint32_t const*>(view.data));
+    case 8: return f(static_cast<std::uint64_t const*>(view.data));
+    default: throw InvalidInput("entries must be unsigned integers.");
+  }
+}
 
 /// Entries (index, value) of each of `groups` groups: a group's are [begin[g], begin[g + 1]), by increasing index.
 struct SparseView {

@@ -317,7 +317,7 @@ void NumericState::add(NumericView const& column, BatchGroups const& groups, std
   }
 }
 
-NumericResult NumericState::finish(std::size_t set_index, bool narrow) {
+NumericResult NumericState::finish(std::size_t set_index, bool narrow, std::span<std::uint32_t const> order) {
   Set& set = sets_.at(set_index);
   NumericResult out;
   out.cell_begin.push_back(0);
@@ -331,11 +331,21 @@ NumericResult NumericState::finish(std::size_t set_index, bool narrow) {
   std::uint8_t room[FewRows<FewFacts>::kMostSlots];
   auto const whole = [](auto const& group) { return group != nullptr; };
   narrow = narrow && std::none_of(set.groups.begin(), set.groups.end(), whole);
-  for (std::size_t g = 0; g < end; ++g) {
+  std::size_t const many = order.empty() ? end : order.size();
+  out.group.reserve(many);
+  out.cell_begin.reserve(many + 1);
+  out.gap_begin.reserve(many + 1);
+  out.bucket_begin.reserve(many + 1);
+  out.low.reserve(many);
+  out.high.reserve(many);
+  if (set.plan.moments) out.moments.reserve(many);
+  for (std::size_t k = 0; k < many; ++k) {
+    std::size_t const g = order.empty() ? k : order[k];
+    auto const name = static_cast<std::uint32_t>(k);
     bool const there = g < set.groups.size() && set.groups[g];
     bool const few = set.few.has(g);
     if (!there && !few) continue;
-    out.group.push_back(static_cast<std::uint32_t>(g));
+    out.group.push_back(name);
     if (few && !there) {
       auto const place = set.few.at(g, plan_.coarse_slots);
       std::uint8_t const* const counts = set.few.counted(place, room);
@@ -374,12 +384,12 @@ NumericResult NumericState::finish(std::size_t set_index, bool narrow) {
         out.bucket_count.push_back(count);
       });
       auto const& ranks = group.sketch->registers.ranks();
-      out.register_group.push_back(static_cast<std::uint32_t>(g));
+      out.register_group.push_back(name);
       out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());
     }
     out.bucket_begin.push_back(out.bucket.size());
     if (group.tails) {
-      out.tail_group.push_back(static_cast<std::uint32_t>(g));
+      out.tail_group.push_back(name);
       out.tail_lower.push_back(group.tails[0]);
       out.tail_upper.push_back(group.tails[1]);
     }

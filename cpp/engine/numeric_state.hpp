@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -83,8 +84,9 @@ class NumericState {
   NumericPlan const& plan() const { return plan_; }
 
   Domain domain() const { return plan_.grid->domain(); }
-  /// narrow: cells and counts may be in NumericResult::narrow.
-  NumericResult finish(std::size_t set, bool narrow = false);
+  /// narrow: cells and counts may be in NumericResult::narrow.  order: numbers of groups, all that have rows among them; each
+  /// is named by its place there.  Empty: in the order of their numbers.
+  NumericResult finish(std::size_t set, bool narrow = false, std::span<std::uint32_t const> order = {});
   std::size_t bytes() const;
 
  private:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from state_makers import exact_state, log
 
 import modelwatch_gpu as mw
+from modelwatch_gpu.profile import open_tables, profile
 from modelwatch_gpu.profile.sparse import SparseRows, begins, merge_rows
 
 DATA = Path(__file__).parents[1] / "data"
@@ -170,6 +172,28 @@ def test_entries_stand_in_the_narrowest_types_that_hold_them() -> None:
 def test_entries_that_are_out_of_order_are_not_read(group: list[int], index: list[int], value: list[int]) -> None:
     with pytest.raises(ValueError, match="cell"):
         SparseRows.from_triples(np.array(group), np.array(index), np.array(value), 3, "cell")
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sizes=st.lists(st.integers(0, 200), min_size=2, max_size=6),
+    worth=st.sampled_from([1, 8, 10**6]),
+    cap=st.sampled_from([3, 100]),
+    least=st.sampled_from([0, 300]),
+)
+def test_a_sum_that_is_kept_open_is_the_sum_of_all_parts(
+    monkeypatch: pytest.MonkeyPatch, baseline: mw.Baseline, sizes: list[int], worth: int, cap: int, least: int
+) -> None:
+    # Else these tables are too small for it. Most columns are opened at once, later or never, and groups come and go.
+    monkeypatch.setattr(open_tables, "_LEAST_GROUPS", 1)
+    monkeypatch.setattr(open_tables, "_USED_OF", worth)
+    monkeypatch.setattr(profile, "MERGE_LEAST", least)
+    files = [log(rows, i) for i, rows in enumerate(sizes)]
+    files[1] = files[1].drop_columns(["small"])
+    options = {**OPTIONS, "segments": ["text", ("text", "whole")], "max_groups": cap}
+    total = mw.Profile.count(baseline, files, keep_parts=False, **options)
+    kept = mw.Profile.count(baseline, files, **options)
+    assert total.to_bytes() == replace(kept, parts=(kept.merged(),)).to_bytes()
 
 
 def test_a_streaming_merge_lets_go_of_what_it_has_added(baseline: mw.Baseline) -> None:

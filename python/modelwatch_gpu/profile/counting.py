@@ -25,7 +25,7 @@ from modelwatch_gpu.profile.embedding_sums import EmbeddingTable
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn, hashed_columns, shown_columns
 from modelwatch_gpu.profile.facts import FactsSpec, Observer
 from modelwatch_gpu.profile.grouping import Numbering, RowGroups, SegmentGroups, TimeGroups, time_column
-from modelwatch_gpu.profile.kept_keys import KeptKeys
+from modelwatch_gpu.profile.kept_keys import KeptKeys, PartKeys
 from modelwatch_gpu.profile.labelled import LabelledCounter
 from modelwatch_gpu.profile.parts import GroupKey, Part, SetSpec
 from modelwatch_gpu.profile.sample import Sampler
@@ -111,7 +111,7 @@ class PreparedBatch:
 class FileCounter:
     """The state of one file while it is read, or of a stream of batches that are added as they come.
 
-    ``keys``: of the file before, whose part is made before the one of this file.
+    ``keys``: of the files before, all of which have been read.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class FileCounter:
     ) -> None:
         self.file = file
         self._keys = keys if keys is not None else KeptKeys()
+        self._own_keys: dict[str, PartKeys] | None = None
         self.spec = spec
         have = set(file.schema.names)
         if spec.weighting is not None and spec.weighting.column not in have:
@@ -158,7 +159,10 @@ class FileCounter:
         else:
             self.windows = TimeGroups(spec.window, spec.zone)
         self.blocks = TimeGroups(spec.block if spec.timestamp else None, spec.zone)
-        self.segments = {s.name: SegmentGroups(s, file.schema, spec.segment_cap) for s in spec.segmentations}
+        self.segments = {
+            s.name: SegmentGroups(s, file.schema, spec.segment_cap, self._keys.segments(s.name))
+            for s in spec.segmentations
+        }
         self.has_blocks = any(s.name == "block" for s in spec.sets)
         kinds = [pa.float32() if c.name in projections else file.schema.field(c.name).type for c in self.columns]
         self._places = list(range(len(self.columns)))
@@ -173,6 +177,8 @@ class FileCounter:
             self.answers = LabelledCounter(
                 self.columns, self.readings, file.schema, spec.labelled_sets, spec.scoring, spec.device
             )
+            if self._keys.answers is not None:
+                self.answers.goes_on(self._keys.answers, self._keys.seed)
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.observer = Observer(spec.facts, file.schema, spec.made) if spec.facts is not None else None
         self.span: tuple[int, int] | None = None
@@ -219,6 +225,9 @@ class FileCounter:
             prepared = self._prepare(batch, {})
             self.rows += len(batch)
             yield prepared
+        self._own_keys = self._part_keys()
+        if self.rows and self.spec.device == "cpu" and not self.spec.embeddings:
+            self._keys.leave(self.segments, self.answers)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Counts a valid batch of the columns ``wanted``. Where that raises InputError, nothing of it was counted."""
@@ -348,9 +357,8 @@ class FileCounter:
             empty = pa.nulls(len(array), array.type)
             return self.readings[at].convert(empty)
 
-    def _tables(self, spec: SetSpec, groups: int, to: UInt32, merged: int) -> dict[tuple[str, str], Table]:
-        """What the engine has of every column of a set of so many ``groups``, of which group g becomes ``to[g]`` of
-        ``merged``."""
+    def _tables(self, spec: SetSpec, keys: PartKeys) -> dict[tuple[str, str], Table]:
+        """What the engine has of every column of a set, in the groups of the part."""
         if not spec.labelled:
             places, counter, s = self._places, self.counter, self.spec.plain_sets.index(spec)
         else:
@@ -359,22 +367,33 @@ class FileCounter:
                 return {}
             places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
         on_cpu = isinstance(counter, _core.Counter)
-        narrow = (True,) if on_cpu else ()
+        ordered = on_cpu and keys.order is not None
+        options: tuple[Any, ...] = (True, keys.order) if on_cpu else ()
+        counted = len(keys.groups if ordered else keys.to)
+
+        def regrouped(table: Table) -> Table:
+            return table if ordered else table.regrouped(keys.to, len(keys.groups))
 
         def table(work: tuple[int, int]) -> Table:
             at, c = work
             column, reading = self.columns[c], self.readings[c]
             if not isinstance(column, NumericColumn):
-                return CategoryTable.from_engine(counter.category(at, s, *narrow), groups).regrouped(to, merged)
-            numeric = NumericTable.from_engine(counter.numeric(at, s, *narrow), groups)
+                return regrouped(CategoryTable.from_engine(counter.category(at, s, *options), counted))
+            numeric = NumericTable.from_engine(counter.numeric(at, s, *options), counted)
             if reading.lifted is not None:
                 _lower(numeric, column, reading.lifted)
-            return numeric.regrouped(to, merged)
+            return regrouped(numeric)
 
         work = [(at, c) for at, c in enumerate(places) if self.columns[c].name not in self.incomparable]
         large = on_cpu and counter.bytes >= _LARGE
         tables = side_by_side(table, work, self.spec.threads if large else 1)
         return {(spec.name, self.columns[c].name): own for (_, c), own in zip(work, tables, strict=True)}
+
+    def _part_keys(self) -> dict[str, PartKeys]:
+        """Of every set, the groups so far."""
+        numberings, cap = self._numberings(), self.spec.segment_cap
+        whole: set[str] = set()  # those crossed with the label come behind the others
+        return {s.name: self._keys.of_numbering(s.name, numberings[s.name], cap, whole) for s in self.spec.sets}
 
     def part(self) -> Part:
         """What was counted."""
@@ -385,17 +404,16 @@ class FileCounter:
         weights: dict[str, WeightSums] = {}
         tables: dict[tuple[str, str], Table] = {}
         embeddings: dict[tuple[str, str], EmbeddingTable] = {}
-        whole: set[str] = set()  # those crossed with the label come behind the others
+        keys = self._own_keys or self._part_keys()
         for spec in self.spec.sets:
-            numbering = numberings[spec.name]
-            own = self._keys.of(spec.name, numbering.keys, self.spec.segment_cap, whole)
+            numbering, own = numberings[spec.name], keys[spec.name]
             groups[spec.name], texts[spec.name] = own.groups, own.text
             many = len(own.groups)
             rows[spec.name] = np.zeros(many, dtype=np.uint64)
             np.add.at(rows[spec.name], own.to, numbering.rows.astype(np.uint64))
             if spec.name in self.weights:
                 weights[spec.name] = self.weights[spec.name].regrouped(own.to, many)
-            tables |= self._tables(spec, len(own.to), own.to, many)
+            tables |= self._tables(spec, own)
             for sums in self.embeddings if not spec.labelled else ():
                 table_of = sums.table(self.spec.plain_sets.index(spec), len(own.to))
                 embeddings[(spec.name, sums.column.name)] = table_of.regrouped(own.to, many)

@@ -56,7 +56,15 @@ class Numbering:
     at: dict[GroupKey, int] = field(default_factory=dict)
     #: How often keys were forgotten: numbers that were noted before may then be of other keys.
     forgotten: int = 0
+    #: The first so many keys are of the file before: they are groups of this one where they have rows.
+    given: int = 0
     _rows: Int64 = field(default_factory=lambda: np.zeros(64, dtype=np.int64))  # and room for more keys
+
+    @classmethod
+    def given_keys(cls, keys: list[GroupKey], at: dict[GroupKey, int]) -> Numbering:
+        """Of the keys that the file before had, ``at`` their places, none of which has rows here yet."""
+        rows = np.zeros(max(64, 2 * len(keys)), dtype=np.int64)
+        return cls(keys.copy(), at.copy(), given=len(keys), _rows=rows)
 
     @property
     def rows(self) -> Int64:
@@ -126,6 +134,16 @@ class Numbering:
         self.forgotten += 1
 
 
+@dataclass(frozen=True)
+class Seed:
+    """What the next file's keys of a set begin with. ``keys``: sorted; ``places``: where each is. ``to``: (keys of the
+    file before,) the place of each by its number."""
+
+    keys: list[GroupKey]
+    places: dict[GroupKey, int]
+    to: Int64
+
+
 class Combinations:
     """Numbers of combinations of values, remembered from batch to batch: only new ones are looked up one by one."""
 
@@ -174,6 +192,22 @@ class Combinations:
     def forget(self) -> None:
         """Looks all of them up again."""
         self._of = None
+
+    def renumbered(self, to: npt.NDArray[Any], base_to: npt.NDArray[Any] | None = None) -> Combinations:
+        """What is remembered, for a numbering of the next file in which number n is ``to[n]``. ``base_to``: the same
+        for what the codes are combined with; None: that has the numbers it had."""
+        out = Combinations()
+        if self._of is None:
+            return out
+        meaning, _ = self._of
+        numbers = np.append(to, -1).astype(np.int32)[self._numbers]  # -1, the last, stays
+        if base_to is not None:
+            rows = numbers.reshape(-1, len(meaning[-1]))
+            moved = np.full((int(base_to.max(initial=-1)) + 1, rows.shape[1]), -1, dtype=np.int32)
+            moved[base_to[: len(rows)]] = rows
+            numbers = moved.reshape(-1)
+        out._of, out._numbers = (meaning, 0), numbers
+        return out
 
 
 class TimeGroups:
@@ -287,13 +321,19 @@ class SegmentGroups:
     """Numbers rows by (window, segment). Of more than ``cap`` segments those with the smallest (hash, bytes) are kept
     apart; the others are one segment, `other` (DESIGN 3.3).
 
-    ``schema``: of the file; raises InputError for a column of a type that has no values to tell apart.
+    ``schema``: of the file; raises InputError for a column of a type that has no values to tell apart. ``before``: of
+    the file before, and the numbers its keys get here, so that what both have is looked up once.
     """
 
-    def __init__(self, segmentation: Segmentation, schema: pa.Schema, cap: int) -> None:
+    def __init__(
+        self, segmentation: Segmentation, schema: pa.Schema, cap: int, before: tuple[SegmentGroups, Seed] | None = None
+    ) -> None:
         self.columns = segmentation.columns
         self.cap = cap
         self.numbering = Numbering()
+        self._kinds = [schema.field(name).type if name in schema.names else None for name in self.columns]
+        self._windows: list[GroupKey] = []
+        self._before = before if before is not None and before[0]._kinds == self._kinds else None
         self._readers: list[_ByInterval | ByValue] = []
         self._absent: list[bool] = []
         for name, cut in zip(segmentation.columns, segmentation.cuts, strict=True):
@@ -308,9 +348,18 @@ class SegmentGroups:
         self._tails: dict[tuple[Value, ...], GroupKey] = {}
         self._seen: set[GroupKey] = set()
         self._limit: tuple[int, bytes] | None = None
+        if self._before is not None:
+            self._readers = self._before[0]._readers
 
     def of(self, windows: Int32, window_keys: list[GroupKey], batch: pa.RecordBatch) -> Int32:
         """Group of every row; ``windows`` are its window groups, numbered by ``window_keys``."""
+        self._windows = window_keys
+        if self._before is not None:
+            (before, seed), self._before = self._before, None
+            # Numbers of combinations go by those of windows.
+            if len(before._windows) == 1 and before._windows == window_keys[:1]:
+                self.numbering = Numbering.given_keys(seed.keys, seed.places)
+                self._combinations = before._combinations.renumbered(seed.to)
         local: Int32 | Int64 = windows
         last = windows  # the codes of the column before
         coded: list[list[Value]] = []

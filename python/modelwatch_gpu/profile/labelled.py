@@ -9,8 +9,9 @@ those that have none, so that their weights are known apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from modelwatch_gpu.device import engine
 from modelwatch_gpu.log.residuals import error_columns
 from modelwatch_gpu.profile.adapt import Reading, is_supported
 from modelwatch_gpu.profile.columns import Column
-from modelwatch_gpu.profile.grouping import ByValue, Combinations, Numbering, Value, compact
+from modelwatch_gpu.profile.grouping import ByValue, Combinations, Numbering, Seed, Value, compact
 from modelwatch_gpu.profile.parts import (
     LABELLED_PREFIX,
     SEGMENT_NULL,
@@ -101,6 +102,28 @@ class LabelledCounter:
         self._combinations = {s.name: Combinations() for s in self.sets}
         self._admitted: dict[Value, tuple[int, bytes]] = {}
         self._limit: tuple[int, bytes] | None = None
+        self._before: tuple[LabelledCounter, Callable[[str], Seed | None]] | None = None
+
+    def without_counter(self) -> Self:
+        """What it knows of groups and labels, for the counter of the next file."""
+        out = copy.copy(self)
+        out.counter = out._before = None
+        return out
+
+    def goes_on(self, before: LabelledCounter, seed: Callable[[str], Seed | None]) -> None:
+        """The file before was counted by ``before``; ``seed`` tells what its groups are numbered by from here on."""
+        if self.label == before.label and self.sets == before.sets:
+            self._by_value, self._values, self._places = before._by_value, before._values, before._places
+            self._occurred, self._before = before._occurred, (before, seed)
+
+    def _go_on(self, spec: SetSpec, base: Numbering) -> None:
+        """Numbers the pairs of a set by those of the file before, where ``base`` is numbered so too."""
+        assert self._before is not None
+        before, seed = self._before
+        own, of_base = seed(spec.name), seed(spec.name.removeprefix(LABELLED_PREFIX))
+        if own is not None and of_base is not None and 0 < base.given == len(of_base.keys):
+            self.numberings[spec.name] = Numbering.given_keys(own.keys, own.places)
+            self._combinations[spec.name] = before._combinations[spec.name].renumbered(own.to, of_base.to)
 
     def groups(
         self, batch: pa.RecordBatch, groups: dict[str, Any], numberings: dict[str, Numbering]
@@ -110,8 +133,11 @@ class LabelledCounter:
         out = {}
         for spec in self.sets:
             base = spec.name.removeprefix(LABELLED_PREFIX)
+            if self._before is not None:
+                self._go_on(spec, numberings[base])
             own, pairs = self.numberings[spec.name], self._combinations[spec.name]
             out[spec.name] = self._crossed(groups[base], numberings[base].keys, codes, values, own, pairs)
+        self._before = None
         return out
 
     def add(self, values: pa.RecordBatch, groups: list[Any], threads: int, weights: Any) -> None:

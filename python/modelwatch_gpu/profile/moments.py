@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,13 @@ class MomentRows:
         begin = begins(np.bincount(group.astype(np.int64), minlength=groups))
         return cls(begin, narrow(origin), narrow(count), np.ascontiguousarray(sums))
 
+    @classmethod
+    def of_one_origin(cls, group: UInt32, count: npt.NDArray[Any], sums: Floats, groups: int) -> MomentRows:
+        """A row for each of these groups, which are sorted and differ."""
+        sizes = np.zeros(groups, dtype=np.int64)
+        sizes[group] = 1
+        return cls(begins(sizes), np.zeros(len(group), dtype=np.uint8), narrow(count), sums)
+
     @property
     def group(self) -> UInt32:
         """(rows,) the group of each row."""
@@ -96,3 +103,33 @@ class MomentRows:
             mean, m2, m3, m4 = (float(v) for v in self.sums[at])
             total = merge_moments(total, (int(self.count[at]), mean, m2, m3, m4))
         return total
+
+
+@dataclass(frozen=True, eq=False)
+class MomentPiece:
+    """Moments of which group g is group ``to[g]`` of a sum, and origin o its origin ``origins[o]``, None: o."""
+
+    rows: MomentRows
+    to: npt.NDArray[Any]
+    origins: npt.NDArray[Any] | None
+
+    def regrouped(self, to: npt.NDArray[Any]) -> MomentPiece:
+        """The same, in a sum of which the group ``to[g]`` is what g was."""
+        return replace(self, to=to[self.to])
+
+    def from_origins(self, origins: npt.NDArray[Any]) -> MomentPiece:
+        """The same, where the origin ``origins[o]`` is what o was."""
+        return replace(self, origins=origins if self.origins is None else origins[self.origins])
+
+
+def join_moments(pieces: Sequence[MomentPiece], groups: int) -> MomentRows:
+    """All of them as one, of a sum of so many groups."""
+    if not any(len(p.rows.sums) for p in pieces):
+        return MomentRows.empty(groups)
+    return MomentRows.of(
+        np.concatenate([np.repeat(p.to, p.rows.begin[1:] - p.rows.begin[:-1]) for p in pieces]),
+        np.concatenate([p.rows.origin if p.origins is None else p.origins[p.rows.origin] for p in pieces]),
+        np.concatenate([p.rows.count for p in pieces]),
+        np.concatenate([p.rows.sums for p in pieces]),
+        groups,
+    )

@@ -17,6 +17,7 @@ from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.embedding_sums import EmbeddingTable, merge_embeddings
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.facts import LogFacts
+from modelwatch_gpu.profile.open_tables import OpenTables
 from modelwatch_gpu.profile.sample import RowSample
 from modelwatch_gpu.profile.scoring import LABEL_CAP
 from modelwatch_gpu.profile.side_by_side import side_by_side
@@ -403,11 +404,14 @@ def _union(lists: Sequence[list[GroupKey]]) -> list[GroupKey]:
     return sorted([*longest, *sorted(more)]) if more else longest
 
 
-def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = False) -> Part:
+def merge_parts(
+    parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = False, into: OpenTables | None = None
+) -> Part:
     """Adds parts: the same result for any order and any grouping of the additions.
 
     Of more than ``segment_cap`` segments those with the smallest (hash, bytes) stay apart (DESIGN 3.3). ``consume``:
-    the parts are given up, and each of their tables is let go as soon as it is added.
+    the parts are given up, and each of their tables is let go as soon as it is added. ``into``: keeps what the tables
+    of the first part, the sum so far, do without until it is closed.
     """
     parts = list(parts)
     if len(parts) == 1:
@@ -441,7 +445,7 @@ def merge_parts(parts: Iterable[Part], segment_cap: int = 0, *, consume: bool = 
             own = [(p.weights[name], to) for p, to in zip(parts, maps, strict=True) if name in p.weights]
             weights[name] = merge_weights([sums for sums, _ in own], [to for _, to in own], len(groups[name]))
         own_keys = [key for key in columns if key[0] == name]
-        merge = partial(_merged_table, parts, maps, origin_maps, len(groups[name]), consume=consume)
+        merge = partial(_merged_table, parts, maps, origin_maps, len(groups[name]), consume=consume, into=into)
         large = sum(part.entries_of(name) for part in parts) >= _LARGE
         tables |= zip(own_keys, side_by_side(merge, own_keys, 0 if large else 1), strict=True)
         for key in sorted({k for part in parts for k in part.embeddings if k[0] == name}):
@@ -477,16 +481,18 @@ def _merged_table(
     key: tuple[str, str],
     *,
     consume: bool,
+    into: OpenTables | None,
 ) -> Table:
     """One column of one set, added up over the parts that have it."""
-    have = [(p.tables[key], to, o) for p, to, o in zip(parts, maps, origins, strict=True) if key in p.tables]
+    own = [i for i, part in enumerate(parts) if key in part.tables]
+    tables, maps, origins = [parts[i].tables[key] for i in own], [maps[i] for i in own], [origins[i] for i in own]
     if consume:
         for part in parts:
             part.tables.pop(key, None)
-    numeric = [(t, to, o) for t, to, o in have if isinstance(t, NumericTable)]
+    if into is not None:
+        tables = into.take(key, tables, maps, origins, groups)
+    numeric = [t for t in tables if isinstance(t, NumericTable)]
     if numeric:
-        return merge_numeric([t for t, _, _ in numeric], [g for _, g, _ in numeric], [o for _, _, o in numeric], groups)
-    category = [(t, to) for t, to, _ in have if isinstance(t, CategoryTable)]
-    return merge_categories(
-        [t for t, _ in category], [g for _, g in category], groups, cap=UNSEEN_CAP, sketched=key[0] == "window"
-    )
+        return merge_numeric(numeric, maps, origins, groups)
+    category = [t for t in tables if isinstance(t, CategoryTable)]
+    return merge_categories(category, maps, groups, cap=UNSEEN_CAP, sketched=key[0] == "window")

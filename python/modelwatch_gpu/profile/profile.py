@@ -19,6 +19,7 @@ from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_head
 from modelwatch_gpu.profile.by_file import count_log
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.facts import Patterns
+from modelwatch_gpu.profile.open_tables import OpenTables
 from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentations_of, set_name
@@ -374,23 +375,31 @@ def _segments_from(header: dict[str, Any]) -> tuple[tuple[Names, ...], tuple[Set
 
 class _Sum:
     """Adds parts up as they come, and lets them go. Merging waits until the new ones weigh a share of the old, so it
-    stays linear and little is held twice."""
+    stays linear and little is held twice; what is kept open of the old ones weighs nothing."""
 
     def __init__(self, segment_cap: int) -> None:
         self.segment_cap = segment_cap
         self.total: Part | None = None
         self.waiting: list[Part] = []
+        self._open = OpenTables()
 
     def add(self, part: Part) -> None:
         self.waiting.append(part)
         least = max(MERGE_LEAST, self.total.entries / MERGE_SHARE if self.total is not None else 0)
         if sum(p.entries for p in self.waiting) >= least:
-            self.merge()
+            self._merge()
 
-    def merge(self) -> None:
+    def finish(self) -> Part | None:
+        """The sum of all, None of none."""
+        self._merge()
+        if self.total is not None:
+            self._open.close(self.total.tables)
+        return self.total
+
+    def _merge(self) -> None:
         parts = [*([self.total] if self.total is not None else []), *self.waiting]
         self.total, self.waiting = None, []
-        self.total = merge_parts(parts, self.segment_cap, consume=True) if parts else None
+        self.total = merge_parts(parts, self.segment_cap, consume=True, into=self._open) if parts else None
 
 
 def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
@@ -409,5 +418,4 @@ def _merged_as_read(parts: Iterator[Part], segment_cap: int) -> Part | None:
             del part
         if adding is not None:
             adding.result()
-    own.merge()
-    return own.total
+    return own.finish()

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.profile.columns import OTHER_SLOT
-from modelwatch_gpu.profile.moments import Floats, MomentRows, Moments, merge_moments
+from modelwatch_gpu.profile.moments import Floats, MomentPiece, MomentRows, Moments, join_moments, merge_moments
 from modelwatch_gpu.profile.sketches import Sketches, beyond_cap, merge_sketches
 from modelwatch_gpu.profile.sparse import SparseRows, UInt32, UInt64, begins, merge_rows
 
@@ -78,12 +78,14 @@ class NumericTable:
     def from_engine(cls, r: dict[str, Any], groups: int) -> NumericTable:
         """From what ``_core.Counter.numeric`` returns for a set of so many groups."""
         there: UInt32 = r["group"]
-        lowest, highest = _no_range(groups)
-        lowest[there], highest[there] = r["low"], r["high"]
+        if len(there) == groups:
+            lowest, highest = r["low"], r["high"]
+        else:
+            lowest, highest = _no_range(groups)
+            lowest[there], highest[there] = r["low"], r["high"]
         moments = MomentRows.empty(groups)
         if len(r["moment_count"]):
-            origin = np.zeros(len(there), dtype=np.uint8)
-            moments = MomentRows.of(there, origin, r["moment_count"], r["moments"], groups)
+            moments = MomentRows.of_one_origin(there, r["moment_count"], r["moments"], groups)
         return cls(
             cells=SparseRows.from_engine(there, r["cell_begin"], r["cell"], r["count"], groups),
             gaps=SparseRows.from_engine(there, r["gap_begin"], r["gap"], r["gap_sum"], groups),
@@ -254,22 +256,13 @@ def merge_numeric(
         for group, (below, above) in t.tails.items():
             old = tails.get(int(own[group]), (0, 0))
             tails[int(own[group])] = (old[0] + below, old[1] + above)
-    rows = [t.moments_by_origin for t in tables]
-    moments = MomentRows.empty(groups)
-    if any(len(m.sums) for m in rows):
-        moments = MomentRows.of(
-            np.repeat(target, np.concatenate([m.begin[1:] - m.begin[:-1] for m in rows])),
-            np.concatenate([m.origin if o is None else o[m.origin] for m, o in zip(rows, origins, strict=True)]),
-            np.concatenate([m.count for m in rows]),
-            np.concatenate([m.sums for m in rows]),
-            groups,
-        )
+    pieces = [MomentPiece(t.moments_by_origin, own, o) for t, own, o in zip(tables, to, origins, strict=True)]
     return NumericTable(
         cells=merge_rows([t.cells for t in tables], to, groups),
         gaps=merge_rows([t.gaps for t in tables], to, groups),
         lowest=lowest,
         highest=highest,
-        moments_by_origin=moments,
+        moments_by_origin=join_moments(pieces, groups),
         tails=dict(sorted(tails.items())),
         sketches=merge_sketches([t.sketches for t in tables], to),
     )
