@@ -29,6 +29,7 @@ std::uint64_t hash_of(std::string_view bytes) {
 CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets) : plan_(std::move(plan)) {
   if (plan_.known.size() > (std::size_t{1} << 30)) throw InvalidInput("a column cannot have more than 2^30 categories.");
   if (plan_.unseen_cap == 0) throw InvalidInput("the cap on unseen values must be at least 1.");
+  table_.reserve(plan_.known.size());
   for (std::size_t i = 0; i < plan_.known.size(); ++i) {
     if (i > 0 && plan_.known[i] <= plan_.known[i - 1]) throw InvalidInput("the categories of a baseline must be sorted and distinct.");
     if (plan_.known[i].size() > static_cast<std::size_t>(StringsView::kMostBytes)) throw InvalidInput("a category is longer than 4 GiB.");
@@ -180,6 +181,7 @@ void CategoryState::count_run(CategoryView const& column, BatchGroups const& gro
   }
   for (std::uint32_t part = 1; part < parts; ++part)
     for (std::uint32_t code = 0; code < stride; ++code) run_counts_[code] += std::exchange(run_counts_[part * stride + code], 0u);
+  resolve_counted(column, run_counts_.data());
   for (std::uint32_t code = 0; code < stride; ++code) {
     std::uint32_t const times = std::exchange(run_counts_[code], 0u);
     if (times == 0) continue;

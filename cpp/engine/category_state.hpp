@@ -149,7 +149,8 @@ class CategoryState {
   void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
   void resolve_rows(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
   void add_tile(CategoryView const& column, BatchGroups const& groups, std::int64_t tile, std::uint32_t const* weights);
-  void read_text(StringsView const& column, std::int64_t begin, int rows, TextTile& tile);
+  void resolve_counted(CategoryView const& column, std::uint32_t const* times);
+  void read_text(StringsView const& column, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile);
   template <class Reader>
   void read_text(Reader const& reader, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile);
   template <class Reader>

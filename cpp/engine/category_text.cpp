@@ -150,13 +150,35 @@ void CategoryState::find_text(Reader const& reader, std::int64_t begin, int rows
   }
 }
 
-void CategoryState::read_text(StringsView const& column, std::int64_t begin, int rows, TextTile& tile) {
-  std::uint8_t expanded[kTileRows];
-  std::uint8_t const* const valid = valid_rows(column.validity, begin, rows, expanded);
+/// valid: of the rows that are looked up, or nullptr (all).
+void CategoryState::read_text(StringsView const& column, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile) {
   switch (column.layout) {
     case StringLayout::offsets32: return read_text(OffsetReader<std::int32_t>(column), begin, rows, valid, tile);
     case StringLayout::offsets64: return read_text(OffsetReader<std::int64_t>(column), begin, rows, valid, tile);
     case StringLayout::views: return read_text(ViewReader{column}, begin, rows, valid, tile);
+  }
+}
+
+/// Looks up the values of a dictionary whose codes were counted, as a tile of text is.
+void CategoryState::resolve_counted(CategoryView const& column, std::uint32_t const* times) {
+  StringsView const& values = column.values;
+  TextTile tile;
+  std::uint8_t wanted[kTileRows];
+  for (std::int64_t begin = 0; begin < values.size; begin += kTileRows) {
+    int const rows = static_cast<int>(std::min<std::int64_t>(kTileRows, values.size - begin));
+    std::uint32_t* const slots = slot_of_code_.data() + begin;
+    bool any = false;
+    for (int i = 0; i < rows; ++i) {
+      wanted[i] = times[begin + i] != 0 && slots[i] == kUnresolved && values.validity.valid(begin + i) ? 1 : 0;
+      any = any || wanted[i] != 0;
+    }
+    if (!any) continue;
+    read_text(values, begin, rows, wanted, tile);
+    for (int i = 0; i < rows; ++i) {
+      if (wanted[i] == 0) continue;
+      slots[i] = tile.slots[i];
+      if (is_beyond(slots[i])) hash_of_code_[static_cast<std::size_t>(begin + i)] = tile.hashes[i];
+    }
   }
 }
 
@@ -174,7 +196,8 @@ void CategoryState::add(StringsView const& column, BatchGroups const& groups, st
     }
     std::int64_t const begin = t * kTileRows;
     int const rows = static_cast<int>(groups.rows_of(t, t + 1));
-    read_text(column, begin, rows, tile);
+    std::uint8_t expanded[kTileRows];
+    read_text(column, begin, rows, valid_rows(column.validity, begin, rows, expanded), tile);
     for (std::size_t s = 0; s < sets_.size(); ++s)
       if (!is_few(groups, s))
         count_tile(sets_[s], tile.slots, nullptr, tile.hashes, groups.from_tile(s, t), weights == nullptr ? nullptr : weights + begin, rows);
@@ -189,10 +212,11 @@ void CategoryState::count_text_run(StringsView const& column, BatchGroups const&
   Targets const targets = targets_of(groups, from);
   if (targets.empty()) return;
   TextTile tile;
+  std::uint8_t expanded[kTileRows];
   bool few = has_few_slots();
   for (std::int64_t t = from; t < to; ++t) {
     int rows = static_cast<int>(groups.rows_of(t, t + 1));
-    read_text(column, t * kTileRows, rows, tile);
+    read_text(column, t * kTileRows, rows, valid_rows(column.validity, t * kTileRows, rows, expanded), tile);
     if (tile.beyond > 0) {
       // Rows beyond a cap have no slot: they are counted at once, and the others close ranks.
       std::uint64_t evicted = 0;

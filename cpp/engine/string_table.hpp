@@ -144,9 +144,16 @@ class StringTable {
     }
   }
 
+  /// Room for so many values.
+  void reserve(std::size_t values) {
+    int shift = shift_;
+    while (is_full((std::size_t{1} << (64 - shift)), values)) --shift;
+    if (shift != shift_) rebuild(shift, [](char const*&, std::uint32_t&) {});
+  }
+
   /// For a value that has no number yet.
   void insert(StringKey const& key, std::uint32_t number) {
-    if ((slots_.size() < kSparseSlots ? 8 : 2) * (used_ + 1) > slots_.size()) rebuild(shift_ - 1, [](char const*&, std::uint32_t&) {});
+    if (is_full(slots_.size(), used_ + 1)) rebuild(shift_ - 1, [](char const*&, std::uint32_t&) {});
     put({key.head, key.rest, key.bytes, static_cast<std::uint32_t>(key.hash >> 32), number});
   }
 
@@ -164,6 +171,8 @@ class StringTable {
   /// Few values lie far apart, most of them where they are looked for first: a second look is a branch guessed wrong.  What
   /// is never looked at takes no cache.
   static constexpr std::size_t kSparseSlots = std::size_t{1} << 12;
+
+  static bool is_full(std::size_t slots, std::size_t values) { return (slots < kSparseSlots ? 8 : 2) * values > slots; }
 
   static bool same_rest(TextSlot const& slot, StringKey const& key) {
     return key.size() <= StringKey::kPrefix || (slot.hash == static_cast<std::uint32_t>(key.hash >> 32) && same_bytes(slot.bytes, key.bytes, key.size()));
