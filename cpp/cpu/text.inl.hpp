@@ -8,7 +8,7 @@ namespace {
 /// What one load takes.
 constexpr std::uint32_t kTextBlock = 64;
 /// Bytes from a value to those fetched while it is read: a core's own guess of what is read next comes too late.
-constexpr std::ptrdiff_t kTextAhead = 4096;
+constexpr int kTextAhead = 4096;
 /// Tables of at most so many slots stay in a near cache.
 constexpr int kNearTextBits = 12;
 
