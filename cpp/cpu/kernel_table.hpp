@@ -10,6 +10,7 @@
 #include "core/value_kinds.hpp"
 #include "core/views.hpp"
 #include "cpu/bin_data.hpp"
+#include "cpu/text_slot.hpp"
 
 namespace modelwatch::cpu {
 
@@ -120,6 +121,9 @@ inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 /// Bandwidths that random features are taken at, each half of the one before.
 inline constexpr int kFeatureScales = 5;
 
+/// Values of text that are looked up together.
+inline constexpr int kTextRows = 128;
+
 /// The rows of a tile that are in some group, group by group, and how what they hold is added up.
 struct GroupedTile {
   static constexpr int kMostGroups = 512;
@@ -137,6 +141,7 @@ struct KernelTable {
   char const* name;
   bool searches_bins;  // count_binned knows BinSearch
   bool counts_runs;    // there is count_run
+  bool finds_texts;    // there are hash_text and find_texts
   /// Writes one byte per row, up to a multiple of 8; returns how many rows are valid.
   int (*expand_validity)(Validity const&, std::int64_t begin, int rows, std::uint8_t* valid);
   /// Cells and keys of rows [begin, begin + rows) of a column.  A row that is NaN or null has any key.
@@ -226,6 +231,12 @@ struct KernelTable {
                        std::int64_t const* group, double* totals);
   void (*add_rows_f64)(double const* values, std::int64_t rows, std::int64_t dimensions, double const* center, std::int64_t const* order,
                        std::int64_t const* group, double* totals);
+  /// What find_texts looks values up by.  Only where `finds_texts`, and so is the next.
+  std::uint64_t (*hash_text)(char const* bytes, std::uint32_t size);
+  /// Numbers of values in a table whose hashes hash_text made, TextSlot::kAbsent where it has none, and their hashes.  Nothing
+  /// is read beyond a value's end.  rows <= kTextRows.
+  void (*find_texts)(char const* const* bytes, std::uint32_t const* sizes, int rows, TextSlots const&, std::uint32_t* numbers,
+                     std::uint64_t* hashes);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

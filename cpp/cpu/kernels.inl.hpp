@@ -12,6 +12,7 @@
 #include "core/value_kinds.hpp"
 #include "core/views.hpp"
 #include "cpu/kernel_table.hpp"
+#include "cpu/text_slot.hpp"
 
 #include "cpu/avx512.inl.hpp"
 #include "cpu/search.inl.hpp"
@@ -27,21 +28,25 @@
 #include "cpu/run.inl.hpp"
 #include "cpu/intervals.inl.hpp"
 #include "cpu/vectors.inl.hpp"
+#include "cpu/text.inl.hpp"
 
 namespace modelwatch::cpu {
 
 #ifdef MW_AVX512
 constexpr bool kSearchesBins = true;
 constexpr bool kCountsRuns = true;
+constexpr bool kFindsTexts = true;
 #else
 constexpr bool kSearchesBins = false;
 constexpr bool kCountsRuns = false;
+constexpr bool kFindsTexts = false;
 #endif
 
 extern KernelTable const MW_KERNEL_TABLE;
-KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, kCountsRuns, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, map_cells,
+KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, kCountsRuns, kFindsTexts, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, map_cells,
                                      load_tile,      moments_one,     moments_floats,  moments_slots, fold_moments, moments_grouped, gap_rows,    count_run, keys_beyond, add_gaps,        gap_fractions,   sketch_gaps, key_range,
                                      count_binned,   survey_tile,     key_tile,      split_keys,  filter_keys,     bucket_tile,     hash_tile,   count_buckets,
-                                     raise_registers, count_halves,   add_features,   center_rows_f32, center_rows_f64, add_rows_f32,    add_rows_f64};
+                                     raise_registers, count_halves,   add_features,   center_rows_f32, center_rows_f64, add_rows_f32,    add_rows_f64,
+                                     hash_text,       find_texts};
 
 }  // namespace modelwatch::cpu

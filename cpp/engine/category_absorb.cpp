@@ -6,7 +6,7 @@
 namespace modelwatch {
 
 std::uint32_t CategoryState::coarse_slot(std::string_view bytes) const {
-  std::uint32_t const slot = table_.find(key_of(bytes));
+  std::uint32_t const slot = table_.find(own_key(bytes));
   if (slot != StringTable::kAbsent) return coarse_of(slot);
   std::uint64_t const hash = hash_bytes(reinterpret_cast<std::uint8_t const*>(bytes.data()), static_cast<std::int64_t>(bytes.size()));
   return plan_.known_is_capped && is_beyond_known(hash, bytes) ? kOtherSlot : kCoarseUnseen;

@@ -29,10 +29,11 @@ std::uint64_t hash_of(std::string_view bytes) {
 CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets) : plan_(std::move(plan)) {
   if (plan_.known.size() > (std::size_t{1} << 30)) throw InvalidInput("a column cannot have more than 2^30 categories.");
   if (plan_.unseen_cap == 0) throw InvalidInput("the cap on unseen values must be at least 1.");
+  table_.reserve(plan_.known.size());
   for (std::size_t i = 0; i < plan_.known.size(); ++i) {
     if (i > 0 && plan_.known[i] <= plan_.known[i - 1]) throw InvalidInput("the categories of a baseline must be sorted and distinct.");
     if (plan_.known[i].size() > static_cast<std::size_t>(StringsView::kMostBytes)) throw InvalidInput("a category is longer than 4 GiB.");
-    table_.insert(key_of(plan_.known[i]), kFirstCategory + static_cast<std::uint32_t>(i));
+    table_.insert(own_key(plan_.known[i]), kFirstCategory + static_cast<std::uint32_t>(i));
   }
   for (auto const& set : sets) {
     if (set.coarse && plan_.to_coarse.size() != plan_.known.size()) throw InvalidInput("a category map has the wrong length.");
@@ -43,10 +44,16 @@ CategoryState::CategoryState(CategoryPlan plan, std::vector<SetPlan> const& sets
     if (slot >= plan_.coarse_slots) throw InvalidInput("a category map leads out of its grid.");
 }
 
+/// The key of a value in table_.
+StringKey CategoryState::own_key(std::string_view bytes) {
+  cpu::KernelTable const& kernel = cpu::kernels();
+  return kernel.finds_texts ? key_with(bytes, kernel.hash_text(bytes.data(), static_cast<std::uint32_t>(bytes.size()))) : key_of(bytes);
+}
+
 std::uint32_t CategoryState::resolve(std::string_view bytes, std::uint64_t& hash) {
-  StringKey const key = key_of(bytes);
+  StringKey const key = own_key(bytes);
   std::uint32_t const slot = table_.find(key);
-  return slot == StringTable::kAbsent ? admit(key, hash) : slot;
+  return slot == StringTable::kAbsent ? admit(bytes, key.hash, hash) : slot;
 }
 
 /// Whether the baseline may have had a value that it does not know, since it was capped.
@@ -61,19 +68,18 @@ std::uint32_t CategoryState::coarse_of(std::uint32_t slot) const {
 }
 
 /// The slot of a value that has none yet: of an unseen one, or what becomes of it beyond a cap, and then its hash.
-std::uint32_t CategoryState::admit(StringKey const& key, std::uint64_t& hash) {
+std::uint32_t CategoryState::admit(std::string_view value, std::uint64_t table_hash, std::uint64_t& hash) {
   std::uint64_t own = 0;
   if (plan_.known_is_capped || capped_) {
-    own = hash_of(key.view());
+    own = hash_of(value);
     hash = own;
-    if (plan_.known_is_capped && is_beyond_known(own, key.view())) return kOtherSlot;
-    if (capped_ && std::tuple(own, key.view()) > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
+    if (plan_.known_is_capped && is_beyond_known(own, value)) return kOtherSlot;
+    if (capped_ && std::tuple(own, value) > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
   }
-  StringKey kept = key;
-  kept.bytes = arena_.keep(key.view()).data();
+  std::string_view const kept = arena_.keep(value);
   std::uint32_t const slot = slots_in_use();
-  table_.insert(kept, slot);
-  unseen_.push_back({kept.view(), own});
+  table_.insert(key_with(kept, table_hash), slot);
+  unseen_.push_back({kept, own});
   return slot;
 }
 
@@ -175,6 +181,7 @@ void CategoryState::count_run(CategoryView const& column, BatchGroups const& gro
   }
   for (std::uint32_t part = 1; part < parts; ++part)
     for (std::uint32_t code = 0; code < stride; ++code) run_counts_[code] += std::exchange(run_counts_[part * stride + code], 0u);
+  resolve_counted(column, run_counts_.data());
   for (std::uint32_t code = 0; code < stride; ++code) {
     std::uint32_t const times = std::exchange(run_counts_[code], 0u);
     if (times == 0) continue;

@@ -129,8 +129,9 @@ class CategoryState {
   std::uint32_t slots_in_use() const { return first_unseen() + static_cast<std::uint32_t>(unseen_.size()); }
   bool is_beyond_known(std::uint64_t hash, std::string_view bytes) const;
   std::uint32_t coarse_of(std::uint32_t slot) const;
+  static StringKey own_key(std::string_view bytes);
   std::uint32_t resolve(std::string_view bytes, std::uint64_t& hash);
-  std::uint32_t admit(StringKey const& key, std::uint64_t& hash);
+  std::uint32_t admit(std::string_view value, std::uint64_t table_hash, std::uint64_t& hash);
   Targets targets_of(BatchGroups const& groups, std::int64_t tile);
   Group& group_of(Set& set, std::int32_t group);
   Group& made(Set& set, std::size_t group) const;
@@ -149,9 +150,12 @@ class CategoryState {
   void resolve_tile(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
   void resolve_rows(CategoryView const& column, std::int64_t begin, int rows, std::uint32_t* slots, std::uint32_t* codes);
   void add_tile(CategoryView const& column, BatchGroups const& groups, std::int64_t tile, std::uint32_t const* weights);
-  void read_text(StringsView const& column, std::int64_t begin, int rows, TextTile& tile);
+  void resolve_counted(CategoryView const& column, std::uint32_t const* times);
+  void read_text(StringsView const& column, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile);
   template <class Reader>
   void read_text(Reader const& reader, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile);
+  template <class Reader>
+  void find_text(Reader const& reader, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile);
   void count_text_run(StringsView const& column, BatchGroups const& groups, std::int64_t from, std::int64_t to);
   void end_text_run(Targets const& targets, bool few);
   bool has_few_slots() const { return slots_in_use() <= kMostRunCodes; }

@@ -13,13 +13,16 @@ namespace {
 
 /// Rows whose keys are made before the first is looked up, so that the table's memory is on its way; their keys fit the
 /// first-level cache.
-constexpr int kBatchRows = 128;
+constexpr int kBatchRows = cpu::kTextRows;
 
 /// Between two counters of a slot, where it has four; no power of two, which would put them into one set of the cache.
 constexpr std::size_t kTextStride = 4096 + 16;
 
 /// Bytes from a value to those fetched while it is read: a core's own guess of what is read next comes too late.
 constexpr std::ptrdiff_t kAhead = 2048;
+
+/// Where a value without bytes may lie.
+constexpr char kNothing[1] = {};
 
 template <class Offset>
 struct OffsetReader {
@@ -29,7 +32,7 @@ struct OffsetReader {
 
   explicit OffsetReader(StringsView const& column)
       : offsets(static_cast<Offset const*>(column.offsets)),
-        bytes(reinterpret_cast<char const*>(column.bytes)),
+        bytes(column.bytes == nullptr ? kNothing : reinterpret_cast<char const*>(column.bytes)),
         readable(offsets[column.size]) {}
   /// Whether the prefixes of all rows before this one may be read whole.
   bool is_before_end(std::int64_t row) const { return row == 0 || readable - offsets[row - 1] >= static_cast<Offset>(StringKey::kPrefix); }
@@ -39,6 +42,7 @@ struct OffsetReader {
     set_key(key, value, value, size(row));
   }
   void read_at_end(std::int64_t row, StringKey& key) const { set_key_at_end(key, bytes + offsets[row], size(row)); }
+  std::string_view value(std::int64_t row) const { return {bytes + offsets[row], size(row)}; }
 
  private:
   std::uint32_t size(std::int64_t row) const { return static_cast<std::uint32_t>(offsets[row + 1] - offsets[row]); }
@@ -50,28 +54,30 @@ struct ViewReader {
   /// Of a view twelve bytes can always be read: its own, or a long value's.
   static bool is_before_end(std::int64_t) { return true; }
   void read(std::int64_t row, StringKey& key) const {
-    std::string_view const value = column.at(row);
+    std::string_view const value = this->value(row);
     set_key(key, value.data(), value.data(), static_cast<std::uint32_t>(value.size()));
   }
   void read_at_end(std::int64_t row, StringKey& key) const { read(row, key); }
+  std::string_view value(std::int64_t row) const { return column.at(row); }
 };
 
 }  // namespace
 
 template <class Reader>
 void CategoryState::read_text(Reader const& reader, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile) {
+  tile.beyond = 0;
+  if (cpu::kernels().finds_texts) return find_text(reader, begin, rows, valid, tile);
   StringKey keys[kBatchRows];
   std::uint16_t at[kBatchRows];
-  tile.beyond = 0;
   bool const before_end = reader.is_before_end(begin + rows);
   for (int first = 0; first < rows; first += kBatchRows) {
     int const end = std::min(rows, first + kBatchRows);
     int count = end - first;
-    StringTable::Places const places = table_.places();
+    TextSlots const places = table_.places();
     if (valid == nullptr && before_end) {
       for (int k = 0; k < count; ++k) {
         reader.read(begin + first + k, keys[k]);
-        places.prefetch(keys[k]);
+        places.prefetch(keys[k].hash);
       }
     } else {
       count = 0;
@@ -83,14 +89,14 @@ void CategoryState::read_text(Reader const& reader, std::int64_t begin, int rows
           reader.read(begin + i, keys[count]);
         else
           reader.read_at_end(begin + i, keys[count]);
-        places.prefetch(keys[count++]);
+        places.prefetch(keys[count++].hash);
       }
     }
     for (int k = 0; k < count; ++k) {
       std::uint32_t slot = table_.find(keys[k]);
       int const row = valid == nullptr ? first + k : at[k];
       if (slot == StringTable::kAbsent) {
-        slot = admit(keys[k], tile.hashes[row]);
+        slot = admit(keys[k].view(), keys[k].hash, tile.hashes[row]);
         tile.beyond += is_beyond(slot) ? 1 : 0;
       }
       tile.slots[row] = slot;
@@ -98,13 +104,81 @@ void CategoryState::read_text(Reader const& reader, std::int64_t begin, int rows
   }
 }
 
-void CategoryState::read_text(StringsView const& column, std::int64_t begin, int rows, TextTile& tile) {
-  std::uint8_t expanded[kTileRows];
-  std::uint8_t const* const valid = valid_rows(column.validity, begin, rows, expanded);
+/// read_text where a kernel looks values up.
+template <class Reader>
+void CategoryState::find_text(Reader const& reader, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile) {
+  char const* bytes[kBatchRows];
+  std::uint32_t sizes[kBatchRows];
+  std::uint32_t found[kBatchRows];
+  std::uint64_t hashes[kBatchRows];
+  std::uint16_t at[kBatchRows];
+  auto const take = [&](int k, int row) {
+    std::string_view const value = reader.value(begin + row);
+    bytes[k] = value.data();
+    sizes[k] = static_cast<std::uint32_t>(value.size());
+  };
+  for (int first = 0; first < rows; first += kBatchRows) {
+    int const end = std::min(rows, first + kBatchRows);
+    int count = end - first;
+    if (valid == nullptr) {
+      for (int k = 0; k < count; ++k) take(k, first + k);
+    } else {
+      count = 0;
+      for (int i = first; i < end; ++i) {
+        tile.slots[i] = kNullSlot;
+        if (valid[i] == 0) continue;
+        at[count] = static_cast<std::uint16_t>(i);
+        take(count++, i);
+      }
+    }
+    std::uint32_t* const slots = valid == nullptr ? tile.slots + first : found;
+    cpu::kernels().find_texts(bytes, sizes, count, table_.places(), slots, hashes);
+    std::uint32_t const known = slots_in_use();
+    for (int k = 0; k < count; ++k) {
+      int const row = valid == nullptr ? first + k : at[k];
+      std::uint32_t slot = slots[k];
+      if (slot == StringTable::kAbsent) {
+        std::string_view const value(bytes[k], sizes[k]);
+        if (slots_in_use() != known) slot = table_.find(key_with(value, hashes[k]));  // a row before may have been the first
+        if (slot == StringTable::kAbsent) {
+          slot = admit(value, hashes[k], tile.hashes[row]);
+          tile.beyond += is_beyond(slot) ? 1 : 0;
+        }
+      }
+      tile.slots[row] = slot;
+    }
+  }
+}
+
+/// valid: of the rows that are looked up, or nullptr (all).
+void CategoryState::read_text(StringsView const& column, std::int64_t begin, int rows, std::uint8_t const* valid, TextTile& tile) {
   switch (column.layout) {
     case StringLayout::offsets32: return read_text(OffsetReader<std::int32_t>(column), begin, rows, valid, tile);
     case StringLayout::offsets64: return read_text(OffsetReader<std::int64_t>(column), begin, rows, valid, tile);
     case StringLayout::views: return read_text(ViewReader{column}, begin, rows, valid, tile);
+  }
+}
+
+/// Looks up the values of a dictionary whose codes were counted, as a tile of text is.
+void CategoryState::resolve_counted(CategoryView const& column, std::uint32_t const* times) {
+  StringsView const& values = column.values;
+  TextTile tile;
+  std::uint8_t wanted[kTileRows];
+  for (std::int64_t begin = 0; begin < values.size; begin += kTileRows) {
+    int const rows = static_cast<int>(std::min<std::int64_t>(kTileRows, values.size - begin));
+    std::uint32_t* const slots = slot_of_code_.data() + begin;
+    bool any = false;
+    for (int i = 0; i < rows; ++i) {
+      wanted[i] = times[begin + i] != 0 && slots[i] == kUnresolved && values.validity.valid(begin + i) ? 1 : 0;
+      any = any || wanted[i] != 0;
+    }
+    if (!any) continue;
+    read_text(values, begin, rows, wanted, tile);
+    for (int i = 0; i < rows; ++i) {
+      if (wanted[i] == 0) continue;
+      slots[i] = tile.slots[i];
+      if (is_beyond(slots[i])) hash_of_code_[static_cast<std::size_t>(begin + i)] = tile.hashes[i];
+    }
   }
 }
 
@@ -122,7 +196,8 @@ void CategoryState::add(StringsView const& column, BatchGroups const& groups, st
     }
     std::int64_t const begin = t * kTileRows;
     int const rows = static_cast<int>(groups.rows_of(t, t + 1));
-    read_text(column, begin, rows, tile);
+    std::uint8_t expanded[kTileRows];
+    read_text(column, begin, rows, valid_rows(column.validity, begin, rows, expanded), tile);
     for (std::size_t s = 0; s < sets_.size(); ++s)
       if (!is_few(groups, s))
         count_tile(sets_[s], tile.slots, nullptr, tile.hashes, groups.from_tile(s, t), weights == nullptr ? nullptr : weights + begin, rows);
@@ -137,10 +212,11 @@ void CategoryState::count_text_run(StringsView const& column, BatchGroups const&
   Targets const targets = targets_of(groups, from);
   if (targets.empty()) return;
   TextTile tile;
+  std::uint8_t expanded[kTileRows];
   bool few = has_few_slots();
   for (std::int64_t t = from; t < to; ++t) {
     int rows = static_cast<int>(groups.rows_of(t, t + 1));
-    read_text(column, t * kTileRows, rows, tile);
+    read_text(column, t * kTileRows, rows, valid_rows(column.validity, t * kTileRows, rows, expanded), tile);
     if (tile.beyond > 0) {
       // Rows beyond a cap have no slot: they are counted at once, and the others close ranks.
       std::uint64_t evicted = 0;

@@ -12,14 +12,14 @@
 
 #include "core/golden_ratio.hpp"
 #include "core/macros.hpp"
-#include "core/sketch_rule.hpp"
+#include "cpu/text_slot.hpp"
 
 namespace modelwatch {
 
 /// A value's first twelve bytes, zero beyond its end, and its length: what equality looks at first, and all of it for a
 /// value of at most twelve bytes.
 struct StringKey {
-  static constexpr std::uint32_t kPrefix = 12;
+  static constexpr std::uint32_t kPrefix = TextSlot::kPrefix;
 
   std::uint64_t head;  // bytes 0 to 7
   std::uint64_t rest;  // bytes 8 to 11, and the length above them
@@ -42,16 +42,12 @@ inline std::uint32_t four_bytes(char const* at) {
   return word;
 }
 
-/// Where a value lies in a table: the first bits of its hash say.  It never leaves the process and decides nothing that can
-/// be seen: results are in the order of the values' bytes.  The multipliers are those of SplitMix64 (public domain constants).
+/// Where a value lies in a table: the first bits of its hash say.  Where the kernels hash text, theirs does.  It never leaves the process and decides nothing that can
+/// be seen: results are in the order of the values' bytes.
 struct StringHash {
-  static MW_HD std::uint64_t mixed(std::uint64_t word) {
-    word *= kMixFirst;
-    return (word ^ word >> 32) * kMixSecond;
-  }
   static MW_HD std::uint64_t of(StringKey const& key) {
     std::uint64_t const word = key.head ^ key.rest * kGoldenRatio;
-    return mixed(key.size() <= StringKey::kPrefix ? word : of_rest(key.bytes, key.size(), word));
+    return mixed_text(key.size() <= StringKey::kPrefix ? word : of_rest(key.bytes, key.size(), word));
   }
   static std::uint64_t of_rest(char const* bytes, std::uint32_t size, std::uint64_t hash) {
     std::uint32_t at = StringKey::kPrefix;
@@ -113,6 +109,15 @@ template <class Hash = StringHash>
   set_key<Hash>(key, copy, bytes, size);
 }
 
+/// The key of a value that something else has hashed.
+inline StringKey key_with(std::string_view value, std::uint64_t hash) {
+  char copy[StringKey::kPrefix] = {};
+  bool const whole = value.size() >= sizeof(copy);
+  if (!whole) std::copy_n(value.data(), value.size(), copy);
+  char const* const from = whole ? value.data() : copy;
+  return {eight_bytes(from), four_bytes(from + 8) | std::uint64_t{value.size()} << 32, value.data(), hash};
+}
+
 template <class Hash = StringHash>
 StringKey key_of(std::string_view value) {
   StringKey key;
@@ -123,30 +128,32 @@ StringKey key_of(std::string_view value) {
 /// A number for each value, by open addressing.  The values' bytes belong to somebody else and must stay where they are.
 class StringTable {
  public:
-  static constexpr std::uint32_t kAbsent = 0xffffffffu;
+  static constexpr std::uint32_t kAbsent = TextSlot::kAbsent;
 
   StringTable() : slots_(std::size_t{1} << kLeastBits) {}
 
-  /// Where a key is looked for first; until the next insertion.
-  struct Places {
-    void const* slots;
-    int shift;
-    void prefetch(StringKey const& key) const { __builtin_prefetch(static_cast<Slot const*>(slots) + (key.hash >> shift)); }
-  };
-  Places places() const { return {slots_.data(), shift_}; }
+  /// Until the next insertion.
+  TextSlots places() const { return {slots_.data(), shift_}; }
 
   /// kAbsent where the value has none.
   std::uint32_t find(StringKey const& key) const {
-    Slot const* const slots = slots_.data();
+    TextSlot const* const slots = slots_.data();
     for (std::size_t at = key.hash >> shift_;; at = (at + 1) & (~std::size_t{0} >> shift_)) {
-      Slot const& slot = slots[at];
+      TextSlot const& slot = slots[at];
       if (slot.number == kAbsent || (slot.head == key.head && slot.rest == key.rest && same_rest(slot, key))) return slot.number;
     }
   }
 
+  /// Room for so many values.
+  void reserve(std::size_t values) {
+    int shift = shift_;
+    while (is_full((std::size_t{1} << (64 - shift)), values)) --shift;
+    if (shift != shift_) rebuild(shift, [](char const*&, std::uint32_t&) {});
+  }
+
   /// For a value that has no number yet.
   void insert(StringKey const& key, std::uint32_t number) {
-    if ((slots_.size() < kSparseSlots ? 8 : 2) * (used_ + 1) > slots_.size()) rebuild(shift_ - 1, [](char const*&, std::uint32_t&) {});
+    if (is_full(slots_.size(), used_ + 1)) rebuild(shift_ - 1, [](char const*&, std::uint32_t&) {});
     put({key.head, key.rest, key.bytes, static_cast<std::uint32_t>(key.hash >> 32), number});
   }
 
@@ -157,7 +164,7 @@ class StringTable {
     rebuild(shift_, change);
   }
 
-  std::size_t bytes() const { return slots_.capacity() * sizeof(Slot); }
+  std::size_t bytes() const { return slots_.capacity() * sizeof(TextSlot); }
 
  private:
   static constexpr int kLeastBits = 6;
@@ -165,16 +172,9 @@ class StringTable {
   /// is never looked at takes no cache.
   static constexpr std::size_t kSparseSlots = std::size_t{1} << 12;
 
-  /// Half a cache line: one look decides nearly always.
-  struct Slot {
-    std::uint64_t head = 0;
-    std::uint64_t rest = 0;
-    char const* bytes = nullptr;
-    std::uint32_t hash = 0;  // its first 32 bits
-    std::uint32_t number = kAbsent;
-  };
+  static bool is_full(std::size_t slots, std::size_t values) { return (slots < kSparseSlots ? 8 : 2) * values > slots; }
 
-  static bool same_rest(Slot const& slot, StringKey const& key) {
+  static bool same_rest(TextSlot const& slot, StringKey const& key) {
     return key.size() <= StringKey::kPrefix || (slot.hash == static_cast<std::uint32_t>(key.hash >> 32) && same_bytes(slot.bytes, key.bytes, key.size()));
   }
 
@@ -194,7 +194,7 @@ class StringTable {
     return words;
   }
 
-  void put(Slot const& slot) {
+  void put(TextSlot const& slot) {
     std::size_t const mask = slots_.size() - 1;
     std::size_t at = (std::uint64_t{slot.hash} << 32) >> shift_;
     while (slots_[at].number != kAbsent) at = (at + 1) & mask;
@@ -204,18 +204,18 @@ class StringTable {
 
   template <class F>
   void rebuild(int shift, F change) {
-    std::vector<Slot> old(std::size_t{1} << (64 - shift));
+    std::vector<TextSlot> old(std::size_t{1} << (64 - shift));
     old.swap(slots_);
     shift_ = shift;
     used_ = 0;
-    for (Slot& slot : old) {
+    for (TextSlot& slot : old) {
       if (slot.number == kAbsent) continue;
       change(slot.bytes, slot.number);
       if (slot.number != kAbsent) put(slot);
     }
   }
 
-  std::vector<Slot> slots_;  // 2^(64 - shift_); at most 2^32, as numbers are
+  std::vector<TextSlot> slots_;  // 2^(64 - shift_); at most 2^32, as numbers are
   int shift_ = 64 - kLeastBits;
   std::size_t used_ = 0;
 };
