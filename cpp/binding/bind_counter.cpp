@@ -53,7 +53,8 @@ void bind_counter(py::module_& m) {
       },
       py::arg("batch"));
   py::class_<Counter> counter(m, "Counter");
-  counter.def(py::init<std::vector<ColumnPlan>, std::vector<SetPlan>>(), py::arg("columns"), py::arg("sets"));
+  counter.def(py::init<std::vector<ColumnPlan>, std::vector<SetPlan>, std::vector<SetPlan>, std::vector<std::size_t>>(), py::arg("columns"),
+              py::arg("sets"), py::arg("more") = std::vector<SetPlan>{}, py::arg("counted_in_more") = std::vector<std::size_t>{});
   def_counter(counter);
   counter.def("numeric", [](Counter& self, std::size_t column, std::size_t set, bool narrow) {
     return to_dict(without_gil([&] { return self.numeric(column, set, narrow); }));

@@ -161,18 +161,24 @@ class FileCounter:
         self.segments = {s.name: SegmentGroups(s, file.schema, spec.segment_cap) for s in spec.segmentations}
         self.has_blocks = any(s.name == "block" for s in spec.sets)
         kinds = [pa.float32() if c.name in projections else file.schema.field(c.name).type for c in self.columns]
-        self._places = list(range(len(self.columns)))
         self._stored = [c.name for c in self.columns if c.name not in projections]
         self._converts = [i for i in range(len(self.columns)) if not counts_as_it_is(self.readings[i], kinds[i])]
-        self.counter = engine(spec.device).Counter(
-            [r.plan for r in self.readings],
-            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.plain_sets],
-        )
         self.answers: LabelledCounter | None = None
         if spec.scoring is not None and spec.labelled_sets:
             self.answers = LabelledCounter(
                 self.columns, self.readings, file.schema, spec.labelled_sets, spec.scoring, spec.device
             )
+        plans = [r.plan for r in self.readings]
+        sets = [
+            _core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.plain_sets
+        ]
+        #: Whether answers are counted for each label in the same pass: a row is looked up once then.
+        self._at_once = self.answers is not None and self.answers.counter is None
+        self.counter = (
+            _core.Counter(plans, sets, self.answers.plans, self.answers.places)
+            if self._at_once and self.answers is not None
+            else engine(spec.device).Counter(plans, sets)
+        )
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.observer = Observer(spec.facts, file.schema, spec.made) if spec.facts is not None else None
         self.span: tuple[int, int] | None = None
@@ -291,7 +297,8 @@ class FileCounter:
         """Adds a batch to the tables, and to the sample."""
         if self.columns:
             try:
-                self.counter.add(batch.values, batch.groups, self.spec.threads, batch.weights)
+                groups = [*batch.groups, *batch.labelled] if self._at_once else batch.groups
+                self.counter.add(batch.values, groups, self.spec.threads, batch.weights)
                 if self.answers is not None:
                     self.answers.add(batch.values, batch.labelled, self.spec.threads, batch.weights)
             except InputError as error:
@@ -351,13 +358,16 @@ class FileCounter:
     def _tables(self, spec: SetSpec, groups: int, to: UInt32, merged: int) -> dict[tuple[str, str], Table]:
         """What the engine has of every column of a set of so many ``groups``, of which group g becomes ``to[g]`` of
         ``merged``."""
+        counter = self.counter
         if not spec.labelled:
-            places, counter, s = self._places, self.counter, self.spec.plain_sets.index(spec)
+            work, s = [(c, c) for c in range(len(self.columns))], self.spec.plain_sets.index(spec)
         else:
             assert self.answers is not None
-            if self.answers.counter is None:
-                return {}
-            places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
+            own, s = self.answers.places, self.spec.labelled_sets.index(spec)
+            if self._at_once:
+                work, s = [(c, c) for c in own], s + len(self.spec.plain_sets)
+            else:
+                counter, work = self.answers.counter, list(enumerate(own))
         on_cpu = isinstance(counter, _core.Counter)
         narrow = (True,) if on_cpu else ()
 
@@ -371,7 +381,7 @@ class FileCounter:
                 _lower(numeric, column, reading.lifted)
             return numeric.regrouped(to, merged)
 
-        work = [(at, c) for at, c in enumerate(places) if self.columns[c].name not in self.incomparable]
+        work = [(at, c) for at, c in work if self.columns[c].name not in self.incomparable]
         large = on_cpu and counter.bytes >= _LARGE
         tables = side_by_side(table, work, self.spec.threads if large else 1)
         return {(spec.name, self.columns[c].name): own for (_, c), own in zip(work, tables, strict=True)}
