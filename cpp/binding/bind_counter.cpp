@@ -53,7 +53,8 @@ void bind_counter(py::module_& m) {
       },
       py::arg("batch"));
   py::class_<Counter> counter(m, "Counter");
-  counter.def(py::init<std::vector<ColumnPlan>, std::vector<SetPlan>>(), py::arg("columns"), py::arg("sets"));
+  counter.def(py::init<std::vector<ColumnPlan>, std::vector<SetPlan>, std::vector<SetPlan>, std::vector<std::size_t>>(), py::arg("columns"),
+              py::arg("sets"), py::arg("more") = std::vector<SetPlan>{}, py::arg("counted_in_more") = std::vector<std::size_t>{});
   def_counter(counter);
   using Order = std::optional<py::array_t<std::uint32_t, py::array::c_style | py::array::forcecast>>;
   auto const span_of = [](Order const& order) { return order ? Counter::Order(order->data(), static_cast<std::size_t>(order->size())) : Counter::Order(); };

@@ -189,18 +189,19 @@ void bind_grid(py::module_& m) {
       },
       py::arg("values"), py::arg("boundaries"));
   m.def(
-      "cross_groups",
-      [](py::array_t<std::int32_t, py::array::c_style> const& a, std::int64_t groups, py::array_t<std::int32_t, py::array::c_style> const& b,
-         std::int64_t many) {
+      "unknown_pairs",
+      [](py::array_t<std::int32_t, py::array::c_style> const& a, py::array_t<std::int32_t, py::array::c_style> const& b, std::int64_t many,
+         py::array_t<std::int32_t, py::array::c_style> const& numbers) {
         if (a.ndim() != 1 || b.ndim() != 1 || a.size() != b.size()) throw InvalidInput("every row needs both numbers.");
-        Crossed out;
+        if (numbers.ndim() != 1) throw InvalidInput("numbers are one after the other.");
+        std::vector<std::int64_t> out;
         {
           py::gil_scoped_release const release;
-          out = cross_groups(a.data(), groups, b.data(), many, a.size());
+          out = unknown_pairs(a.data(), b.data(), many, a.size(), numbers.data(), numbers.size());
         }
-        return py::make_tuple(to_numpy(std::move(out.of_row)), to_numpy(std::move(out.rows)));
+        return to_numpy(std::move(out));
       },
-      py::arg("a"), py::arg("groups"), py::arg("b"), py::arg("many"));
+      py::arg("a"), py::arg("b"), py::arg("many"), py::arg("numbers"));
   m.def(
       "known_groups",
       [](py::array_t<std::int32_t, py::array::c_style> const& a, py::array_t<std::int32_t, py::array::c_style> const& b, std::int64_t many,

@@ -1,29 +1,56 @@
 #include "engine/batch_groups.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace modelwatch {
 
 BatchGroups::BatchGroups(std::vector<std::int32_t const*> rows, std::int64_t count, bool weighted)
-    : rows_(std::move(rows)), count_(count), tiles_((count + kTileRows - 1) / kTileRows), by_group_(rows_.size()) {
+    : BatchGroups(std::move(rows), count, weighted, {}) {
+  find_several();
+  find_runs();
+}
+
+BatchGroups::BatchGroups(std::vector<std::int32_t const*> rows, std::int64_t count, bool weighted, std::vector<std::uint8_t> several)
+    : rows_(std::move(rows)),
+      count_(count),
+      tiles_((count + kTileRows - 1) / kTileRows),
+      weighted_(weighted),
+      several_(std::move(several)),
+      by_group_(rows_.size()) {}
+
+BatchGroups BatchGroups::of_first(std::size_t sets) const {
+  auto const first = static_cast<std::ptrdiff_t>(sets);
+  BatchGroups out({rows_.begin(), rows_.begin() + first}, count_, weighted_, {several_.begin(), several_.begin() + first * static_cast<std::ptrdiff_t>(tiles_)});
+  out.find_runs();
+  return out;
+}
+
+void BatchGroups::find_several() {
+  several_.assign(rows_.size() * static_cast<std::size_t>(tiles_), 0);
+  for (std::size_t s = 0; s < rows_.size(); ++s) {
+    std::int32_t const* const own = rows_[s];
+    for (std::int64_t t = 0; own != nullptr && t < tiles_; ++t) {
+      std::int32_t different = 0;
+      for (std::int64_t i = t * kTileRows + 1; i < end_of(t); ++i) different |= own[i] ^ own[t * kTileRows];
+      several_[s * static_cast<std::size_t>(tiles_) + static_cast<std::size_t>(t)] = different != 0 ? 1 : 0;
+    }
+  }
+}
+
+void BatchGroups::find_runs() {
   run_end_ = run_ends(false);
   bool const all_whole = std::all_of(run_end_.begin(), run_end_.end(), [at = std::int64_t{0}](std::int64_t end) mutable { return end > at++; });
-  if (!weighted && !all_whole) find_all_together();
+  if (!weighted_ && !all_whole) find_all_together();
 }
 
 /// Tiles [t, result[t]) are in one group of every set; of those that are not scattered, for `near`.
 std::vector<std::int64_t> BatchGroups::run_ends(bool near) const {
   std::vector<bool> whole(static_cast<std::size_t>(tiles_), true);
-  for (std::size_t s = 0; s < rows_.size(); ++s) {
-    std::int32_t const* const own = rows_[s];
-    if (own == nullptr || (near && scattered(s))) continue;
-    for (std::int64_t t = 0; t < tiles_; ++t) {
-      std::int32_t different = 0;
-      for (std::int64_t i = t * kTileRows + 1; i < end_of(t); ++i) different |= own[i] ^ own[t * kTileRows];
-      if (different != 0) whole[static_cast<std::size_t>(t)] = false;
-    }
-  }
+  for (std::size_t s = 0; s < rows_.size(); ++s)
+    for (std::int64_t t = 0; !(near && scattered(s)) && t < tiles_; ++t)
+      if (several(s, t)) whole[static_cast<std::size_t>(t)] = false;
   std::vector<std::int64_t> ends(static_cast<std::size_t>(tiles_));
   for (std::int64_t t = tiles_ - 1; t >= 0; --t) {
     bool const joined = t + 1 < tiles_ && whole[static_cast<std::size_t>(t + 1)] && same(t, t + 1, near);
@@ -43,8 +70,9 @@ bool BatchGroups::same(std::int64_t a, std::int64_t b, bool near) const {
 void BatchGroups::find_all_together() {
   of_tile_.assign(static_cast<std::size_t>(tiles_), {});
   places_.resize(static_cast<std::size_t>(count_));
+  before_.tile = -1;
   for (std::int64_t t = 0; t < tiles_; ++t) {
-    if (near_end(t) > t) continue;
+    if (near_end(t) > t || as_before(t)) continue;
     std::size_t const many = find_together(t);
     if (many == rows_.size()) continue;
     scatter(many);
@@ -103,7 +131,11 @@ std::int64_t BatchGroups::together_end(std::int64_t tile) const {
   auto const ids = ids_.begin() + static_cast<std::ptrdiff_t>(own.ids);
   auto const size = static_cast<std::ptrdiff_t>(own.count) * static_cast<std::ptrdiff_t>(rows_.size());
   std::int64_t end = tile + 1;
-  while (end < tiles_ && of_tile(end).count == own.count && std::equal(ids, ids + size, ids_.begin() + static_cast<std::ptrdiff_t>(of_tile(end).ids))) ++end;
+  auto const same = [&](std::int64_t other) {
+    Tile const& its = of_tile(other);
+    return its.count == own.count && (its.ids == own.ids || std::equal(ids, ids + size, ids_.begin() + static_cast<std::ptrdiff_t>(its.ids)));
+  };
+  while (end < tiles_ && same(end)) ++end;
   return end;
 }
 
@@ -117,6 +149,7 @@ std::size_t BatchGroups::find_together(std::int64_t tile) {
   int const rows = static_cast<int>(rows_of(tile, tile + 1));
   std::fill_n(place, rows, std::uint8_t{0});
   int count = 1;
+  std::size_t telling = rows_.size();  // the set that tells all combinations by itself, if one does
   std::vector<std::vector<std::int32_t>> ids(rows_.size());  // of every set, of each combination
   std::vector<std::uint8_t> places;
   for (std::size_t s = 0; s < rows_.size(); ++s) {
@@ -126,14 +159,14 @@ std::size_t BatchGroups::find_together(std::int64_t tile) {
       continue;
     }
     std::int32_t low = own == nullptr ? 0 : own[0];
-    std::int32_t high = low;
-    for (int i = 0; own != nullptr && i < rows; ++i) {
-      low = std::min(low, own[i]);
-      high = std::max(high, own[i]);
-    }
-    if (low == high) {
+    if (!several(s, tile)) {
       ids[s].assign(static_cast<std::size_t>(count), low);
       continue;
+    }
+    std::int32_t high = low;
+    for (int i = 0; i < rows; ++i) {
+      low = std::min(low, own[i]);
+      high = std::max(high, own[i]);
     }
     // Often the sets so far tell the group: within a day, a label tells that of the day and the label.
     std::vector<std::int32_t> told(static_cast<std::size_t>(count), -1);
@@ -144,6 +177,7 @@ std::size_t BatchGroups::find_together(std::int64_t tile) {
       ids[s] = std::move(told);
       continue;
     }
+    telling = count == 1 ? s : rows_.size();
     std::int64_t const apart = std::int64_t{high} - low + 1;
     if (apart > kMostApart) return s;
     auto const many = static_cast<int>(apart);
@@ -166,7 +200,64 @@ std::size_t BatchGroups::find_together(std::int64_t tile) {
   }
   of_tile_[static_cast<std::size_t>(tile)] = {count, ids_.size()};
   for (auto const& own : ids) ids_.insert(ids_.end(), own.begin(), own.end());
+  keep(tile, telling);
   return rows_.size();
+}
+
+/// Notes the combinations of a tile for the next one.
+void BatchGroups::keep(std::int64_t tile, std::size_t set) {
+  before_.tile = -1;
+  if (set == rows_.size()) return;
+  Together const own = together(tile);
+  std::fill_n(before_.place, Before::kGroups, Before::kNone);
+  before_.low = own.id(set, 0);
+  for (int c = 0; c < own.count; ++c) before_.low = std::min(before_.low, own.id(set, c));
+  for (int c = 0; c < own.count; ++c) {
+    auto const at = static_cast<std::uint32_t>(own.id(set, c)) - static_cast<std::uint32_t>(before_.low);
+    if (at >= Before::kGroups) return;
+    before_.place[at] = static_cast<std::uint8_t>(c);
+  }
+  before_.tile = tile;
+  before_.set = set;
+}
+
+/// Whether a tile has the combinations that were found last, all of them: most do, and that is seen in fewer steps.
+bool BatchGroups::as_before(std::int64_t tile) {
+  if (before_.tile < 0 || !several(before_.set, tile)) return false;
+  Tile const found = of_tile(before_.tile);
+  Together const last = together(before_.tile);
+  for (std::size_t s = 0; s < rows_.size(); ++s)
+    if (!scattered(s) && !several(s, tile))
+      for (int c = 0; c < last.count; ++c)
+        if (last.id(s, c) != first(s, tile)) return false;
+  int const rows = static_cast<int>(rows_of(tile, tile + 1));
+  std::int32_t const* const telling = from_tile(before_.set, tile);
+  std::uint32_t apart = 0;
+  auto const low = static_cast<std::uint32_t>(before_.low);
+  static_assert((Before::kGroups & (Before::kGroups - 1)) == 0);
+  for (int i = 0; i < rows; ++i) apart |= static_cast<std::uint32_t>(telling[i]) - low;
+  if (apart >= Before::kGroups) return false;
+  std::uint8_t* const place = places_.data() + tile * kTileRows;
+  static_assert(kMostTogether <= 64);
+  std::uint64_t seen = 0;
+  std::uint32_t none = 0;
+  for (int i = 0; i < rows; ++i) {
+    std::uint8_t const at = before_.place[static_cast<std::uint32_t>(telling[i]) - low];
+    place[i] = at;
+    none |= at;
+    seen |= std::uint64_t{1} << (at & 63);
+  }
+  if ((none & 128) != 0 || std::popcount(seen) != last.count) return false;
+  for (std::size_t s = 0; s < rows_.size(); ++s) {
+    if (s == before_.set || scattered(s) || !several(s, tile)) continue;
+    std::int32_t const* const own = from_tile(s, tile);
+    std::int32_t const* const ids = last.ids + s * static_cast<std::size_t>(last.count);
+    std::int32_t different = 0;
+    for (int i = 0; i < rows; ++i) different |= own[i] ^ ids[place[i]];
+    if (different != 0) return false;
+  }
+  of_tile_[static_cast<std::size_t>(tile)] = found;
+  return true;
 }
 
 }  // namespace modelwatch

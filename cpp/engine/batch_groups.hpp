@@ -44,6 +44,9 @@ class BatchGroups {
   /// counted row by row in any case.
   BatchGroups(std::vector<std::int32_t const*> rows, std::int64_t count, bool weighted = false);
 
+  /// The same of the first so many sets alone.
+  BatchGroups of_first(std::size_t sets) const;
+
   std::size_t sets() const { return rows_.size(); }
   std::int64_t rows() const { return count_; }
   std::int64_t tiles() const { return tiles_; }
@@ -101,14 +104,33 @@ class BatchGroups {
   std::int64_t end_of(std::int64_t tile) const { return std::min(count_, (tile + 1) * kTileRows); }
   Tile const& of_tile(std::int64_t tile) const { return of_tile_[static_cast<std::size_t>(tile)]; }
   bool same(std::int64_t a, std::int64_t b, bool near) const;
+  BatchGroups(std::vector<std::int32_t const*> rows, std::int64_t count, bool weighted, std::vector<std::uint8_t> several);
+  void find_several();
+  bool several(std::size_t s, std::int64_t tile) const { return several_[s * static_cast<std::size_t>(tiles_) + static_cast<std::size_t>(tile)] != 0; }
+  void find_runs();
   std::vector<std::int64_t> run_ends(bool near) const;
+  bool as_before(std::int64_t tile);
+  void keep(std::int64_t tile, std::size_t first);
   std::size_t find_together(std::int64_t tile);
   void find_all_together();
   void scatter(std::size_t set);
 
+  /// The combinations that were found last, where the groups of one set alone tell them.
+  struct Before {
+    static constexpr std::uint32_t kGroups = 256;
+    static constexpr std::uint8_t kNone = 255;
+    std::int64_t tile = -1;  // -1: none
+    std::size_t set = 0;
+    std::int32_t low = 0;
+    std::uint8_t place[kGroups];  // of each group of the set from low on
+  };
+
   std::vector<std::int32_t const*> rows_;
   std::int64_t count_;
   std::int64_t tiles_;
+  bool weighted_;
+  std::vector<std::uint8_t> several_;  // of every set and tile: whether its rows are in several groups
+  Before before_;
   std::vector<std::int64_t> run_end_;
   std::vector<std::int64_t> near_end_;  // empty where no set is scattered
   std::vector<ByGroup> by_group_;       // of every set

@@ -1,5 +1,6 @@
 #include "engine/counter.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "cpu/thread_pool.hpp"
@@ -54,25 +55,39 @@ std::vector<NumericView> numeric_views(ArrowOwner const& batch, std::vector<Doma
   return views;
 }
 
-Counter::Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets) {
-  for (auto& plan : columns) {
-    auto const* const own = std::get_if<NumericPlan>(&plan);
-    domains_.push_back(own != nullptr && own->grid ? std::optional(own->grid->domain()) : std::nullopt);
-    if (auto* const numeric = std::get_if<NumericPlan>(&plan))
-      states_.emplace_back(NumericState(std::move(*numeric), sets));
+Counter::Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets, std::vector<SetPlan> const& more,
+                 std::vector<std::size_t> const& counted_in_more)
+    : in_more_(columns.size(), false), sets_(sets.size()), more_(more.size()) {
+  for (auto const i : counted_in_more) {
+    if (i >= columns.size()) throw InvalidInput("a column that is counted in more sets is not there.");
+    in_more_[i] = true;
+  }
+  std::vector<SetPlan> all = sets;
+  all.insert(all.end(), more.begin(), more.end());
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    auto const& own = in_more_[i] ? all : sets;
+    auto* const numeric = std::get_if<NumericPlan>(&columns[i]);
+    domains_.push_back(numeric != nullptr && numeric->grid ? std::optional(numeric->grid->domain()) : std::nullopt);
+    if (numeric != nullptr)
+      states_.emplace_back(NumericState(std::move(*numeric), own));
     else
-      states_.emplace_back(CategoryState(std::move(std::get<CategoryPlan>(plan)), sets));
+      states_.emplace_back(CategoryState(std::move(std::get<CategoryPlan>(columns[i])), own));
   }
 }
 
 void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<std::int32_t const*> const& groups, int threads,
                   Poll const& poll, std::uint32_t const* weights) {
+  if (groups.size() != sets_ + more_) throw InvalidInput("a batch needs the groups of every counter set.");
   auto const views = checked_views(*batch, domains_);
-  BatchGroups const by(groups, rows_of(*batch), weights != nullptr);
+  std::int64_t const rows = rows_of(*batch);
+  std::optional<BatchGroups> all;
+  if (std::find(in_more_.begin(), in_more_.end(), true) != in_more_.end()) all.emplace(groups, rows, weights != nullptr);
+  BatchGroups const few = all ? all->of_first(sets_) : BatchGroups({groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(sets_)}, rows, weights != nullptr);
   cpu::parallel_for(
       static_cast<std::int64_t>(states_.size()), threads,
       [&](std::int64_t task) {
         auto const i = static_cast<std::size_t>(task);
+        BatchGroups const& by = in_more_[i] ? *all : few;
         if (auto* const numeric = std::get_if<NumericState>(&states_[i]))
           numeric->add(std::get<NumericView>(views[i]), by, weights);
         else if (auto const* const text = std::get_if<StringsView>(&views[i]))
@@ -81,7 +96,7 @@ void Counter::add(std::shared_ptr<ArrowOwner const> const& batch, std::vector<st
           std::get<CategoryState>(states_[i]).add(std::get<CategoryView>(views[i]), batch, by, weights);
       },
       poll);
-  rows_ += static_cast<std::uint64_t>(rows_of(*batch));
+  rows_ += static_cast<std::uint64_t>(rows);
 }
 
 std::size_t Counter::bytes() const {

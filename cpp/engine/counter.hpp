@@ -24,7 +24,10 @@ std::vector<ColumnView> checked_views(ArrowOwner const& batch, std::vector<std::
 /// Counts the batches of one part: every column into every set, columns side by side on the threads.
 class Counter {
  public:
-  Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets);
+  /// more: sets in which only the columns with the numbers `counted_in_more` are counted; their groups come behind the others,
+  /// and so do they in the numbers of sets.
+  Counter(std::vector<ColumnPlan> columns, std::vector<SetPlan> sets, std::vector<SetPlan> const& more = {},
+          std::vector<std::size_t> const& counted_in_more = {});
 
   /// Column i of the batch goes with plan i.  groups[s] has one entry per row of the batch, or is nullptr (all in
   /// group 0).  All columns are checked before the first is counted: a refused batch leaves the counts as they were.
@@ -47,6 +50,9 @@ class Counter {
  private:
   std::vector<std::variant<NumericState, CategoryState>> states_;
   std::vector<std::optional<Domain>> domains_;
+  std::vector<bool> in_more_;  // of each column
+  std::size_t sets_;           // that all columns are counted in
+  std::size_t more_;
   std::uint64_t rows_ = 0;
 };
 

@@ -135,7 +135,13 @@ void NumericState::add_gaps_together(Set& set, Tile& tile, std::uint8_t const* o
   }
   for (int i = 0; set.plan.sketches && i < tile.gap_count; ++i)
     if (Group* const group = into[of_row[tile.gaps.row[i]]]) group->add_to_sketch(tile.buckets[i], tile.hashes[i], 1);
-  if (tile.tail_rows == 0) return;
+  if (tile.tail_rows > 0) add_tails_together(tile, of_row, into);
+}
+
+/// Adds the values of a tile that lie beyond the finite knots to the groups of their combinations.
+void NumericState::add_tails_together(Tile const& tile, std::uint8_t const* of_row, Group* const* into) const {
+  std::uint32_t const lower = plan_.grid->lower_tail();
+  std::uint32_t const upper = plan_.grid->upper_tail();
   with_domain(domain(), [&]<class Value>(Value) {
     for (int i = 0; i < tile.gap_count; ++i) {
       std::uint32_t const gap = tile.gaps.gap[i];

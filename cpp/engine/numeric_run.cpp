@@ -70,10 +70,18 @@ void NumericState::add_in_one_go(NumericView const& column, std::int64_t begin, 
   int const tails = kernel.keys_beyond(column, begin, tile.rows, domain(), valid, first, knots[plan_.grid->upper_tail() - 1], tile.gaps.key);
   with_domain(domain(), [&]<class Value>(Value) {
     using Keys = KeyOf<Value>;
+    std::uint64_t lower[kTileRows];
+    int below = 0;
+    int above = 0;  // written over those that were read
     for (int i = 0; i < tails; ++i) {
-      Value const x = Keys::value(static_cast<typename Keys::Key>(tile.gaps.key[i]));
-      if (Keys::finite(x)) run_tails_[tile.gaps.key[i] < first ? 0 : 1].add(x);
+      std::uint64_t const key = tile.gaps.key[i];
+      bool const finite = Keys::finite(Keys::value(static_cast<typename Keys::Key>(key)));
+      lower[below] = tile.gaps.key[above] = key;
+      below += finite && key < first ? 1 : 0;
+      above += finite && key >= first ? 1 : 0;
     }
+    run_tails_[0].add<Value>(lower, below);
+    run_tails_[1].add<Value>(tile.gaps.key, above);
   });
 }
 

@@ -18,8 +18,6 @@ namespace {
 
 /// Integers get a table of cells once this many rows have come: it takes up to 2^16 searches to make.
 constexpr std::uint64_t kTableRows = std::uint64_t{1} << 16;
-/// A run counts on its own where it has at least this many rows for every slot, since it is added up at its end.
-constexpr std::int64_t kRunRowsPerSlot = 1;
 /// A slot with more than this part of a run's rows makes the next run count skewed.
 constexpr std::uint64_t kSkewedPart = 16;
 
@@ -53,6 +51,17 @@ std::pair<std::int64_t, std::int64_t> span_of_table(Storage storage, Grid const&
   return narrow ? std::pair{first, last} : kNone;
 }
 
+/// Where a map leads, and where each stretch of it ends that leads there.
+std::vector<std::pair<std::uint32_t, std::uint32_t>> stretches_of(std::vector<std::uint32_t> const& map) {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> out;
+  for (std::uint32_t slot = 0; slot < map.size(); ++slot)
+    if (out.empty() || out.back().second != map[slot])
+      out.emplace_back(slot + 1, map[slot]);
+    else
+      ++out.back().first;
+  return out;
+}
+
 }  // namespace
 
 NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uint64_t spill_rows)
@@ -67,6 +76,8 @@ NumericState::NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uin
   check(plan_.to_fine, plan_.fine_slots, false);
   bool const coarse = std::any_of(sets.begin(), sets.end(), [](SetPlan const& s) { return s.coarse; });
   if (coarse) check(plan_.to_coarse, plan_.coarse_slots, true);
+  same_fine_ = stretches_of(plan_.to_fine);
+  same_coarse_ = stretches_of(plan_.to_coarse);
   // Inner gaps of the counting grid land in the fine grid's own gaps.
   std::uint32_t const first = plan_.grid->lower_tail() + 1;
   std::uint32_t const end = plan_.grid->upper_tail();
@@ -132,13 +143,17 @@ std::uint32_t const* NumericState::slots_of(SetPlan const& plan, Tile& tile) con
 
 /// Adds the values of a tile that lie beyond the finite knots to the run's sums.
 void NumericState::add_tails(Tile const& tile) {
+  // Picked out first, without branches: in a drifted column nobody could foretell them.
+  std::uint64_t keys[2][kTileRows];
+  int count[2] = {0, 0};
+  for (int i = 0; i < tile.gap_count; ++i) {
+    std::uint32_t const gap = tile.gaps.gap[i];
+    keys[0][count[0]] = keys[1][count[1]] = tile.gaps.key[i];
+    count[0] += gap <= plan_.grid->lower_tail() ? 1 : 0;
+    count[1] += gap > plan_.grid->lower_tail() && gap >= plan_.grid->upper_tail() ? 1 : 0;
+  }
   with_domain(domain(), [&]<class Value>(Value) {
-    for (int i = 0; i < tile.gap_count; ++i) {
-      std::uint32_t const gap = tile.gaps.gap[i];
-      bool const lower = gap <= plan_.grid->lower_tail();
-      if (lower || gap >= plan_.grid->upper_tail())
-        run_tails_[lower ? 0 : 1].add(KeyOf<Value>::value(static_cast<typename KeyOf<Value>::Key>(tile.gaps.key[i])));
-    }
+    for (std::size_t end = 0; end < 2; ++end) run_tails_[end].add<Value>(keys[end], count[end]);
   });
 }
 
@@ -149,7 +164,7 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
     if (std::int32_t const id = groups.scattered(s) ? -1 : groups.first(s, from); id >= 0) targets.push_back({sets_[s].plan, &group_of(sets_[s], id)});
   if (targets.empty() && !groups.any_scattered()) return;
   std::uint32_t const slots = plan_.grid->slots();
-  bool const apart = groups.rows_of(from, to) >= kRunRowsPerSlot * static_cast<std::int64_t>(slots);
+  bool const apart = kRunSlotsPerRow * groups.rows_of(from, to) >= static_cast<std::int64_t>(slots);
   if (apart) {
     run_counts_.resize((skewed_ ? 4u : 1u) * std::size_t{slots}, 0);
     run_gaps_.resize(slots / 2, 0);
@@ -205,9 +220,7 @@ void NumericState::add_run_gaps(std::vector<Target> const& targets, Tile& tile, 
     if (!target.plan.sketches) continue;
     if (!sketched) kernel.sketch_gaps(tile.gaps, tile.gap_count, domain(), hashes_whole(), tile.buckets, tile.hashes);
     sketched = true;
-    if (!target.group->sketch) target.group->sketch = std::make_unique<Sketch>();
-    target.group->sketch->buckets.add(tile.buckets, tile.gap_count);
-    target.group->sketch->registers.add(tile.hashes, tile.gap_count);
+    target.group->add_to_sketch(tile.buckets, tile.hashes, tile.gap_count);
   }
 }
 
@@ -228,46 +241,84 @@ void NumericState::add_directly(std::vector<Target> const& targets, Tile& tile) 
 void NumericState::flush_run(std::vector<Target> const& targets) {
   std::uint32_t const slots = plan_.grid->slots();
   unpack_gaps(targets);
+  std::uint32_t* const counts = run_counts_.data();
   for (std::size_t more = slots; more < run_counts_.size(); more += slots)
-    for (std::uint32_t slot = 0; slot < slots; ++slot) run_counts_[slot] += run_counts_[more + slot];
-  std::vector<std::uint32_t> used;
+    for (std::uint32_t slot = 0; slot < slots; ++slot) counts[slot] += counts[more + slot];
   std::uint64_t total = 0;
   std::uint32_t most = 0;
-  constexpr std::uint32_t kStrip = 8;
-  for (std::uint32_t strip = 0; strip < slots; strip += kStrip) {
-    std::uint32_t const end = std::min(slots, strip + kStrip);
-    std::uint32_t any = 0;
-    for (std::uint32_t slot = strip; slot < end; ++slot) any |= run_counts_[slot];
-    if (any == 0) continue;  // most of a large grid
-    for (std::uint32_t slot = strip; slot < end; ++slot) {
-      if (run_counts_[slot] == 0) continue;
-      used.push_back(slot);
-      total += run_counts_[slot];
-      most = std::max(most, run_counts_[slot]);
-      // On a knot there is one key only; those in gaps were looked at one by one.
-      if (slot % 2 == 0 || slot >= slots - 2) continue;
-      std::uint64_t const key = plan_.grid->knots()[slot / 2];
-      run_low_ = std::min(run_low_, key);
-      run_high_ = std::max(run_high_, key);
-    }
+  for (std::uint32_t slot = 0; slot < slots; ++slot) {
+    total += counts[slot];
+    most = std::max(most, counts[slot]);
   }
-  for (auto const& target : targets) {
-    auto const& map = target.plan.coarse ? plan_.to_coarse : plan_.to_fine;
-    for (std::uint32_t const slot : used) target.group->cells.add(map.empty() ? slot : map[slot], run_counts_[slot]);
-    target.group->low = std::min(target.group->low, run_low_);
-    target.group->high = std::max(target.group->high, run_high_);
-    if (target.plan.coarse) continue;
-    for (std::uint32_t const slot : used)  // only a gap with rows has a sum
-      if (slot % 2 == 0 && slot < slots - 2 && run_gaps_[slot / 2] != 0) target.group->gaps.add(slot / 2 - plan_.gap_shift, run_gaps_[slot / 2]);
+  skewed_ = most > total / kSkewedPart;
+  add_counted(targets, {counts, run_gaps_.data(), run_low_, run_high_});
+  for (auto const& target : targets)
     for (std::size_t end = 0; end < 2; ++end)
-      if (!run_tails_[end].empty()) run_tails_[end].move_to(target.group->tail(end), !is_float(domain()));
-  }
-  std::fill(run_counts_.begin(), run_counts_.end(), 0u);
-  std::fill(run_gaps_.begin(), run_gaps_.end(), std::uint64_t{0});
+      if (!target.plan.coarse && !run_tails_[end].empty()) run_tails_[end].move_to(target.group->tail(end), !is_float(domain()));
+  empty_run();
   for (auto& tail : run_tails_) tail.clear();
   run_low_ = ~std::uint64_t{0};
   run_high_ = 0;
-  skewed_ = most > total / kSkewedPart;
+}
+
+void NumericState::empty_run() {
+  std::fill(run_counts_.begin(), run_counts_.end(), 0u);
+  std::fill(run_gaps_.begin(), run_gaps_.end(), std::uint64_t{0});
+}
+
+/// Adds counts and sums of gaps to groups, all of them in order: fewer steps than picking out those that are not 0.
+void NumericState::add_counted(std::vector<Target> const& targets, Counted own) const {
+  note_knots(own);
+  // Of those between finite knots: no other gap has a sum.
+  std::uint32_t const first = plan_.grid->lower_tail() + 1;
+  std::uint32_t const inner = std::max(plan_.grid->upper_tail(), first) - first;
+  std::uint32_t const to = first - plan_.gap_shift;
+  std::uint64_t const* const sums = own.gaps + first;
+  for (auto const& target : targets) {
+    add_counts(target, own.counts);
+    target.group->low = std::min(target.group->low, own.low);
+    target.group->high = std::max(target.group->high, own.high);
+    if (target.plan.coarse) continue;
+    auto& gaps = target.group->gaps;
+    if (std::uint64_t* const dense = gaps.dense())
+      for (std::uint32_t gap = 0; gap < inner; ++gap) dense[to + gap] += sums[gap];
+    else
+      each_counted(sums, inner, [&](std::uint32_t gap, std::uint64_t sum) { gaps.add(to + gap, sum); });
+  }
+}
+
+/// Takes rows on knots into the smallest and largest key: there is one key only on each.
+void NumericState::note_knots(Counted& own) const {
+  std::uint32_t const end = plan_.grid->slots() - 2;  // the number of cells, which is odd
+  auto const& knots = plan_.grid->knots();
+  for (std::uint32_t slot = 1; slot < end; slot += 2) {
+    if (own.counts[slot] == 0) continue;
+    own.low = std::min(own.low, knots[slot / 2]);
+    break;
+  }
+  for (std::uint32_t slot = end; slot > 1; slot -= 2) {
+    if (own.counts[slot - 2] == 0) continue;
+    own.high = std::max(own.high, knots[slot / 2 - 1]);
+    break;
+  }
+}
+
+void NumericState::add_counts(Target const& target, std::uint32_t const* counts) const {
+  auto& cells = target.group->cells;
+  auto const& same = target.plan.coarse ? same_coarse_ : same_fine_;
+  std::uint32_t const slots = plan_.grid->slots();
+  if (!same.empty()) {
+    std::uint32_t slot = 0;
+    for (auto const& [end, to] : same) {
+      std::uint32_t sum = 0;
+      for (; slot < end; ++slot) sum += counts[slot];
+      if (sum != 0) cells.add(to, sum);
+    }
+  } else if (std::uint32_t* const dense = cells.dense()) {
+    for (std::uint32_t slot = 0; slot < slots; ++slot) dense[slot] += counts[slot];
+  } else {
+    each_counted(counts, slots, [&](std::uint32_t slot, std::uint32_t count) { cells.add(slot, count); });
+  }
 }
 
 /// Spills before the 32-bit counters could overflow.
@@ -311,6 +362,8 @@ void NumericState::add(NumericView const& column, BatchGroups const& groups, std
     if (end > t) {
       add_run(column, groups, t, end, *tile);
       t = end;
+    } else if (std::int64_t const same = weights == nullptr ? add_together(column, groups, t, *tile) : t; same > t) {
+      t = same;
     } else {
       add_mixed(column, groups, t++, *tile, weights);
     }

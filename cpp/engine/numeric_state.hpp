@@ -65,6 +65,8 @@ class NumericState {
  public:
   /// After this many rows the 32-bit counters are moved to 64-bit ones.
   static constexpr std::uint64_t kSpillRows = std::uint64_t{1} << 31;
+  /// A run counts on its own where it has at most so many counters for each row, since it is added up at its end.
+  static constexpr std::int64_t kRunSlotsPerRow = 4;
 
   NumericState(NumericPlan plan, std::vector<SetPlan> sets, std::uint64_t spill_rows = kSpillRows);
 
@@ -110,6 +112,11 @@ class NumericState {
       if (!sketch) sketch = std::make_unique<Sketch>();
       sketch->buckets.add(bucket, times);
       sketch->registers.add(hash);
+    }
+    void add_to_sketch(std::uint32_t const* buckets, std::uint64_t const* hashes, int rows) {
+      if (!sketch) sketch = std::make_unique<Sketch>();
+      sketch->buckets.add(buckets, rows);
+      sketch->registers.add(hashes, rows);
     }
   };
   /// Of a group that is counted in 8 bits.  Its moments are here then, not in the other place.
@@ -159,12 +166,30 @@ class NumericState {
   void add_run_gaps(std::vector<Target> const& targets, Tile& tile, bool apart);
   void add_directly(std::vector<Target> const& targets, Tile& tile) const;
   void flush_run(std::vector<Target> const& targets);
+  void empty_run();
+  /// Rows of some groups: of every slot of the counting grid, sums of every gap, and the keys of rows in gaps.
+  struct Counted {
+    std::uint32_t const* counts;
+    std::uint64_t const* gaps;
+    std::uint64_t low;
+    std::uint64_t high;
+  };
+  void add_counted(std::vector<Target> const& targets, Counted own) const;
+  void note_knots(Counted& own) const;
+  void add_counts(Target const& target, std::uint32_t const* counts) const;
+
+  // Runs of tiles of the same few combinations of groups.
+  std::int64_t add_together(NumericView const& column, BatchGroups const& groups, std::int64_t from, Tile& tile);
+  struct Together;
+  void count_gaps(Together& run, std::uint8_t const* of_row, Tile& tile);
+  void add_tile_moments(BatchGroups const& groups, Together const& run, std::int64_t at, Moments const& moments, Tile& tile);
 
   // Tiles of several groups, or with weights.
   void add_mixed(NumericView const& column, BatchGroups const& groups, std::int64_t at, Tile& tile, std::uint32_t const* weights);
   void look_between(Tile& tile) const;
   void count_together(Set& set, std::size_t at, Tile& tile, std::uint32_t const* slots, BatchGroups::Together const& together);
   void add_gaps_together(Set& set, Tile& tile, std::uint8_t const* of_row, Group* const* into, int count);
+  void add_tails_together(Tile const& tile, std::uint8_t const* of_row, Group* const* into) const;
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
   void add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile);
@@ -185,6 +210,9 @@ class NumericState {
 
   NumericPlan plan_;
   std::vector<Set> sets_;
+  // Of plan_.to_fine and to_coarse: stretches of slots, by their end, and where all of one lead.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> same_fine_;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> same_coarse_;
   std::uint64_t spill_rows_;
   std::uint64_t rows_since_spill_ = 0;
   std::uint64_t spills_ = 0;

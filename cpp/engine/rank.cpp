@@ -128,38 +128,17 @@ Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const
   return out;
 }
 
-Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t const* b, std::int64_t many, std::int64_t rows) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 22;
-  if (groups < 0 || many < 0 || (many > 0 && groups > kMost / many)) throw InvalidInput("there are too many groups.");
-  auto const size = static_cast<std::size_t>(groups * many);
-  Crossed out{{}, std::vector<std::int64_t>(size, 0)};
-  out.of_row.reserve(static_cast<std::size_t>(rows));
-  auto const groups_there = static_cast<std::uint32_t>(groups);
-  auto const many_there = static_cast<std::uint32_t>(many);
-  // Few counters are there four times, so that equal rows do not wait for each other.
-  bool const few = size <= std::size_t{1} << 14;
-  std::vector<std::uint32_t> counts((few ? 4 : 1) * size);
-  for (std::int64_t begin = 0; begin < rows; begin += kTileRows) {
-    int const here = static_cast<int>(std::min<std::int64_t>(kTileRows, rows - begin));
-    std::uint32_t pairs[kTileRows];
-    std::uint32_t absent = 0;
-    for (int i = 0; i < here; ++i) {
-      auto const one = static_cast<std::uint32_t>(a[begin + i]);
-      auto const other = static_cast<std::uint32_t>(b[begin + i]);
-      absent |= (one >= groups_there ? 1u : 0u) | (other >= many_there ? 1u : 0u);
-      pairs[i] = one * many_there + other;
-    }
-    if (absent != 0) throw InvalidInput("a row has a group that is not there.");
-    if (few)
-      cpu::kernels().count_four(pairs, here, counts.data(), static_cast<std::uint32_t>(size));
-    else
-      cpu::kernels().count_one(pairs, here, counts.data());
-    out.of_row.insert(out.of_row.end(), pairs, pairs + here);
-    // Before 32 bits could overflow.
-    if ((begin / kTileRows) % (std::int64_t{1} << 20) == (std::int64_t{1} << 20) - 1 || begin + here == rows)
-      for (std::size_t from = 0; from < counts.size(); from += size)
-        for (std::size_t pair = 0; pair < size; ++pair) out.rows[pair] += std::exchange(counts[from + pair], 0u);
+std::vector<std::int64_t> unknown_pairs(std::int32_t const* a, std::int32_t const* b, std::int64_t many, std::int64_t rows,
+                                        std::int32_t const* numbers, std::int64_t pairs) {
+  std::vector<std::uint8_t> seen(static_cast<std::size_t>(pairs), 0);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    std::int64_t const pair = a[i] * many + b[i];
+    if (pair < 0 || pair >= pairs) throw InvalidInput("a row has a group that is not there.");
+    seen[static_cast<std::size_t>(pair)] = 1;
   }
+  std::vector<std::int64_t> out;
+  for (std::int64_t pair = 0; pair < pairs; ++pair)
+    if (seen[static_cast<std::size_t>(pair)] != 0 && numbers[pair] < 0) out.push_back(pair);
   return out;
 }
 
@@ -177,7 +156,24 @@ bool known_groups(std::int32_t const* a, std::int32_t const* b, std::int64_t man
   }
   if (most >= counters) throw InvalidInput("a number has no counter.");
   if (signs < 0) return false;
-  for (std::int64_t i = 0; i < rows; ++i) ++counts[out[i]];
+  // Few counters are there four times, so that equal rows do not wait for each other.
+  std::int64_t const used = std::int64_t{most} + 1;
+  if (4 * used > rows) {
+    for (std::int64_t i = 0; i < rows; ++i) ++counts[out[i]];
+    return true;
+  }
+  constexpr std::int64_t kPiece = std::int64_t{1} << 30;  // before 32 bits could overflow
+  std::vector<std::uint32_t> four(static_cast<std::size_t>(4 * used));
+  std::vector<std::uint32_t> cells(kTileRows);
+  for (std::int64_t piece = 0; piece < rows; piece += kPiece) {
+    std::int64_t const end = std::min(rows, piece + kPiece);
+    for (std::int64_t begin = piece; begin < end; begin += kTileRows) {
+      int const here = static_cast<int>(std::min<std::int64_t>(kTileRows, end - begin));
+      for (int i = 0; i < here; ++i) cells[static_cast<std::size_t>(i)] = static_cast<std::uint32_t>(out[begin + i]);
+      cpu::kernels().count_four(cells.data(), here, four.data(), static_cast<std::uint32_t>(used));
+    }
+    for (std::size_t i = 0; i < four.size(); ++i) counts[i % static_cast<std::size_t>(used)] += std::exchange(four[i], 0u);
+  }
   return true;
 }
 

@@ -79,13 +79,9 @@ void check_intervals(NumericView const& values, std::vector<std::int64_t> const&
 /// Which of the intervals between neighbouring boundaries does each row lie in?  They hold their lower end.
 Intervals interval_of(NumericView const& values, std::vector<std::int64_t> const& boundaries);
 
-/// Groups that are two numbers, a and b, as one: a * many + b.
-struct Crossed {
-  std::vector<std::int32_t> of_row;
-  std::vector<std::int64_t> rows;  // of each
-};
-/// a, b: (rows,) numbers, those of a below `groups`, those of b below `many`.  Throws InvalidInput for others.
-Crossed cross_groups(std::int32_t const* a, std::int64_t groups, std::int32_t const* b, std::int64_t many, std::int64_t rows);
+/// The pairs a[i] * many + b[i] that occur and whose number is negative, increasing.  Throws InvalidInput where a pair has none.
+std::vector<std::int64_t> unknown_pairs(std::int32_t const* a, std::int32_t const* b, std::int64_t many, std::int64_t rows,
+                                        std::int32_t const* numbers, std::int64_t pairs);
 
 /// out[i] = numbers[a[i] * many + b[i]]; whether none of these is negative, and then each is counted in `counts`.  Throws
 /// InvalidInput, and counts nothing, where a pair has no number or a number no counter.

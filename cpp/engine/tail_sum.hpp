@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/key.hpp"
@@ -16,22 +17,36 @@ class TailSum {
  public:
   bool empty() const { return low_ > high_; }
 
+  /// Adds the numbers with these keys of their type, at most 1,024.
   template <class Value>
-  void add(Value x) {
+  void add(std::uint64_t const* keys, int count) {
+    if (count == 0) return;
     if (sums_.empty()) sums_.resize(kExponents, 0);
+    using Keys = KeyOf<Value>;
     if constexpr (std::is_integral_v<Value>) {
       low_ = high_ = 0;
-      sums_[0] += x;
+      for (int i = 0; i < count; ++i) sums_[0] += Keys::value(static_cast<typename Keys::Key>(keys[i]));
     } else {
-      std::uint64_t const bits = KeyOf<double>::bits(static_cast<double>(x));
-      auto const exponent = static_cast<int>((bits >> 52) & 0x7ff);
-      // Subnormals have the exponent of the smallest normal numbers, and no hidden bit.
-      std::uint64_t const hidden = exponent != 0 ? std::uint64_t{1} << 52 : 0;
-      auto const significand = static_cast<std::int64_t>((bits & 0xfffffffffffffu) | hidden);
-      int const at = std::max(exponent, 1);
-      low_ = std::min(low_, at);
-      high_ = std::max(high_, at);
-      sums_[static_cast<std::size_t>(at)] += (bits >> 63) != 0 ? -significand : significand;
+      // Every other row has sums of its own, so that those of one exponent wait less for each other.  1,024 significands of 53
+      // bits fit into one number.
+      thread_local std::vector<std::int64_t> own(2 * kExponents, 0);
+      int low = kExponents;
+      int high = -1;
+      for (int i = 0; i < count; ++i) {
+        std::uint64_t const bits = KeyOf<double>::bits(static_cast<double>(Keys::value(static_cast<typename Keys::Key>(keys[i]))));
+        auto const exponent = static_cast<int>((bits >> 52) & 0x7ff);
+        // Subnormals have the exponent of the smallest normal numbers, and no hidden bit.
+        std::uint64_t const hidden = exponent != 0 ? std::uint64_t{1} << 52 : 0;
+        auto const significand = static_cast<std::int64_t>((bits & 0xfffffffffffffu) | hidden);
+        int const at = std::max(exponent, 1);
+        low = std::min(low, at);
+        high = std::max(high, at);
+        own[static_cast<std::size_t>(2 * at + (i & 1))] += (bits >> 63) != 0 ? -significand : significand;
+      }
+      for (int at = low; at <= high; ++at)
+        for (std::size_t i = 0; i < 2; ++i) sums_[static_cast<std::size_t>(at)] += std::exchange(own[2 * static_cast<std::size_t>(at) + i], 0);
+      low_ = std::min(low_, low);
+      high_ = std::max(high_, high);
     }
   }
 

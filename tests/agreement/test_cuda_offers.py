@@ -34,7 +34,6 @@ OF_THE_HOST = {
     "beta_fraction",
     "build_info",
     "center_rows",
-    "cross_groups",
     "default_threads",
     "hash_bytes",
     "isa",
@@ -45,6 +44,7 @@ OF_THE_HOST = {
     "reference",
     "renumber",
     "transport_between_knots",
+    "unknown_pairs",
 }
 
 

@@ -84,6 +84,43 @@ TEST("the combinations of a tile name the groups of each of its rows, in every s
   }
 }
 
+TEST("a tile names the combinations that it has rows of, whatever the tile before it had") {
+  Random random{506};
+  constexpr std::int64_t kRows = 40 * kTileRows + 77;
+  std::vector<std::vector<std::int32_t>> groups(4);
+  for (std::int64_t i = 0; i < kRows; ++i) {
+    auto const day = static_cast<std::int32_t>(i / 9'000);
+    // The third label and rows without one are in some tiles only.
+    bool const seldom = random.below(700) == 0;
+    auto const label = seldom ? static_cast<std::int32_t>(random.below(2)) * 3 - 1 : static_cast<std::int32_t>(random.below(2));
+    groups[0].push_back(0);
+    groups[1].push_back(day);
+    groups[2].push_back(label);
+    // A fourth set is told by the label in most tiles.
+    groups[3].push_back(label < 0 ? -1 : 10 * label + (i % 17'000 == 0 ? 1 : 0));
+  }
+  auto const check = [&](BatchGroups const& by, std::size_t sets) {
+    for (std::int64_t t = 0; t < by.tiles(); ++t) {
+      bool several = false;
+      std::int64_t const rows = by.rows_of(t, t + 1);
+      for (std::size_t s = 0; s < sets; ++s)
+        for (std::int64_t i = 1; i < rows; ++i) several = several || groups[s][static_cast<std::size_t>(t * kTileRows + i)] != groups[s][static_cast<std::size_t>(t * kTileRows)];
+      CHECK_EQ(several, by.near_end(t) == t);
+      if (!several) continue;
+      auto const together = by.together(t);
+      std::vector<bool> seen(static_cast<std::size_t>(together.count), false);
+      for (std::int64_t i = 0; i < rows; ++i) {
+        seen[together.of_row[i]] = true;
+        for (std::size_t s = 0; s < sets; ++s) CHECK_EQ(together.id(s, together.of_row[i]), groups[s][static_cast<std::size_t>(t * kTileRows + i)]);
+      }
+      CHECK(std::find(seen.begin(), seen.end(), false) == seen.end());
+    }
+  };
+  BatchGroups const all(pointers(groups), kRows);
+  check(all, 4);
+  for (std::size_t const sets : {3u, 2u, 1u}) check(all.of_first(sets), sets);
+}
+
 TEST("the rows of a scattered set are listed group by group, those of no group left out") {
   Random random{504};
   for (std::int64_t const rows : {1, 1'023, 1'024, 5'000, 70'000, 200'000}) {
@@ -133,7 +170,7 @@ TEST("numbers of tiles counted together are those of rows counted one by one") {
   each_domain([]<class Value>(Value) {
     Random random{502};
     for (std::int32_t const labels : {1, 3, 90, 700})
-      for (std::size_t const knot_count : {0u, 5u, 3000u}) {
+      for (std::size_t const knot_count : {0u, 5u, 300u, 3000u}) {
         auto rows = sprinkled_rows<Value>(9'500, random);
         for (std::size_t i = 2'000; i < 4'100; ++i) rows[i].reset();  // a tile of nothing but nulls
         std::vector<Value> knots;

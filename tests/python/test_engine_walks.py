@@ -48,13 +48,12 @@ def test_heavy_places_that_are_none_are_refused(heavy: list[int]) -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 1000])
 @pytest.mark.parametrize(("groups", "many"), [(1, 1), (3, 5), (40, 2), (300, 70)])
-def test_crossed_groups_are_numpys_distinct_pairs(rows: int, groups: int, many: int) -> None:
+def test_unknown_pairs_are_numpys_distinct_pairs_without_a_number(rows: int, groups: int, many: int) -> None:
     rng = np.random.default_rng(rows + groups)
     a, b = (rng.integers(0, n, rows).astype(np.int32) for n in (groups, many))
-    of_row, counts = _core.cross_groups(a, groups, b, many)
-    pairs = a * np.int64(many) + b
-    assert of_row.tolist() == pairs.tolist()
-    assert counts.tolist() == np.bincount(pairs, minlength=groups * many).tolist()
+    numbers = rng.integers(-1, 2, groups * many).astype(np.int32)
+    pairs = np.unique(a * np.int64(many) + b)
+    assert _core.unknown_pairs(a, b, many, numbers).tolist() == pairs[numbers[pairs] < 0].tolist()
 
 
 def test_pairs_that_have_a_number_get_it_and_are_counted_and_others_are_told() -> None:
@@ -103,14 +102,19 @@ def test_numbers_that_are_not_there_are_refused_and_nothing_is_changed(numbers: 
 
 
 @pytest.mark.parametrize(
-    ("a", "groups", "b", "many", "why"),
-    [
-        ([0, 2], 2, [0, 0], 1, "not there"),
-        ([0, 0], 2, [0, -1], 1, "not there"),
-        ([0], 1, [0, 0], 1, "both numbers"),
-        ([0], 1 << 21, [0], 4, "too many"),
-    ],
+    ("a", "b", "why"), [([0, 2], [0, 0], "not there"), ([0, 0], [0, -1], "not there"), ([0], [0, 0], "both numbers")]
 )
-def test_groups_that_are_not_there_are_refused(a: list[int], groups: int, b: list[int], many: int, why: str) -> None:
+def test_groups_that_are_not_there_are_refused(a: list[int], b: list[int], why: str) -> None:
+    numbers = np.full(2, -1, dtype=np.int32)
     with pytest.raises(InputError, match=why):
-        _core.cross_groups(np.array(a, dtype=np.int32), groups, np.array(b, dtype=np.int32), many)
+        _core.unknown_pairs(np.array(a, dtype=np.int32), np.array(b, dtype=np.int32), 1, numbers)
+
+
+def test_many_rows_of_few_pairs_are_counted_as_numpy_counts_them() -> None:
+    rng = np.random.default_rng(6)
+    a, b = (rng.integers(0, n, 70_001).astype(np.int32) for n in (3, 2))
+    numbers, counts = np.array([5, 0, 3, 1, 1, 2], dtype=np.int32), np.full(9, 7, dtype=np.int64)
+    of_row, known = _core.known_groups(a, b, 2, numbers, counts)
+    assert known
+    assert of_row.tolist() == numbers[a * 2 + b].tolist()
+    assert counts.tolist() == (7 + np.bincount(of_row, minlength=9)).tolist()

@@ -165,13 +165,8 @@ class FileCounter:
         }
         self.has_blocks = any(s.name == "block" for s in spec.sets)
         kinds = [pa.float32() if c.name in projections else file.schema.field(c.name).type for c in self.columns]
-        self._places = list(range(len(self.columns)))
         self._stored = [c.name for c in self.columns if c.name not in projections]
         self._converts = [i for i in range(len(self.columns)) if not counts_as_it_is(self.readings[i], kinds[i])]
-        self.counter = engine(spec.device).Counter(
-            [r.plan for r in self.readings],
-            [_core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.plain_sets],
-        )
         self.answers: LabelledCounter | None = None
         if spec.scoring is not None and spec.labelled_sets:
             self.answers = LabelledCounter(
@@ -179,6 +174,17 @@ class FileCounter:
             )
             if self._keys.answers is not None:
                 self.answers.goes_on(self._keys.answers, self._keys.seed)
+        plans = [r.plan for r in self.readings]
+        sets = [
+            _core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.plain_sets
+        ]
+        #: Whether answers are counted for each label in the same pass: a row is looked up once then.
+        self._at_once = self.answers is not None and spec.device == "cpu"
+        self.counter = (
+            _core.Counter(plans, sets, self.answers.plans, self.answers.places)
+            if self.answers is not None and self._at_once
+            else engine(spec.device).Counter(plans, sets)
+        )
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.observer = Observer(spec.facts, file.schema, spec.made) if spec.facts is not None else None
         self.span: tuple[int, int] | None = None
@@ -300,7 +306,8 @@ class FileCounter:
         """Adds a batch to the tables, and to the sample."""
         if self.columns:
             try:
-                self.counter.add(batch.values, batch.groups, self.spec.threads, batch.weights)
+                groups = [*batch.groups, *batch.labelled] if self._at_once else batch.groups
+                self.counter.add(batch.values, groups, self.spec.threads, batch.weights)
                 if self.answers is not None:
                     self.answers.add(batch.values, batch.labelled, self.spec.threads, batch.weights)
             except InputError as error:
@@ -359,13 +366,16 @@ class FileCounter:
 
     def _tables(self, spec: SetSpec, keys: PartKeys) -> dict[tuple[str, str], Table]:
         """What the engine has of every column of a set, in the groups of the part."""
+        counter = self.counter
         if not spec.labelled:
-            places, counter, s = self._places, self.counter, self.spec.plain_sets.index(spec)
+            work, s = [(c, c) for c in range(len(self.columns))], self.spec.plain_sets.index(spec)
         else:
             assert self.answers is not None
-            if self.answers.counter is None:
-                return {}
-            places, counter, s = self.answers.places, self.answers.counter, self.spec.labelled_sets.index(spec)
+            own, s = self.answers.places, self.spec.labelled_sets.index(spec)
+            if self._at_once:
+                work, s = [(c, c) for c in own], s + len(self.spec.plain_sets)
+            else:
+                counter, work = self.answers.counter, list(enumerate(own))
         on_cpu = isinstance(counter, _core.Counter)
         ordered = on_cpu and keys.order is not None
         options: tuple[Any, ...] = (True, keys.order) if on_cpu else ()
@@ -384,7 +394,7 @@ class FileCounter:
                 _lower(numeric, column, reading.lifted)
             return regrouped(numeric)
 
-        work = [(at, c) for at, c in enumerate(places) if self.columns[c].name not in self.incomparable]
+        work = [(at, c) for at, c in work if self.columns[c].name not in self.incomparable]
         large = on_cpu and counter.bytes >= _LARGE
         tables = side_by_side(table, work, self.spec.threads if large else 1)
         return {(spec.name, self.columns[c].name): own for (_, c), own in zip(work, tables, strict=True)}

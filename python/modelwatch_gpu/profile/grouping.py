@@ -183,9 +183,8 @@ class Combinations:
         base = base.astype(np.int32, copy=False)
         out, known = _core.known_groups(base, codes, many, self._numbers, numbering.counters)
         if not known:
-            new = np.flatnonzero(out < 0)
-            present, _ = compact(base[new].astype(np.int64) * many + codes[new], size)
-            self._numbers[present] = look_up(present)
+            new = _core.unknown_pairs(base, codes, many, self._numbers)
+            self._numbers[new] = look_up(new)
             out, _ = _core.known_groups(base, codes, many, self._numbers, numbering.counters)
         return out
 

@@ -43,9 +43,6 @@ _OTHER: Final[Value] = (SEGMENT_OTHER, "")
 _THERE: Final[Value] = (SEGMENT_VALUE, "")
 #: Of a dictionary with more values those that no row of the batch has are left out first.
 _FEW_LABELS: Final = 1024
-#: Up to so many pairs of a group and a label one walk over the rows finds them, and the pairs are looked up each time.
-#: More are remembered from batch to batch: looking up 23,000 took 27 ms of every batch.
-_FEW_PAIRS: Final = 1 << 12
 
 
 def labelled_sets(sets: Sequence[SetSpec], scoring: Scoring | None, *, weighted: bool) -> tuple[SetSpec, ...]:
@@ -89,12 +86,11 @@ class LabelledCounter:
         if self.label is not None and not self.presence and not is_supported(schema.field(self.label).type):
             self.label = None
         self.numberings = {s.name: Numbering() for s in self.sets}
+        self.plans = [_core.SetPlan(coarse=s.grid == "coarse", moments=False, sketches=False) for s in self.sets]
+        #: What counts them on a device. The CPU's counter of all columns counts them with everything else.
         self.counter = None
-        if self.columns:
-            self.counter = engine(device).Counter(
-                [readings[i].plan for i in self.places],
-                [_core.SetPlan(coarse=s.grid == "coarse", moments=False, sketches=False) for s in self.sets],
-            )
+        if self.columns and device != "cpu":
+            self.counter = engine(device).Counter([readings[i].plan for i in self.places], self.plans)
         self._by_value = ByValue()
         self._values: list[Value] | None = None  # of the last dictionary, and where each is among those that occurred
         self._places: Int32 = np.empty(0, dtype=np.int32)
@@ -141,7 +137,7 @@ class LabelledCounter:
         return out
 
     def add(self, values: pa.RecordBatch, groups: list[Any], threads: int, weights: Any) -> None:
-        """Counts the answers among the converted columns of a batch."""
+        """Counts the answers among the converted columns of a batch, on a device."""
         if self.counter is not None:
             self.counter.add(values.select(self.places), groups, threads, weights)
 
@@ -161,14 +157,15 @@ class LabelledCounter:
             self._values, self._places = values, np.full(len(values), -1, dtype=np.int32)
             if len(self._occurred) > _FEW_LABELS:
                 self._occurred = {}
-        if (self._places < 0).any():
+        numbers = codes.copy()  # it may be the batch's own
+        _core.renumber(numbers, self._places)
+        if numbers.min(initial=0) < 0:  # not in every batch: of a byte's 256 values nearly all never come
             for i in np.flatnonzero(np.bincount(codes, minlength=len(values))).tolist():
                 if self._places[i] < 0:
                     self._places[i] = self._occurred.setdefault(values[i], len(self._occurred))
-        if not np.array_equal(self._places, np.arange(len(values))):
-            codes = codes.copy()  # it may be the batch's own
-            _core.renumber(codes, self._places)
-        return codes, list(self._occurred) or [_NULL]
+            numbers = codes.copy()
+            _core.renumber(numbers, self._places)
+        return numbers, list(self._occurred) or [_NULL]
 
     def _label(self, value: Value) -> Value:
         """The label itself, or `other` of those beyond the cap: the same ones whatever the order (DESIGN 3.3)."""
@@ -203,12 +200,4 @@ class LabelledCounter:
             labels = {c: self._label(values[c]) for c in sorted(set(code))}
             return own.number_all([(*base_keys[g], *labels[c]) for g, c in zip(group, code, strict=True)])
 
-        if size > _FEW_PAIRS:
-            return combinations.of(base, codes, size, [values], own, look_up)
-        groups, rows = _core.cross_groups(base, len(base_keys), codes, len(values))
-        present = np.flatnonzero(rows)
-        to = np.zeros(size, dtype=np.int32)
-        to[present] = look_up(present)
-        own.add(to[present], rows[present])
-        _core.renumber(groups, to)
-        return groups
+        return combinations.of(base, codes, size, [values], own, look_up)
