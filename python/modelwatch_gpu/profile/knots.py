@@ -169,12 +169,21 @@ class Refiner:
         keep[self._open] = False
         rest = self.lows[keep], self.widths[keep], self.counts[keep]
         few, many = sorted([rest, (lows, widths, counts)], key=lambda side: len(side[0]))
-        at = many[0].searchsorted(few[0])
-        self.lows, self.widths, self.counts = (np.insert(m, at, f) for m, f in zip(many, few, strict=True))
+        places = many[0].searchsorted(few[0]) + np.arange(len(few[0]))
+        others = np.ones(len(many[0]) + len(few[0]), dtype=bool)
+        others[places] = False
+        self.lows, self.widths, self.counts = (_placed(few[i], places, many[i], others) for i in range(len(few)))
 
     def ranked(self) -> Ranked:
         """What is known now."""
         return Ranked(self.domain, self.lows, self.widths, self.counts)
+
+
+def _placed(some: Any, places: npt.NDArray[np.int64], rest: Any, others: npt.NDArray[np.bool_]) -> Any:
+    """An array with ``some`` at these places, and the ``rest`` in order at the others."""
+    out = np.empty(len(others), dtype=some.dtype)
+    out[places], out[others] = some, rest
+    return out
 
 
 def quantile_knots(ranked: Ranked) -> UInt64:
@@ -187,16 +196,17 @@ def quantile_knots(ranked: Ranked) -> UInt64:
 def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.uint32]:
     """Indices of at most ``COARSE_KNOTS`` knots: ``must``, then heavy values, then evenly spread quantiles."""
     chosen = set(np.searchsorted(knots, must).tolist())
-    single = ranked.widths == 0
-    at = np.searchsorted(knots, ranked.lows)
-    is_knot = single & (at < len(knots))
-    is_knot[is_knot] &= knots[at[is_knot]] == ranked.lows[is_knot]
     total = max(1, ranked.total)
-    heavy = np.flatnonzero(is_knot & (ranked.counts >= max(1, total // COARSE_KNOTS)))
-    for i in heavy[np.lexsort([ranked.lows[heavy], -ranked.counts[heavy].astype(np.int64)])].tolist():
+    heavy = np.flatnonzero((ranked.widths == 0) & (ranked.counts >= max(1, total // COARSE_KNOTS)))
+    low, rows = ranked.lows[heavy], ranked.counts[heavy].astype(np.int64)
+    at = np.searchsorted(knots, low)
+    is_knot = at < len(knots)
+    is_knot[is_knot] = knots[at[is_knot]] == low[is_knot]
+    for i in np.lexsort([low, -rows]).tolist():
         if len(chosen) >= COARSE_KNOTS:
             break
-        chosen.add(int(at[i]))
+        if is_knot[i]:
+            chosen.add(int(at[i]))
     room = COARSE_KNOTS - len(chosen)
     if room > 0 and len(ranked.lows):
         ends = ranked.ends
