@@ -1,10 +1,13 @@
 #include <pybind11/numpy.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "binding/support.hpp"
+#include "binding/unsigned_view.hpp"
 #include "engine/beta_fraction.hpp"
 #include "engine/distances.hpp"
+#include "engine/read_cells.hpp"
 
 namespace modelwatch::binding {
 namespace {
@@ -24,6 +27,60 @@ OccupiedCells view_of(Cells const& cells) {
     if (begins[g] > begins[g + 1]) throw InvalidInput("a group of cells ends before it begins.");
   if (begins[0] < 0 || begins[begin.size() - 1] > cell.size()) throw InvalidInput("the groups do not fit their cells.");
   return {static_cast<std::size_t>(begin.size() - 1), begins, cell.data(), count.data(), offset ? offset->data() : nullptr};
+}
+
+/// Entries of a table: where the groups begin, indices, and values.
+using Rows = std::tuple<Numbers<std::int64_t>, py::array, py::array>;
+
+KeptRows rows_of(Rows const& rows, std::size_t groups) {
+  auto const& [begin, index, value] = rows;
+  if (begin.ndim() != 1 || static_cast<std::size_t>(begin.size()) != groups + 1 || index.size() != value.size())
+    throw InvalidInput("the groups of a table do not fit its entries.");
+  check_begins(begin.data(), groups, index.size());
+  return {begin.data(), unsigned_view(index), unsigned_view(value)};
+}
+
+py::tuple cells_of(Rows const& cells, std::optional<Rows> const& gaps, std::int64_t size) {
+  std::size_t const groups = static_cast<std::size_t>(std::max<py::ssize_t>(std::get<0>(cells).size(), 1)) - 1;
+  std::optional<KeptRows> const sums = gaps ? std::optional(rows_of(*gaps, groups)) : std::nullopt;
+  KeptCells const kept{groups, size, rows_of(cells, groups), sums ? &*sums : nullptr};
+  auto const many = static_cast<py::ssize_t>(cells_among(kept));
+  auto const every = static_cast<py::ssize_t>(groups);
+  Numbers<std::int64_t> begin(every + 1), cell(many), count(many), nan(every), null(every);
+  Numbers<std::uint64_t> offset(gaps ? many : 0);
+  ReadCells const out{begin.mutable_data(), cell.mutable_data(),  count.mutable_data(), offset.mutable_data(),
+                      nan.mutable_data(),   null.mutable_data()};
+  {
+    py::gil_scoped_release const release;
+    read_cells(kept, out);
+  }
+  return py::make_tuple(begin, cell, count, gaps ? py::object(offset) : py::none(), nan, null);
+}
+
+Numbers<std::int64_t> places_of(Cells const& cells, Numbers<std::int64_t> const& group, Numbers<std::int64_t> const& wanted) {
+  OccupiedCells const view = view_of(cells);
+  if (group.ndim() != 1 || wanted.ndim() != 1 || group.size() != wanted.size())
+    throw InvalidInput("every cell that is looked for needs a group.");
+  Numbers<std::int64_t> place(group.size());
+  find_cells(view, group.data(), wanted.data(), static_cast<std::size_t>(group.size()), place.mutable_data());
+  return place;
+}
+
+py::tuple knots_of(Cells const& cells) {
+  OccupiedCells const view = view_of(cells);
+  py::ssize_t const entries = std::get<1>(cells).size();
+  if (view.begin[0] != 0 || view.begin[view.groups] != entries) throw InvalidInput("the groups do not fit their cells.");
+  Numbers<std::int64_t> occupied(static_cast<py::ssize_t>(view.groups)), upto(entries + 1);
+  rows_on_knots(view, occupied.mutable_data(), upto.mutable_data());
+  return py::make_tuple(occupied, upto);
+}
+
+Numbers<std::int64_t> register_counts(Numbers<std::uint8_t> const& registers, std::size_t size) {
+  if (registers.ndim() != 2) throw InvalidInput("registers must be an array of a row for each group.");
+  Numbers<std::int64_t> counts({registers.shape(0), static_cast<py::ssize_t>(size)});
+  count_registers(registers.data(), static_cast<std::size_t>(registers.shape(0)),
+                  static_cast<std::size_t>(registers.shape(1)), size, counts.mutable_data());
+  return counts;
 }
 
 py::tuple bounds_to_numpy(Bounds&& bounds) { return py::make_tuple(to_numpy(std::move(bounds.lower)), to_numpy(std::move(bounds.upper))); }
@@ -62,6 +119,10 @@ void bind_distances(py::module_& m) {
         return py::make_tuple(to_numpy(std::move(found.on_knots)), to_numpy(std::move(found.everywhere)));
       },
       py::arg("groups"));
+  m.def("read_cells", &cells_of, py::arg("cells"), py::arg("gaps"), py::arg("size"));
+  m.def("find_cells", &places_of, py::arg("cells"), py::arg("group"), py::arg("wanted"));
+  m.def("rows_on_knots", &knots_of, py::arg("cells"));
+  m.def("register_counts", &register_counts, py::arg("registers"), py::arg("size"));
   m.def(
       "transport_between_knots",
       [](Cells const& baseline, Cells const& current, py::array const& position, std::int64_t first, std::int64_t last) {

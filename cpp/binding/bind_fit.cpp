@@ -1,7 +1,26 @@
 #include "binding/fit_arguments.hpp"
 #include "engine/fit.hpp"
+#include "engine/intervals.hpp"
 
 namespace modelwatch::binding {
+namespace {
+
+template <class Number>
+using Numbers = py::array_t<Number, py::array::c_style | py::array::forcecast>;
+using Intervals = std::tuple<Numbers<std::uint64_t>, Numbers<std::int64_t>, Numbers<std::uint64_t>>;
+
+KeyIntervals view_of(Intervals const& intervals) {
+  auto const& [low, width, rows] = intervals;
+  if (low.ndim() != 1 || width.ndim() != 1 || rows.ndim() != 1 || low.size() != width.size() || low.size() != rows.size())
+    throw InvalidInput("every interval needs a low key, a width and its rows.");
+  return {low.data(), width.data(), rows.data(), static_cast<std::size_t>(low.size())};
+}
+
+py::tuple intervals_to_numpy(KeyIntervalArrays&& found) {
+  return py::make_tuple(to_numpy(std::move(found.low)), to_numpy(std::move(found.width)), to_numpy(std::move(found.rows)));
+}
+
+}  // namespace
 
 void bind_fit(py::module_& m) {
   m.def(
@@ -10,6 +29,22 @@ void bind_fit(py::module_& m) {
         return to_numpy(knot_places(to_vector<std::int64_t>(ends), to_vector<std::int64_t>(heavy), most));
       },
       py::arg("ends"), py::arg("heavy"), py::arg("most"));
+  m.def(
+      "pieces_with_rows",
+      [](Numbers<std::uint64_t> const& low, int width, int split, Numbers<std::uint64_t> const& rows) {
+        checked_split(width, split);
+        if (low.ndim() != 1 || rows.ndim() != 1 || rows.size() != low.size() << split)
+          throw InvalidInput("every piece of every interval needs its rows.");
+        return intervals_to_numpy(pieces_with_rows(low.data(), static_cast<std::size_t>(low.size()), width, split, rows.data()));
+      },
+      py::arg("low"), py::arg("width"), py::arg("split"), py::arg("rows"));
+  m.def(
+      "replaced_intervals",
+      [](Intervals const& intervals, Numbers<std::int64_t> const& open, Intervals const& pieces) {
+        if (open.ndim() != 1) throw InvalidInput("expected a one-dimensional array.");
+        return intervals_to_numpy(replaced(view_of(intervals), open.data(), static_cast<std::size_t>(open.size()), view_of(pieces)));
+      },
+      py::arg("intervals"), py::arg("open"), py::arg("pieces"));
   py::class_<DistinctPass>(m, "DistinctPass")
       .def(py::init([](std::vector<int> const& domains, std::uint64_t cap) {
              std::vector<Domain> typed;

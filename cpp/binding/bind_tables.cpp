@@ -1,4 +1,5 @@
 #include "binding/support.hpp"
+#include "binding/unsigned_view.hpp"
 #include "engine/merge.hpp"
 #include "engine/row_sum.hpp"
 
@@ -9,22 +10,13 @@ using Begins = py::array_t<std::int64_t, py::array::c_style | py::array::forceca
 using Targets = py::array_t<std::uint32_t, py::array::c_style | py::array::forcecast>;
 using Table = std::tuple<Begins, py::array, py::array>;
 
-UnsignedView unsigned_view(py::array const& values) {
-  if (values.ndim() != 1 || values.dtype().kind() != 'u' || (values.size() > 1 && values.strides(0) != values.itemsize()))
-    throw InvalidInput("entries must be contiguous arrays of unsigned integers.");
-  return {values.data(), static_cast<std::size_t>(values.itemsize())};
-}
-
 SparseView view_of(Table const& table, Targets const& to) {
   auto const& [begin, index, value] = table;
   if (begin.ndim() != 1 || to.ndim() != 1 || begin.size() != to.size() + 1)
     throw InvalidInput("every group of a table needs a beginning and a group it is added to.");
-  std::int64_t const* const begins = begin.data();
-  for (py::ssize_t g = 0; g < to.size(); ++g)
-    if (begins[g] > begins[g + 1]) throw InvalidInput("a group of a table ends before it begins.");
-  if (begins[0] < 0 || begins[to.size()] > index.size() || index.size() != value.size())
-    throw InvalidInput("the groups of a table do not fit its entries.");
-  return {begins, unsigned_view(index), unsigned_view(value), static_cast<std::size_t>(to.size()), to.data()};
+  if (index.size() != value.size()) throw InvalidInput("the groups of a table do not fit its entries.");
+  check_begins(begin.data(), static_cast<std::size_t>(to.size()), index.size());
+  return {begin.data(), unsigned_view(index), unsigned_view(value), static_cast<std::size_t>(to.size()), to.data()};
 }
 
 template <class F>

@@ -370,6 +370,26 @@ void NumericState::add(NumericView const& column, BatchGroups const& groups, std
   }
 }
 
+namespace {
+
+/// Groups up to which the first one's entries say how many there will be.
+constexpr std::size_t kFewGroups = 256;
+
+/// Windows of a log are much alike, and a table that grows by doubling is written three times.
+void make_room_like_first(NumericResult& out, std::size_t groups) {
+  if (groups > kFewGroups) return;
+  auto const reserve = [&](auto& entries) { entries.reserve(entries.size() * groups + entries.size() * groups / 16); };
+  reserve(out.cell);
+  reserve(out.count);
+  reserve(out.gap);
+  reserve(out.gap_sum);
+  reserve(out.bucket);
+  reserve(out.bucket_count);
+  reserve(out.registers);
+}
+
+}  // namespace
+
 NumericResult NumericState::finish(std::size_t set_index, bool narrow, std::span<std::uint32_t const> order) {
   Set& set = sets_.at(set_index);
   NumericResult out;
@@ -441,6 +461,7 @@ NumericResult NumericState::finish(std::size_t set_index, bool narrow, std::span
       out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());
     }
     out.bucket_begin.push_back(out.bucket.size());
+    if (out.group.size() == 1) make_room_like_first(out, end);
     if (group.tails) {
       out.tail_group.push_back(name);
       out.tail_lower.push_back(group.tails[0]);

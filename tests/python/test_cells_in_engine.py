@@ -152,3 +152,81 @@ def test_cells_that_do_not_fit_together_are_refused() -> None:
             _core.transport_between_knots(one, one, position, first, last)
     with pytest.raises(InputError, match="one group"):
         _core.transport_between_knots(two, one, knots, 0, 2)
+
+
+ENTRIES = st.lists(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 3), st.integers(0, 255)), max_size=12), max_size=5
+)
+
+
+@given(ENTRIES, st.sampled_from(["u1", "u2", "u4", "u8"]), st.sampled_from(["u1", "u2", "u4", "u8"]), st.integers(0, 5))
+def test_cells_are_read_as_a_dictionary_holds_them(
+    rows: list[list[tuple[int, int, int]]], index: str, value: str, first: int
+) -> None:
+    """21 slots: 19 cells, NaN and null; sums of some of the gaps, and of gaps without rows."""
+    size = 19
+    tables: list[dict[int, int]] = [{cell: count + 1 for cell, count, _ in own} for own in rows]
+    sums: list[dict[int, int]] = [{cell // 2: total for cell, _, total in own if cell < size} for own in rows]
+    kept = [
+        (
+            np.cumsum([first, *map(len, own)]),
+            np.array([0] * first + [k for t in own for k in sorted(t)], dtype=index),
+            np.array([9] * first + [t[k] for t in own for k in sorted(t)], dtype=value),
+        )
+        for own in (tables, sums)
+    ]
+    begin, cell, count, offset, nan, null = _core.read_cells(kept[0], kept[1], size)
+    assert offset is not None
+    for g, own in enumerate(tables):
+        at = slice(*begin[g : g + 2].tolist())
+        assert dict(zip(cell[at].tolist(), count[at].tolist(), strict=True)) == {
+            k: n for k, n in own.items() if k < size
+        }
+        wanted = [0 if k % 2 else sums[g].get(k // 2, 0) for k in cell[at].tolist()]
+        assert offset[at].tolist() == wanted
+        assert (nan[g], null[g]) == (own.get(size, 0), own.get(size + 1, 0))
+    assert begin[0] == 0
+    assert begin[-1] == len(cell)
+    assert _core.read_cells(kept[0], None, size)[3] is None
+
+
+@given(st.lists(COUNTS, min_size=1, max_size=4))
+def test_rows_up_to_a_cell_and_on_knots_are_those_of_dense_counts(dense: list[list[int]]) -> None:
+    counts = np.array(dense, dtype=np.int64)
+    cells = Cells.dense(counts)
+    group, cell = (a.ravel() for a in np.indices(counts.shape))
+    here, upto = cells.at(group, cell)
+    assert here.tolist() == counts.ravel().tolist()
+    assert upto.tolist() == np.cumsum(counts, axis=1).ravel().tolist()
+    occupied, line = cells.knots
+    assert occupied.tolist() == (counts[:, 1::2] > 0).sum(axis=1).tolist()
+    assert np.diff(line[cells.begin]).tolist() == counts[:, 1::2].sum(axis=1).tolist()
+    edges = np.array([1, 7, 18])
+    bins = cells.binned(edges, np.arange(len(counts)))
+    assert bins.tolist() == [[sum(own[:2]), sum(own[2:8]), sum(own[8:]), 0] for own in dense]
+
+
+def test_what_is_read_beyond_its_end_is_refused() -> None:
+    begin, entries = np.array([0, 2]), np.array([1, 3], dtype="u1")
+    for wrong in (np.array([0, 3]), np.array([-1, 2]), np.array([2, 0]), np.zeros((1, 2), dtype=np.int64)):
+        with pytest.raises(InputError):
+            _core.read_cells((wrong, entries, entries), None, 5)
+    with pytest.raises(InputError):
+        _core.read_cells((begin, entries, entries[:1]), None, 5)
+    with pytest.raises(InputError):
+        _core.read_cells((begin, entries, entries), (np.array([0]), entries, entries), 5)
+    with pytest.raises(InputError):
+        _core.read_cells((begin, entries.astype(np.float64), entries), None, 5)
+    cells = (begin, np.array([1, 3]), np.array([1, 1]), None)
+    for group in (-1, 1):
+        with pytest.raises(InputError):
+            _core.find_cells(cells, np.array([group]), np.array([1]))
+    with pytest.raises(InputError):
+        _core.rows_on_knots((np.array([0, 1]), np.array([1, 3]), np.array([1, 1]), None))
+
+
+def test_registers_are_counted_as_bincount_counts_them() -> None:
+    registers = np.random.default_rng(7).integers(0, 60, (5, 4096)).astype(np.uint8)
+    found = _core.register_counts(registers, 53)
+    assert found.tolist() == [np.bincount(row, minlength=60)[:53].tolist() for row in registers]
+    assert _core.register_counts(registers[:0], 53).shape == (0, 53)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelwatch_gpu import InputError, _core
 
@@ -118,3 +122,41 @@ def test_many_rows_of_few_pairs_are_counted_as_numpy_counts_them() -> None:
     assert known
     assert of_row.tolist() == numbers[a * 2 + b].tolist()
     assert counts.tolist() == (7 + np.bincount(of_row, minlength=9)).tolist()
+
+
+@given(
+    st.lists(st.integers(0, 15), min_size=1, max_size=8, unique=True).map(sorted),
+    st.integers(1, 4),
+    st.randoms(use_true_random=False),
+)
+def test_pieces_take_the_places_of_the_intervals_they_are_of(numbers: list[int], split: int, random: Random) -> None:
+    """Intervals of 2^6 keys, some of which are cut: against a sorted list of tuples."""
+    width = 6
+    every = [(number << width, width, random.randint(1, 9)) for number in numbers]
+    cut = sorted(random.sample(range(len(every)), random.randint(0, len(every))))
+    rows = [random.choice([0, 0, 1, 2**40]) for _ in range(len(cut) << split)]
+    lows = np.array([every[i][0] for i in cut], dtype=np.uint64)
+    pieces = _core.pieces_with_rows(lows, width, split, np.array(rows, dtype=np.uint64))
+    wanted = [
+        (every[i][0] + (piece << (width - split)), width - split, rows[(k << split) + piece])
+        for k, i in enumerate(cut)
+        for piece in range(1 << split)
+        if rows[(k << split) + piece]
+    ]
+    assert list(zip(*(a.tolist() for a in pieces), strict=True)) == wanted
+    low, widths, counts = (np.array([one[i] for one in every]) for i in range(3))
+    own = low.astype(np.uint64), widths, counts.astype(np.uint64)
+    found = _core.replaced_intervals(own, np.array(cut, dtype=np.int64), pieces)
+    rest = [one for i, one in enumerate(every) if i not in cut]
+    assert list(zip(*(a.tolist() for a in found), strict=True)) == sorted([*rest, *wanted])
+
+
+def test_intervals_that_are_not_there_are_refused() -> None:
+    one = np.array([0], dtype=np.uint64), np.array([3]), np.array([1], dtype=np.uint64)
+    for wrong in ([1], [-1], [0, 0]):
+        with pytest.raises(InputError):
+            _core.replaced_intervals(one, np.array(wrong), one)
+    with pytest.raises(InputError):
+        _core.replaced_intervals((one[0], one[1], one[2][:0]), np.array([0]), one)
+    with pytest.raises(InputError):
+        _core.pieces_with_rows(one[0], 3, 2, np.zeros(3, dtype=np.uint64))

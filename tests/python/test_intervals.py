@@ -415,3 +415,12 @@ def test_dealing_rows_out_to_units_keeps_every_row() -> None:
     assert stats.chisquare(dealt[:, 3]).pvalue > 1e-3
     assert (resampling.split(counts, 0) == dealt).all()
     assert (resampling.split(counts, 1) != dealt).any()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_units_without_cells_are_summed_to_nothing_on_any_machine(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampling, "_alone", lambda: alone)
+    drawn = resampling.draws(9, resampling.CURRENT_UNITS)
+    assert resampling.summed(drawn, np.zeros((9, 0))).shape == (resampling.REPLICATES, 0)
+    counts = np.arange(18.0).reshape(9, 2)
+    np.testing.assert_array_equal(resampling.summed(drawn, counts), drawn.astype(np.float64) @ counts)

@@ -17,6 +17,7 @@ from state_makers import exact_state, log
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.profile import open_tables, profile
+from modelwatch_gpu.profile.parts import Part
 from modelwatch_gpu.profile.sparse import SparseRows, begins, merge_rows
 
 DATA = Path(__file__).parents[1] / "data"
@@ -204,3 +205,17 @@ def test_a_streaming_merge_lets_go_of_what_it_has_added(baseline: mw.Baseline) -
     (one,) = total.parts
     assert one.fingerprint == kept.fingerprint
     assert all(itertools.starmap(np.array_equal, zip(one.arrays().values(), kept.arrays().values(), strict=True)))
+
+
+def test_comparing_one_log_takes_no_fingerprints(baseline: mw.Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, asked = log(50, 1), []
+    own = Part._own_fingerprint
+    monkeypatch.setattr(Part, "_own_fingerprint", lambda part: asked.append(part) or own(part))
+    fitted = mw.Baseline.fit(file, roles=mw.Roles(timestamp="when", numeric=["whole"]))
+    for reference in (fitted, baseline):
+        assert mw.compare(reference, file, window="1mo").rows == 50
+    assert not asked
+    (part,) = mw.Profile.count(baseline, file, **OPTIONS).parts
+    assert part.origins == (part.fingerprint,)
+    assert part.header()["origins"] == [fingerprint_of(baseline, file)]
+    assert sum(one is part for one in asked) == 1

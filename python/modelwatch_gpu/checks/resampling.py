@@ -97,7 +97,7 @@ def summed(drawn: Draws, counts: Floats, *, whole: bool = True, lasting: bool = 
     out = np.empty(shape) if lasting else _scratch.array("sums", shape, np.float64)
     made = out if kind is np.float64 else _scratch.array("narrow", shape, np.float32)
     width = len(drawn) if _alone() else _SMALL_WIDTH
-    cells = len(made) if _alone() else max(1, _SMALL_PRODUCT // max(1, len(left) * width))
+    cells = max(1, len(made) if _alone() else _SMALL_PRODUCT // max(1, len(left) * width))
     for first in range(0, len(drawn), width):
         some = slice(first, first + width)
         for begin in range(0, len(made), cells):

@@ -36,7 +36,7 @@ from modelwatch_gpu.checks.running import RunningEvidence
 from modelwatch_gpu.checks.statistics import ROWS_GROWTH, SHARES, SMALLEST_RATIO, STATISTICS, OwnTables, Statistic
 from modelwatch_gpu.checks.transported import MEASURES as TRANSPORTED
 from modelwatch_gpu.checks.transported import row_variances, transport_statistic
-from modelwatch_gpu.checks.units import DAY, Units, all_units, block_counts, units_by_window
+from modelwatch_gpu.checks.units import DAY, Units, all_units, block_counts, units_by_window, used_slots
 from modelwatch_gpu.checks.vector_days import evidence_by_units
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.log.windows import Window, parse_window, zone_of
@@ -243,15 +243,10 @@ class Sampling:
         return out
 
     def tables(self, column: Column) -> ColumnTables:
-        """Of one column, by unit; slots of the coarse grid that no unit of either side uses are left out."""
-        used = np.zeros(column.coarse_slots, dtype=bool)
-        for part in (self.baseline.part, self.merged):
-            table = part.tables.get(("block", column.name))
-            if table is not None:
-                used[table.cells.index] = True
+        """Of one column, by unit."""
         kept: dict[object, tuple[bytes, Table]] = self.baseline.kept("tables", dict)
         pool = self.pool if self.by_units else None
-        return ColumnTables(column, used, pool, (column.name, self.unit, self.zone), kept)
+        return ColumnTables(column, (self.baseline.part, self.merged), pool, (column.name, self.unit, self.zone), kept)
 
     def statistic(self, column: Column, measure: str, *, relative: bool = False) -> Statistic | None:
         """What is drawn again for a measure of a column; None where that cannot be. ``relative``: for its growth over
@@ -411,17 +406,22 @@ class Sampling:
 class ColumnTables:
     """The tables of one column that were made, by units and what is counted.
 
-    ``pool``: the units of the baseline, whose tables are ``kept`` from run to run, by ``key`` and what is counted, with
-    the cells they were made for.
+    ``parts``: both sides. ``pool``: the units of the baseline, whose tables are ``kept`` from run to run, by ``key``
+    and what is counted, with the cells they were made for.
     """
 
     column: Column
-    used: Bools
+    parts: tuple[Part, Part]
     pool: Units | None
     key: tuple[object, ...]
     kept: dict[object, tuple[bytes, Table]]
     _by_block: dict[tuple[int, object], Floats | None] = field(default_factory=dict)
     _made: dict[tuple[Units, object], Table] = field(default_factory=dict)
+
+    @cached_property
+    def used(self) -> Bools:
+        """(slots,) which any unit of either side uses; the others are left out."""
+        return used_slots(self.column, self.parts)
 
     def of(self, units: Units, statistic: Statistic) -> Table:
         """What a statistic needs; no units where the column was not there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -46,6 +46,16 @@ def block_counts(part: Part, column: Column) -> Floats | None:
     out = np.zeros((len(part.groups["block"]), slots))
     out.reshape(-1)[cells.group * np.int64(slots) + cells.index] = cells.value
     return out
+
+
+def used_slots(column: Column, parts: Iterable[Part]) -> Bools:
+    """(slots,) which slots of the coarse grid any block of any of these parts uses."""
+    used = np.zeros(column.coarse_slots, dtype=bool)
+    for part in parts:
+        table = part.tables.get(("block", column.name))
+        if table is not None:
+            used[table.cells.index] = True
+    return used
 
 
 def units_by_window(part: Part, starts: Ints, zone: ZoneInfo, unit: Window) -> Iterator[Units]:

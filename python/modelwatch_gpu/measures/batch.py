@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modelwatch_gpu import _core
 from modelwatch_gpu.measures import moments, refined, transport
 from modelwatch_gpu.measures.cells import Cells, Counts, Ints, beside
 from modelwatch_gpu.measures.quantiles import Knots
@@ -115,20 +116,12 @@ def numeric_groups(
     """Reads the groups from ``begin`` to ``end`` of a table counted on ``grid``. ``weights``: of all groups."""
     fine, groups = grid == "fine", end - begin
     size = (column.slots if fine else column.coarse_slots) - 2
-    bounds = table.cells.bounds(begin, end)
-    at = slice(*bounds[[0, -1]].tolist())
-    starts = bounds - bounds[0]
-    slot, count = table.cells.index[at].astype(np.int64), table.cells.value[at].astype(np.int64)
-    nan, null = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
-    special = np.flatnonzero(slot >= size)
-    if len(special):
-        group = np.searchsorted(starts, special, side="right") - 1
-        for out, which in ((nan, size), (null, size + 1)):
-            here = slot[special] == which
-            out[group[here]] = count[special[here]]
-        slot, count = np.delete(slot, special), np.delete(count, special)
-        starts -= np.searchsorted(special, starts)
-    offset = _offsets(table, begin, end, starts, slot) if fine else None
+    rows, gaps = table.cells, table.gaps
+    starts, slot, count, offset, nan, null = _core.read_cells(
+        (rows.bounds(begin, end), rows.index, rows.value),
+        (gaps.bounds(begin, end), gaps.index, gaps.value) if fine else None,
+        size,
+    )
     low, high = np.zeros(groups, dtype=np.uint64), np.zeros(groups, dtype=np.uint64)
     known = np.zeros(groups, dtype=bool)
     lowest, highest = table.lowest[begin:end], table.highest[begin:end]
@@ -138,23 +131,6 @@ def numeric_groups(
     cells = Cells(starts, slot, count, size, offset)
     weighed = None if weights is None else weights.take(begin, end)
     return NumericGroups(grid, cells, nan, null, known, low, high, own, moments.folded(table, begin, end), weighed)
-
-
-def _offsets(table: NumericTable, begin: int, end: int, starts: Ints, cell: Ints) -> Counts:
-    """The sums of offsets of occupied cells, 0 for knots. ``starts``: where those of each group begin."""
-    bounds, groups = table.gaps.bounds(begin, end), np.arange(end - begin)
-    at = slice(*bounds[[0, -1]].tolist())
-    there = (np.repeat(groups, np.diff(bounds)) << 32) | table.gaps.index[at].astype(np.int64)
-    gaps = np.flatnonzero((cell & 1) == 0)
-    wanted = (np.repeat(groups, np.diff(starts))[gaps] << 32) | (cell[gaps] >> 1)
-    out = np.zeros(len(cell), dtype=np.uint64)
-    if np.array_equal(there, wanted):
-        out[gaps] = table.gaps.value[at]
-    elif len(there):
-        place = np.searchsorted(there, wanted).clip(max=len(there) - 1)
-        found = there[place] == wanted
-        out[gaps[found]] = table.gaps.value[at][place[found]]
-    return out
 
 
 def coarsened(column: NumericColumn, fine: NumericGroups) -> NumericGroups:

@@ -135,19 +135,14 @@ class Cells:
         return line
 
     @cached_property
-    def gaps(self) -> Ints:
-        """The entries that are gaps."""
-        return np.flatnonzero(~self.on_knot)
-
-    @cached_property
-    def on_knot(self) -> npt.NDArray[np.bool_]:
-        """(entries,) whether an entry's cell is a knot, not a gap."""
-        return (self.cell & 1).astype(np.bool_)
+    def knots(self) -> tuple[Ints, Ints]:
+        """(groups,) how many knots have rows; (entries + 1,) as ``line``, of the rows on knots alone."""
+        return _core.rows_on_knots(self.entries)
 
     @cached_property
     def total(self) -> Ints:
         """(groups,) rows."""
-        return sum_by_group(self.count, self.begin)
+        return np.diff(self.line[self.begin])
 
     @cached_property
     def key(self) -> Ints:
@@ -168,13 +163,12 @@ class Cells:
         """(rows in a cell, rows up to its end) for pairs of group and cell; a single group answers for all."""
         if self.groups == 1:
             group = np.zeros(len(cell), dtype=np.int64)
-        found = np.searchsorted(self.key, group * self.cells + cell, side="right") - 1
-        there = (found >= 0) & (self.begin[group] <= found)
-        found = np.where(there, found, 0)
         if not len(self.cell):
             return np.zeros(len(cell), dtype=np.int64), np.zeros(len(cell), dtype=np.int64)
-        here = there & (self.cell[found] == cell)
-        return np.where(here, self.count[found], 0), np.where(there, self.upto[found], 0)
+        end, begin = _core.find_cells(self.entries, group, cell), self.begin[group]
+        last = np.maximum(end - 1, 0)
+        here = (begin < end) & (self.cell[last] == cell)
+        return np.where(here, self.count[last], 0), self.line[end] - self.line[begin]
 
     def ranked_beside(self, baseline: Cells) -> dict[str, Any]:
         """What ``_core.rank_distances`` says of these groups and a baseline."""
@@ -233,7 +227,9 @@ class Cells:
         """(groups asked for, edges + 1) rows of bins that end with the cells ``edges``, these included: (edges,), or
         (groups asked for, edges)."""
         # Entries up to each edge, and up to the end of the group.
-        at = np.searchsorted(self.key, groups[:, None] * self.cells + edges, side="right")
+        asked = np.broadcast_to(edges, (len(groups), edges.shape[-1]))
+        places = _core.find_cells(self.entries, np.repeat(groups, asked.shape[1]), asked.ravel())
+        at = places.reshape(asked.shape)
         ends = self.line[np.column_stack([self.begin[groups], at, self.begin[groups + 1]])]
         out: Ints = np.diff(ends, axis=1)
         return out

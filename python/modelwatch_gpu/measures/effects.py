@@ -61,11 +61,15 @@ class Effects:
         """None but in the groups of a (groups,) mask."""
         if where.all():
             return self
-        return Effects(*(np.where(where, getattr(self, f.name), np.nan) for f in fields(Effects)))
+        return Effects(*(np.where(where, getattr(self, name), np.nan) for name in EFFECTS))
 
     def at(self, groups: slice) -> Effects:
         """Those of a run of groups."""
-        return Effects(*(getattr(self, f.name)[groups] for f in fields(Effects)))
+        return Effects(*(getattr(self, name)[groups] for name in EFFECTS))
+
+
+#: The arrays of ``Effects``, in order.
+EFFECTS: Final = tuple(f.name for f in fields(Effects))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +137,10 @@ def _joined(each: Sequence[tuple[Ints, dict[str, Effects]]], groups: int) -> dic
         return each[0][1]
     out = {}
     for name in each[0][1]:
-        sides = [np.empty(groups) for _ in fields(Effects)]
+        sides = [np.empty(groups) for _ in EFFECTS]
         for at, effects in each:
-            for side, own in zip(sides, fields(Effects), strict=True):
-                side[at] = getattr(effects[name], own.name)
+            for side, own in zip(sides, EFFECTS, strict=True):
+                side[at] = getattr(effects[name], own)
         out[name] = Effects(*sides)
     return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from modelwatch_gpu.measures.against_labels import AgainstLabels
 from modelwatch_gpu.measures.batch import Batch, Compared, NumericGroups
 from modelwatch_gpu.measures.categorical import CategoryGroups
 from modelwatch_gpu.measures.cells import chunks_of
-from modelwatch_gpu.measures.effects import Effect, Effects, Shift, Shifts, category_effects, numeric_effects
+from modelwatch_gpu.measures.effects import EFFECTS, Effect, Effects, Shift, Shifts, category_effects, numeric_effects
 from modelwatch_gpu.measures.embedding import embedding_block
 from modelwatch_gpu.measures.reference import Groups, Reference, groups_of
 from modelwatch_gpu.measures.results import (
@@ -324,7 +324,7 @@ def _where_counted(values: dict[str, Values], counted: npt.NDArray[np.int64], ro
 def _joined_effects(chunks: Sequence[Effects], where: npt.NDArray[np.bool_]) -> Effects:
     if len(chunks) == 1:
         return chunks[0].only(where)
-    joined = Effects(*(np.concatenate([getattr(c, f.name) for c in chunks]) for f in fields(Effects)))
+    joined = Effects(*(np.concatenate([getattr(c, name) for c in chunks]) for name in EFFECTS))
     return joined.only(where)
 
 

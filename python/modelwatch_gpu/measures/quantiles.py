@@ -135,7 +135,7 @@ def quantile_bounds(
     # Cell 2k + 1 is a knot, gap 2k lies between the knot before and it.
     lower = np.where(gap, np.maximum(own.below(cell // 2, every), least), above)
     upper = np.where(gap, np.minimum(above, most), lower)
-    within = where.rank - (cells.upto[where.entry] - count)
+    within = where.rank - (cells.line[where.entry] - cells.line[cells.begin[:-1]])
     value, lower, upper = between(lower, upper, within, count, gap)
     known = np.isfinite(lower), np.isfinite(upper)
     value = np.where(known[0] & known[1], value, np.where(known[0], lower, upper))

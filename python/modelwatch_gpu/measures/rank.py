@@ -115,6 +115,7 @@ def cvm_of(baseline: Cells, current: Cells, of: Ints | None = None) -> Values:
 def distinct_of(current: Cells) -> Values:
     """Distinct values of every group: one for every knot that occurs; a gap with c rows holds between 1 and c."""
     lower: Ints = np.diff(current.begin)
-    upper: Ints = current.sum(np.where(current.on_knot, 1, current.count))
+    knots, line = current.knots
+    upper: Ints = knots + current.total - np.diff(line[current.begin])
     least, most = lower.astype(np.float64), upper.astype(np.float64)
     return Values.between(least, most, current.total, value=np.where(lower == upper, least, np.nan))

@@ -15,7 +15,7 @@ from modelwatch_gpu.measures import rank, sketch
 from modelwatch_gpu.measures.cells import Cells, Counts, Floats, Ints
 from modelwatch_gpu.measures.quantiles import Knots, Located, between
 from modelwatch_gpu.measures.value import Values
-from modelwatch_gpu.profile.sketches import Sketches, UInt8
+from modelwatch_gpu.profile.sketches import Sketches, UInt8, UInt32
 
 #: The key of +inf: no bucket's end cuts a gap there.
 _INFINITY: Final = keys.infinities("float64")[1]
@@ -32,12 +32,12 @@ class GroupSketches:
         """Buckets of the group's values between knots, and their counts."""
         return self.sketches.buckets_of(self.first + group)
 
-    def rows(self, groups: int) -> tuple[Ints, Counts, Ints]:
+    def rows(self, groups: int) -> tuple[Ints, UInt32, Counts]:
         """Buckets of so many groups: (groups + 1,) where each group's begin, (entries,) buckets, and their counts."""
         s = self.sketches
-        begin = np.searchsorted(s.bucket_group, np.arange(self.first, self.first + groups + 1))
+        begin = np.searchsorted(s.bucket_group, np.arange(self.first, self.first + groups + 1, dtype=np.uint32))
         at = slice(int(begin[0]), int(begin[-1]))
-        return begin - begin[0], s.bucket[at].astype(np.uint64), s.bucket_count[at].astype(np.int64)
+        return begin - begin[0], s.bucket[at], s.bucket_count[at]
 
     def registers(self, groups: int) -> tuple[Ints, UInt8]:
         """Which of so many groups have registers, and these."""
@@ -61,7 +61,7 @@ def estimates(columns: Columns) -> Floats:
     return out
 
 
-def rows_of(columns: Columns) -> tuple[Ints, Counts, Ints]:
+def rows_of(columns: Columns) -> tuple[Ints, UInt32, Counts]:
     """``GroupSketches.rows`` of columns, one after the other."""
     each = [own.rows(groups) for own, groups in columns]
     ends = _firsts([len(bucket) for _, bucket, _ in each])
@@ -118,7 +118,7 @@ def quantiles(
     knots: Knots,
     cells: Cells,
     ends: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-    buckets: tuple[Ints, Counts, Ints],
+    buckets: tuple[Ints, UInt32, Counts],
 ) -> list[Values]:
     """Quantiles that lie in a gap, between the edges of buckets instead of the knots around the gap.
 
@@ -132,18 +132,18 @@ def quantiles(
     rank, entry = where.rank[which, group], where.entry[which, group]
     gap = cells.cell[entry] // 2
     # Rows before the gap are on knots or in buckets: the bucket that holds the rank is found in one line of all rows.
-    in_gaps = np.concatenate([[0], np.cumsum(cells.count[cells.gaps])])
-    before = [cells.line[e] - in_gaps[np.searchsorted(cells.gaps, e)] for e in (entry, cells.begin[group])]
-    on_knots = before[0] - before[1]
-    line = np.concatenate([[0], np.cumsum(count)])
+    upto = cells.knots[1]
+    on_knots = upto[entry] - upto[cells.begin[group]]
+    line = np.zeros(len(count) + 1, dtype=np.int64)
+    np.cumsum(count.view(np.int64), out=line[1:])
     offset = line[begin[group]] - on_knots
     at = np.searchsorted(line[1:], offset + rank, side="left").clip(begin[group], begin[group + 1] - 1)
     # Its ends take the place of the gap's, and what is before them that of the rows before these, if they lie inside.
     edges = [knots.below(gap + i, group) for i in (0, 1)]
-    rows = [cells.upto[entry] - cells.count[entry], cells.upto[entry]]
+    rows = [cells.line[entry + i] - cells.line[cells.begin[group]] for i in (0, 1)]
     least, most = (keys.keys_of(edge, "float64") for edge in edges)
     for i in (0, 1):
-        cut = (bucket[at] + np.uint64(i)) << sketch.BUCKET_SHIFT
+        cut = (bucket[at].astype(np.uint64) + np.uint64(i)) << sketch.BUCKET_SHIFT
         inside = (least < cut) & (cut <= most) & (cut < _INFINITY)
         edges[i] = np.where(inside, keys.values_of(cut, "float64"), edges[i])
         rows[i] = np.where(inside, line[at + i] - offset, rows[i])

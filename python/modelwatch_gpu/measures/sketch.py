@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from modelwatch_gpu import keys
+from modelwatch_gpu import _core, keys
 from modelwatch_gpu.profile.sketches import MOST_RANK, REGISTERS, UInt8, UInt32, UInt64
 
 Buckets = tuple[UInt32, UInt64]
@@ -64,9 +64,7 @@ def distinct_estimates(registers: UInt8) -> Floats:
     The improved raw estimator of Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017): no
     thresholds and no tables of corrections.
     """
-    size = MOST_RANK + 1
-    flat = (np.arange(len(registers))[:, None] * size + registers).ravel()
-    counts = np.bincount(flat, minlength=len(registers) * size).reshape(-1, size).T.astype(np.float64)
+    counts = _core.register_counts(registers, MOST_RANK + 1).T.astype(np.float64)
     total = REGISTERS * _tau(1 - counts[MOST_RANK] / REGISTERS)
     for rank in range(MOST_RANK - 1, 0, -1):
         total = 0.5 * (total + counts[rank])

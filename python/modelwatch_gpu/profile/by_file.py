@@ -66,7 +66,7 @@ def _count_in_turn(
                     del part  # whoever takes it may let it go while the next file is counted
                 last = at + 1 == len(files)
                 if not last and current.groups >= _MANY and current.bytes <= spec.spare and _is_plain(spec):
-                    made = helper.submit(current.part)
+                    made = helper.submit(_named, current)
                     del current
                     continue
                 part = current.part()
@@ -78,6 +78,13 @@ def _count_in_turn(
                 del part
         finally:
             batches.close()
+
+
+def _named(counter: FileCounter) -> Part:
+    """What was counted, with its fingerprint: made beside the counting of another file, not when parts are added."""
+    part = counter.part()
+    _ = part.origins
+    return part
 
 
 #: A batch and the counter of its file; without a batch, of a file that has none.
@@ -135,7 +142,7 @@ def _count_at_once(
         try:
             counter = FileCounter(columns, file, replace(spec, device=device), first)
             counter.read(told)
-            return counter.part()
+            return _named(counter)
         finally:
             free.put(device)
 

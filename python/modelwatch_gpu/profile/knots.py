@@ -135,9 +135,9 @@ class Refiner:
 
     def next_pass(self) -> Split | Keep | None:
         """What to do in the next pass over the log, None when done."""
-        total = int(self.counts.sum())
-        wanted = (self.counts >= np.uint64(heavy_rows(total))) & (self.widths > 0)
         ends = np.cumsum(self.counts)
+        total = int(ends[-1])
+        wanted = (self.counts >= np.uint64(heavy_rows(total))) & (self.widths > 0)
         at = np.searchsorted(ends, np.array(decile_ranks(total), dtype=np.uint64), side="right")
         wanted[at] |= self.widths[at] > 0
         if not wanted.any():
@@ -152,25 +152,18 @@ class Refiner:
 
     def take(self, counts: UInt64) -> None:
         """The result of splitting: replaces the open intervals by their pieces."""
-        width = int(self.widths[self._open[0]]) - self._split
-        used = np.flatnonzero(counts)
-        piece = (used & ((1 << self._split) - 1)).astype(np.uint64) << np.uint64(width)
-        lows = self.lows[self._open][used >> self._split] + piece
-        self._replace(lows, np.full(len(used), width, dtype=np.int64), counts[used])
+        width = int(self.widths[self._open[0]])
+        self._replace(_core.pieces_with_rows(self.lows[self._open], width, self._split, counts))
 
     def take_kept(self, kept: UInt64) -> None:
         """The result of keeping, row by row: replaces the open intervals by the values in them."""
         found, counts = np.unique(kept, return_counts=True)
-        self._replace(found, np.zeros(len(found), dtype=np.int64), counts.astype(np.uint64))
+        self._replace((found, np.zeros(len(found), dtype=np.int64), counts.astype(np.uint64)))
 
-    def _replace(self, lows: UInt64, widths: npt.NDArray[np.int64], counts: UInt64) -> None:
+    def _replace(self, pieces: tuple[UInt64, npt.NDArray[np.int64], UInt64]) -> None:
         """Sorted intervals in the place of the open ones."""
-        keep = np.ones(len(self.lows), dtype=bool)
-        keep[self._open] = False
-        rest = self.lows[keep], self.widths[keep], self.counts[keep]
-        few, many = sorted([rest, (lows, widths, counts)], key=lambda side: len(side[0]))
-        at = many[0].searchsorted(few[0])
-        self.lows, self.widths, self.counts = (np.insert(m, at, f) for m, f in zip(many, few, strict=True))
+        own = self.lows, self.widths, self.counts
+        self.lows, self.widths, self.counts = _core.replaced_intervals(own, self._open, pieces)
 
     def ranked(self) -> Ranked:
         """What is known now."""
@@ -187,16 +180,17 @@ def quantile_knots(ranked: Ranked) -> UInt64:
 def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.uint32]:
     """Indices of at most ``COARSE_KNOTS`` knots: ``must``, then heavy values, then evenly spread quantiles."""
     chosen = set(np.searchsorted(knots, must).tolist())
-    single = ranked.widths == 0
-    at = np.searchsorted(knots, ranked.lows)
-    is_knot = single & (at < len(knots))
-    is_knot[is_knot] &= knots[at[is_knot]] == ranked.lows[is_knot]
     total = max(1, ranked.total)
-    heavy = np.flatnonzero(is_knot & (ranked.counts >= max(1, total // COARSE_KNOTS)))
-    for i in heavy[np.lexsort([ranked.lows[heavy], -ranked.counts[heavy].astype(np.int64)])].tolist():
+    heavy = np.flatnonzero((ranked.widths == 0) & (ranked.counts >= max(1, total // COARSE_KNOTS)))
+    low, rows = ranked.lows[heavy], ranked.counts[heavy].astype(np.int64)
+    at = np.searchsorted(knots, low)
+    is_knot = at < len(knots)
+    is_knot[is_knot] = knots[at[is_knot]] == low[is_knot]
+    for i in np.lexsort([low, -rows]).tolist():
         if len(chosen) >= COARSE_KNOTS:
             break
-        chosen.add(int(at[i]))
+        if is_knot[i]:
+            chosen.add(int(at[i]))
     room = COARSE_KNOTS - len(chosen)
     if room > 0 and len(ranked.lows):
         ends = ranked.ends

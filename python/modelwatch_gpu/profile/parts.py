@@ -17,6 +17,7 @@ from modelwatch_gpu.profile.columns import Column, NumericColumn
 from modelwatch_gpu.profile.embedding_sums import EmbeddingTable, merge_embeddings
 from modelwatch_gpu.profile.embeddings import EmbeddingColumn
 from modelwatch_gpu.profile.facts import LogFacts
+from modelwatch_gpu.profile.later import Later
 from modelwatch_gpu.profile.open_tables import OpenTables
 from modelwatch_gpu.profile.sample import RowSample
 from modelwatch_gpu.profile.scoring import LABEL_CAP
@@ -114,8 +115,7 @@ class Part:
     texts: InitVar[Mapping[str, str] | None] = None
 
     def __post_init__(self, texts: Mapping[str, str] | None) -> None:
-        if not self.origins:
-            self.origins = (self._own_fingerprint(texts or {}),)
+        self._texts = texts or {}
 
     @property
     def fingerprint(self) -> str:
@@ -133,9 +133,10 @@ class Part:
         """As ``entries``, of one set."""
         return sum(table.entries for key, table in self.tables.items() if key[0] == name)
 
-    def _own_fingerprint(self, texts: Mapping[str, str]) -> str:
-        counted = {name: value for name, value in self.header().items() if name not in ("sample", "facts")}
-        digest = hashlib.sha256(_json_of(counted, {"groups": _json_of(self.groups, texts)}).encode())
+    def _own_fingerprint(self) -> str:
+        counted = {name: value for name, value in self.header(()).items() if name not in ("sample", "facts")}
+        digest = hashlib.sha256(_json_of(counted, {"groups": _json_of(self.groups, self._texts)}).encode())
+        self._texts = {}
         for arrays in self._counted_arrays():
             pieces: list[Any] = []
             for name, array in arrays.items():
@@ -159,8 +160,8 @@ class Part:
         for at, (_, sums) in enumerate(sorted(self.embeddings.items(), key=lambda item: item[0])):
             yield {f"embedding/{at}/{name}": array for name, array in sums.arrays().items()}
 
-    def header(self) -> dict[str, Any]:
-        """Everything that is not an array, as JSON values."""
+    def header(self, origins: Sequence[str] | None = None) -> dict[str, Any]:
+        """Everything that is not an array, as JSON values; with other ``origins``, if some are given."""
         return {
             "rows": self.rows,
             "span": list(self.span) if self.span else None,
@@ -169,7 +170,7 @@ class Part:
             "gone": sorted(self.gone),
             "new": sorted(self.new),
             "incomparable": dict(sorted(self.incomparable.items())),
-            "origins": list(self.origins),
+            "origins": list(self.origins if origins is None else origins),
             **({"sample": self.sample.cap} if self.sample is not None else {}),
             **({"facts": self.facts.header()} if self.facts is not None else {}),
             **({"weight_bits": self.weight_bits} if self.weight_bits is not None else {}),
@@ -245,6 +246,10 @@ class Part:
             weights=weights,
             embeddings=embeddings,
         )
+
+
+# A pass over all counts, which nobody asks for where there is one part that nobody keeps.
+Part.origins = Later("origins", lambda part, kept: kept or (part._own_fingerprint(),))  # type: ignore[assignment]
 
 
 def _json_of(values: Mapping[str, Any], ready: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from modelwatch_gpu.profile.baseline import Baseline, derived_from, derived_head
 from modelwatch_gpu.profile.by_file import count_log
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.facts import Patterns
+from modelwatch_gpu.profile.later import Later
 from modelwatch_gpu.profile.open_tables import OpenTables
 from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part, SetSpec, check_part, merge_parts
 from modelwatch_gpu.profile.planned import Planned, planned
@@ -145,7 +146,7 @@ class Profile:
     def of_parts(cls, baseline: Baseline, plan: Planned, parts: Iterable[Part]) -> Self:
         """What was counted as planned."""
         return cls(
-            baseline=cast(str, baseline),  # see _Fingerprint
+            baseline=cast(str, baseline),  # see Later, below
             window=plan.window,
             block=plan.block,
             timezone=plan.timezone,
@@ -324,28 +325,16 @@ class Profile:
         return f"Profile({self.rows:,} rows in {len(self.parts)} parts, {where})"
 
 
-class _Fingerprint:
-    """The field ``baseline`` of a profile. What counts gives it the baseline itself, whose fingerprint is made when
-    somebody asks: it takes a pass over all of the baseline, and a comparison never asks."""
-
-    def __get__(self, profile: Any, owner: type) -> Any:
-        if profile is None:
-            return self
-        kept = profile.__dict__["baseline"]
-        if isinstance(kept, Baseline):
-            kept = profile.__dict__["baseline"] = kept.fingerprint
-        return kept
-
-    def __set__(self, profile: Any, value: Any) -> None:
-        profile.__dict__["baseline"] = value
-
-
-# Behind the class: a dataclass would take a descriptor in its body for a default.
-Profile.baseline = _Fingerprint()  # type: ignore[assignment]
+# What counts gives a profile the baseline itself, whose fingerprint takes a pass over all of it, and a comparison never
+# asks for it.
+Profile.baseline = Later(  # type: ignore[assignment]
+    "baseline", lambda _, kept: kept.fingerprint if isinstance(kept, Baseline) else kept
+)
 
 
 def _sorted(parts: Iterable[Part]) -> tuple[Part, ...]:
-    return tuple(sorted(parts, key=lambda p: p.fingerprint))
+    every = tuple(parts)
+    return every if len(every) == 1 else tuple(sorted(every, key=lambda p: p.fingerprint))
 
 
 def _weighed(weighting: Weighting | None) -> str:
