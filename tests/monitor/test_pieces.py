@@ -15,7 +15,8 @@ from watch_makers import START, World, rows_of
 from modelwatch_gpu.log.windows import Window, zone_of
 from modelwatch_gpu.monitor.counts import Counter
 from modelwatch_gpu.profile import Baseline, Profile
-from modelwatch_gpu.profile.parts import UNTIMED, Part, merge_parts
+from modelwatch_gpu.profile.merging import merge_parts
+from modelwatch_gpu.profile.parts import UNTIMED, Part
 from modelwatch_gpu.profile.windowed import piece_of, window_starts
 
 

@@ -121,7 +121,7 @@ def test_sums_are_those_of_numpy(baseline: mw.Baseline) -> None:
 def test_parts_add_up_to_the_same_bytes_in_any_order(baseline: mw.Baseline, order: list[int], split: int) -> None:
     pieces = [log_of(vectors(40 + 7 * i, D, seed=10 + i), seed=i, first=1000 * i) for i in range(5)]
     parts = [mw.Profile.count(baseline, piece) for piece in pieces]
-    from modelwatch_gpu.profile.parts import merge_parts
+    from modelwatch_gpu.profile.merging import merge_parts
 
     flat = [p for profile in parts for p in profile.parts]
     whole = merge_parts(flat)

@@ -13,7 +13,8 @@ import modelwatch_gpu as mw
 from modelwatch_gpu.log import Window, open_log, zone_of
 from modelwatch_gpu.profile.by_file import count_log
 from modelwatch_gpu.profile.counting import CountSpec
-from modelwatch_gpu.profile.parts import SetSpec, merge_parts
+from modelwatch_gpu.profile.merging import merge_parts
+from modelwatch_gpu.profile.parts import SetSpec
 
 ROLES = mw.Roles(weight="w", timestamp="when", numeric=["whole"])
 ZONE = "America/New_York"

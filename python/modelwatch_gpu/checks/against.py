@@ -15,7 +15,8 @@ from modelwatch_gpu.log.windows import zone_of
 from modelwatch_gpu.measures.evaluate import evaluate
 from modelwatch_gpu.measures.results import CONSECUTIVE, Block, Place, Results
 from modelwatch_gpu.profile.baseline import Baseline
-from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part, SetSpec, merge_parts
+from modelwatch_gpu.profile.merging import merge_parts
+from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part, SetSpec
 from modelwatch_gpu.profile.profile import Profile
 from modelwatch_gpu.profile.regroup import regrouped_windows, rolling_windows
 

@@ -19,7 +19,8 @@ from modelwatch_gpu.monitor.config.model import MonitorConfig
 from modelwatch_gpu.monitor.store.tables import OF_FILES
 from modelwatch_gpu.profile import Baseline, Profile
 from modelwatch_gpu.profile.by_file import count_log
-from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part, merge_parts
+from modelwatch_gpu.profile.merging import merge_parts
+from modelwatch_gpu.profile.parts import UNTIMED, WHOLE, Part
 from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.planner import Ahead

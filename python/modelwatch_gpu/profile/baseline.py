@@ -32,7 +32,8 @@ from modelwatch_gpu.profile.embeddings import AnyColumn, EmbeddingColumn, fit_em
 from modelwatch_gpu.profile.facts import FactsSpec
 from modelwatch_gpu.profile.fit import fit_columns, named, with_errors
 from modelwatch_gpu.profile.labelled import labelled_sets
-from modelwatch_gpu.profile.parts import Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.merging import merge_parts
+from modelwatch_gpu.profile.parts import Part, SetSpec, check_part
 from modelwatch_gpu.profile.placing import device_for
 from modelwatch_gpu.profile.scoring import THRESHOLD, Scoring, checked_costs, checked_threshold, scoring_of
 from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_baseline

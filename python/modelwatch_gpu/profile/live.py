@@ -17,7 +17,8 @@ from modelwatch_gpu.log.predicates import with_predicates
 from modelwatch_gpu.profile.baseline import Baseline
 from modelwatch_gpu.profile.counting import FileCounter, check_segments
 from modelwatch_gpu.profile.facts import Patterns
-from modelwatch_gpu.profile.parts import Part, merge_parts
+from modelwatch_gpu.profile.merging import merge_parts
+from modelwatch_gpu.profile.parts import Part
 from modelwatch_gpu.profile.planned import planned
 from modelwatch_gpu.profile.profile import Profile
 from modelwatch_gpu.profile.scoring import with_made_columns

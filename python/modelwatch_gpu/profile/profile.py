@@ -20,8 +20,9 @@ from modelwatch_gpu.profile.by_file import count_log
 from modelwatch_gpu.profile.counting import Progress
 from modelwatch_gpu.profile.facts import Patterns
 from modelwatch_gpu.profile.later import Later
+from modelwatch_gpu.profile.merging import merge_parts
 from modelwatch_gpu.profile.open_tables import OpenTables
-from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part, SetSpec, check_part, merge_parts
+from modelwatch_gpu.profile.parts import LABELLED_PREFIX, Part, SetSpec, check_part
 from modelwatch_gpu.profile.planned import Planned, planned
 from modelwatch_gpu.profile.segmentation import Names, Segments, segmentations_of, set_name
 from modelwatch_gpu.profile.sound import UNSOUND, by_prefix, check_profile

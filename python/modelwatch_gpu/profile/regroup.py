@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from modelwatch_gpu.profile.parts import UNTIMED, Part, merge_parts
+from modelwatch_gpu.profile.merging import merge_parts
+from modelwatch_gpu.profile.parts import UNTIMED, Part
 
 #: From the start of a window to the start of the group that it becomes part of; None: it is left out.
 Regroup = Callable[[int], int | None]
