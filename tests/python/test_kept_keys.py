@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from state_makers import log
 
 import modelwatch_gpu as mw
-from modelwatch_gpu.profile import kept_keys, labelled
+from modelwatch_gpu.profile import kept_keys
 from modelwatch_gpu.profile.kept_keys import KeptKeys
 from modelwatch_gpu.profile.parts import SEGMENT_VALUE, WHOLE, GroupKey, capped_keys
 
@@ -69,14 +69,13 @@ ROWS = st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), st.integers(0,
 
 
 @pytest.mark.parametrize("window", [None, "1w", "10rows"])
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.lists(ROWS, min_size=2, max_size=4), cap=st.sampled_from([4, 50]))
 def test_groups_numbered_by_the_file_before_are_those_of_a_file_alone(
     monkeypatch: pytest.MonkeyPatch, window: str | None, files: list[list[tuple[int, int | None]]], cap: int
 ) -> None:
-    # Else so few keys and pairs are not worth remembering.
+    # Else so few keys are not worth remembering.
     monkeypatch.setattr(kept_keys, "_MANY", 1)
-    monkeypatch.setattr(labelled, "_FEW_PAIRS", 0)
     reference = _answered([(i % 9, i % 2) for i in range(60)], 0)
     baseline = mw.Baseline.fit(reference, roles=mw.Roles(timestamp="when", label="label", score="score"))
     options: dict[str, Any] = {"window": window, "segments": ["customer", ("customer", "score")], "max_groups": cap}
@@ -86,7 +85,6 @@ def test_groups_numbered_by_the_file_before_are_those_of_a_file_alone(
         before = mw.Profile.count(baseline, logs, **options).to_bytes()
         monkeypatch.undo()
         monkeypatch.setattr(kept_keys, "_MANY", 1)
-        monkeypatch.setattr(labelled, "_FEW_PAIRS", 0)
         assert mw.Profile.count(baseline, logs, **options).to_bytes() == before
         return
     together = mw.Profile.count(baseline, logs, **options)

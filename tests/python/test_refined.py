@@ -15,7 +15,7 @@ from tolerances import KS
 
 import modelwatch_gpu as mw
 from modelwatch_gpu.measures.quantiles import SHOWN
-from modelwatch_gpu.profile import parts
+from modelwatch_gpu.profile import merging, parts
 
 DAY = 86_400
 
@@ -81,6 +81,7 @@ def test_distinct_values_between_knots_are_estimated_within_their_certified_boun
 
 def test_categories_beyond_the_cap_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "UNSEEN_CAP", 10)
+    monkeypatch.setattr(merging, "UNSEEN_CAP", 10)
     baseline = mw.Baseline.fit(pa.table({"t": ["a", "b"]}))
     table = pa.table({"t": [f"v{i}" for i in range(3000)] * 2 + ["a"]})
     halves = [table.slice(0, 2500), table.slice(2500)]

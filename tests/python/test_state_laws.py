@@ -17,7 +17,7 @@ from tolerances import MOMENTS_PARTITION
 import modelwatch_gpu as mw
 from modelwatch_gpu import _core
 from modelwatch_gpu.measures import batch, categorical
-from modelwatch_gpu.profile import fit, parts, planner
+from modelwatch_gpu.profile import fit, merging, parts, planner
 from modelwatch_gpu.profile.columns import COARSE_UNSEEN, OTHER_SLOT, NumericColumn
 from modelwatch_gpu.profile.parts import UNTIMED, Part
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable
@@ -245,6 +245,7 @@ def test_a_small_cap_ends_in_the_same_state_for_any_order(
     text_baseline: mw.Baseline, monkeypatch: pytest.MonkeyPatch, cap: int, batch: int
 ) -> None:
     monkeypatch.setattr(parts, "UNSEEN_CAP", cap)
+    monkeypatch.setattr(merging, "UNSEEN_CAP", cap)
     values = [v for i, v in enumerate(new_values(40)) for _ in range(1 + i % 3)] + ["a"] * 5
     part = assert_same_for_any_order(text_baseline, values, batch)
     fine, coarse = part.tables[("window", "text")], part.tables[("block", "text")]
