@@ -27,6 +27,7 @@ OF_THE_HOST = {
     "FEATURE_SCALES",
     "Grid",
     "NumericPlan",
+    "RowSum",
     "SetPlan",
     "add_features",
     "add_rows",
