@@ -42,7 +42,9 @@ void bind_tables(py::module_& m) {
       },
       py::arg("tables"), py::arg("to"), py::arg("groups"));
 
-  py::class_<RowSum>(m, "RowSum")
+  py::class_<RowSum> sum(m, "RowSum");
+  sum.attr("MOST_WIDTH") = RowSum::kMostWidth;
+  sum
       .def(py::init<std::size_t>(), py::arg("groups"))
       .def_property_readonly("groups", &RowSum::groups)
       .def_property_readonly("bytes", &RowSum::bytes)

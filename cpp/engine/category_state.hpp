@@ -2,10 +2,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <span>
 #include <vector>
 
 #include "engine/arrow_view.hpp"
@@ -83,7 +83,7 @@ class CategoryState {
   std::uint32_t coarse_slot(std::string_view bytes) const;
   CategoryPlan const& plan() const { return plan_; }
 
-  /// narrow: cells and counts may be in CategoryResult::narrow.
+  /// narrow: cells and counts may be in CategoryResult::narrow.  order: as NumericState::finish.
   CategoryResult finish(std::size_t set, bool narrow = false, std::span<std::uint32_t const> order = {});
   std::size_t bytes() const;
 

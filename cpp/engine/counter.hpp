@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <variant>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "engine/arrow_view.hpp"
@@ -36,8 +36,8 @@ class Counter {
            Poll const& poll, std::uint32_t const* weights = nullptr);
 
   bool is_numeric(std::size_t column) const { return std::holds_alternative<NumericState>(states_.at(column)); }
-  /// narrow: as the states' finish.
   using Order = std::span<std::uint32_t const>;
+  /// narrow, order: as the states' finish.
   NumericResult numeric(std::size_t column, std::size_t set, bool narrow = false, Order order = {}) {
     return std::get<NumericState>(states_.at(column)).finish(set, narrow, order);
   }

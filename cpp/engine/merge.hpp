@@ -16,7 +16,7 @@ struct UnsignedView {
 
 /// Calls f with a pointer to a view's first element.
 template <class F>
-void with_elements(UnsignedView view, F f) {
+auto with_elements(UnsignedView view, F f) {
   switch (view.width) {
     case 1: return f(static_cast<std::uint8_t const*>(view.data));
     case 2: return f(static_cast<std::uint16_t const*>(view.data));

@@ -7,21 +7,6 @@
 namespace modelwatch {
 namespace {
 
-/// Calls f with a typed pointer to unsigned integers.
-template <class F>
-auto typed(UnsignedView const& view, F&& f) {
-  switch (view.width) {
-    case 1:
-      return f(static_cast<std::uint8_t const*>(view.data));
-    case 2:
-      return f(static_cast<std::uint16_t const*>(view.data));
-    case 4:
-      return f(static_cast<std::uint32_t const*>(view.data));
-    default:
-      return f(static_cast<std::uint64_t const*>(view.data));
-  }
-}
-
 /// The end of a group's cells: missing rows, if there are any, are its last two entries.
 template <class Index>
 std::int64_t end_of_cells(Index const* index, std::int64_t begin, std::int64_t end, std::int64_t size) {
@@ -69,7 +54,7 @@ void read_offsets(KeptCells const& kept, Index const* index, Value const* value,
 }  // namespace
 
 std::size_t cells_among(KeptCells const& kept) {
-  return typed(kept.cells.index, [&](auto const* index) {
+  return with_elements(kept.cells.index, [&](auto const* index) {
     std::int64_t many = 0;
     for (std::size_t g = 0; g < kept.groups; ++g) {
       std::int64_t const begin = kept.cells.begin[g];
@@ -80,12 +65,12 @@ std::size_t cells_among(KeptCells const& kept) {
 }
 
 void read_cells(KeptCells const& kept, ReadCells const& out) {
-  typed(kept.cells.index, [&](auto const* index) {
-    typed(kept.cells.value, [&](auto const* value) { read_counts(kept, index, value, out); });
+  with_elements(kept.cells.index, [&](auto const* index) {
+    with_elements(kept.cells.value, [&](auto const* value) { read_counts(kept, index, value, out); });
   });
   if (kept.gaps == nullptr) return;
-  typed(kept.gaps->index, [&](auto const* index) {
-    typed(kept.gaps->value, [&](auto const* value) { read_offsets(kept, index, value, out); });
+  with_elements(kept.gaps->index, [&](auto const* index) {
+    with_elements(kept.gaps->value, [&](auto const* value) { read_offsets(kept, index, value, out); });
   });
 }
 

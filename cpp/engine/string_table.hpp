@@ -42,8 +42,8 @@ inline std::uint32_t four_bytes(char const* at) {
   return word;
 }
 
-/// Where a value lies in a table: the first bits of its hash say.  Where the kernels hash text, theirs does.  It never leaves the process and decides nothing that can
-/// be seen: results are in the order of the values' bytes.
+/// Where a value lies in a table: the first bits of its hash say, of the kernels' hash where they hash text.  It never leaves
+/// the process and decides nothing that can be seen: results are in the order of the values' bytes.
 struct StringHash {
   static MW_HD std::uint64_t of(StringKey const& key) {
     std::uint64_t const word = key.head ^ key.rest * kGoldenRatio;

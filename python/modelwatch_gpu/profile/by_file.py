@@ -39,11 +39,6 @@ def count_log(columns: Sequence[Column], log: Log, spec: CountSpec, progress: Pr
     yield from _count_in_turn(columns, files, spec, progress)
 
 
-def _is_plain(spec: CountSpec) -> bool:
-    """Whether counters are of this process alone, and all that they take is known."""
-    return spec.device == "cpu" and not spec.embeddings
-
-
 def _count_in_turn(
     columns: Sequence[Column], files: Sequence[LogFile], spec: CountSpec, progress: Progress | None
 ) -> Iterator[Part]:
@@ -65,7 +60,7 @@ def _count_in_turn(
                     yield part
                     del part  # whoever takes it may let it go while the next file is counted
                 last = at + 1 == len(files)
-                if not last and current.groups >= _MANY and current.bytes <= spec.spare and _is_plain(spec):
+                if not last and current.groups >= _MANY and current.bytes <= spec.spare and spec.is_plain:
                     made = helper.submit(_named, current)
                     del current
                     continue

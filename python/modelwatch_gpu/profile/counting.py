@@ -84,6 +84,11 @@ class CountSpec:
         """Those that are."""
         return tuple(s for s in self.sets if s.labelled)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether counters are of this process alone, and all that they take is known."""
+        return self.device == "cpu" and not self.embeddings
+
 
 def check_segments(spec: CountSpec, schema: pa.Schema) -> None:
     """Raises InputError where a log of this schema lacks a column that it is to be cut by."""
@@ -178,12 +183,13 @@ class FileCounter:
         sets = [
             _core.SetPlan(coarse=s.grid == "coarse", moments=s.moments, sketches=s.sketches) for s in spec.plain_sets
         ]
+        at_once = self.answers if spec.device == "cpu" else None
         #: Whether answers are counted for each label in the same pass: a row is looked up once then.
-        self._at_once = self.answers is not None and spec.device == "cpu"
+        self._at_once = at_once is not None
         self.counter = (
-            _core.Counter(plans, sets, self.answers.plans, self.answers.places)
-            if self.answers is not None and self._at_once
-            else engine(spec.device).Counter(plans, sets)
+            engine(spec.device).Counter(plans, sets)
+            if at_once is None
+            else _core.Counter(plans, sets, at_once.plans, at_once.places)
         )
         self.sampler = Sampler(spec.sample, spec.ids) if spec.sample else None
         self.observer = Observer(spec.facts, file.schema, spec.made) if spec.facts is not None else None
@@ -232,7 +238,7 @@ class FileCounter:
             self.rows += len(batch)
             yield prepared
         self._own_keys = self._part_keys()
-        if self.rows and self.spec.device == "cpu" and not self.spec.embeddings:
+        if self.rows and self.spec.is_plain:
             self._keys.leave(self.segments, self.answers)
 
     def add(self, batch: pa.RecordBatch) -> None:

@@ -25,8 +25,6 @@ Key = tuple[str, str]
 _LEAST_GROUPS: Final = 1_000
 #: Tables of which at least one of so many cells has a count are counters: these take 2 bytes, entries 3 and more.
 _USED_OF: Final = 8
-#: As ``RowSum::kMostWidth``.
-_MOST_WIDTH: Final = 4096
 
 
 @dataclass
@@ -83,7 +81,7 @@ class OpenTables:
 
 def _is_countable(cells: SparseRows) -> bool:
     """Whether counters can tell these entries: none of them is 0."""
-    return int(cells.index.max(initial=0)) < _MOST_WIDTH and bool(cells.value.all())
+    return int(cells.index.max(initial=0)) < _core.RowSum.MOST_WIDTH and bool(cells.value.all())
 
 
 def _is_worth_it(tables: Sequence[Table], groups: int) -> bool:
