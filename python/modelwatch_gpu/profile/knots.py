@@ -53,6 +53,11 @@ class Ranked:
         """Rows that are neither null nor NaN."""
         return int(self.ends[-1]) if len(self.ends) else 0
 
+    def heavy(self, rows: int) -> npt.NDArray[np.int64]:
+        """Where single keys with at least so many rows are."""
+        many = np.flatnonzero(self.counts >= np.uint64(rows))
+        return many[self.widths[many] == 0]
+
     def key_at(self, rank: int) -> int:
         """The key of the value with this rank (0 is the smallest)."""
         return int(self.lows[self.ends.searchsorted(np.uint64(rank), side="right")])
@@ -168,15 +173,14 @@ class Refiner:
 def quantile_knots(ranked: Ranked) -> UInt64:
     """Knots so that no gap holds more than one in ``GAP_ONE_IN`` rows: heavy values, and first keys of intervals."""
     total = ranked.total
-    heavy = np.flatnonzero((ranked.widths == 0) & (ranked.counts >= np.uint64(heavy_rows(total))))
-    return ranked.lows[_core.knot_places(ranked.ends.astype(np.int64), heavy, total // GAP_ONE_IN)]
+    return ranked.lows[_core.knot_places(ranked.ends.view(np.int64), ranked.heavy(heavy_rows(total)), total // GAP_ONE_IN)]
 
 
 def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.uint32]:
     """Indices of at most ``COARSE_KNOTS`` knots: ``must``, then heavy values, then evenly spread quantiles."""
     chosen = set(np.searchsorted(knots, must).tolist())
     total = max(1, ranked.total)
-    heavy = np.flatnonzero((ranked.widths == 0) & (ranked.counts >= max(1, total // COARSE_KNOTS)))
+    heavy = ranked.heavy(max(1, total // COARSE_KNOTS))
     low, rows = ranked.lows[heavy], ranked.counts[heavy].astype(np.int64)
     at = np.searchsorted(knots, low)
     is_knot = at < len(knots)
