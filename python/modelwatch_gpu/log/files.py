@@ -322,8 +322,8 @@ def _validate(column: pa.Array) -> None:
 
 
 def _is_ascii(column: pa.Array) -> bool:
-    """Whether a column without a bitmap of nulls is text whose offsets never fall and whose bytes are all ASCII, so that
-    each of its values is UTF-8. ``validate`` has looked at the first and the last offset."""
+    """Whether a column without a bitmap of nulls is text whose offsets never fall and whose bytes are all ASCII, so
+    that each of its values is UTF-8. ``validate`` has looked at the first and the last offset."""
     width = 4 if pa.types.is_string(column.type) else 8 if pa.types.is_large_string(column.type) else 0
     if not width or not len(column):
         return False

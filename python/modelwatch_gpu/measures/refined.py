@@ -149,8 +149,9 @@ def _bucket_of(
 ) -> tuple[Counts, tuple[Ints, Ints]]:
     """The buckets that hold rows of groups, of all columns one after the other.
 
-    ``columns``: as ``GroupSketches.rows`` says. ``rank``: of each row among those of its group that are in buckets, from 1
-    on; the first or last bucket has those beyond. Beside the buckets the rows of the group before each and up to its end.
+    ``columns``: as ``GroupSketches.rows`` says. ``rank``: of each row among those of its group that are in buckets,
+    from 1 on; the first or last bucket has those beyond. Beside the buckets the rows of the group before each and up to
+    its end.
     """
     bucket = np.zeros(len(group), dtype=np.uint64)
     before, upto = np.zeros(len(group), dtype=np.int64), np.zeros(len(group), dtype=np.int64)

@@ -173,7 +173,8 @@ class Refiner:
 def quantile_knots(ranked: Ranked) -> UInt64:
     """Knots so that no gap holds more than one in ``GAP_ONE_IN`` rows: heavy values, and first keys of intervals."""
     total = ranked.total
-    return ranked.lows[_core.knot_places(ranked.ends.view(np.int64), ranked.heavy(heavy_rows(total)), total // GAP_ONE_IN)]
+    heavy = ranked.heavy(heavy_rows(total))
+    return ranked.lows[_core.knot_places(ranked.ends.view(np.int64), heavy, total // GAP_ONE_IN)]
 
 
 def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.uint32]:
