@@ -56,7 +56,8 @@ class Ranked:
     def heavy(self, rows: int) -> npt.NDArray[np.int64]:
         """Where single keys with at least so many rows are."""
         many = np.flatnonzero(self.counts >= np.uint64(rows))
-        return many[self.widths[many] == 0]
+        found: npt.NDArray[np.int64] = many[self.widths[many] == 0]
+        return found
 
     def key_at(self, rank: int) -> int:
         """The key of the value with this rank (0 is the smallest)."""
