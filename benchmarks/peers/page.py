@@ -61,7 +61,7 @@ def digits(number: float | None) -> str:
     """About three digits."""
     if number is None:
         return ""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:#.2g}"
+    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:#.2g}".rstrip(".")
 
 
 def row(case: Case, entry: dict[str, Any]) -> str:

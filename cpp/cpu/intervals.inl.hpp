@@ -37,14 +37,36 @@ void split_keys(std::uint64_t const* keys, int count, IntervalPlaces const& plac
   }
 }
 
+#ifdef MW_AVX512
+
+int filter_keys(std::uint64_t const* keys, int count, KeyFilter const& filter, std::uint64_t* out) {
+  __m128i const shift = _mm_cvtsi32_si128(filter.shift);  // by 64 leaves 0
+  __m512i const ratio = _mm512_set1_epi64(static_cast<long long>(kGoldenRatio));
+  __m256i const low = _mm256_set1_epi32(31);
+  int found = 0;
+  for (int i = 0; i < count; i += 8) {
+    __mmask8 const lanes = static_cast<__mmask8>(lanes_of(count, i));
+    __m512i const key = _mm512_maskz_loadu_epi64(lanes, keys + i);
+    __m512i const mixed = _mm512_mullo_epi64(_mm512_maskz_srl_epi64(0xff, key, shift), ratio);
+    __m256i const place = _mm512_maskz_cvtepi64_epi32(0xff, _mm512_maskz_srli_epi64(0xff, mixed, 64 - KeyFilter::kPlaceBits));
+    __m256i const word = _mm256_mmask_i32gather_epi32(_mm256_setzero_si256(), lanes, _mm256_srli_epi32(place, 5), filter.bits, 4);
+    __m256i const bit = _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_and_si256(place, low));
+    __mmask8 const let = _mm256_mask_test_epi32_mask(lanes, word, bit);
+    int const through = __builtin_popcount(let);
+    _mm512_mask_storeu_epi64(out + found, static_cast<__mmask8>(first_lanes(through)), _mm512_maskz_compress_epi64(let, key));
+    found += through;
+  }
+  return found;
+}
+
+#else
+
 int filter_keys(std::uint64_t const* keys, int count, KeyFilter const& filter, std::uint64_t* out) {
   std::uint32_t let[kTileRows];
   for (int i = 0; i < count; ++i) {
     std::uint64_t const prefix = filter.shift == 64 ? 0 : keys[i] >> filter.shift;
     std::uint64_t place = prefix * kGoldenRatio >> (64 - KeyFilter::kPlaceBits);
-#ifndef MW_AVX512
     MW_SCALAR(place);
-#endif
     let[i] = filter.bits[place / 32] >> (place % 32) & 1u;
   }
   int found = 0;
@@ -54,6 +76,8 @@ int filter_keys(std::uint64_t const* keys, int count, KeyFilter const& filter, s
   }
   return found;
 }
+
+#endif
 
 }  // namespace
 }  // namespace modelwatch::cpu

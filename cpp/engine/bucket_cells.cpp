@@ -46,6 +46,7 @@ BucketCells::BucketCells(Domain domain, std::vector<std::uint64_t> const& knots)
     most[sign] = std::max(most[sign], magnitude);
   }
   std::size_t below = 0;
+  std::size_t bucket = 0;  // of both signs
   for (std::size_t sign = 0; sign < 2; ++sign) {
     if (least[sign] <= most[sign]) {
       std::uint32_t const top = std::min(most[sign] + kAboveMost, numbers.finite);
@@ -54,10 +55,15 @@ BucketCells::BucketCells(Domain domain, std::vector<std::uint64_t> const& knots)
       window_.count[sign] = top - bottom + 1;
     }
     wide_[sign] = numbers.wide[sign];
-    for (std::uint32_t i = 0; i <= window_.count[sign]; ++i) {
-      std::uint64_t const edge = std::uint64_t{window_.first[sign] + i} << numbers.shift;
-      while (below < knots.size() && knots[below] < edge) ++below;
-      before_.push_back(static_cast<std::uint32_t>(below));
+    for (std::uint32_t i = 0; i < window_.count[sign]; ++i, ++bucket) {
+      auto const upto_edge = [&](std::uint32_t number) {
+        std::uint64_t const edge = std::uint64_t{number} << numbers.shift;
+        while (below < knots.size() && knots[below] < edge) ++below;
+        return below;
+      };
+      upto_edge(window_.first[sign] + i);
+      while (gap_of_.size() < bucket + below) gap_of_.push_back(static_cast<std::uint32_t>(gap_of_.size() - bucket));  // never counted
+      for (std::size_t gap = below; gap <= upto_edge(window_.first[sign] + i + 1); ++gap) gap_of_.push_back(static_cast<std::uint32_t>(gap));
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>  // fill_n
 #include <cstdint>
 #include <vector>
 
@@ -25,19 +26,28 @@ class BucketCells {
   /// doubles) with such rows.
   template <class Gap, class Bucket>
   void take(std::uint64_t* counters, Gap gap, Bucket bucket) const {
-    std::uint32_t const* before = before_.data();
+    // Without a branch on where a bucket ends: nobody could foretell it.
+    thread_local std::vector<std::uint64_t> scratch;
+    scratch.resize(buckets());
+    std::uint64_t* const upto = scratch.data();  // rows up to the end of each bucket
+    std::uint32_t const* const gap_of = gap_of_.data();
+    std::size_t const many = gap_of_.size();
+    std::uint64_t rows = 0;
+    for (std::size_t at = 0; at < many; ++at) {
+      std::uint64_t const counter = counters[at];
+      rows += counter >> cpu::RunCounters::kSumBits;
+      upto[at - gap_of[at]] = rows;
+      if (counter != 0) gap(gap_of[at], counter);
+    }
+    std::fill_n(counters, many, std::uint64_t{0});
+    rows = 0;
+    std::size_t i = 0;
     for (std::size_t sign = 0; sign < 2; ++sign) {
-      for (std::uint32_t i = 0; i < window_.count[sign]; ++i, ++counters, ++before) {
-        std::uint64_t rows = 0;
-        for (std::uint32_t g = before[0]; g <= before[1]; ++g) {
-          if (counters[g] == 0) continue;
-          rows += counters[g] >> cpu::RunCounters::kSumBits;
-          gap(g, counters[g]);
-          counters[g] = 0;
-        }
-        if (rows != 0) bucket(window_.first[sign] + i + wide_[sign], rows);
+      std::uint32_t const first = window_.first[sign] + wide_[sign];
+      for (std::uint32_t b = 0; b < window_.count[sign]; ++b, ++i) {
+        if (upto[i] != rows) bucket(first + b, upto[i] - rows);
+        rows = upto[i];
       }
-      ++before;
     }
   }
 
@@ -47,7 +57,9 @@ class BucketCells {
   cpu::BucketWindow window_{};
   std::uint32_t wide_[2] = {0, 0};      // what makes the number of a bucket of doubles of one's own, modulo 2^32
   std::size_t gaps_ = 0;
-  std::vector<std::uint32_t> before_;   // knots below each edge of the buckets of one sign, then of the other
+  /// Of each counter: the number of its bucket, of all in a window, is what it is further on by.  No two neighbours are
+  /// further apart than by one, nor is one before the other.
+  std::vector<std::uint32_t> gap_of_;
 };
 
 }  // namespace modelwatch

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/error.hpp"
 #include "engine/pairwise_sum.hpp"
@@ -76,7 +77,10 @@ void push(WideIntegers& out, Wide value) {
   out.high.push_back(static_cast<std::uint64_t>(value >> 64));
 }
 
-Wide distance(Wide a, Wide b) { return a < b ? b - a : a - b; }
+template <class Integer>
+Integer distance(Integer a, Integer b) {
+  return a < b ? b - a : a - b;
+}
 
 /// How many rows of the baseline lie in each cell of a current group, and up to its end.
 struct Beside {
@@ -85,22 +89,29 @@ struct Beside {
 
 /// Between two occupied cells of the current group G stands still and F only grows, so |F - G| is largest at one of the
 /// ends of that stretch: the begin and the end of every occupied cell is enough.
-void add_ks(Group const& current, std::vector<std::int64_t> const& line, std::int64_t n, Beside const& beside, RankDistances& out) {
+template <class Integer>
+void add_ks_as(Group const& current, std::vector<std::int64_t> const& line, std::int64_t n, Beside const& beside, RankDistances& out) {
   std::int64_t const m = line.back();
-  Wide least = 0;
-  Wide most = 0;
+  Integer least = 0;
+  Integer inside = 0;
   for (std::size_t i = 0; i < current.size; ++i) {
-    Wide const end_b = Wide{beside.upto[i]} * m;
-    Wide const begin_b = Wide{beside.upto[i] - beside.count[i]} * m;
-    Wide const end_c = Wide{line[i + 1]} * n;
-    Wide const begin_c = Wide{line[i]} * n;
-    Wide const apart = std::max(distance(end_b, end_c), distance(begin_b, begin_c));
-    least = std::max(least, apart);
-    most = std::max(most, apart);
-    if (current.cell[i] % 2 == 0 && beside.count[i] > 0) most = std::max({most, end_b - begin_c, end_c - begin_b});
+    Integer const end_b = Integer{beside.upto[i]} * m;
+    Integer const begin_b = Integer{beside.upto[i] - beside.count[i]} * m;
+    Integer const end_c = Integer{line[i + 1]} * n;
+    Integer const begin_c = Integer{line[i]} * n;
+    least = std::max({least, distance(end_b, end_c), distance(begin_b, begin_c)});
+    Integer const crossed = std::max(end_b - begin_c, end_c - begin_b);
+    bool const both = current.cell[i] % 2 == 0 && beside.count[i] > 0;
+    inside = std::max(inside, both ? crossed : Integer{0});
   }
   push(out.ks_least, least);
-  push(out.ks_most, most);
+  push(out.ks_most, std::max(least, inside));
+}
+
+void add_ks(Group const& current, std::vector<std::int64_t> const& line, std::int64_t n, Beside const& beside, RankDistances& out) {
+  // No cumulative count is above n or m.
+  bool const narrow = Wide{n} * line.back() <= std::numeric_limits<std::int64_t>::max();
+  return narrow ? add_ks_as<std::int64_t>(current, line, n, beside, out) : add_ks_as<Wide>(current, line, n, beside, out);
 }
 
 /// Terms of Cramer-von Mises' sums, least and most, of a group's entries.

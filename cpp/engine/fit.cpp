@@ -14,11 +14,34 @@ namespace {
 
 /// What the tiles of a column are made of: keys of the rows that are neither null nor NaN, and how many are not.
 struct KeyTile {
+  /// Keys that are worked on at a time, while as much of the next tile comes from memory: of all of it at once the processor
+  /// would wait for most, and what fetches ahead by itself ends where a page does.
+  static constexpr int kStrip = 128;
+
   std::uint64_t keys[kTileRows];
   int count;
   int nulls;
   int nans;
+  char const* next;  // rows of the next tile
+  std::int64_t next_bytes;
+
+  /// Calls f(keys, how many) for all of them, in order.
+  template <class F>
+  void each_strip(F f) const {
+    constexpr std::int64_t kLine = 64;
+    std::int64_t const step = next_bytes / (kTileRows / kStrip);
+    std::int64_t line = 0;
+    for (int first = 0; first < count; first += kStrip) {
+      for (std::int64_t const end = std::min(next_bytes, line + step); line < end; line += kLine) __builtin_prefetch(next + line);
+      f(keys + first, std::min(kStrip, count - first));
+    }
+  }
 };
+
+std::int64_t bytes_of(Storage storage) {
+  constexpr std::int64_t kBytes[kStorages] = {1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
+  return kBytes[static_cast<std::size_t>(storage)];
+}
 
 /// Calls f(tile) for every tile of a column.
 template <class F>
@@ -31,6 +54,8 @@ void each_tile(NumericView const& column, Domain domain, F f) {
     bool const nullable = column.validity.bits != nullptr;
     int const valid = nullable ? kernel.expand_validity(column.validity, begin, rows, expanded) : rows;
     tile.count = kernel.key_tile(column, begin, rows, domain, valid < rows ? expanded : nullptr, tile.keys);
+    tile.next = static_cast<char const*>(column.values) + (begin + rows) * bytes_of(column.storage);
+    tile.next_bytes = std::min<std::int64_t>(kTileRows, column.rows - begin - rows) * bytes_of(column.storage);
     tile.nulls = rows - valid;
     tile.nans = valid - tile.count;
     f(tile);
@@ -96,7 +121,9 @@ void DistinctValues::begin_proof() {
   // Few values share a bit; the bits stay in a near cache.
   int const bits = static_cast<int>(std::bit_width(cap_)) + 4;
   proof_begun_ = true;
-  if (bits <= kMostProofBits) proof_ = {.bits = bits, .seen = std::vector<std::uint64_t>(std::size_t{1} << (bits - 6), 0)};
+  if (bits > kMostProofBits) return;
+  proof_ = {.bits = bits, .seen = std::vector<std::uint64_t>(std::size_t{1} << (bits - 6), 0)};
+  proof_.waiting.reserve(cap_ + cap_ / 8 + kTileRows);  // of values that are nearly all different
 }
 
 void DistinctValues::add_to_proof(std::uint64_t const* keys, int count) {
@@ -121,7 +148,9 @@ void DistinctValues::settle() {
 void DistinctValues::add(NumericView const& column) {
   int const shift = key_bits(domain_) - kTopBits;
   each_tile(column, domain_, [&](KeyTile const& tile) {
-    for (int i = 0; i < tile.count; ++i) ++top_[tile.keys[i] >> shift];
+    tile.each_strip([&](std::uint64_t const* keys, int count) {
+      for (int i = 0; i < count; ++i) ++top_[keys[i] >> shift];
+    });
     if (!proof_begun_ && distinct_ > kProofFrom) begin_proof();
     if (proof_.bits > 0)
       add_to_proof(tile.keys, tile.count);
@@ -219,9 +248,11 @@ void IntervalSplitter::add(NumericView const& column) {
   if (places) recent_.resize(counts_.size() + 1, 0);
   each_tile(column, domain_, [&](KeyTile const& tile) {
     if (places) {
-      std::uint32_t counters[kTileRows];
-      cpu::kernels().split_keys(tile.keys, tile.count, *places, counters);
-      cpu::kernels().count_one(counters, tile.count, recent_.data());
+      tile.each_strip([&](std::uint64_t const* keys, int count) {
+        std::uint32_t counters[KeyTile::kStrip];
+        cpu::kernels().split_keys(keys, count, *places, counters);
+        cpu::kernels().count_one(counters, count, recent_.data());
+      });
       if ((recent_rows_ += kTileRows) >= kRecentRows) settle();
       return;
     }
@@ -259,10 +290,12 @@ void IntervalKeeper::add(NumericView const& column) {
         if (at[i] != places->none) keys_.push_back(tile.keys[i]);
       return;
     }
-    std::uint64_t keys[kTileRows];
-    int const count = cpu::kernels().filter_keys(tile.keys, tile.count, intervals_.filter(), keys);
-    for (int i = 0; i < count; ++i)
-      if (intervals_.find(keys[i]) != IntervalSet::kNone) keys_.push_back(keys[i]);
+    tile.each_strip([&](std::uint64_t const* keys, int count) {
+      std::uint64_t let[KeyTile::kStrip];
+      int const through = cpu::kernels().filter_keys(keys, count, intervals_.filter(), let);
+      for (int i = 0; i < through; ++i)
+        if (intervals_.find(let[i]) != IntervalSet::kNone) keys_.push_back(let[i]);
+    });
   });
 }
 

@@ -10,15 +10,22 @@ KeyIntervalArrays pieces_with_rows(std::uint64_t const* low, std::size_t many, i
   std::size_t const pieces = std::size_t{1} << split;
   auto const used = pieces * many - static_cast<std::size_t>(std::count(rows, rows + pieces * many, std::uint64_t{0}));
   KeyIntervalArrays out;
-  out.low.reserve(used);
-  out.rows.reserve(used);
+  // Each piece is written, and the next one takes its place where it has no rows, so there is one place more.
+  out.low.resize(used + 1);
+  out.rows.resize(used + 1);
   out.width.assign(used, width - split);
+  std::uint64_t* to = out.low.data();
+  std::uint64_t* own = out.rows.data();
   for (std::size_t i = 0; i < many; ++i, rows += pieces)
     for (std::size_t piece = 0; piece < pieces; ++piece) {
-      if (rows[piece] == 0) continue;
-      out.low.push_back(low[i] + (std::uint64_t{piece} << (width - split)));
-      out.rows.push_back(rows[piece]);
+      *to = low[i] + (std::uint64_t{piece} << (width - split));
+      *own = rows[piece];
+      std::size_t const there = rows[piece] != 0 ? 1 : 0;
+      to += there;
+      own += there;
     }
+  out.low.resize(used);
+  out.rows.resize(used);
   return out;
 }
 
@@ -31,22 +38,33 @@ KeyIntervalArrays replaced(KeyIntervals const& intervals, std::int64_t const* op
   out.low.reserve(size);
   out.width.reserve(size);
   out.rows.reserve(size);
-  auto const take = [&](KeyIntervals const& from, std::size_t i) {
-    out.low.push_back(from.low[i]);
-    out.width.push_back(from.width[i]);
-    out.rows.push_back(from.rows[i]);
+  auto const take = [&](KeyIntervals const& from, std::size_t begin, std::size_t end) {
+    auto const b = static_cast<std::ptrdiff_t>(begin);
+    auto const e = static_cast<std::ptrdiff_t>(end);
+    out.low.insert(out.low.end(), from.low + b, from.low + e);
+    out.width.insert(out.width.end(), from.width + b, from.width + e);
+    out.rows.insert(out.rows.end(), from.rows + b, from.rows + e);
   };
-  std::size_t next = 0;
+  // Most intervals stay, and those between two that are replaced stay together.
   std::size_t piece = 0;
-  for (std::size_t i = 0; i < intervals.many; ++i) {
-    if (next < many && static_cast<std::size_t>(open[next]) == i) {
-      ++next;
-      continue;
+  auto const stay = [&](std::size_t begin, std::size_t end) {
+    while (begin < end) {
+      std::size_t const first = piece;
+      while (piece < pieces.many && pieces.low[piece] < intervals.low[begin]) ++piece;
+      take(pieces, first, piece);
+      auto const next = piece < pieces.many ? std::lower_bound(intervals.low + begin, intervals.low + end, pieces.low[piece]) : intervals.low + end;
+      auto const stop = std::max(begin + 1, static_cast<std::size_t>(next - intervals.low));
+      take(intervals, begin, stop);
+      begin = stop;
     }
-    for (; piece < pieces.many && pieces.low[piece] < intervals.low[i]; ++piece) take(pieces, piece);
-    take(intervals, i);
+  };
+  std::size_t from = 0;
+  for (std::size_t i = 0; i < many; ++i) {
+    stay(from, static_cast<std::size_t>(open[i]));
+    from = static_cast<std::size_t>(open[i]) + 1;
   }
-  for (; piece < pieces.many; ++piece) take(pieces, piece);
+  stay(from, intervals.many);
+  take(pieces, piece, pieces.many);
   return out;
 }
 

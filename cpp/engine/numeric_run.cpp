@@ -95,11 +95,9 @@ void NumericState::unpack_gaps(std::vector<Target> const& targets) {
   if (packed_tiles_ == 0) return;
   packed_tiles_ = 0;
   auto& packed = packed_gaps();
-  for (std::size_t gap = 0; gap < run_gaps_.size() && gap < packed.size(); ++gap) {
-    if (packed[gap] == 0) continue;
-    take_packed(gap, packed[gap]);
-    packed[gap] = 0;
-  }
+  std::size_t const gaps = std::min(run_gaps_.size(), packed.size());
+  for (std::size_t gap = 0; gap < gaps; ++gap) take_packed(gap, packed[gap]);
+  std::fill_n(packed.begin(), gaps, std::uint64_t{0});
   for (auto const& target : targets)
     if (Sketch* const sketch = target.plan.sketches ? target.group->sketch.get() : nullptr)
       plan_.grid->bucket_cells().take(

@@ -280,7 +280,8 @@ void NumericState::add_counted(std::vector<Target> const& targets, Counted own) 
     target.group->high = std::max(target.group->high, own.high);
     if (target.plan.coarse) continue;
     auto& gaps = target.group->gaps;
-    if (std::uint64_t* const dense = gaps.dense())
+    auto const used = static_cast<std::uint32_t>(inner - static_cast<std::uint32_t>(std::count(sums, sums + inner, std::uint64_t{0})));
+    if (std::uint64_t* const dense = gaps.dense_with(used))
       for (std::uint32_t gap = 0; gap < inner; ++gap) dense[to + gap] += sums[gap];
     else
       each_counted(sums, inner, [&](std::uint32_t gap, std::uint64_t sum) { gaps.add(to + gap, sum); });
@@ -314,7 +315,7 @@ void NumericState::add_counts(Target const& target, std::uint32_t const* counts)
       for (; slot < end; ++slot) sum += counts[slot];
       if (sum != 0) cells.add(to, sum);
     }
-  } else if (std::uint32_t* const dense = cells.dense()) {
+  } else if (std::uint32_t* const dense = cells.dense_with(slots - static_cast<std::uint32_t>(std::count(counts, counts + slots, 0u)))) {
     for (std::uint32_t slot = 0; slot < slots; ++slot) dense[slot] += counts[slot];
   } else {
     each_counted(counts, slots, [&](std::uint32_t slot, std::uint32_t count) { cells.add(slot, count); });
@@ -436,26 +437,20 @@ NumericResult NumericState::finish(std::size_t set_index, bool narrow, std::span
     }
     Group const& group = group_of(set, static_cast<std::int32_t>(g));
     if (group.spilled.size() == 0) {
-      group.cells.each(push);
+      group.cells.append_to(out.cell, out.count);
     } else {
       auto totals = group.spilled;
       group.cells.each([&](std::uint32_t cell, std::uint32_t count) { totals.add(cell, count); });
       totals.each(push);
     }
     out.cell_begin.push_back(out.cell.size());
-    group.gaps.each([&](std::uint32_t gap, std::uint64_t sum) {
-      out.gap.push_back(gap);
-      out.gap_sum.push_back(sum);
-    });
+    group.gaps.append_to(out.gap, out.gap_sum);
     out.gap_begin.push_back(out.gap.size());
     out.low.push_back(group.low);
     out.high.push_back(group.high);
     if (set.plan.moments) out.moments.push_back(group.moments);
     if (group.sketch) {
-      group.sketch->buckets.each([&](std::uint32_t bucket, std::uint64_t count) {
-        out.bucket.push_back(bucket);
-        out.bucket_count.push_back(count);
-      });
+      group.sketch->buckets.append_to(out.bucket, out.bucket_count);
       auto const& ranks = group.sketch->registers.ranks();
       out.register_group.push_back(name);
       out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());

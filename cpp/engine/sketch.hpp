@@ -57,6 +57,26 @@ class BucketCounts {
     }
   }
 
+  /// Appends the buckets that are not empty, in order, and their counts.
+  void append_to(std::vector<std::uint32_t>& bucket, std::vector<std::uint64_t>& count) const {
+    // Each is written, and the next one takes its place where it is empty, so there is one place more.
+    std::size_t used = bucket.size();
+    std::size_t const room = used + counts_.size() + 1;
+    bucket.resize(room);
+    count.resize(room);
+    for (std::uint32_t at = 0; at < begin_.size(); ++at) {
+      if (begin_[at] == 0) continue;
+      for (std::uint32_t i = 0; i < kPage; ++i) {
+        std::uint64_t const rows = counts_[begin_[at] + i];
+        bucket[used] = (first_ + at) * kPage + i;
+        count[used] = rows;
+        used += rows != 0 ? 1 : 0;
+      }
+    }
+    bucket.resize(used);
+    count.resize(used);
+  }
+
   /// Calls f(bucket, count) for the buckets that are not empty, in order.
   template <class F>
   void each(F f) const {

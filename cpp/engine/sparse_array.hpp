@@ -66,6 +66,12 @@ class SparseArray {
   /// nullptr while sparse.
   Number* dense() { return dense_.empty() ? nullptr : dense_.data(); }
 
+  /// The plain array where so many entries are used, which it becomes at once then; else as `dense`.
+  Number* dense_with(std::uint32_t used) {
+    if (dense_.empty() && size_ > kAlwaysDense && 4 * std::uint64_t{used} > size_) densify();
+    return dense();
+  }
+
   void add(std::uint32_t index, Number by) {
     if (!dense_.empty()) {
       dense_[index] += by;
@@ -84,6 +90,33 @@ class SparseArray {
       ++used_;
     }
     values_[at] += by;
+  }
+
+  /// Appends the entries that are not zero, by index.
+  template <class Index, class Value>
+  void append_to(std::vector<Index>& index, std::vector<Value>& value) const {
+    if (dense_.empty()) {
+      return each([&](std::uint32_t at, Number number) {
+        index.push_back(at);
+        value.push_back(number);
+      });
+    }
+    // Every entry is written and the next one takes its place where it is 0, so there is one place more.
+    std::size_t const begin = index.size();
+    std::size_t const end = begin + used_of(dense_);
+    index.resize(end + 1);
+    value.resize(end + 1);
+    Index* to = index.data() + begin;
+    Value* number = value.data() + begin;
+    for (std::uint32_t i = 0; i < size_; ++i) {
+      *to = i;
+      *number = dense_[i];
+      std::size_t const used = dense_[i] != 0 ? 1 : 0;
+      to += used;
+      number += used;
+    }
+    index.resize(end);
+    value.resize(end);
   }
 
   /// Calls f(index, value) for the entries that are not zero, by index.

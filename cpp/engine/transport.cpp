@@ -33,9 +33,16 @@ struct Difference {
   double product;
 };
 
+/// Below this product every product of a rows of one side and a cumulative count of the other is exact in a double.
+constexpr double kExactProduct = 0x1p53;
+/// Gaps of the baseline that are worked on at a time.
+constexpr std::size_t kStrip = 128;
+
 /// The larger one, and what is no number where one is none.
 double larger(double a, double b) { return a >= b || std::isnan(a) ? a : b; }
 double smaller(double a, double b) { return a <= b || std::isnan(a) ? a : b; }
+/// The larger one of two numbers.
+double larger_number(double a, double b) { return a < b ? b : a; }
 
 /// The largest mean of |x| over x between `least` < 0 and `most` > 0 with this mean: |x| is convex, so it lies below the
 /// line through its ends.
@@ -70,9 +77,7 @@ struct Interval {
 };
 
 /// Bounds of the mean of |F - G| over a gap where it begins with `start`.
-Interval mean_distance(double start, Held const& b, Held const& c, Difference const& difference) {
-  MeanShare const f = mean_share(b, difference.n);
-  MeanShare const g = mean_share(c, difference.m);
+Interval mean_distance(double start, MeanShare const& f, MeanShare const& g) {
   double const mean_low = start + f.low - g.high;
   double const mean_high = start + f.high - g.low;
   double const least = start - g.share;  // where F - G can be inside the gap
@@ -140,10 +145,19 @@ class Baseline {
       upto_.push_back(total);
       bool const holds = axis.inner(cell_[i]) && cell_[i] < axis.last_end() && i + 1 < cell_.size();
       stretch_.push_back(holds ? static_cast<double>(axis.begin(cell_[i + 1]) - axis.end(cell_[i])) : 0.0);
+      upto_number_.push_back(static_cast<double>(total));
+    }
+    for (std::size_t i = 0; i < cell_.size(); ++i) {
+      if (cell_[i] % 2 != 0 || !axis.inner(cell_[i])) continue;
+      MeanShare const held = mean_share({count_[i], offset_[i], offsets_}, static_cast<double>(total));
+      auto const width = static_cast<double>(axis.end(cell_[i]) - axis.begin(cell_[i]));
+      gaps_.push_back({i, static_cast<double>(upto_[i] - count_[i]), width, held});
     }
     apart_.resize(cell_.size());
     still_.resize(cell_.size());
     here_.resize(cell_.size());
+    own_.lower.reserve(gaps_.size());
+    own_.upper.reserve(gaps_.size());
   }
 
   /// Bounds against the entries [from, to) of the current groups.
@@ -155,18 +169,10 @@ class Baseline {
     new_.clear();
     fresh_.clear();
     place(current, from, to);
-    for (std::size_t i = 0; i < cell_.size(); ++i) {
-      std::int64_t const upto = here_[i].upto;
-      apart_[i] = difference(upto_[i], upto);
-      still_[i] = std::fabs(apart_[i]) * stretch_[i];
-      if (cell_[i] % 2 != 0 || !axis_.inner(cell_[i])) continue;
-      std::int64_t const entry = here_[i].entry;
-      Held const c{entry < 0 ? 0 : current.count[entry], entry < 0 || current.offset == nullptr ? 0 : current.offset[entry],
-                   current.offset != nullptr};
-      double const start = difference(upto_[i] - count_[i], upto - c.count);
-      auto const width = static_cast<double>(axis_.end(cell_[i]) - axis_.begin(cell_[i]));
-      own_.push(width, mean_distance(start, {count_[i], offset_[i], offsets_}, c, difference));
-    }
+    if (difference.product > 0 && difference.product < kExactProduct && rows < std::int64_t{1} << 32 && current.offset != nullptr)
+      add_exact(current, difference);
+    else
+      add_each(current, difference);
     add_fresh(current, difference);
     double total = 0.0 + pairwise_sum(still_.data(), still_.size());
     if (!pieces_.empty()) total += group_sum(pieces_.data(), pieces_.size());
@@ -183,6 +189,13 @@ class Baseline {
   struct Here {
     std::int64_t upto;
     std::int64_t entry;  // -1: none
+  };
+  /// A gap between two finite knots: the place of its cell, rows before it, and the baseline's share of it.
+  struct Gap {
+    std::size_t at;
+    double before;
+    double width;
+    MeanShare held;
   };
   /// An entry in a cell that the baseline does not occupy: it cuts the stretch after cell `before`.
   struct Fresh {
@@ -207,6 +220,65 @@ class Baseline {
     }
   }
 
+  void add_each(OccupiedCells const& current, Difference const& difference) {
+    for (std::size_t i = 0; i < cell_.size(); ++i) {
+      apart_[i] = difference(upto_[i], here_[i].upto);
+      still_[i] = std::fabs(apart_[i]) * stretch_[i];
+    }
+    for (auto const& gap : gaps_) {
+      Here const& here = here_[gap.at];
+      Held const c{here.entry < 0 ? 0 : current.count[here.entry],
+                   here.entry < 0 || current.offset == nullptr ? 0 : current.offset[here.entry], current.offset != nullptr};
+      double const start = difference(upto_[gap.at] - count_[gap.at], here.upto - c.count);
+      own_.push(gap.width, mean_distance(start, gap.held, mean_share(c, difference.m)));
+    }
+  }
+
+  /// The same where no number is rounded before it is divided, none is none, and sums of offsets were kept: the same
+  /// operations in loops without branches.
+  void add_exact(OccupiedCells const& current, Difference const& difference) {
+    double const n = difference.n;
+    double const m = difference.m;
+    double const product = difference.product;
+    for (std::size_t i = 0; i < cell_.size(); ++i) {
+      apart_[i] = (upto_number_[i] * m - static_cast<double>(here_[i].upto) * n) / product;
+      still_[i] = std::fabs(apart_[i]) * stretch_[i];
+    }
+    own_.lower.resize(gaps_.size());
+    own_.upper.resize(gaps_.size());
+    double count[kStrip], offset[kStrip], before[kStrip];
+    double mean_low[kStrip], mean_high[kStrip], least[kStrip], most[kStrip], lower[kStrip], upper[kStrip];
+    for (std::size_t first = 0; first < gaps_.size(); first += kStrip) {
+      std::size_t const size = std::min(kStrip, gaps_.size() - first);
+      Gap const* const gaps = gaps_.data() + first;
+      for (std::size_t k = 0; k < size; ++k) {
+        Here const& here = here_[gaps[k].at];
+        std::int64_t const rows = here.entry < 0 ? 0 : current.count[here.entry];
+        count[k] = static_cast<double>(rows);
+        offset[k] = here.entry < 0 ? 0.0 : static_cast<double>(current.offset[here.entry]);
+        before[k] = static_cast<double>(here.upto - rows);
+      }
+      for (std::size_t k = 0; k < size; ++k) {
+        double const share = count[k] / m;
+        double const part = offset[k] * 0x1p-32 / m;
+        double const slack = share * 0x1p-32;
+        double const start = (gaps[k].before * m - before[k] * n) / product;
+        mean_low[k] = start + gaps[k].held.low - (share - part + slack);
+        mean_high[k] = start + gaps[k].held.high - (share - part - slack);
+        least[k] = start - share;
+        most[k] = start + gaps[k].held.share;
+        lower[k] = larger_number(0.0, larger_number(mean_low[k], -mean_high[k]));
+        upper[k] = larger_number(std::fabs(mean_low[k]), std::fabs(mean_high[k]));
+      }
+      for (std::size_t k = 0; k < size; ++k) {
+        if (least[k] < 0 && most[k] > 0)
+          upper[k] = larger_number(chord_of(mean_low[k], least[k], most[k]), chord_of(mean_high[k], least[k], most[k]));
+        own_.lower[first + k] = gaps[k].width * lower[k];
+        own_.upper[first + k] = gaps[k].width * larger_number(lower[k], upper[k]);
+      }
+    }
+  }
+
   /// Cells that the baseline does not occupy cut its stretches; the other stretches stay as they are.
   void add_fresh(OccupiedCells const& current, Difference const& difference) {
     pieces_.clear();
@@ -226,7 +298,8 @@ class Baseline {
       if (cell % 2 != 0) continue;
       Held const c{current.count[one.entry], current.offset == nullptr ? 0 : current.offset[one.entry], current.offset != nullptr};
       double const start = difference(upto_[one.before], one.upto - c.count);
-      new_.push(static_cast<double>(end - begin), mean_distance(start, {0, 0, offsets_}, c, difference));
+      MeanShare const none = mean_share({0, 0, offsets_}, difference.n);
+      new_.push(static_cast<double>(end - begin), mean_distance(start, none, mean_share(c, difference.m)));
     }
   }
 
@@ -235,6 +308,8 @@ class Baseline {
   std::vector<std::int64_t> cell_, count_, upto_;  // upto_: rows up to the end of a cell
   std::vector<std::uint64_t> offset_;
   std::vector<double> stretch_;  // from the end of a cell to the next one, 0 for the last inner one and beyond
+  std::vector<double> upto_number_;
+  std::vector<Gap> gaps_;
   // Of one current group:
   std::vector<double> apart_, still_, pieces_;
   std::vector<Here> here_;

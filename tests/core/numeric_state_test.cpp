@@ -321,9 +321,26 @@ TEST("a sparse array keeps every count through growth and the change to a plain 
       std::map<std::uint32_t, std::uint64_t> nonzero = expected;
       std::erase_if(nonzero, [](auto const& entry) { return entry.second == 0; });
       CHECK(found == nonzero);
+      std::vector<std::uint32_t> indices{7};  // what is there stays
+      std::vector<std::uint64_t> values{7};
+      array.append_to(indices, values);
+      CHECK_EQ(indices.size(), 1 + nonzero.size());
+      CHECK_EQ(values.size(), indices.size());
+      CHECK(indices[0] == 7 && values[0] == 7);
+      for (std::size_t k = 1; k < indices.size(); ++k) CHECK_EQ(found[indices[k]], values[k]);
       if (size > 4096) CHECK_EQ(array.dense() == nullptr, 4 * expected.size() <= size);
     }
   }
+}
+
+TEST("a sparse array that will use more than a quarter of its entries is a plain one at once") {
+  SparseArray<std::uint32_t> array(8192);
+  array.add(5, 2);
+  array.add(8000, 3);
+  CHECK(array.dense_with(2048) == nullptr);
+  std::uint32_t* const dense = array.dense_with(2049);
+  CHECK(dense != nullptr && dense == array.dense());
+  CHECK(dense[5] == 2 && dense[8000] == 3 && dense[0] == 0);
 }
 
 TEST("only groups that have rows exist, and rows of group -1 are left out") {

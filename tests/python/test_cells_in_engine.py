@@ -105,6 +105,32 @@ def test_gaps_of_one_side_alone_and_of_both_are_bounded_by_hand() -> None:
     assert 5 <= upper[0] <= 10
 
 
+@given(
+    st.lists(st.integers(0, 2**14), min_size=19, max_size=19),
+    st.lists(st.one_of(st.just(0), st.integers(0, 2**14)), min_size=38, max_size=38),
+    st.integers(0, 2**31),
+)
+def test_a_distance_keeps_its_bits_where_products_of_counts_pass_what_a_float_holds(
+    base: list[int], own: list[int], seed: int
+) -> None:
+    """Shares stay what they are where all counts and sums of offsets are 4,096 times as large; the engine divides whole
+    numbers then instead of exact products of floats."""
+    rng = np.random.default_rng(seed)
+    knots = np.sort(rng.normal(size=9))
+    dense = np.array([base, own[:19], own[19:]], dtype=np.int64)
+    gaps = (dense[:, ::2] * rng.random((3, 10)) * 2**32).astype(np.uint64)
+    found = []
+    for scale in (1, 2**12):
+        sides = [Cells.dense(dense[at] * scale, gaps[at] * np.uint64(scale)) for at in (slice(0, 1), slice(1, 3))]
+        found.append(_core.transport_between_knots(sides[0].entries, sides[1].entries, knots, 0, 9))
+    rows = dense.sum(axis=1)
+    if rows[0]:
+        there = rows[1:] > 0
+        assert (found[0][0][there] == found[1][0][there]).all()
+        assert (found[0][1][there] == found[1][1][there]).all()
+        assert (found[0][0][there] <= found[0][1][there]).all()
+
+
 def in_order(values: list[float]) -> float:
     """Up to 128 in eight lanes, more by halves: the order of the engine's sums."""
     n = len(values)

@@ -54,6 +54,17 @@ def test_five_rows_in_windows_of_two_by_hand() -> None:
     assert {row["window"] for row in found["measures"]} == {"0", "2", "4"}
     assert set(report.to_arrow().drift["window"].to_pylist()) == {"0", "2", "4"}
     assert "rows 3 to 4" in report.to_html()
+
+
+@given(size=st.integers(1, 9), first=st.integers(0, 40), rows=st.integers(0, 30))
+def test_a_batch_is_cut_where_counting_its_rows_one_by_one_cuts_it(size: int, first: int, rows: int) -> None:
+    starts, counts = RowWindow(size).cut(first, rows)
+    by_row = [row // size * size for row in range(first, first + rows)]
+    assert np.repeat(starts, counts).tolist() == by_row
+    assert starts.tolist() == sorted(set(by_row))
+
+
+def test_labels_of_large_windows_by_hand() -> None:
     big = RowWindow(50_000)
     assert big.label(0, 10**6) == "rows 1 to 50,000"
     assert big.label(950_000, 970_001) == "rows 950,001 to 970,001"

@@ -202,6 +202,34 @@ def test_hostile_buffers_are_refused_with_the_column() -> None:
     assert "column 's', is not valid: Invalid UTF8" in refused(pa.table({"s": latin}))
 
 
+def text_of(offsets: list[int], raw: bytes, kind: pa.DataType) -> pa.Array:
+    """Text with these offsets, of which Arrow looks at the first and the last."""
+    ends = np.array(offsets, "i8" if kind == pa.large_string() else "i4")
+    return pa.Array.from_buffers(kind, len(offsets) - 1, [None, pa.py_buffer(ends), pa.py_buffer(raw)])
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+@pytest.mark.parametrize(
+    ("offsets", "raw", "said"),
+    [
+        ([0, 3, 1, 4], b"abcd", "offset"),
+        ([0, 9, 4], b"abcd", "offset"),
+        ([0, 1], b"\xff", "Invalid UTF8"),
+        ([0, 1, 2], "é".encode(), "Invalid UTF8"),
+    ],
+)
+def test_text_whose_offsets_fall_or_cut_a_character_is_refused(
+    kind: pa.DataType, offsets: list[int], raw: bytes, said: str
+) -> None:
+    assert said in refused(pa.table({"s": text_of(offsets, raw, kind)}))
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_what_lies_beside_the_rows_of_sliced_text_is_not_looked_at(kind: pa.DataType) -> None:
+    sliced = text_of([0, 1, 2, 2, 4, 5], b"\xffabc\xff", kind).slice(1, 3)
+    assert read(open_log(pa.table({"s": sliced})))["s"].to_pylist() == ["a", "", "bc"]
+
+
 def test_a_file_that_is_replaced_between_opening_and_reading_is_noticed(tmp_path: Path) -> None:
     pq.write_table(table(), tmp_path / "a.parquet")
     log = open_log(tmp_path / "a.parquet")

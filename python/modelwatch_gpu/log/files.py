@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -301,9 +302,12 @@ def _ends(codes: pa.Array) -> tuple[int | None, int]:
 
 
 def _validate(column: pa.Array) -> None:
-    """As ``validate(full=True)``, but the codes of a dictionary are compared with its size all at once."""
+    """As ``validate(full=True)``, but the codes of a dictionary are compared with its size all at once, and so are the
+    bytes of text."""
     if not pa.types.is_dictionary(column.type):
-        column.validate(full=True)
+        column.validate()
+        if not _is_ascii(column):
+            column.validate(full=True)
         return
     column.validate()
     column.dictionary.validate(full=True)
@@ -315,3 +319,20 @@ def _validate(column: pa.Array) -> None:
         low, high = _ends(codes)
     if low is not None and (low < 0 or high >= len(column.dictionary)):
         raise pa.ArrowInvalid(f"code {low if low < 0 else high} is not in a dictionary of {len(column.dictionary):,}")
+
+
+def _is_ascii(column: pa.Array) -> bool:
+    """Whether a column without a bitmap of nulls is text whose offsets never fall and whose bytes are all ASCII, so
+    that each of its values is UTF-8. ``validate`` has looked at the first and the last offset."""
+    width = 4 if pa.types.is_string(column.type) else 8 if pa.types.is_large_string(column.type) else 0
+    if not width or not len(column):
+        return False
+    bitmap, ends, text = column.buffers()
+    if bitmap is not None or text is None:
+        return False
+    offsets = np.frombuffer(ends, f"i{width}", len(column) + 1, column.offset * width)
+    if (offsets[1:] < offsets[:-1]).any():
+        return False
+    first, size = int(offsets[0]), int(offsets[-1] - offsets[0])
+    # Bytes beyond ASCII are below 0.
+    return size == 0 or bool(np.frombuffer(text, np.int8, size, first).min() >= 0)

@@ -186,9 +186,11 @@ class RowWindow:
     def __str__(self) -> str:
         return f"{self.rows}rows"
 
-    def starts(self, first: int, rows: int) -> npt.NDArray[np.int64]:
-        """(rows,) int64, the start of the window of each row of a batch whose first row has the number ``first``."""
-        return np.arange(first, first + rows) // self.rows * self.rows
+    def cut(self, first: int, rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The windows of a batch whose first row has the number ``first``: where each starts, ascending, and how many
+        of the batch's rows it has, at least one."""
+        starts = np.arange(first // self.rows * self.rows if rows else first, first + rows, self.rows, dtype=np.int64)
+        return starts, np.minimum(starts + self.rows, first + rows) - np.maximum(starts, first)
 
     def end(self, start: int, total: int) -> int:
         """The number after the last row of the window that starts here, in a log of ``total`` rows."""

@@ -234,8 +234,7 @@ def profile_numbers(batch: Batch) -> tuple[dict[str, Floats], dict[str, Values]]
     where = located(group.cells, asked) if len(group.cells.cell) else None
     found = quantile_bounds(group.cells, batch.knots, asked, low, high, where)
     if group.grid == "fine" and where is not None:
-        buckets = refined.rows_of(batch.sketches)
-        found = refined.quantiles(found, where, batch.knots, group.cells, (low, high), buckets)
+        found = refined.quantiles(found, where, batch.knots, group.cells, (low, high), batch.sketches)
     return numbers, {name: _distances_in_units(column, q) for name, q in zip(SHOWN, found, strict=True)}
 
 

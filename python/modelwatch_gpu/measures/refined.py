@@ -61,14 +61,6 @@ def estimates(columns: Columns) -> Floats:
     return out
 
 
-def rows_of(columns: Columns) -> tuple[Ints, UInt32, Counts]:
-    """``GroupSketches.rows`` of columns, one after the other."""
-    each = [own.rows(groups) for own, groups in columns]
-    ends = _firsts([len(bucket) for _, bucket, _ in each])
-    begin = np.concatenate([[0], *(own[1:] + first for (own, *_), first in zip(each, ends, strict=True))])
-    return begin, np.concatenate([bucket for _, bucket, _ in each]), np.concatenate([count for *_, count in each])
-
-
 def _firsts(sizes: Sequence[int]) -> list[int]:
     """Where each of so many begins."""
     return list(accumulate([0, *sizes[:-1]]))
@@ -118,35 +110,30 @@ def quantiles(
     knots: Knots,
     cells: Cells,
     ends: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-    buckets: tuple[Ints, UInt32, Counts],
+    columns: Columns,
 ) -> list[Values]:
-    """Quantiles that lie in a gap, between the edges of buckets instead of the knots around the gap.
-
-    ``buckets``: where those of each group begin, which they are, and their counts.
-    """
-    begin, bucket, count = buckets
+    """Quantiles that lie in a gap, between the edges of buckets instead of the knots around the gap."""
+    each = [own.rows(groups) for own, groups in columns]
+    there = np.concatenate([begin[:-1] < begin[1:] for begin, *_ in each])
     value, lower, upper = (np.stack([getattr(v, name) for v in found]) for name in ("value", "lower", "upper"))
-    which, group = np.nonzero((lower < upper) & (begin[:-1] < begin[1:]))
+    which, group = np.nonzero((lower < upper) & there)
     if not len(which):
         return list(found)
     rank, entry = where.rank[which, group], where.entry[which, group]
     gap = cells.cell[entry] // 2
-    # Rows before the gap are on knots or in buckets: the bucket that holds the rank is found in one line of all rows.
+    # Rows before the gap are on knots or in buckets.
     upto = cells.knots[1]
     on_knots = upto[entry] - upto[cells.begin[group]]
-    line = np.zeros(len(count) + 1, dtype=np.int64)
-    np.cumsum(count.view(np.int64), out=line[1:])
-    offset = line[begin[group]] - on_knots
-    at = np.searchsorted(line[1:], offset + rank, side="left").clip(begin[group], begin[group + 1] - 1)
+    bucket, upto_bucket = _bucket_of(each, group, rank - on_knots)
     # Its ends take the place of the gap's, and what is before them that of the rows before these, if they lie inside.
     edges = [knots.below(gap + i, group) for i in (0, 1)]
     rows = [cells.line[entry + i] - cells.line[cells.begin[group]] for i in (0, 1)]
     least, most = (keys.keys_of(edge, "float64") for edge in edges)
     for i in (0, 1):
-        cut = (bucket[at].astype(np.uint64) + np.uint64(i)) << sketch.BUCKET_SHIFT
+        cut = (bucket + np.uint64(i)) << sketch.BUCKET_SHIFT
         inside = (least < cut) & (cut <= most) & (cut < _INFINITY)
         edges[i] = np.where(inside, keys.values_of(cut, "float64"), edges[i])
-        rows[i] = np.where(inside, line[at + i] - offset, rows[i])
+        rows[i] = np.where(inside, upto_bucket[i] + on_knots, rows[i])
     edges[0] = np.maximum(edges[0], ends[0][group].astype(np.float64))
     edges[1] = np.minimum(edges[1], ends[1][group].astype(np.float64))
     new = between(edges[0], edges[1], rank - rows[0], rows[1] - rows[0])
@@ -155,3 +142,26 @@ def quantiles(
     upper[place] = np.where(new[2] < upper[place], new[2], upper[place])
     value[place] = np.minimum(np.maximum(new[0], lower[place]), upper[place])
     return [Values(value[i], lower[i], upper[i], v.n, v.reason) for i, v in enumerate(found)]
+
+
+def _bucket_of(
+    columns: Sequence[tuple[Ints, UInt32, Counts]], group: Ints, rank: Ints
+) -> tuple[Counts, tuple[Ints, Ints]]:
+    """The buckets that hold rows of groups, of all columns one after the other.
+
+    ``columns``: as ``GroupSketches.rows`` says. ``rank``: of each row among those of its group that are in buckets,
+    from 1 on; the first or last bucket has those beyond. Beside the buckets the rows of the group before each and up to
+    its end.
+    """
+    bucket = np.zeros(len(group), dtype=np.uint64)
+    before, upto = np.zeros(len(group), dtype=np.int64), np.zeros(len(group), dtype=np.int64)
+    first = 0
+    for begin, buckets, count in columns:
+        own = np.flatnonzero((group >= first) & (group < first + len(begin) - 1))
+        line = np.zeros(len(count) + 1, dtype=np.int64)  # a column at a time, which stays in a near cache
+        np.cumsum(count.view(np.int64), out=line[1:])
+        start, end = begin[group[own] - first], begin[group[own] - first + 1]
+        at = np.searchsorted(line[1:], line[start] + rank[own], side="left").clip(start, end - 1)
+        bucket[own], before[own], upto[own] = buckets[at], line[at] - line[start], line[at + 1] - line[start]
+        first += len(begin) - 1
+    return bucket, (before, upto)

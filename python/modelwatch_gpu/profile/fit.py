@@ -361,7 +361,7 @@ def _ranked_columns(
             refiners[name].take(split.column(i))
         for i, (name, _) in enumerate(kept):
             refiners[name].take_kept(keep.column(i))
-    out.update({name: r.ranked() for name, r in refiners.items()})
+    out.update({name: r.ranked for name, r in refiners.items()})
     return out
 
 

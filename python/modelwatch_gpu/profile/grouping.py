@@ -242,10 +242,12 @@ class RowGroups:
 
     def of(self, rows: int) -> Int32:
         """Group of every row of the next batch."""
-        starts = self.window.starts(self.next, rows)
+        starts, counts = self.window.cut(self.next, rows)
         self.next += rows
-        distinct, local, counts = np.unique(starts, return_inverse=True, return_counts=True)
-        return self.numbering.numbers(local.astype(np.int32), counts, [(int(start),) for start in distinct])
+        if len(starts) == 1:
+            return self.numbering.all_in((int(starts[0]),), rows)
+        local = np.repeat(np.arange(len(starts), dtype=np.int32), counts)
+        return self.numbering.numbers(local, counts, [(start,) for start in starts.tolist()])
 
 
 #: Segments whose key is remembered from one batch to the next, beside those kept apart.

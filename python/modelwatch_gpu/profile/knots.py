@@ -53,6 +53,12 @@ class Ranked:
         """Rows that are neither null nor NaN."""
         return int(self.ends[-1]) if len(self.ends) else 0
 
+    def heavy(self, rows: int) -> npt.NDArray[np.int64]:
+        """Where single keys with at least so many rows are."""
+        many = np.flatnonzero(self.counts >= np.uint64(rows))
+        found: npt.NDArray[np.int64] = many[self.widths[many] == 0]
+        return found
+
     def key_at(self, rank: int) -> int:
         """The key of the value with this rank (0 is the smallest)."""
         return int(self.lows[self.ends.searchsorted(np.uint64(rank), side="right")])
@@ -120,40 +126,39 @@ class Refiner:
 
     domain: str
     top: UInt64
-    lows: UInt64 = field(init=False)
-    widths: npt.NDArray[np.int64] = field(init=False)
-    counts: UInt64 = field(init=False)
+    #: What is known now.
+    ranked: Ranked = field(init=False)
     _open: npt.NDArray[np.int64] = field(init=False)
     _split: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         width = keys.key_bits(self.domain) - _TOP_BITS
         used = np.flatnonzero(self.top)
-        self.lows = used.astype(np.uint64) << np.uint64(width)
-        self.widths = np.full(len(used), width, dtype=np.int64)
-        self.counts = self.top[used]
+        lows = used.astype(np.uint64) << np.uint64(width)
+        self.ranked = Ranked(self.domain, lows, np.full(len(used), width, dtype=np.int64), self.top[used])
 
     def next_pass(self) -> Split | Keep | None:
         """What to do in the next pass over the log, None when done."""
-        ends = np.cumsum(self.counts)
-        total = int(ends[-1])
-        wanted = (self.counts >= np.uint64(heavy_rows(total))) & (self.widths > 0)
-        at = np.searchsorted(ends, np.array(decile_ranks(total), dtype=np.uint64), side="right")
-        wanted[at] |= self.widths[at] > 0
-        if not wanted.any():
+        now = self.ranked
+        total = now.total
+        heavy = np.flatnonzero(now.counts >= np.uint64(heavy_rows(total)))
+        deciles = now.ends.searchsorted(np.array(decile_ranks(total), dtype=np.uint64), side="right")
+        wanted = np.union1d(heavy, deciles)
+        wanted = wanted[now.widths[wanted] > 0]
+        if not len(wanted):
             return None
-        if int(self.counts[wanted].sum()) <= min(_KEPT_ROWS, total // _KEPT_ONE_IN):
-            self._open = np.flatnonzero(wanted)
-            return Keep(keys.DOMAINS[self.domain], self.lows[self._open], self.widths[self._open].tolist())
-        width = int(self.widths[wanted].max())
-        self._open = np.flatnonzero(wanted & (self.widths == width))
+        if int(now.counts[wanted].sum()) <= min(_KEPT_ROWS, total // _KEPT_ONE_IN):
+            self._open = wanted
+            return Keep(keys.DOMAINS[self.domain], now.lows[wanted], now.widths[wanted].tolist())
+        width = int(now.widths[wanted].max())
+        self._open = wanted[now.widths[wanted] == width]
         self._split = max(1, min(width, _TOP_BITS, (_SPLIT_BUDGET // len(self._open)).bit_length() - 1))
-        return Split(keys.DOMAINS[self.domain], self.lows[self._open], width, self._split)
+        return Split(keys.DOMAINS[self.domain], now.lows[self._open], width, self._split)
 
     def take(self, counts: UInt64) -> None:
         """The result of splitting: replaces the open intervals by their pieces."""
-        width = int(self.widths[self._open[0]])
-        self._replace(_core.pieces_with_rows(self.lows[self._open], width, self._split, counts))
+        lows, width = self.ranked.lows[self._open], int(self.ranked.widths[self._open[0]])
+        self._replace(_core.pieces_with_rows(lows, width, self._split, counts))
 
     def take_kept(self, kept: UInt64) -> None:
         """The result of keeping, row by row: replaces the open intervals by the values in them."""
@@ -162,26 +167,22 @@ class Refiner:
 
     def _replace(self, pieces: tuple[UInt64, npt.NDArray[np.int64], UInt64]) -> None:
         """Sorted intervals in the place of the open ones."""
-        own = self.lows, self.widths, self.counts
-        self.lows, self.widths, self.counts = _core.replaced_intervals(own, self._open, pieces)
-
-    def ranked(self) -> Ranked:
-        """What is known now."""
-        return Ranked(self.domain, self.lows, self.widths, self.counts)
+        own = self.ranked.lows, self.ranked.widths, self.ranked.counts
+        self.ranked = Ranked(self.domain, *_core.replaced_intervals(own, self._open, pieces))
 
 
 def quantile_knots(ranked: Ranked) -> UInt64:
     """Knots so that no gap holds more than one in ``GAP_ONE_IN`` rows: heavy values, and first keys of intervals."""
     total = ranked.total
-    heavy = np.flatnonzero((ranked.widths == 0) & (ranked.counts >= np.uint64(heavy_rows(total))))
-    return ranked.lows[_core.knot_places(ranked.ends.astype(np.int64), heavy, total // GAP_ONE_IN)]
+    heavy = ranked.heavy(heavy_rows(total))
+    return ranked.lows[_core.knot_places(ranked.ends.view(np.int64), heavy, total // GAP_ONE_IN)]
 
 
 def coarse_knots(knots: UInt64, ranked: Ranked, must: UInt64) -> npt.NDArray[np.uint32]:
     """Indices of at most ``COARSE_KNOTS`` knots: ``must``, then heavy values, then evenly spread quantiles."""
     chosen = set(np.searchsorted(knots, must).tolist())
     total = max(1, ranked.total)
-    heavy = np.flatnonzero((ranked.widths == 0) & (ranked.counts >= max(1, total // COARSE_KNOTS)))
+    heavy = ranked.heavy(max(1, total // COARSE_KNOTS))
     low, rows = ranked.lows[heavy], ranked.counts[heavy].astype(np.int64)
     at = np.searchsorted(knots, low)
     is_knot = at < len(knots)

@@ -73,10 +73,14 @@ class SparseRows:
             raise ValueError(f"{name}_group names a group that is not there")
         if len(index) and int(index.max()) >= 1 << 32:
             raise ValueError(f"{name} has an index beyond 32 bits")
-        key = (group.astype(np.int64) << 32) | index.astype(np.int64)
+        if groups == 1:
+            key, sizes = index, np.array([len(index)])
+        else:
+            key = (group.astype(np.int64) << 32) | index.astype(np.int64)
+            sizes = np.bincount(group.astype(np.int64), minlength=groups)
         if (key[1:] <= key[:-1]).any():
             raise ValueError(f"{name} is not sorted")
-        return cls.of(begins(np.bincount(group.astype(np.int64), minlength=groups)), index, value)
+        return cls.of(begins(sizes), index, value)
 
     @property
     def groups(self) -> int:
