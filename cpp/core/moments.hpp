@@ -110,4 +110,45 @@ MW_HD void tile_finish(MomentLanes& lanes, Moments& tile) {
   tile.m4 = tree_fold(lanes.d4);
 }
 
+/// Moments of some rows of a tile, with the bits of all its lanes: value(i), usable(i) and lane(i) of the i-th of them, in
+/// the order of the tile.  Two values need no lanes, since the sums of lanes that are 0 but for two are their sum in any order.
+template <class Value, class Usable, class Lane>
+MW_HD Moments moments_of_some(int rows, Value value, Usable usable, Lane lane) {
+  double some[2] = {0.0, 0.0};
+  int used = 0;
+  for (int i = 0; i < rows; ++i) {
+    if (!usable(i)) continue;
+    if (used < 2) some[used] = value(i);
+    ++used;
+  }
+  Moments own{};
+  own.count = static_cast<std::uint64_t>(used);
+  if (used == 0) return own;
+  if (used == 1) {
+    own.mean = some[0] + 0.0;  // no -0.0, as a sum that begins at 0.0
+    return own;
+  }
+  if (used == 2) {
+    own.mean = (some[0] + some[1] + 0.0) / 2.0;
+    double d1 = 0.0, d2 = 0.0, d3 = 0.0, d4 = 0.0;
+    add_powers(some[0] - own.mean, d1, d2, d3, d4);
+    add_powers(some[1] - own.mean, d1, d2, d3, d4);
+    own.m2 = d2 - d1 * d1 / 2.0;
+    own.m3 = d3;
+    own.m4 = d4;
+    return own;
+  }
+  MomentLanes lanes{};
+  for (int i = 0; i < rows; ++i) {
+    if (!usable(i)) continue;
+    ++lanes.count[lane(i)];
+    lanes.sum[lane(i)] += value(i);
+  }
+  own = tile_mean(lanes);
+  for (int i = 0; i < rows; ++i)
+    if (usable(i)) add_deviation(lanes, lane(i), value(i) - own.mean);
+  tile_finish(lanes, own);
+  return own;
+}
+
 }  // namespace modelwatch

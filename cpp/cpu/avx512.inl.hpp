@@ -1,7 +1,7 @@
 // Where AVX-512 beats what the compiler makes of the plain loops: part of kernels.inl.hpp.  Look-ups in tables, which
 // other instruction sets do one by one; rows kept together by a mask.  The same integers and the same bits come out.
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #define MW_AVX512 1
 #include <immintrin.h>
 
@@ -121,6 +121,23 @@ MW_HD int gap_rows_together(std::uint32_t const* cells, std::uint64_t const* key
       found += of_first + __builtin_popcount(second);
     }
     row = _mm512_add_epi32(row, _mm512_set1_epi32(16));
+  }
+  return found;
+}
+
+/// narrow_entries, sixteen counters at a time, in the manner of gap_rows_together.
+MW_HD int narrow_entries_together(std::uint8_t const* counters, std::uint32_t slots, std::uint16_t* cells, std::uint8_t* counts) {
+  static_assert(kEntryRoom >= 16);
+  __m512i slot = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  int found = 0;
+  for (std::uint32_t i = 0; i < slots; i += 16) {
+    __m128i const own = _mm_maskz_loadu_epi8(first_lanes(static_cast<int>(slots - i)), counters + i);
+    __mmask16 const kept = _mm_test_epi8_mask(own, own);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(cells + found), _mm512_maskz_cvtepi32_epi16(0xffff, _mm512_maskz_compress_epi32(kept, slot)));
+    __m512i const count = _mm512_maskz_compress_epi32(kept, _mm512_maskz_cvtepu8_epi32(0xffff, own));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(counts + found), _mm512_maskz_cvtepi32_epi8(0xffff, count));
+    found += __builtin_popcount(kept);
+    slot = _mm512_add_epi32(slot, _mm512_set1_epi32(16));
   }
   return found;
 }

@@ -111,6 +111,21 @@ void count_codes(NumericView const& codes, std::int64_t begin, int rows, std::ui
   }
 }
 
+/// A good part of the counters is used: all are written, and the next takes the place of one that is not.
+int narrow_entries(std::uint8_t const* counters, std::uint32_t slots, std::uint16_t* cells, std::uint8_t* counts) {
+#ifdef MW_AVX512
+  return narrow_entries_together(counters, slots, cells, counts);
+#else
+  int used = 0;
+  for (std::uint32_t slot = 0; slot < slots; ++slot) {
+    cells[used] = static_cast<std::uint16_t>(slot);
+    counts[used] = counters[slot];
+    used += counters[slot] != 0 ? 1 : 0;
+  }
+  return used;
+#endif
+}
+
 void map_cells(std::uint32_t const* cells, int rows, std::uint32_t const* map, std::uint32_t* out) {
   for (int i = 0; i < rows; ++i) out[i] = map[cells[i]];
 }

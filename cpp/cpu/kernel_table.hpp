@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/interval_rule.hpp"
+#include "core/key.hpp"
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
 #include "core/value_kinds.hpp"
@@ -121,6 +122,9 @@ inline constexpr std::uint32_t kHalves = std::uint32_t{1} << 16;
 /// Bandwidths that random features are taken at, each half of the one before.
 inline constexpr int kFeatureScales = 5;
 
+/// What narrow_entries writes beyond the last entry.
+inline constexpr int kEntryRoom = 16;
+
 /// Values of text that are looked up together.
 inline constexpr int kTextRows = 128;
 
@@ -133,6 +137,53 @@ struct GroupedTile {
   std::uint16_t const* begin;  // of each group its first place, and their end
   std::uint16_t const* adds;   // pairs of places, one after the other: the second's sum is added to the first's
   int add_count;
+};
+
+/// Keys of 32 bits, in the order of those of 64, which give the values of a column back: of 32-bit floats, or of integers of at
+/// most so many bits and a pivot that doubles tell apart.
+struct ShortKeys {
+  static constexpr std::uint32_t kSign = 0x80000000u;
+  bool floats;
+  double pivot;
+
+  /// Of a key of 64 bits.
+  MW_HD std::uint32_t of(std::uint64_t key) const { return static_cast<std::uint32_t>(key) ^ (floats ? 0u : kSign); }
+  MW_HD std::uint64_t whole(std::uint32_t key) const { return floats ? key : KeyOf<std::int64_t>::key(integer(key)); }
+  /// Less the pivot.  The key of -0.0 gives 0.0, which changes no sum.
+  MW_HD double value(std::uint32_t key) const {
+    return floats ? static_cast<double>(KeyOf<float>::value(key)) : static_cast<double>(integer(key)) - pivot;
+  }
+  static MW_HD std::int64_t integer(std::uint32_t key) { return static_cast<std::int32_t>(key ^ kSign); }
+};
+
+/// A row that waits until its stretch of tiles is counted group by group.
+struct ShortRow {
+  std::uint32_t key;
+  std::uint32_t slot;  // and above it what else is known of the row
+};
+
+/// Some groups of a stretch, each with its rows in order.
+struct RowBlock {
+  static constexpr int kGroups = MomentRow::kGroups;
+  static constexpr int kMostRows = 96;  // of a group
+
+  // What is known of a row above its slot: 8 bits, of which the lower half is its lane.
+  static constexpr int kSlotBits = 24;
+  static constexpr std::uint32_t kLane = kLanes - 1;
+  static constexpr std::uint32_t kBehind = 1u << 4;     // the row before it is in its tile; or first of more than two
+  static constexpr std::uint32_t kFirst = 1u << 5;      // the next row is in its tile, and none before
+  static constexpr std::uint32_t kUnusable = 1u << 6;   // no moments have it
+  static constexpr std::uint32_t kUnranked = 1u << 7;   // it has no key
+
+  ShortKeys keys;
+  int groups;
+  ShortRow const* rows;
+  int begin[kGroups];            // of each group its first place in rows
+  int end[kGroups];              // and behind its last one; the same where there is no such group
+  std::uint8_t* list[kGroups];   // where 16 bits of the slot of each row go, or nullptr
+  std::uint32_t low[kGroups];    // of the ranked rows, or all ones
+  std::uint32_t high[kGroups];   // or 0
+  MomentRow moments;             // tiles are merged into them, where they are wanted
 };
 
 /// Everywhere below, `valid` is one byte per row as expand_validity makes it, or nullptr where all rows are valid;
@@ -157,6 +208,9 @@ struct KernelTable {
   /// count_four of dictionary codes, each below null_slot; null rows count there.
   void (*count_codes)(NumericView const& codes, std::int64_t begin, int rows, std::uint8_t const* valid, std::uint32_t null_slot,
                       std::uint32_t* counters, std::uint32_t stride);
+  /// The indices and values of the counters that are not 0, by index; how many they are.  There is room for all and kEntryRoom
+  /// more.  slots <= 2^16.
+  int (*narrow_entries)(std::uint8_t const* counters, std::uint32_t slots, std::uint16_t* cells, std::uint8_t* counts);
   /// out[i] = map[cells[i]]
   void (*map_cells)(std::uint32_t const* cells, int rows, std::uint32_t const* map, std::uint32_t* out);
   /// Values minus the pivot as doubles, 0 where unusable (null, NaN, infinite); returns how many are usable.  Where not
@@ -174,6 +228,9 @@ struct KernelTable {
                         int rows, int slot_count, MomentLanes*, Moments*);
   /// Moments::merge of each group with one of its tiles at every step; a count of 0: there the group has none.
   void (*fold_moments)(MomentRow const* steps, int count, MomentRow* into);
+  /// Lists the slots of some groups' rows, finds their smallest and largest keys, and merges the moments of their tiles, where
+  /// these are wanted: with the bits of moments_slots and Moments::merge.
+  void (*count_block)(RowBlock*, bool moments);
   /// Adds the moments of a tile to those of its groups, sixteen groups in each of `into`; usable: nullptr where all rows are.
   /// The bits of moments_slots.
   void (*moments_grouped)(double const* values, std::uint64_t const* usable, GroupedTile const&, MomentRow* into);

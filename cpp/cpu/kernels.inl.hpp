@@ -22,6 +22,7 @@
 #include "cpu/counts.inl.hpp"
 #include "cpu/moments.inl.hpp"
 #include "cpu/grouped.inl.hpp"
+#include "cpu/blocks.inl.hpp"
 #include "cpu/survey.inl.hpp"
 #include "cpu/sketch.inl.hpp"
 #include "cpu/gaps.inl.hpp"
@@ -43,8 +44,8 @@ constexpr bool kFindsTexts = false;
 #endif
 
 extern KernelTable const MW_KERNEL_TABLE;
-KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, kCountsRuns, kFindsTexts, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, map_cells,
-                                     load_tile,      moments_one,     moments_floats,  moments_slots, fold_moments, moments_grouped, gap_rows,    count_run, keys_beyond, add_gaps,        gap_fractions,   sketch_gaps, key_range,
+KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, kCountsRuns, kFindsTexts, expand_validity, rank_tile,   rank_by_table, count_one,       count_four,      count_codes, narrow_entries, map_cells,
+                                     load_tile,      moments_one,     moments_floats,  moments_slots, fold_moments, count_block, moments_grouped, gap_rows,    count_run, keys_beyond, add_gaps,        gap_fractions,   sketch_gaps, key_range,
                                      count_binned,   survey_tile,     key_tile,      split_keys,  filter_keys,     bucket_tile,     hash_tile,   count_buckets,
                                      raise_registers, count_halves,   add_features,   center_rows_f32, center_rows_f64, add_rows_f32,    add_rows_f64,
                                      hash_text,       find_texts};

@@ -89,34 +89,39 @@ void BatchGroups::scatter(std::size_t set) {
   std::int32_t const* const own = rows_[set];
   out.first.reserve(static_cast<std::size_t>(stretches()) + 1);
   out.rows.resize(static_cast<std::size_t>(count_));
+  out.tile_mates.resize(static_cast<std::size_t>(count_));
   auto const groups = static_cast<std::size_t>(std::max(*std::max_element(own, own + count_), 0)) + 1;
-  std::vector<std::uint32_t> next(groups, 0);  // rows of a group, then the place of its next one
+  std::vector<std::uint32_t> counts(groups + 1, 0);
+  std::uint32_t* const next = counts.data() + 1;  // rows of a group, then the place of its next one; before it, those of none
   for (std::int64_t tile = 0; tile < tiles_; tile += kStretchTiles) {
     std::int32_t const* const of_row = own + tile * kTileRows;
     auto const rows = static_cast<std::size_t>(rows_of(tile, std::min(tiles_, tile + kStretchTiles)));
     std::size_t const first = out.ids.size();
     out.first.push_back(first);
-    for (std::size_t i = 0; i < rows; ++i)
-      if (of_row[i] >= 0 && next[static_cast<std::size_t>(of_row[i])]++ == 0) out.ids.push_back(of_row[i]);
-    auto const ids = out.ids.begin() + static_cast<std::ptrdiff_t>(first);
     if (groups < 4 * rows) {
       // Looking at every group is cheaper than sorting where a good part of them has rows.
-      std::size_t k = first;
+      for (std::size_t i = 0; i < rows; ++i) ++next[std::max(of_row[i], -1)];
       for (std::size_t g = 0; g < groups; ++g)
-        if (next[g] != 0) out.ids[k++] = static_cast<std::int32_t>(g);
+        if (next[g] != 0) out.ids.push_back(static_cast<std::int32_t>(g));
+      next[-1] = 0;
     } else {
-      std::sort(ids, out.ids.end());
+      for (std::size_t i = 0; i < rows; ++i)
+        if (of_row[i] >= 0 && next[of_row[i]]++ == 0) out.ids.push_back(of_row[i]);
+      std::sort(out.ids.begin() + static_cast<std::ptrdiff_t>(first), out.ids.end());
     }
+    auto const ids = out.ids.begin() + static_cast<std::ptrdiff_t>(first);
     std::uint32_t sum = 0;
     for (auto id = ids; id != out.ids.end(); ++id) {
       out.begin.push_back(sum);
-      sum += std::exchange(next[static_cast<std::size_t>(*id)], sum);
+      sum += std::exchange(next[*id], sum);
     }
     out.begin.push_back(sum);
     Row* const order = out.rows.data() + tile * kTileRows;
     for (std::size_t i = 0; i < rows; ++i)
-      if (of_row[i] >= 0) order[next[static_cast<std::size_t>(of_row[i])]++] = static_cast<Row>(i);
-    for (auto id = ids; id != out.ids.end(); ++id) next[static_cast<std::size_t>(*id)] = 0;
+      if (of_row[i] >= 0) order[next[of_row[i]]++] = static_cast<Row>(i);
+    for (auto id = ids; id != out.ids.end(); ++id) next[*id] = 0;
+    find_visits(out, first);
+    find_tile_mates(out, first, order, out.tile_mates.data() + tile * kTileRows);
   }
   out.first.push_back(out.ids.size());
   if (out.first[1] > static_cast<std::size_t>(cpu::GroupedTile::kMostGroups)) return;
@@ -124,6 +129,43 @@ void BatchGroups::scatter(std::size_t set) {
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   if (TileGroups::fits(ids.size(), count_)) out.in_tiles = std::make_unique<TileGroups>(std::move(ids), own, count_);
+}
+
+/// Orders the groups of a stretch, those from first_id on, by how many rows they have: some hundred at a time, so that groups
+/// which lie near each other in memory are still visited together.
+void BatchGroups::find_visits(ByGroup& out, std::size_t first_id) {
+  constexpr std::size_t kTogether = 256;
+  constexpr std::uint32_t kMost = cpu::RowBlock::kMostRows + 1;  // and more
+  std::size_t const groups = out.ids.size() - first_id;
+  std::uint32_t const* const begin = out.begin.data() + out.begin.size() - groups - 1;
+  out.visits.resize(out.ids.size());
+  std::uint32_t* const visits = out.visits.data() + first_id;
+  for (std::size_t some = 0; some < groups; some += kTogether) {
+    std::size_t const end = std::min(groups, some + kTogether);
+    std::size_t next[kMost + 2] = {};
+    auto const rows = [&](std::size_t g) { return std::min(begin[g + 1] - begin[g], kMost); };
+    for (std::size_t g = some; g < end; ++g) ++next[rows(g) + 1];
+    for (std::uint32_t r = 0; r < kMost; ++r) next[r + 1] += next[r];
+    for (std::size_t g = some; g < end; ++g) visits[some + next[rows(g)]++] = static_cast<std::uint32_t>(g);
+  }
+}
+
+/// What the moments of the groups of a stretch, those from first_id on, need to know of each row in their order.
+void BatchGroups::find_tile_mates(ByGroup& out, std::size_t first_id, Row const* order, std::uint8_t* mates) {
+  std::size_t const groups = out.ids.size() - first_id;
+  std::uint32_t const* const begin = out.begin.data() + out.begin.size() - groups - 1;
+  std::uint32_t const rows = begin[groups];
+  // Whether each row is in the tile of the one before, those of other groups too, which are taken out behind.
+  mates[0] = static_cast<std::uint8_t>(order[0] % kLanes);
+  for (std::uint32_t i = 1; i < rows; ++i)
+    mates[i] = static_cast<std::uint8_t>(order[i] % kLanes | (order[i - 1] / kTileRows == order[i] / kTileRows ? cpu::RowBlock::kBehind : 0u));
+  for (std::size_t g = 1; g < groups; ++g) mates[begin[g]] &= static_cast<std::uint8_t>(~cpu::RowBlock::kBehind);
+  // From here on a row looks at those behind it, which are as they were.
+  auto const behind = [&](std::uint32_t i) { return i < rows ? mates[i] / cpu::RowBlock::kBehind & 1u : 0u; };
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    std::uint32_t const first = behind(i + 1) & ~behind(i);
+    mates[i] = static_cast<std::uint8_t>(mates[i] | first * cpu::RowBlock::kFirst | (first & behind(i + 2)) * cpu::RowBlock::kBehind);
+  }
 }
 
 std::int64_t BatchGroups::together_end(std::int64_t tile) const {

@@ -38,6 +38,8 @@ class BatchGroups {
     std::int32_t const* ids;     // increasing
     std::uint32_t const* begin;  // count + 1 places in rows
     Row const* rows;             // from the stretch's first row on, in order within a group
+    std::uint8_t const* tile_mates;  // of each of rows what cpu::RowBlock keeps of it above the slot
+    std::uint32_t const* visits;     // all groups, by place in ids: neighbours have about as many rows
   };
 
   /// rows[s][row] is the row's group in set s, or -1; nullptr puts every row into group 0.  weighted: tiles will be
@@ -73,7 +75,9 @@ class BatchGroups {
     ByGroup const& own = by_group_[s];
     auto const at = static_cast<std::size_t>(stretch);
     std::size_t const first = own.first[at];
-    return {own.first[at + 1] - first, own.ids.data() + first, own.begin.data() + first + at, own.rows.data() + stretch * kStretchTiles * kTileRows};
+    std::int64_t const row = stretch * kStretchTiles * kTileRows;
+    return {own.first[at + 1] - first, own.ids.data() + first, own.begin.data() + first + at, own.rows.data() + row, own.tile_mates.data() + row,
+            own.visits.data() + first};
   }
 
   /// The combinations of a tile for which near_end is empty.
@@ -98,6 +102,8 @@ class BatchGroups {
     std::vector<std::int32_t> ids;
     std::vector<std::uint32_t> begin;  // one more than ids for each stretch
     std::vector<Row> rows;
+    std::vector<std::uint8_t> tile_mates;
+    std::vector<std::uint32_t> visits;
     std::unique_ptr<TileGroups> in_tiles;
   };
 
@@ -114,6 +120,8 @@ class BatchGroups {
   std::size_t find_together(std::int64_t tile);
   void find_all_together();
   void scatter(std::size_t set);
+  static void find_visits(ByGroup& out, std::size_t first_id);
+  static void find_tile_mates(ByGroup& out, std::size_t first_id, Row const* order, std::uint8_t* mates);
 
   /// The combinations that were found last, where the groups of one set alone tell them.
   struct Before {

@@ -285,6 +285,7 @@ CategoryResult CategoryState::finish(std::size_t set_index, bool narrow, std::sp
   std::uint8_t room[FewRows<FewFacts>::kMostSlots];
   auto const whole = [](auto const& group) { return group != nullptr; };
   narrow = narrow && std::none_of(set.groups.begin(), set.groups.end(), whole);
+  if (narrow) out.narrow.reserve(set.few.most_entries());
   std::size_t const many = order.empty() ? end : order.size();
   for (std::size_t k = 0; k < many; ++k) {
     std::size_t const g = order.empty() ? k : order[k];

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "cpu/kernel_table.hpp"
 #include "engine/sparse_array.hpp"
 
 namespace modelwatch {
@@ -20,18 +21,17 @@ struct NarrowEntries {
   bool empty() const { return cell.empty(); }
   std::size_t size() const { return cell.size(); }
 
+  /// Makes room: a table that grows by doubling is written three times.
+  void reserve(std::size_t entries) {
+    cell.reserve(entries);
+    count.reserve(entries);
+  }
   /// Adds the counters of a group that are not zero, of at most kMostSlots.
   void add(std::uint8_t const* counts, std::uint32_t slots) {
-    // A good part of the slots is used: all are written, and the next takes the place of one that is not.  Here, since
-    // vectors set what they make room for to 0.
-    std::uint16_t cells[kMostSlots];
-    std::uint8_t own[kMostSlots];
-    std::size_t used = 0;
-    for (std::uint32_t slot = 0; slot < slots; ++slot) {
-      cells[used] = static_cast<std::uint16_t>(slot);
-      own[used] = counts[slot];
-      used += counts[slot] != 0 ? 1 : 0;
-    }
+    // By way of two arrays in the cache, since vectors set what they make room for to 0.
+    std::uint16_t cells[kMostSlots + cpu::kEntryRoom];
+    std::uint8_t own[kMostSlots + cpu::kEntryRoom];
+    int const used = cpu::kernels().narrow_entries(counts, slots, cells, own);
     cell.insert(cell.end(), cells, cells + used);
     count.insert(count.end(), own, own + used);
   }
@@ -53,7 +53,7 @@ class FewRows {
  public:
   static constexpr std::uint32_t kMost = 255;
   /// A group with more rows than this in a stretch has counters of its own full width.
-  static constexpr std::size_t kMostInStretch = 96;
+  static constexpr std::size_t kMostInStretch = cpu::RowBlock::kMostRows;
   /// Sets with more slots are sparse, and no set of these.
   static constexpr std::uint32_t kMostSlots = NarrowEntries::kMostSlots;
 
@@ -118,6 +118,13 @@ class FewRows {
   bool has(std::size_t group) const {
     std::size_t const block = group / kBlock;
     return block < blocks_.size() && blocks_[block] && blocks_[block]->facts[group % kBlock].rows != 0;
+  }
+  /// How many counters of all groups can be other than 0.
+  std::size_t most_entries() const {
+    std::size_t total = 0;
+    for (auto const& block : blocks_)
+      for (std::size_t g = 0; block && g < kBlock; ++g) total += std::min(block->facts[g].rows, slots_);
+    return total;
   }
   /// Numbers of groups that have something here are below this.
   std::size_t end() const { return blocks_.size() * kBlock; }

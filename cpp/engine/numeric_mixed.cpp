@@ -35,7 +35,7 @@ void NumericState::add_mixed(NumericView const& column, BatchGroups const& group
   std::uint32_t const* const times = weights == nullptr ? nullptr : weights + at * kTileRows;
   auto const together = times == nullptr ? groups.together(at) : BatchGroups::Together{};
   if (together.of_row != nullptr) look_between(tile);
-  if (groups.any_scattered()) add_scattered(groups, at, tile);
+  if (groups.any_scattered()) add_scattered(groups, at, column.storage, tile);
   for (std::size_t s = 0; s < sets_.size(); ++s) {
     if (groups.scattered(s)) continue;
     Set& set = sets_[s];

@@ -1,7 +1,9 @@
 // Sets of which a tile has rows in many groups, as of a log that is cut by customer.
 
 #include <algorithm>
-#include <cstring>  // memset
+#include <bit>
+#include <cstring>  // memcpy, memset
+#include <optional>
 #include <utility>
 
 #include "core/key.hpp"
@@ -15,9 +17,10 @@ constexpr std::ptrdiff_t kRowsAhead = 24;
 constexpr std::size_t kGroupsAhead = 4;
 
 // What is to know of a row beside its slot.
-constexpr std::uint32_t kUnranked = std::uint32_t{1} << 31;
-constexpr std::uint32_t kUnusable = std::uint32_t{1} << 30;
+constexpr std::uint32_t kUnranked = cpu::RowBlock::kUnranked << cpu::RowBlock::kSlotBits;
+constexpr std::uint32_t kUnusable = cpu::RowBlock::kUnusable << cpu::RowBlock::kSlotBits;
 constexpr std::uint32_t kSlotBits = kUnusable - 1;
+constexpr std::uint32_t kShortSlot = (std::uint32_t{1} << cpu::RowBlock::kSlotBits) - 1;
 
 /// What is kept of a row until its stretch of tiles is counted group by group.
 struct WideRow {
@@ -25,13 +28,6 @@ struct WideRow {
   double value;            // without the pivot
   std::uint32_t slots[2];  // on the fine and the coarse grid
 };
-/// The same of a 32-bit float in a third of the memory, where all sets are on one grid.  The key of -0.0 gives 0.0, which
-/// changes no sum.
-struct NarrowRow {
-  std::uint32_t key;
-  std::uint32_t slot;
-};
-
 template <class Row>
 std::vector<Row>& stretch_of() {
   // Of a thread, since all its columns use it in turn, and the memory would be new to each of them.
@@ -48,13 +44,44 @@ struct WideRows {
   std::uint64_t key(BatchGroups::Row row) const { return all[row].key; }
   double value(BatchGroups::Row row) const { return all[row].value; }
 };
-struct NarrowRows {
-  NarrowRow const* all;
+/// The same of values whose keys have 32 bits, in a third of the memory, where all sets are on one grid.
+struct ShortRows {
+  cpu::ShortRow const* all;
+  cpu::ShortKeys keys;
 
   void prefetch(BatchGroups::Row row) const { __builtin_prefetch(&all[row]); }
   std::uint32_t slot(BatchGroups::Row row) const { return all[row].slot; }
-  std::uint64_t key(BatchGroups::Row row) const { return all[row].key; }
-  double value(BatchGroups::Row row) const { return static_cast<double>(KeyOf<float>::value(all[row].key)); }
+  std::uint64_t key(BatchGroups::Row row) const { return keys.whole(all[row].key); }
+  double value(BatchGroups::Row row) const { return keys.value(all[row].key); }
+};
+
+void put(Moments const& own, MomentRow& into, int g) {
+  into.count[g] = static_cast<double>(own.count);
+  into.mean[g] = own.mean;
+  into.m2[g] = own.m2;
+  into.m3[g] = own.m3;
+  into.m4[g] = own.m4;
+}
+Moments moments_at(MomentRow const& row, int g) { return {static_cast<std::uint64_t>(row.count[g]), row.mean[g], row.m2[g], row.m3[g], row.m4[g]}; }
+
+/// Puts the rows of a stretch in the order of their groups, each with what is known of it in its tile: as one number, since
+/// the compiler takes two apart.
+void gather(cpu::ShortRow const* all, BatchGroups::Scattered const& by, cpu::ShortRow* out) {
+  static_assert(std::endian::native == std::endian::little && sizeof(cpu::ShortRow) == sizeof(std::uint64_t));
+  std::uint32_t const rows = by.begin[by.count];
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    std::uint64_t row;
+    std::memcpy(&row, all + by.rows[i], sizeof row);
+    row |= std::uint64_t{by.tile_mates[i]} << (32 + cpu::RowBlock::kSlotBits);
+    std::memcpy(out + i, &row, sizeof row);
+  }
+}
+
+/// What is kept of a group beside its counts.
+struct Summary {
+  std::uint64_t* low;
+  std::uint64_t* high;
+  Moments* moments;
 };
 
 /// Moments of groups whose tiles are folded side by side: a fold waits for the one before it, those of other groups do not.
@@ -86,62 +113,22 @@ class Folds {
   /// Folds what was taken.
   void fold() {
     MomentRow sums{};
-    for (std::size_t g = 0; g < groups_; ++g) {
-      Moments const& own = *into_[g];
-      sums.count[g] = static_cast<double>(own.count);
-      sums.mean[g] = own.mean;
-      sums.m2[g] = own.m2;
-      sums.m3[g] = own.m3;
-      sums.m4[g] = own.m4;
-    }
+    for (std::size_t g = 0; g < groups_; ++g) put(*into_[g], sums, static_cast<int>(g));
     cpu::kernels().fold_moments(steps_, static_cast<int>(most_), &sums);
-    for (std::size_t g = 0; g < groups_; ++g)
-      *into_[g] = {static_cast<std::uint64_t>(sums.count[g]), sums.mean[g], sums.m2[g], sums.m3[g], sums.m4[g]};
+    for (std::size_t g = 0; g < groups_; ++g) *into_[g] = moments_at(sums, static_cast<int>(g));
     std::memset(steps_, 0, most_ * sizeof(MomentRow));  // 0.0 is all zeros
     groups_ = most_ = 0;
   }
 
  private:
-  /// The rows that a group has in one tile; whether any is usable.  Two values need no lanes, since the sums of lanes that
-  /// are 0 but for two are their sum in any order.
+  /// The rows that a group has in one tile; whether any is usable.
   template <class Rows>
   bool add_several(std::size_t g, std::size_t step, BatchGroups::Row const* begin, BatchGroups::Row const* end, Rows const& rows) {
-    double some[2] = {0.0, 0.0};
-    int used = 0;
-    for (BatchGroups::Row const* row = begin; row != end; ++row) {
-      if ((rows.slot(*row) & kUnusable) != 0) continue;
-      if (used < 2) some[used] = rows.value(*row);
-      ++used;
-    }
-    if (used == 0) return false;
-    Moments own{};
-    if (used == 1) {
-      own.mean = some[0] + 0.0;
-    } else if (used == 2) {
-      own.mean = (some[0] + some[1] + 0.0) / 2.0;
-      double d1 = 0.0, d2 = 0.0, d3 = 0.0, d4 = 0.0;
-      add_powers(some[0] - own.mean, d1, d2, d3, d4);
-      add_powers(some[1] - own.mean, d1, d2, d3, d4);
-      own.m2 = d2 - d1 * d1 / 2.0;
-      own.m3 = d3;
-      own.m4 = d4;
-    } else {
-      MomentLanes lanes{};
-      for (BatchGroups::Row const* row = begin; row != end; ++row) {
-        if ((rows.slot(*row) & kUnusable) != 0) continue;
-        ++lanes.count[*row % kLanes];
-        lanes.sum[*row % kLanes] += rows.value(*row);
-      }
-      own = tile_mean(lanes);
-      for (BatchGroups::Row const* row = begin; row != end; ++row)
-        if ((rows.slot(*row) & kUnusable) == 0) add_deviation(lanes, *row % kLanes, rows.value(*row) - own.mean);
-      tile_finish(lanes, own);
-    }
-    steps_[step].count[g] = static_cast<double>(used);
-    steps_[step].mean[g] = own.mean;
-    steps_[step].m2[g] = own.m2;
-    steps_[step].m3[g] = own.m3;
-    steps_[step].m4[g] = own.m4;
+    Moments const own = moments_of_some(
+        static_cast<int>(end - begin), [&](int i) { return rows.value(begin[i]); }, [&](int i) { return (rows.slot(begin[i]) & kUnusable) == 0; },
+        [&](int i) { return begin[i] % kLanes; });
+    if (own.count == 0) return false;
+    put(own, steps_[step], static_cast<int>(g));
     return true;
   }
 
@@ -154,7 +141,7 @@ class Folds {
 }  // namespace
 
 /// Counts a tile that is loaded into the sets that are scattered, or notes what they need of it.
-void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile) {
+void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Storage storage, Tile& tile) {
   bool in_stretch = false;
   for (std::size_t s = 0; s < sets_.size(); ++s) {
     if (!groups.scattered(s)) continue;
@@ -163,11 +150,11 @@ void NumericState::add_scattered(BatchGroups const& groups, std::int64_t at, Til
     else
       in_stretch = true;
   }
-  if (in_stretch) count_in_stretch(groups, at, tile);
+  if (in_stretch) count_in_stretch(groups, at, storage, tile);
 }
 
 /// Notes what sets need of a tile, and counts the stretch that it ends.
-void NumericState::count_in_stretch(BatchGroups const& groups, std::int64_t at, Tile& tile) {
+void NumericState::count_in_stretch(BatchGroups const& groups, std::int64_t at, Storage storage, Tile& tile) {
   auto const is_own = [&](std::size_t s) { return groups.scattered(s) && !in_tiles(groups, s); };
   std::int64_t const first = at % BatchGroups::kStretchTiles * kTileRows;
   std::uint32_t const end_cell = plan_.grid->slots() - 2;
@@ -175,11 +162,11 @@ void NumericState::count_in_stretch(BatchGroups const& groups, std::int64_t at, 
   bool on_grid[2] = {false, false};
   for (std::size_t s = 0; s < sets_.size(); ++s)
     if (is_own(s)) on_grid[sets_[s].plan.coarse ? 1 : 0] = true;
-  bool const narrow = domain() == Domain::float32 && on_grid[0] != on_grid[1];
-  WideRow* const wide_rows = narrow ? nullptr : stretch_of<WideRow>().data() + first;
-  NarrowRow* const narrow_rows = narrow ? stretch_of<NarrowRow>().data() + first : nullptr;
-  for (int i = 0; !narrow && i < tile.rows; ++i) wide_rows[i].key = tile.keys[i];
-  for (int i = 0; !narrow && moments_ && i < tile.rows; ++i) wide_rows[i].value = tile.values[i];
+  std::optional<cpu::ShortKeys> const keys = on_grid[0] != on_grid[1] ? short_keys(storage) : std::nullopt;
+  WideRow* const wide_rows = keys ? nullptr : stretch_of<WideRow>().data() + first;
+  cpu::ShortRow* const short_rows = keys ? stretch_of<cpu::ShortRow>().data() + first : nullptr;
+  for (int i = 0; !keys && i < tile.rows; ++i) wide_rows[i].key = tile.keys[i];
+  for (int i = 0; !keys && moments_ && i < tile.rows; ++i) wide_rows[i].value = tile.values[i];
   bool noted[2] = {false, false};
   for (std::size_t s = 0; s < sets_.size(); ++s) {
     if (!is_own(s)) continue;
@@ -187,14 +174,17 @@ void NumericState::count_in_stretch(BatchGroups const& groups, std::int64_t at, 
     std::size_t const grid = set.plan.coarse ? 1 : 0;
     if (!std::exchange(noted[grid], true)) {
       std::uint32_t const* const slots = slots_of(set.plan, tile);
-      auto const noted_slot = [&](int i) {
-        std::uint32_t const unusable = all_usable || tile.usable[i] != 0 ? 0u : kUnusable;
+      auto const noted_slot = [&, end_cell](int i, bool all) {
+        std::uint32_t const unusable = all || tile.usable[i] != 0 ? 0u : kUnusable;
         return slots[i] | unusable | (tile.ranked[i] >= end_cell ? kUnranked : 0u);
       };
-      if (narrow)
-        for (int i = 0; i < tile.rows; ++i) narrow_rows[i] = {static_cast<std::uint32_t>(tile.keys[i]), noted_slot(i)};
-      else
-        for (int i = 0; i < tile.rows; ++i) wide_rows[i].slots[grid] = noted_slot(i);
+      if (keys) {
+        cpu::ShortKeys const own_keys = *keys;  // nothing that is written can be taken to change it, nor all_usable below
+        for (int i = 0; all_usable && i < tile.rows; ++i) short_rows[i] = {own_keys.of(tile.keys[i]), noted_slot(i, true)};
+        for (int i = 0; !all_usable && i < tile.rows; ++i) short_rows[i] = {own_keys.of(tile.keys[i]), noted_slot(i, false)};
+      } else {
+        for (int i = 0; i < tile.rows; ++i) wide_rows[i].slots[grid] = noted_slot(i, all_usable);
+      }
     }
     std::int32_t const* const own = groups.from_tile(s, at);
     for (int i = 0; !set.plan.coarse && i < tile.gap_count; ++i)
@@ -204,68 +194,134 @@ void NumericState::count_in_stretch(BatchGroups const& groups, std::int64_t at, 
   for (std::size_t s = 0; s < sets_.size(); ++s) {
     if (!is_own(s)) continue;
     auto const by = groups.of_scattered(s, at / BatchGroups::kStretchTiles);
-    if (narrow)
-      count_stretch(sets_[s], by, NarrowRows{stretch_of<NarrowRow>().data()});
+    if (keys)
+      count_in_blocks(sets_[s], by, stretch_of<cpu::ShortRow>().data(), *keys);
     else
       count_stretch(sets_[s], by, WideRows{stretch_of<WideRow>().data(), sets_[s].plan.coarse ? 1u : 0u});
   }
 }
 
+/// How values stored so have keys of 32 bits, where they do.
+std::optional<cpu::ShortKeys> NumericState::short_keys(Storage storage) const {
+  if (std::max(plan_.fine_slots, plan_.coarse_slots) > kShortSlot) return std::nullopt;
+  if (domain() == Domain::float32) return cpu::ShortKeys{true, 0.0};
+  constexpr std::int64_t kMostPivot = std::int64_t{1} << 52;  // its distance from such integers is exact
+  std::int64_t const pivot = KeyOf<std::int64_t>::value(plan_.pivot);
+  bool const small = storage <= Storage::int32 || storage == Storage::uint8 || storage == Storage::uint16;
+  if (domain() != Domain::int64 || !small || pivot < -kMostPivot || pivot > kMostPivot) return std::nullopt;
+  return cpu::ShortKeys{false, static_cast<double>(pivot)};
+}
+
 /// Counts the rows of a stretch, group by group.
 template <class Rows>
 void NumericState::count_stretch(Set& set, BatchGroups::Scattered const& by, Rows const& all) {
-  std::uint32_t const width = set.plan.coarse ? plan_.coarse_slots : plan_.fine_slots;
-  bool const can_be_few = set.plan.coarse && width <= FewRows<FewFacts>::kMostSlots;
-  BatchGroups::Row const* const rows_end = by.rows + by.begin[by.count];
   Folds folds;
-  for (std::size_t k = 0; k < by.count; ++k) {
-    BatchGroups::Row const* const rows = by.rows + by.begin[k];
-    BatchGroups::Row const* const end = by.rows + by.begin[k + 1];
-    auto const count = static_cast<std::size_t>(end - rows);
-    std::int32_t const id = by.ids[k];
-    std::uint64_t low = ~std::uint64_t{0};
-    std::uint64_t high = 0;
-    auto const each_row = [&, all](auto count_slot) {  // a copy, which no counter of 8 bits can be taken to change
-      for (BatchGroups::Row const* row = rows; row != end; ++row) {
-        if (rows_end - row > kRowsAhead) all.prefetch(row[kRowsAhead]);
-        std::uint32_t const slot = all.slot(*row);
-        std::uint64_t const key = all.key(*row);
-        count_slot(slot & kSlotBits);
-        bool const ranked = (slot & kUnranked) == 0;
-        low = std::min(low, ranked ? key : ~std::uint64_t{0});
-        high = std::max(high, ranked ? key : std::uint64_t{0});
-      }
-    };
-    Moments* moments = nullptr;
-    if (can_be_few && count <= FewRows<FewFacts>::kMostInStretch) {
-      if (k + 2 * kGroupsAhead < by.count) set.few.prefetch_facts(static_cast<std::size_t>(by.ids[k + 2 * kGroupsAhead]));
-      if (k + kGroupsAhead < by.count) set.few.prefetch_counts(static_cast<std::size_t>(by.ids[k + kGroupsAhead]));
-      auto const place = few_of(set, id, count);
-      if (std::uint8_t* list = set.few.list(place, count))
-        each_row([&list](std::uint32_t slot) { list = FewRows<FewFacts>::put_slot(list, slot); });
-      else
-        each_row([counts = set.few.counters(place)](std::uint32_t slot) { ++counts[slot]; });
-      place.facts->rows += static_cast<std::uint32_t>(count);
-      place.facts->low = std::min(place.facts->low, low);
-      place.facts->high = std::max(place.facts->high, high);
-      moments = &place.facts->moments;
-    } else {
-      Group& group = group_of(set, id);
-      each_row([&group](std::uint32_t slot) {
-        if (group.counts != nullptr) {
-          ++group.counts[slot];
-        } else {
-          group.cells.add(slot, 1);
-          group.counts = group.cells.dense();
-        }
-      });
-      group.low = std::min(group.low, low);
-      group.high = std::max(group.high, high);
-      moments = &group.moments;
-    }
-    if (set.plan.moments) folds.add(moments, rows, end, all);
-  }
+  for (std::size_t k = 0; k < by.count; ++k) count_group(set, by, k, all, folds);
   folds.fold();
+}
+
+/// The same, some groups of few rows at a time.
+void NumericState::count_in_blocks(Set& set, BatchGroups::Scattered const& by, cpu::ShortRow const* all, cpu::ShortKeys keys) {
+  using Block = cpu::RowBlock;
+  // All of them first: they and what is kept of the groups do not fit the second-level cache together.
+  static thread_local std::vector<cpu::ShortRow> in_order(static_cast<std::size_t>(BatchGroups::kStretchTiles) * kTileRows);
+  gather(all, by, in_order.data());
+  bool const can_be_few = is_narrow(set);
+  std::optional<Folds> folds;  // of groups with more rows
+  Summary summaries[Block::kGroups];
+  Block block;
+  block.keys = keys;
+  block.rows = in_order.data();
+  block.groups = 0;
+  auto const count_block = [&] {
+    for (int g = block.groups; g < Block::kGroups; ++g) block.begin[g] = block.end[g] = 0;
+    for (int g = 0; set.plan.moments && g < block.groups; ++g) put(*summaries[g].moments, block.moments, g);
+    cpu::kernels().count_block(&block, set.plan.moments);
+    for (int g = 0; g < block.groups; ++g) {
+      if (set.plan.moments) *summaries[g].moments = moments_at(block.moments, g);
+      if (block.low[g] > block.high[g]) continue;
+      *summaries[g].low = std::min(*summaries[g].low, keys.whole(block.low[g]));
+      *summaries[g].high = std::max(*summaries[g].high, keys.whole(block.high[g]));
+    }
+    block.groups = 0;
+  };
+  for (std::size_t visit = 0; visit < by.count; ++visit) {
+    std::size_t const k = by.visits[visit];
+    int const begin = static_cast<int>(by.begin[k]);
+    int const end = static_cast<int>(by.begin[k + 1]);
+    auto const count = static_cast<std::size_t>(end - begin);
+    // A block ahead, since what is done for each group before its block is full takes no time.
+    if (can_be_few && visit + 2 * Block::kGroups < by.count) set.few.prefetch_facts(static_cast<std::size_t>(by.ids[by.visits[visit + 2 * Block::kGroups]]));
+    if (can_be_few && visit + Block::kGroups < by.count) set.few.prefetch_counts(static_cast<std::size_t>(by.ids[by.visits[visit + Block::kGroups]]));
+    if (count > Block::kMostRows) {
+      if (!folds) folds.emplace();
+      count_group(set, by, k, ShortRows{all, keys}, *folds);
+      continue;
+    }
+    int const g = block.groups++;
+    block.begin[g] = begin;
+    block.end[g] = end;
+    block.list[g] = nullptr;
+    if (can_be_few) {
+      auto const place = few_of(set, by.ids[k], count);
+      block.list[g] = set.few.list(place, count);
+      if (block.list[g] == nullptr)
+        for (auto [i, counts] = std::pair{begin, set.few.counters(place)}; i < end; ++i) ++counts[block.rows[i].slot & kShortSlot];
+      place.facts->rows += static_cast<std::uint32_t>(count);
+      summaries[g] = {&place.facts->low, &place.facts->high, &place.facts->moments};
+    } else {
+      Group& group = group_of(set, by.ids[k]);
+      for (int i = begin; i < end; ++i) group.count(block.rows[i].slot & kShortSlot);
+      summaries[g] = {&group.low, &group.high, &group.moments};
+    }
+    if (block.groups == Block::kGroups) count_block();
+  }
+  if (block.groups != 0) count_block();
+  if (folds) folds->fold();
+}
+
+/// Counts the rows of one group.
+template <class Rows, class Folds>
+void NumericState::count_group(Set& set, BatchGroups::Scattered const& by, std::size_t k, Rows const& all, Folds& folds) {
+  BatchGroups::Row const* const rows = by.rows + by.begin[k];
+  BatchGroups::Row const* const end = by.rows + by.begin[k + 1];
+  BatchGroups::Row const* const rows_end = by.rows + by.begin[by.count];
+  auto const count = static_cast<std::size_t>(end - rows);
+  std::int32_t const id = by.ids[k];
+  std::uint64_t low = ~std::uint64_t{0};
+  std::uint64_t high = 0;
+  auto const each_row = [&, all](auto count_slot) {  // a copy, which no counter of 8 bits can be taken to change
+    for (BatchGroups::Row const* row = rows; row != end; ++row) {
+      if (rows_end - row > kRowsAhead) all.prefetch(row[kRowsAhead]);
+      std::uint32_t const slot = all.slot(*row);
+      std::uint64_t const key = all.key(*row);
+      count_slot(slot & kSlotBits);
+      bool const ranked = (slot & kUnranked) == 0;
+      low = std::min(low, ranked ? key : ~std::uint64_t{0});
+      high = std::max(high, ranked ? key : std::uint64_t{0});
+    }
+  };
+  Moments* moments = nullptr;
+  if (is_narrow(set) && count <= FewRows<FewFacts>::kMostInStretch) {
+    if (k + 2 * kGroupsAhead < by.count) set.few.prefetch_facts(static_cast<std::size_t>(by.ids[k + 2 * kGroupsAhead]));
+    if (k + kGroupsAhead < by.count) set.few.prefetch_counts(static_cast<std::size_t>(by.ids[k + kGroupsAhead]));
+    auto const place = few_of(set, id, count);
+    if (std::uint8_t* list = set.few.list(place, count))
+      each_row([&list](std::uint32_t slot) { list = FewRows<FewFacts>::put_slot(list, slot); });
+    else
+      each_row([counts = set.few.counters(place)](std::uint32_t slot) { ++counts[slot]; });
+    place.facts->rows += static_cast<std::uint32_t>(count);
+    place.facts->low = std::min(place.facts->low, low);
+    place.facts->high = std::max(place.facts->high, high);
+    moments = &place.facts->moments;
+  } else {
+    Group& group = group_of(set, id);
+    each_row([&group](std::uint32_t slot) { group.count(slot); });
+    group.low = std::min(group.low, low);
+    group.high = std::max(group.high, high);
+    moments = &group.moments;
+  }
+  if (set.plan.moments) folds.add(moments, rows, end, all);
 }
 
 /// Where so many more rows of a group are counted in 8 bits.

@@ -183,7 +183,7 @@ void NumericState::add_run(NumericView const& column, BatchGroups const& groups,
       if (moments_ && !told) tile.usable_rows = kernel.load_tile(column, t * kTileRows, tile.rows, domain(), plan_.pivot, valid, tile.values, tile.usable);
     } else {
       load(column, t * kTileRows, valid, !told, tile);
-      if (groups.any_scattered()) add_scattered(groups, t, tile);
+      if (groups.any_scattered()) add_scattered(groups, t, column.storage, tile);
       if (!apart)
         add_directly(targets, tile);
       else if (run_counts_.size() > slots)
@@ -405,6 +405,7 @@ NumericResult NumericState::finish(std::size_t set_index, bool narrow, std::span
   std::uint8_t room[FewRows<FewFacts>::kMostSlots];
   auto const whole = [](auto const& group) { return group != nullptr; };
   narrow = narrow && std::none_of(set.groups.begin(), set.groups.end(), whole);
+  if (narrow) out.narrow.reserve(set.few.most_entries());
   std::size_t const many = order.empty() ? end : order.size();
   out.group.reserve(many);
   out.cell_begin.reserve(many + 1);

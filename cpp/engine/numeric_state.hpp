@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "core/moments.hpp"
 #include "core/profile_slab.hpp"
 #include "core/wide_sum.hpp"
+#include "cpu/kernel_table.hpp"
 #include "engine/batch_groups.hpp"
 #include "engine/few_rows.hpp"
 #include "engine/grid.hpp"
@@ -104,6 +106,14 @@ class NumericState {
     std::unique_ptr<WideSum[]> tails;  // lower, upper
     std::unique_ptr<Sketch> sketch;
 
+    void count(std::uint32_t slot) {
+      if (counts != nullptr) {
+        ++counts[slot];
+      } else {
+        cells.add(slot, 1);
+        counts = cells.dense();
+      }
+    }
     WideSum& tail(std::size_t end) {
       if (!tails) tails = std::make_unique<WideSum[]>(2);  // zeroed
       return tails[end];
@@ -192,15 +202,20 @@ class NumericState {
   void add_tails_together(Tile const& tile, std::uint8_t const* of_row, Group* const* into) const;
   void count_mixed(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups);
   void count_weighted(Set& set, Tile const& tile, std::uint32_t const* slots, std::int32_t const* groups, std::uint32_t const* weights);
-  void add_scattered(BatchGroups const& groups, std::int64_t at, Tile& tile);
+  void add_scattered(BatchGroups const& groups, std::int64_t at, Storage storage, Tile& tile);
   bool in_tiles(BatchGroups const& groups, std::size_t s) const;
   void open_groups(Set& set, TileGroups const& by, GroupsOfTiles& out);
   void close_groups(Set& set, TileGroups const& by, GroupsOfTiles const& from);
   void count_in_tile(std::size_t s, BatchGroups const& groups, std::int64_t at, Tile& tile);
   void widen(Tile const& tile, std::uint16_t const* place, std::uint16_t none, GroupsOfTiles& all) const;
-  void count_in_stretch(BatchGroups const& groups, std::int64_t at, Tile& tile);
+  void count_in_stretch(BatchGroups const& groups, std::int64_t at, Storage storage, Tile& tile);
+  std::optional<cpu::ShortKeys> short_keys(Storage storage) const;
+  bool is_narrow(Set const& set) const { return set.plan.coarse && plan_.coarse_slots <= FewRows<FewFacts>::kMostSlots; }
   template <class Rows>
   void count_stretch(Set& set, BatchGroups::Scattered const& by, Rows const& all);
+  void count_in_blocks(Set& set, BatchGroups::Scattered const& by, cpu::ShortRow const* all, cpu::ShortKeys keys);
+  template <class Rows, class Folds>
+  void count_group(Set& set, BatchGroups::Scattered const& by, std::size_t k, Rows const& all, Folds& folds);
   FewRows<FewFacts>::Place few_of(Set& set, std::int32_t id, std::size_t more);
   void settle(Set& set, std::size_t group);
   void add_mixed_moments(Set& set, Tile& tile, std::int32_t const* groups, std::uint32_t const* weights);

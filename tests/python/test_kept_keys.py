@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from state_makers import log
 
 import modelwatch_gpu as mw
-from modelwatch_gpu.profile import kept_keys
+from modelwatch_gpu.profile import kept_keys, parts, profile
 from modelwatch_gpu.profile.kept_keys import KeptKeys
 from modelwatch_gpu.profile.parts import SEGMENT_VALUE, WHOLE, GroupKey, capped_keys
 
@@ -70,12 +70,17 @@ ROWS = st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), st.integers(0,
 
 @pytest.mark.parametrize("window", [None, "1w", "10rows"])
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(files=st.lists(ROWS, min_size=2, max_size=4), cap=st.sampled_from([4, 50]))
+@given(files=st.lists(ROWS, min_size=2, max_size=4), cap=st.sampled_from([4, 50]), labels=st.sampled_from([2, 64]))
 def test_groups_numbered_by_the_file_before_are_those_of_a_file_alone(
-    monkeypatch: pytest.MonkeyPatch, window: str | None, files: list[list[tuple[int, int | None]]], cap: int
+    monkeypatch: pytest.MonkeyPatch,
+    window: str | None,
+    files: list[list[tuple[int, int | None]]],
+    cap: int,
+    labels: int,
 ) -> None:
     # Else so few keys are not worth remembering.
     monkeypatch.setattr(kept_keys, "_MANY", 1)
+    monkeypatch.setattr(parts, "LABEL_CAP", labels)
     reference = _answered([(i % 9, i % 2) for i in range(60)], 0)
     baseline = mw.Baseline.fit(reference, roles=mw.Roles(timestamp="when", label="label", score="score"))
     options: dict[str, Any] = {"window": window, "segments": ["customer", ("customer", "score")], "max_groups": cap}
@@ -85,6 +90,7 @@ def test_groups_numbered_by_the_file_before_are_those_of_a_file_alone(
         before = mw.Profile.count(baseline, logs, **options).to_bytes()
         monkeypatch.undo()
         monkeypatch.setattr(kept_keys, "_MANY", 1)
+        monkeypatch.setattr(parts, "LABEL_CAP", labels)
         assert mw.Profile.count(baseline, logs, **options).to_bytes() == before
         return
     together = mw.Profile.count(baseline, logs, **options)
@@ -93,3 +99,25 @@ def test_groups_numbered_by_the_file_before_are_those_of_a_file_alone(
     arrays = {p.fingerprint: {name: a.tobytes() for name, a in p.arrays().items()} for p in alone}
     for part in together.parts:
         assert {name: a.tobytes() for name, a in part.arrays().items()} == arrays[part.fingerprint]
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=st.lists(ROWS, min_size=2, max_size=5), cap=st.sampled_from([4, 50]), labels=st.sampled_from([2, 64]))
+def test_files_added_up_one_by_one_have_the_sum_of_all_at_once(
+    monkeypatch: pytest.MonkeyPatch, files: list[list[tuple[int, int | None]]], cap: int, labels: int
+) -> None:
+    monkeypatch.setattr(profile, "MERGE_LEAST", 0)
+    monkeypatch.setattr(profile, "MERGE_SHARE", 1_000_000)  # so that every file is added when it comes
+    monkeypatch.setattr(parts, "LABEL_CAP", labels)
+    reference = _answered([(i % 9, i % 2) for i in range(60)], 0)
+    baseline = mw.Baseline.fit(reference, roles=mw.Roles(timestamp="when", label="label", score="score"))
+    options: dict[str, Any] = {"segments": ["customer"], "max_groups": cap}
+    logs = [_answered(rows, 1 + i) for i, rows in enumerate(files)]
+    apart = mw.Profile.count(baseline, logs, **options).merged()
+    added = mw.Profile.count(baseline, logs, keep_parts=False, **options).merged()
+    assert apart is not None
+    assert added is not None
+    assert added.header() == apart.header()
+    assert {name: a.tobytes() for name, a in added.arrays().items()} == {
+        name: a.tobytes() for name, a in apart.arrays().items()
+    }

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from modelwatch_gpu.profile.grouping import Int64, Numbering, Seed, SegmentGroups
 from modelwatch_gpu.profile.labelled import LabelledCounter
-from modelwatch_gpu.profile.parts import GroupKey, capped_keys
+from modelwatch_gpu.profile.parts import LABELLED_PREFIX, GroupKey, capped_keys, labels_of
 from modelwatch_gpu.profile.tables import UInt32
 
 #: Of fewer keys the next file's are numbered as they come: rows of few groups that lie near each other are counted
@@ -93,6 +93,7 @@ class KeptKeys:
     _known: dict[str, _Known] = field(default_factory=dict)
     _seeds: dict[str, Seed] = field(default_factory=dict)
     _segments: dict[str, SegmentGroups] = field(default_factory=dict)
+    _labels: dict[str, set[GroupKey]] = field(default_factory=dict)
     #: Of the last file that was read.
     answers: LabelledCounter | None = None
 
@@ -116,7 +117,12 @@ class KeptKeys:
         there = numbering.rows > 0
         there[given:] = True
         own = keys if there.all() else list(compress(keys, there.tolist()))
-        if not given or capped_keys(name, own, segment_cap, whole=whole) is not own:
+        labels = None
+        if name.startswith(LABELLED_PREFIX) and given:
+            # Those that were given have labels that are known.
+            labels = self._labels[name] = self._labels.get(name) or labels_of(keys)
+            labels |= labels_of(keys[given:])
+        if not given or capped_keys(name, own, segment_cap, whole=whole, labels=labels) is not own:
             found = self.of(name, own, segment_cap, whole)
             to = np.zeros(len(keys), dtype=np.uint32)
             to[there] = found.to
@@ -138,6 +144,7 @@ class KeptKeys:
     def of(self, name: str, keys: list[GroupKey], segment_cap: int, whole: set[str]) -> PartKeys:
         """Of the different keys of a set, in order of arrival. ``whole``: sets without keys beyond a cap; this one is
         added where it is such; those crossed with the label come behind the others."""
+        self._labels.pop(name, None)  # there may be others now
         own = capped_keys(name, keys, segment_cap, whole=whole)
         if own is keys:
             whole.add(name)

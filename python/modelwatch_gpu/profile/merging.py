@@ -10,7 +10,7 @@ import numpy as np
 
 from modelwatch_gpu.errors import InputError
 from modelwatch_gpu.profile.embedding_sums import EmbeddingTable, merge_embeddings
-from modelwatch_gpu.profile.open_tables import OpenTables
+from modelwatch_gpu.profile.open_tables import KeysOfSum, OpenTables
 from modelwatch_gpu.profile.parts import LABELLED_PREFIX, UNSEEN_CAP, GroupKey, Part, capped_keys
 from modelwatch_gpu.profile.side_by_side import side_by_side
 from modelwatch_gpu.profile.tables import (
@@ -34,37 +34,35 @@ def by_dependence(names: Iterable[str]) -> list[str]:
 
 
 def _merged_keys(
-    parts: Sequence[Part], name: str, segment_cap: int, whole: set[str]
-) -> tuple[list[GroupKey], list[UInt32]]:
+    parts: Sequence[Part], name: str, segment_cap: int, whole: set[str], before: KeysOfSum | None
+) -> tuple[KeysOfSum, list[UInt32]]:
     """The union of the parts' groups, sorted, and each part's numbers in it. Adds the set to ``whole`` where none of
-    its segments is beyond the cap; ``whole`` has all that are not crossed with the label, where they are, before."""
+    its segments is beyond the cap; ``whole`` has all that are not crossed with the label, where they are, before.
+    ``before``: of a sum that may be among the parts, and had none beyond the cap."""
     lists = [part.groups.get(name, []) for part in parts]
-    union = _union(lists)
-    # A value that one part kept may lie beyond the cap of all: then some other part has counted it as `other`.
-    kept = capped_keys(name, union, segment_cap, whole=whole)
-    if kept is union:
-        whole.add(name)
-    merged = union if kept is union else sorted(set(kept))
-    place = {key: i for i, key in enumerate(merged)}
-    at = place if kept is union else {key: place[into] for key, into in zip(union, kept, strict=True)}
-
-    def numbers(keys: list[GroupKey]) -> UInt32:
-        if kept is union and (keys is union or keys == union):
-            return np.arange(len(keys), dtype=np.uint32)
-        return np.fromiter(map(at.__getitem__, keys), np.uint32, len(keys))
-
-    return merged, [numbers(keys) for keys in lists]
-
-
-def _union(lists: Sequence[list[GroupKey]]) -> list[GroupKey]:
-    """All keys of sorted lists, sorted: mostly the longest list has them all."""
     longest = max(lists, key=len)
-    others = [keys for keys in lists if keys is not longest and keys != longest]
-    if not others:
-        return longest
-    seen = set(longest)
-    more = {key for keys in others for key in keys if key not in seen}
-    return sorted([*longest, *sorted(more)]) if more else longest
+    known = before is not None and before.keys is longest
+    union = before if before is not None and known else KeysOfSum.of(longest)
+
+    def numbers(keys: list[GroupKey], of: KeysOfSum) -> UInt32:
+        if keys is of.keys or keys == of.keys:
+            return np.arange(len(keys), dtype=np.uint32)
+        return np.fromiter(map(of.places.__getitem__, keys), np.uint32, len(keys))
+
+    try:
+        maps = [numbers(keys, union) for keys in lists]  # mostly the longest list has them all
+    except KeyError:
+        more = set[GroupKey]().union(*lists).difference(longest)
+        known, union = False, KeysOfSum.of(sorted([*longest, *sorted(more)]))
+        maps = [numbers(keys, union) for keys in lists]
+    # A value that one part kept may lie beyond the cap of all: then some other part has counted it as `other`.
+    if not (known and (not name.startswith(LABELLED_PREFIX) or name.removeprefix(LABELLED_PREFIX) in whole)):
+        kept = capped_keys(name, union.keys, segment_cap, whole=whole)
+        if kept is not union.keys:
+            merged = KeysOfSum.of(sorted(set(kept)))
+            return merged, [numbers([kept[i] for i in own.tolist()], merged) for own in maps]
+    whole.add(name)
+    return union, maps
 
 
 def merge_parts(
@@ -98,15 +96,18 @@ def merge_parts(
     columns = sorted({key for part in parts for key in part.tables})
     whole: set[str] = set()
     for name in by_dependence({n for part in parts for n in part.groups}):
-        groups[name], maps = _merged_keys(parts, name, segment_cap, whole)
+        own, maps = _merged_keys(parts, name, segment_cap, whole, into.keys.get(name) if into is not None else None)
+        groups[name] = own.keys
+        if into is not None and name in whole:
+            into.keys[name] = own
         rows = np.zeros(len(groups[name]), dtype=np.uint64)
         for part, to in zip(parts, maps, strict=True):
             if name in part.group_rows:
                 np.add.at(rows, to, part.group_rows[name])
         group_rows[name] = rows
         if bits is not None:
-            own = [(p.weights[name], to) for p, to in zip(parts, maps, strict=True) if name in p.weights]
-            weights[name] = merge_weights([sums for sums, _ in own], [to for _, to in own], len(groups[name]))
+            weighed = [(p.weights[name], to) for p, to in zip(parts, maps, strict=True) if name in p.weights]
+            weights[name] = merge_weights([sums for sums, _ in weighed], [to for _, to in weighed], len(groups[name]))
         own_keys = [key for key in columns if key[0] == name]
         merge = partial(_merged_table, parts, maps, origin_maps, len(groups[name]), consume=consume, into=into)
         large = sum(part.entries_of(name) for part in parts) >= _LARGE

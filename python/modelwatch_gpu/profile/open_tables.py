@@ -15,6 +15,7 @@ import numpy as np
 
 from modelwatch_gpu import _core
 from modelwatch_gpu.profile.moments import MomentPiece, MomentRows, join_moments
+from modelwatch_gpu.profile.parts import GroupKey
 from modelwatch_gpu.profile.side_by_side import side_by_side
 from modelwatch_gpu.profile.sparse import SparseRows, UInt32
 from modelwatch_gpu.profile.tables import CategoryTable, NumericTable, Table
@@ -35,11 +36,25 @@ class _Open:
     moments: list[MomentPiece]
 
 
+@dataclass(frozen=True)
+class KeysOfSum:
+    """The sorted groups of a set, and the place of each."""
+
+    keys: list[GroupKey]
+    places: dict[GroupKey, int]
+
+    @classmethod
+    def of(cls, keys: list[GroupKey]) -> KeysOfSum:
+        """Of sorted keys."""
+        return cls(keys, {key: i for i, key in enumerate(keys)})
+
+
 class OpenTables:
     """Cells and moments of the tables of one sum, which has empty ones meanwhile. Several threads may take tables of
-    different columns."""
+    different columns. ``keys``: of the sets of the sum that had no segment beyond a cap."""
 
     def __init__(self) -> None:
+        self.keys: dict[str, KeysOfSum] = {}
         self._open: dict[Key, _Open] = {}
 
     def take(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -50,6 +51,8 @@ UNSEEN_CAP: Final = 10_000
 #: a set that is crossed with the label, its pair comes last.
 #: start: epoch seconds, or the number of the first row where windows are counted in rows.
 GroupKey = tuple[int | str, ...]
+
+_LABEL: Final = itemgetter(-2, -1)
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,9 @@ class Part:
 
     def _own_fingerprint(self) -> str:
         counted = {name: value for name, value in self.header(()).items() if name not in ("sample", "facts")}
-        digest = hashlib.sha256(_json_of(counted, {"groups": _json_of(self.groups, self._texts)}).encode())
+        digest = hashlib.sha256()
+        for text in _json_of(counted, {"groups": _json_of(self.groups, self._texts)}):
+            digest.update(text.encode())
         self._texts = {}
         for arrays in self._counted_arrays():
             pieces: list[Any] = []
@@ -243,13 +248,16 @@ class Part:
 Part.origins = Later("origins", lambda part, kept: kept or (part._own_fingerprint(),))  # type: ignore[assignment]
 
 
-def _json_of(values: Mapping[str, Any], ready: Mapping[str, str]) -> str:
-    """What ``json.dumps(values, sort_keys=True)`` gives. ``ready``: the texts of some of the fields."""
-    fields = (
-        f"{json.dumps(name)}: {ready[name] if name in ready else json.dumps(values[name], sort_keys=True)}"
-        for name in sorted(values)
-    )
-    return "{" + ", ".join(fields) + "}"
+def _json_of(values: Mapping[str, Any], ready: Mapping[str, str | Iterable[str]]) -> Iterator[str]:
+    """What ``json.dumps(values, sort_keys=True)`` gives, in pieces: the keys of thousands of groups are megabytes.
+    ``ready``: the texts of some of the fields, or their pieces."""
+    before = "{"
+    for name in sorted(values):
+        yield f"{before}{json.dumps(name)}: "
+        own = ready[name] if name in ready else json.dumps(values[name], sort_keys=True)
+        yield from (own,) if isinstance(own, str) else own
+        before = ", "
+    yield "}" if before != "{" else "{}"
 
 
 def _key_from(values: Sequence[Any]) -> GroupKey:
@@ -335,16 +343,30 @@ def capped_segments(keys: list[GroupKey], cap: int) -> list[GroupKey]:
     return [k if k[1:] in kept or not is_capped(k[1:]) else (k[0], *other_segment(len(k) // 2)) for k in keys]
 
 
-def capped_keys(name: str, keys: list[GroupKey], segment_cap: int, *, whole: Container[str] = ()) -> list[GroupKey]:
+def labels_of(keys: Iterable[GroupKey]) -> set[GroupKey]:
+    """The different labels, (kind, text), of groups that are crossed with one."""
+    return set(map(_LABEL, keys))
+
+
+def capped_keys(
+    name: str,
+    keys: list[GroupKey],
+    segment_cap: int,
+    *,
+    whole: Container[str] = (),
+    labels: Collection[GroupKey] | None = None,
+) -> list[GroupKey]:
     """The keys of a set's groups with every segment, and every label, beyond its cap replaced by `other`.
 
     ``whole``: names of sets none of whose segments is beyond the cap; then none is of those crossed with the label.
+    ``labels``: all that the keys have and maybe more, None where that is not known.
     """
     if not name.startswith(LABELLED_PREFIX):
         return capped_segments(keys, segment_cap) if name.startswith(SEGMENT_PREFIX) else keys
     base = name.removeprefix(LABELLED_PREFIX)
     # There are few labels and many groups, so these are looked at only where something may be beyond a cap.
-    labels = {key[-2:] for key in keys}
+    if labels is None or len(labels) > LABEL_CAP:
+        labels = labels_of(keys)
     capped = {one[1:]: into[1:] for one, into in _capped_labels(labels) if one != into}
     if base in whole and not capped:
         return keys
