@@ -229,10 +229,11 @@ void CategoryState::count_text_run(StringsView const& column, BatchGroups const&
     int rows = static_cast<int>(groups.rows_of(t, t + 1));
     std::uint32_t const before = slots_in_use();
     read_text(column, t * kTileRows, rows, valid_rows(column.validity, t * kTileRows, rows, expanded), tile);
-    // Where most rows are new, half of those to come may be: tables in between would be filled in vain.
-    bool const mostly_new = 2 * static_cast<int>(slots_in_use() - before) > rows;
-    std::size_t const to_come = mostly_new ? static_cast<std::size_t>(groups.rows_of(t, to)) / 2 : 0;
-    table_.expect(std::min(slots_in_use() + to_come, first_unseen() + 2 * std::size_t{plan_.unseen_cap}));
+    // Of values that come evenly an eighth at most has been seen where seven rows of eight are new.
+    std::size_t const seen = slots_in_use();
+    bool const mostly_new = 8 * static_cast<std::int64_t>(seen - before) > 7 * std::int64_t{rows};
+    std::size_t const most = std::min(seen + static_cast<std::size_t>(groups.rows_of(t, to)), first_unseen() + 2 * std::size_t{plan_.unseen_cap});
+    table_.expect(mostly_new ? std::min(6 * seen, most) : 0);
     if (tile.beyond > 0) {
       // Rows beyond a cap have no slot: they are counted at once, and the others close ranks.
       std::uint64_t evicted = 0;
