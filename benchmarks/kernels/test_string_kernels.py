@@ -30,7 +30,7 @@ def _column(distinct: int, shape: str, width: int) -> pa.Array:
 @pytest.mark.parametrize("keep", CAPS)
 @pytest.mark.parametrize("width", [7, 40], ids=["short", "long"])
 @pytest.mark.parametrize("shape", ["even", "skewed"])
-@pytest.mark.parametrize("distinct", [200, 1_000_000])
+@pytest.mark.parametrize("distinct", [200, 10_000, 1_000_000])
 def test_counts_of_text(distinct: int, shape: str, width: int, keep: str, race: Callable[..., Any]) -> None:
     column = _column(distinct, shape, width)
     plan = _core.CategoryPlan(

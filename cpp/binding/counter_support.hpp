@@ -58,11 +58,21 @@ inline py::dict to_dict(NumericResult&& r) {
   return out;
 }
 
+inline py::list to_bytes(TextList const& values) {
+  py::list out(static_cast<py::ssize_t>(values.size()));
+  constexpr std::size_t kAhead = 16;  // values whose bytes are fetched while those before them are copied
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i + kAhead < values.size()) __builtin_prefetch(values[i + kAhead].data());
+    PyObject* const value = PyBytes_FromStringAndSize(values[i].data(), static_cast<py::ssize_t>(values[i].size()));
+    if (value == nullptr) throw py::error_already_set();
+    PyList_SET_ITEM(out.ptr(), static_cast<py::ssize_t>(i), value);
+  }
+  return out;
+}
+
 inline py::dict to_dict(CategoryResult&& r) {
   py::dict out;
-  py::list unseen;
-  for (auto const& value : r.unseen) unseen.append(py::bytes(value));
-  out["unseen"] = unseen;
+  out["unseen"] = to_bytes(r.unseen);
   out["capped"] = r.capped;
   out["group"] = to_numpy(std::move(r.group));
   out["cell_begin"] = to_numpy(std::move(r.cell_begin));

@@ -294,6 +294,8 @@ struct KernelTable {
   /// is read beyond a value's end.  rows <= kTextRows.
   void (*find_texts)(char const* const* bytes, std::uint32_t const* sizes, int rows, TextSlots const&, std::uint32_t* numbers,
                      std::uint64_t* hashes);
+  /// hash_bytes of values, some of them at a time.  Nothing is read beyond a value's end.
+  void (*hash_values)(char const* const* bytes, std::uint32_t const* sizes, int rows, std::uint64_t* hashes);
 };
 
 /// The table chosen at import: the best the machine has, or the one named by MODELWATCH_ISA.

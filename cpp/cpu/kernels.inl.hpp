@@ -5,6 +5,7 @@
 
 #include "core/golden_ratio.hpp"
 #include "core/grid_rule.hpp"
+#include "core/hash.hpp"
 #include "core/key.hpp"
 #include "core/moments.hpp"
 #include "core/offset_rule.hpp"
@@ -48,6 +49,6 @@ KernelTable const MW_KERNEL_TABLE = {MW_KERNEL_NAME, kSearchesBins, kCountsRuns,
                                      load_tile,      moments_one,     moments_floats,  moments_slots, fold_moments, count_block, moments_grouped, gap_rows,    count_run, keys_beyond, add_gaps,        gap_fractions,   sketch_gaps, key_range,
                                      count_binned,   survey_tile,     key_tile,      split_keys,  filter_keys,     bucket_tile,     hash_tile,   count_buckets,
                                      raise_registers, count_halves,   add_features,   center_rows_f32, center_rows_f64, add_rows_f32,    add_rows_f64,
-                                     hash_text,       find_texts};
+                                     hash_text,       find_texts,    hash_values};
 
 }  // namespace modelwatch::cpu

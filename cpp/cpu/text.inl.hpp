@@ -115,7 +115,7 @@ __attribute__((noinline)) std::uint32_t find_text(TextSlots const& table, char c
   for (std::uint64_t at = hash >> table.shift;; at = (at + 1) & last) {
     TextSlot const& slot = table.slots[at];
     bool const same = slot.hash == hash >> 32 && slot.rest >> 32 == size && holds_text(slot, bytes, size);
-    if (same || slot.number == TextSlot::kAbsent) return slot.number;
+    if (same || slot.name == 0) return slot.number();
   }
 }
 
@@ -130,7 +130,7 @@ struct EightSlots {
   MW_HD __m512i field(T const TextSlot::*of) const {
     return _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), 0xff, at, &(slots->*of), 8);
   }
-  MW_HD __m512i hash_and_number() const { return field(&TextSlot::hash); }
+  MW_HD __m512i hash_and_name() const { return field(&TextSlot::hash); }
 
   MW_HD __mmask8 hold(__m512i head, __m512i rest) const {
     return _mm512_mask_cmpeq_epi64_mask(_mm512_cmpeq_epi64_mask(field(&TextSlot::head), head), field(&TextSlot::rest), rest);
@@ -177,14 +177,15 @@ void find_texts(char const* const* bytes, std::uint32_t const* sizes, int rows, 
   }
   for (int i = whole; i < rows; ++i) hashes[i] = hash_text(bytes[i], sizes[i]);
   if (table.shift < 64 - kNearTextBits)
-    for (int i = 0; i < rows; ++i) table.prefetch(hashes[i]);
+    for (int i = 0; i < rows; ++i) table.prefetch_two(hashes[i]);
   for (int i = 0; i < whole; i += 8) {
     __m512i const hash = _mm512_loadu_si512(hashes + i);
     EightSlots const slots(table, hash);
-    __m512i const found = slots.hash_and_number();
+    __m512i const found = slots.hash_and_name();
     __mmask8 const held = (brief >> i / 8 & 1) != 0 ? slots.hold(_mm512_load_si512(heads + i), _mm512_load_si512(rests + i))
                                                     : slots.hold({bytes + i, sizes + i}, hash, found);
-    __m256i const number = _mm512_maskz_cvtepi64_epi32(0xff, _mm512_maskz_srli_epi64(0xff, found, 32));
+    __m256i const name = _mm512_maskz_cvtepi64_epi32(0xff, _mm512_maskz_srli_epi64(0xff, found, 32));
+    __m256i const number = _mm256_sub_epi32(name, _mm256_set1_epi32(1));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(numbers + i), number);
     __mmask8 const free = _mm256_cmpeq_epi32_mask(number, _mm256_set1_epi32(static_cast<int>(TextSlot::kAbsent)));
     for (std::uint32_t others = static_cast<std::uint8_t>(~(held | free)); others != 0; others &= others - 1) {
@@ -195,12 +196,92 @@ void find_texts(char const* const* bytes, std::uint32_t const* sizes, int rows, 
   for (int i = whole; i < rows; ++i) numbers[i] = find_text(table, bytes[i], sizes[i], hashes[i]);
 }
 
+/// A block of each of eight values, and words of all of them at one place.
+struct EightBlocks {
+  alignas(64) std::uint64_t words[8][8];
+
+  MW_HD void load(char const* const* bytes, std::uint32_t const* sizes, std::uint32_t at) {
+    for (int i = 0; i < 8; ++i)
+      _mm512_store_si512(words[i], sizes[i] > at ? text_block(bytes[i] + at, sizes[i] - at) : _mm512_setzero_si512());
+  }
+  MW_HD __m512i of_place(int place) const {
+    __m512i const rows = _mm512_setr_epi64(0, 8, 16, 24, 32, 40, 48, 56);
+    return _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), 0xff, rows, &words[0][place], 8);
+  }
+};
+
+/// hash_bytes of 8 x Groups values: a product waits for the one before it, so those of several eights are made between.
+template <int Groups>
+MW_HD void hash_groups(char const* const* bytes, std::uint32_t const* sizes, std::uint64_t* hashes) {
+  std::uint32_t longest = 0;
+  for (int i = 0; i < 8 * Groups; ++i) longest = sizes[i] > longest ? sizes[i] : longest;
+  __m512i const factor = _mm512_set1_epi64(static_cast<long long>(BytesHash::kFactor));
+  __m512i const low = _mm512_set1_epi64(255);
+  EightBlocks blocks[Groups];
+  __m512i hash[Groups], size[Groups], word[Groups] = {};
+  for (int g = 0; g < Groups; ++g) {
+    hash[g] = _mm512_set1_epi64(static_cast<long long>(BytesHash::kBegin));
+    size[g] = _mm512_maskz_cvtepu32_epi64(0xff, _mm256_loadu_si256(reinterpret_cast<__m256i const*>(sizes + 8 * g)));
+  }
+  for (std::uint32_t at = 0; at < longest; ++at) {
+    if (at % kTextBlock == 0)
+      for (int g = 0; g < Groups; ++g) blocks[g].load(bytes + 8 * g, sizes + 8 * g, at);
+    if (at % 8 == 0)
+      for (int g = 0; g < Groups; ++g) word[g] = blocks[g].of_place(static_cast<int>(at % kTextBlock / 8));
+    __m512i const place = _mm512_set1_epi64(at);
+#pragma GCC unroll 4
+    for (int g = 0; g < Groups; ++g) {
+      __m512i const with = _mm512_xor_si512(hash[g], _mm512_and_si512(word[g], low));
+      hash[g] = _mm512_mask_mullo_epi64(hash[g], _mm512_cmpgt_epi64_mask(size[g], place), with, factor);
+      word[g] = _mm512_maskz_srli_epi64(0xff, word[g], 8);
+    }
+  }
+  auto const mixed = [](__m512i h) { return _mm512_xor_si512(h, _mm512_maskz_srli_epi64(0xff, h, 33)); };
+  for (int g = 0; g < Groups; ++g) {
+    __m512i const first = _mm512_mullo_epi64(mixed(hash[g]), _mm512_set1_epi64(static_cast<long long>(BytesHash::kFirstMix)));
+    __m512i const second = _mm512_mullo_epi64(mixed(first), _mm512_set1_epi64(static_cast<long long>(BytesHash::kSecondMix)));
+    _mm512_storeu_si512(hashes + 8 * g, mixed(second));
+  }
+}
+
+MW_HD int hash_eights(char const* const* bytes, std::uint32_t const* sizes, int rows, std::uint64_t* hashes) {
+  int i = 0;
+  for (; i + 32 <= rows; i += 32) hash_groups<4>(bytes + i, sizes + i, hashes + i);
+  for (; i + 8 <= rows; i += 8) hash_groups<1>(bytes + i, sizes + i, hashes + i);
+  return i;
+}
+
 #else
 
+MW_HD int hash_eights(char const* const*, std::uint32_t const*, int, std::uint64_t*) { return 0; }
 std::uint64_t hash_text(char const*, std::uint32_t) { return 0; }
 void find_texts(char const* const*, std::uint32_t const*, int, TextSlots const&, std::uint32_t*, std::uint64_t*) {}
 
 #endif
+
+/// Four values at a time, which do not wait for each other, as far as the shortest of them goes.
+void hash_values(char const* const* bytes, std::uint32_t const* sizes, int rows, std::uint64_t* hashes) {
+  int i = hash_eights(bytes, sizes, rows, hashes);
+  for (; i < rows; i += 4) {
+    int const many = rows - i < 4 ? rows - i : 4;
+    std::uint8_t const* at[4];
+    std::uint32_t size[4];
+    std::uint32_t shortest = ~std::uint32_t{0};
+    for (int k = 0; k < 4; ++k) {
+      int const row = i + (k < many ? k : 0);
+      at[k] = reinterpret_cast<std::uint8_t const*>(bytes[row]);
+      size[k] = sizes[row];
+      shortest = size[k] < shortest ? size[k] : shortest;
+    }
+    std::uint64_t h[4] = {BytesHash::kBegin, BytesHash::kBegin, BytesHash::kBegin, BytesHash::kBegin};
+    for (std::uint32_t b = 0; b < shortest; ++b)
+      for (int k = 0; k < 4; ++k) h[k] = (h[k] ^ at[k][b]) * BytesHash::kFactor;
+    for (int k = 0; k < many; ++k) {
+      for (std::uint32_t b = shortest; b < size[k]; ++b) h[k] = (h[k] ^ at[k][b]) * BytesHash::kFactor;
+      hashes[i + k] = BytesHash::end(h[k]);
+    }
+  }
+}
 
 }  // namespace
 }  // namespace modelwatch::cpu

@@ -8,7 +8,7 @@
 
 namespace modelwatch {
 
-/// Half a cache line: one look decides nearly always.
+/// Half a cache line: one look decides nearly always.  Zeros are a free one.
 struct TextSlot {
   static constexpr std::uint32_t kPrefix = 12;
   static constexpr std::uint32_t kAbsent = 0xffffffffu;
@@ -19,7 +19,9 @@ struct TextSlot {
   std::uint64_t rest = 0;
   char const* bytes = nullptr;
   std::uint32_t hash = 0;  // its first 32 bits
-  std::uint32_t number = kAbsent;  // of a free slot
+  std::uint32_t name = 0;  // the value's number and one
+
+  MW_HD std::uint32_t number() const { return name - 1; }  // kAbsent of a free slot
 };
 
 struct TextSlots {
@@ -27,6 +29,11 @@ struct TextSlots {
   int shift;              // the first bits of a hash tell where a value is looked for first
 
   MW_HD void prefetch(std::uint64_t hash) const { __builtin_prefetch(slots + (hash >> shift)); }
+  /// The next slot too, which may lie in another line.
+  MW_HD void prefetch_two(std::uint64_t hash) const {
+    prefetch(hash);
+    __builtin_prefetch(reinterpret_cast<char const*>(slots + (hash >> shift)) + sizeof(TextSlot));
+  }
 };
 
 /// The last steps of a hash.  The multipliers are those of SplitMix64 (public domain constants).

@@ -15,7 +15,7 @@ std::uint32_t CategoryState::coarse_slot(std::string_view bytes) const {
 CategoryState::Resolved CategoryState::resolve_all(std::vector<std::string_view> const& values, std::vector<bool> const& seen) {
   Resolved out{std::vector<std::uint32_t>(values.size(), kUnresolved), std::vector<std::uint64_t>(values.size(), 0)};
   // Once for all values: slots that are out must not move.
-  if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
+  evict_where_many();
   for (std::size_t i = 0; i < values.size(); ++i)
     if (seen[i]) out.slots[i] = resolve(values[i], out.hashes[i]);
   return out;

@@ -7,6 +7,7 @@
 #include "core/hash.hpp"
 #include "core/error.hpp"
 #include "core/radix_sort.hpp"
+#include "engine/byte_order.hpp"
 #include "engine/rank.hpp"
 
 namespace modelwatch {
@@ -53,12 +54,19 @@ StringKey CategoryState::own_key(std::string_view bytes) {
 std::uint32_t CategoryState::resolve(std::string_view bytes, std::uint64_t& hash) {
   StringKey const key = own_key(bytes);
   std::uint32_t const slot = table_.find(key);
-  return slot == StringTable::kAbsent ? admit(bytes, key.hash, hash) : slot;
+  if (slot != StringTable::kAbsent) return slot;
+  if (has_cap()) hash = hash_of(bytes);
+  return admit(bytes, key.hash, hash);
 }
 
 /// Whether the baseline may have had a value that it does not know, since it was capped.
 bool CategoryState::is_beyond_known(std::uint64_t hash, std::string_view bytes) const {
   return std::tuple(hash, bytes) > std::tuple(plan_.known_hash, std::string_view(plan_.known_bytes));
+}
+
+/// Whether a value is none of those that are kept.
+bool CategoryState::is_beyond_cap(std::uint64_t hash, std::string_view bytes) const {
+  return std::tuple(hash, bytes) > std::tuple(cap_hash_, std::string_view(cap_bytes_));
 }
 
 /// Where a slot is counted on the coarse grid: evicted or not, the order of rows must not show.
@@ -67,20 +75,16 @@ std::uint32_t CategoryState::coarse_of(std::uint32_t slot) const {
   return slot < first_unseen() ? plan_.to_coarse[slot - kFirstCategory] : kCoarseUnseen;
 }
 
-/// The slot of a value that has none yet: of an unseen one, or what becomes of it beyond a cap, and then its hash.
-std::uint32_t CategoryState::admit(std::string_view value, std::uint64_t table_hash, std::uint64_t& hash) {
-  std::uint64_t own = 0;
-  if (plan_.known_is_capped || capped_) {
-    own = hash_of(value);
-    hash = own;
-    if (plan_.known_is_capped && is_beyond_known(own, value)) return kOtherSlot;
-    if (capped_ && std::tuple(own, value) > std::tuple(cap_hash_, std::string_view(cap_bytes_))) return kEvicted;
-  }
-  std::string_view const kept = arena_.keep(value);
-  std::uint32_t const slot = slots_in_use();
-  table_.insert(key_with(kept, table_hash), slot);
-  unseen_.push_back({kept, own});
-  return slot;
+/// The slot of a value that had none when it was looked up: of an unseen one, or what becomes of it beyond a cap.  Its hash
+/// decides that, where there is a cap.
+std::uint32_t CategoryState::admit(std::string_view value, std::uint64_t table_hash, std::uint64_t hash) {
+  if (plan_.known_is_capped && is_beyond_known(hash, value)) return kOtherSlot;
+  if (capped_ && is_beyond_cap(hash, value)) return kEvicted;
+  return table_.number_of(key_with(value, table_hash), slots_in_use(), [&] {
+    unseen_.push_back(arena_->keep(value));
+    if (has_cap()) unseen_hashes_.push_back(hash);
+    return unseen_.back().data();
+  });
 }
 
 /// Where a group is counted whose rows do not come among those of many others.
@@ -151,7 +155,7 @@ void CategoryState::add(CategoryView const& column, std::shared_ptr<ArrowOwner c
       for (std::int64_t const last = std::max(t + 1, end); t < last; ++t) add_tile(column, groups, t, weights);
     }
   }
-  if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
+  evict_where_many();
 }
 
 CategoryState::Targets CategoryState::targets_of(BatchGroups const& groups, std::int64_t tile) {
@@ -193,76 +197,81 @@ void CategoryState::count_run(CategoryView const& column, BatchGroups const& gro
   }
 }
 
+/// Hashes of values that came before there was a cap.
+void CategoryState::hash_unseen() {
+  unseen_hashes_.resize(unseen_.size());
+  char const* bytes[cpu::kTextRows];
+  std::uint32_t sizes[cpu::kTextRows];
+  for (std::size_t first = 0; first < unseen_.size(); first += cpu::kTextRows) {
+    auto const rows = static_cast<int>(std::min<std::size_t>(cpu::kTextRows, unseen_.size() - first));
+    for (int i = 0; i < rows; ++i) {
+      std::string_view const value = unseen_[first + static_cast<std::size_t>(i)];
+      bytes[i] = value.data();
+      sizes[i] = static_cast<std::uint32_t>(value.size());
+    }
+    cpu::kernels().hash_values(bytes, sizes, rows, unseen_hashes_.data() + first);
+  }
+}
+
 void CategoryState::evict_beyond_cap() {
   if (unseen_.size() <= plan_.unseen_cap) return;
-  if (!capped_ && !plan_.known_is_capped)
-    for (auto& value : unseen_) value.hash = hash_of(value.bytes);
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
-  order.reserve(unseen_.size());
-  for (std::uint32_t i = 0; i < unseen_.size(); ++i) order.emplace_back(unseen_[i].hash, i);
-  auto const smaller = [&](auto const& a, auto const& b) {
-    return a.first != b.first ? a.first < b.first : unseen_[a.second].bytes < unseen_[b.second].bytes;
-  };
-  auto const last = order.begin() + plan_.unseen_cap - 1;
-  std::nth_element(order.begin(), last, order.end(), smaller);
+  if (!has_cap()) hash_unseen();
+  std::vector<std::uint64_t, LargePages<std::uint64_t>> hashes(unseen_hashes_.begin(), unseen_hashes_.end());
+  auto const last = hashes.begin() + plan_.unseen_cap - 1;
+  std::nth_element(hashes.begin(), last, hashes.end());
   capped_ = true;
-  cap_hash_ = last->first;
-  cap_bytes_ = unseen_[last->second].bytes;
-  // Those who stay close ranks, in the order in which they came, and take their bytes along.
-  std::vector<std::uint32_t> to(unseen_.size(), 0);
-  for (auto at = last + 1; at != order.end(); ++at) to[at->second] = kEvicted;
-  StringArena arena;
-  std::vector<Unseen> kept;
-  for (std::uint32_t i = 0; i < unseen_.size(); ++i) {
-    if (to[i] == kEvicted) continue;
-    to[i] = static_cast<std::uint32_t>(kept.size());
-    kept.push_back({arena.keep(unseen_[i].bytes), unseen_[i].hash});
+  cap_hash_ = *last;
+  // Bytes decide between those of the last hash.
+  std::size_t smaller = 0;
+  std::vector<std::string_view> of_last;
+  for (std::size_t i = 0; i < unseen_.size(); ++i) {
+    smaller += unseen_hashes_[i] < cap_hash_ ? 1 : 0;
+    if (unseen_hashes_[i] == cap_hash_) of_last.push_back(unseen_[i]);
   }
-  table_.change([&](char const*& bytes, std::uint32_t& slot) {
-    if (slot < first_unseen()) return;
-    std::uint32_t const place = to[slot - first_unseen()];
-    slot = place == kEvicted ? StringTable::kAbsent : first_unseen() + place;
-    if (place != kEvicted) bytes = kept[place].bytes.data();
-  });
+  std::sort(of_last.begin(), of_last.end());
+  cap_bytes_ = of_last[plan_.unseen_cap - 1 - smaller];
+  // Those who stay close ranks, in the order in which they came, and take their bytes along.
+  struct Moved {
+    char const* bytes;
+    std::uint32_t place;
+  };
+  std::vector<Moved, LargePages<Moved>> to(unseen_.size());
+  auto arena = std::make_shared<StringArena>();
+  decltype(unseen_) kept;
+  decltype(unseen_hashes_) kept_hashes;
+  for (std::uint32_t i = 0; i < unseen_.size(); ++i) {
+    to[i].place = kEvicted;
+    if (is_beyond_cap(unseen_hashes_[i], unseen_[i])) continue;
+    kept.push_back(arena->keep(unseen_[i]));
+    to[i] = {kept.back().data(), static_cast<std::uint32_t>(kept.size() - 1)};
+    kept_hashes.push_back(unseen_hashes_[i]);
+  }
+  auto const fetch = [&](std::uint32_t slot) {
+    if (slot >= first_unseen()) __builtin_prefetch(&to[slot - first_unseen()]);
+  };
+  table_.change(
+      [&](char const*& bytes, std::uint32_t& slot) {
+        if (slot < first_unseen()) return;
+        Moved const& moved = to[slot - first_unseen()];
+        slot = moved.place == kEvicted ? StringTable::kAbsent : first_unseen() + moved.place;
+        if (moved.place != kEvicted) bytes = moved.bytes;
+      },
+      fetch);
   for (auto& set : sets_)
     for (auto& group : set.groups) {
       if (!group) continue;
       auto const counts = std::exchange(group->unseen, SparseArray<std::uint64_t>::growing());
       group->unseen.widen(plan_.unseen_cap);
       counts.each([&](std::uint32_t place, std::uint64_t times) {
-        if (to[place] != kEvicted) return group->unseen.add(to[place], times);
+        if (to[place].place != kEvicted) return group->unseen.add(to[place].place, times);
         group->cells.add(kOtherSlot, times);
-        note_beyond(set, *group, unseen_[place].hash);
+        note_beyond(set, *group, unseen_hashes_[place]);
       });
     }
   unseen_ = std::move(kept);
+  unseen_hashes_ = std::move(kept_hashes);
   arena_ = std::move(arena);
   last_owner_.reset();  // codes must be resolved anew
-}
-
-/// Places in unseen_ in the order of their values.
-std::vector<std::uint32_t> CategoryState::unseen_by_bytes() const {
-  // The first eight bytes as a number decide nearly always.
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> entries;
-  entries.reserve(unseen_.size());
-  for (std::uint32_t i = 0; i < unseen_.size(); ++i) {
-    std::string_view const bytes = unseen_[i].bytes;
-    std::uint64_t prefix = 0;
-    for (std::size_t at = 0; at < 8; ++at) prefix = prefix << 8 | (at < bytes.size() ? static_cast<std::uint8_t>(bytes[at]) : 0u);
-    entries.emplace_back(prefix, i);
-  }
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> spare;
-  radix_sort(entries, spare, [](auto const& entry) { return entry.first; });
-  for (auto begin = entries.begin(); begin != entries.end();) {
-    auto end = begin + 1;
-    while (end != entries.end() && end->first == begin->first) ++end;
-    std::sort(begin, end, [&](auto const& a, auto const& b) { return unseen_[a.second].bytes < unseen_[b.second].bytes; });
-    begin = end;
-  }
-  std::vector<std::uint32_t> order;
-  order.reserve(entries.size());
-  for (auto const& entry : entries) order.push_back(entry.second);
-  return order;
 }
 
 CategoryResult CategoryState::finish(std::size_t set_index, bool narrow, std::span<std::uint32_t const> order) {
@@ -270,12 +279,11 @@ CategoryResult CategoryState::finish(std::size_t set_index, bool narrow, std::sp
   Set& set = sets_.at(set_index);
   CategoryResult out;
   out.capped = capped_;
-  std::vector<std::uint32_t> const by_bytes = unseen_by_bytes();
-  std::vector<std::uint32_t> rank(unseen_.size(), 0);
-  for (std::uint32_t i = 0; i < by_bytes.size(); ++i) {
-    rank[by_bytes[i]] = i;
-    if (!set.coarse) out.unseen.emplace_back(unseen_[by_bytes[i]].bytes);
-  }
+  std::vector<std::uint32_t> by_bytes;
+  if (!set.coarse) by_bytes = places_by_bytes(unseen_);
+  out.unseen = TextList(arena_, by_bytes.size());
+  for (auto const place : by_bytes) out.unseen.push_back(unseen_[place]);
+  std::vector<std::uint32_t> rank;  // of each place
   out.cell_begin.push_back(0);
   auto const push = [&](std::uint32_t cell, std::uint64_t count) {
     out.cell.push_back(cell);
@@ -310,21 +318,42 @@ CategoryResult CategoryState::finish(std::size_t set_index, bool narrow, std::sp
       out.register_group.push_back(name);
       out.registers.insert(out.registers.end(), ranks.begin(), ranks.end());
     }
+    auto& counts = set.groups[g]->unseen;
+    std::size_t const before = out.unseen_index.size();
+    if (std::uint64_t const* const dense = counts.dense()) {
+      out.unseen_index.resize(before + by_bytes.size());
+      out.unseen_count.resize(before + by_bytes.size());
+      std::size_t to = before;
+      for (std::uint32_t i = 0; i < by_bytes.size(); ++i) {
+        std::uint64_t const count = by_bytes[i] < counts.size() ? dense[by_bytes[i]] : 0;
+        out.unseen_index[to] = i;
+        out.unseen_count[to] = count;
+        to += count != 0 ? 1 : 0;
+      }
+      out.unseen_index.resize(to);
+      out.unseen_count.resize(to);
+      out.unseen_group.resize(to, name);
+      continue;
+    }
+    if (rank.empty()) {
+      rank.resize(by_bytes.size());
+      for (std::uint32_t i = 0; i < by_bytes.size(); ++i) rank[by_bytes[i]] = i;
+    }
     std::vector<std::pair<std::uint32_t, std::uint64_t>> entries;
     std::vector<std::pair<std::uint32_t, std::uint64_t>> spare;
-    set.groups[g]->unseen.each([&](std::uint32_t place, std::uint64_t count) { entries.emplace_back(rank[place], count); });
+    counts.each([&](std::uint32_t place, std::uint64_t count) { entries.emplace_back(rank[place], count); });
     radix_sort(entries, spare, [](auto const& entry) { return entry.first; });
     for (auto const& [index, count] : entries) {
-      out.unseen_group.push_back(name);
       out.unseen_index.push_back(index);
       out.unseen_count.push_back(count);
     }
+    out.unseen_group.resize(out.unseen_index.size(), name);
   }
   return out;
 }
 
 std::size_t CategoryState::bytes() const {
-  std::size_t total = unseen_.capacity() * sizeof(Unseen) + arena_.bytes() + table_.bytes();
+  std::size_t total = unseen_.capacity() * sizeof(std::string_view) + unseen_hashes_.capacity() * sizeof(std::uint64_t) + arena_->bytes() + table_.bytes();
   for (auto const& set : sets_) {
     total += set.few.bytes();
     for (auto const& group : set.groups)

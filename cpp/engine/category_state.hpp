@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>  // min
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -15,6 +16,7 @@
 #include "engine/sketch.hpp"
 #include "engine/sparse_array.hpp"
 #include "engine/string_table.hpp"
+#include "engine/text_list.hpp"
 
 namespace modelwatch {
 
@@ -42,7 +44,7 @@ struct CategoryResult {
   std::vector<std::uint32_t> cell;
   std::vector<std::uint64_t> count;
   NarrowEntries narrow;  // instead of cell and count, where that was asked for and all are small
-  std::vector<std::string> unseen;  // by bytes; fine sets only
+  TextList unseen;  // by bytes; fine sets only
   std::vector<std::uint32_t> unseen_group;
   std::vector<std::uint32_t> unseen_index;  // into `unseen`
   std::vector<std::uint64_t> unseen_count;
@@ -112,10 +114,6 @@ class CategoryState {
     std::vector<std::unique_ptr<Group>> groups;
     FewRows<FewFacts> few;  // of sets on the coarse grid
   };
-  struct Unseen {
-    std::string_view bytes;  // in the arena
-    std::uint64_t hash;      // only where a cap is known
-  };
   /// What a tile of text counts into.
   struct TextTile {
     std::uint32_t slots[kTileRows];   // of every row
@@ -128,10 +126,13 @@ class CategoryState {
   std::uint32_t first_unseen() const { return kFirstCategory + static_cast<std::uint32_t>(plan_.known.size()); }
   std::uint32_t slots_in_use() const { return first_unseen() + static_cast<std::uint32_t>(unseen_.size()); }
   bool is_beyond_known(std::uint64_t hash, std::string_view bytes) const;
+  bool is_beyond_cap(std::uint64_t hash, std::string_view bytes) const;
   std::uint32_t coarse_of(std::uint32_t slot) const;
   static StringKey own_key(std::string_view bytes);
   std::uint32_t resolve(std::string_view bytes, std::uint64_t& hash);
-  std::uint32_t admit(std::string_view value, std::uint64_t table_hash, std::uint64_t& hash);
+  /// Whether hashes decide what is kept.
+  bool has_cap() const { return plan_.known_is_capped || capped_; }
+  std::uint32_t admit(std::string_view value, std::uint64_t table_hash, std::uint64_t hash);
   Targets targets_of(BatchGroups const& groups, std::int64_t tile);
   Group& group_of(Set& set, std::int32_t group);
   Group& made(Set& set, std::size_t group) const;
@@ -165,14 +166,23 @@ class CategoryState {
   /// hashes[codes[i]], or hashes[i] without codes, is of row i where its value lies beyond a cap.
   void count_tile(Set& set, std::uint32_t const* slots, std::uint32_t const* codes, std::uint64_t const* hashes,
                   std::int32_t const* groups, std::uint32_t const* weights, int rows);
+  void hash_unseen();
   void evict_beyond_cap();
-  std::vector<std::uint32_t> unseen_by_bytes() const;
+  /// Whether another tile could bring more than twice the cap: a table's size is a power of two, as a cap may be.
+  bool has_many() const {
+    std::size_t const cap = plan_.unseen_cap;
+    return unseen_.size() > 2 * cap - std::min<std::size_t>(cap / 8, kTileRows);
+  }
+  void evict_where_many() {
+    if (has_many()) evict_beyond_cap();
+  }
 
   CategoryPlan plan_;
   StringTable table_;  // slots; its bytes are those of plan_.known and of the arena
   std::vector<Set> sets_;
-  std::vector<Unseen> unseen_;
-  StringArena arena_;
+  std::vector<std::string_view, LargePages<std::string_view>> unseen_;  // in the arena
+  std::vector<std::uint64_t> unseen_hashes_;                            // of each, where a cap is known
+  std::shared_ptr<StringArena> arena_ = std::make_shared<StringArena>();
   bool capped_ = false;
   std::uint64_t cap_hash_ = 0;
   std::string cap_bytes_;

@@ -96,6 +96,10 @@ void CategoryState::read_text(Reader const& reader, std::int64_t begin, int rows
       std::uint32_t slot = table_.find(keys[k]);
       int const row = valid == nullptr ? first + k : at[k];
       if (slot == StringTable::kAbsent) {
+        if (has_cap()) {
+          std::uint32_t const size = keys[k].size();
+          cpu::kernels().hash_values(&keys[k].bytes, &size, 1, &tile.hashes[row]);
+        }
         slot = admit(keys[k].view(), keys[k].hash, tile.hashes[row]);
         tile.beyond += is_beyond(slot) ? 1 : 0;
       }
@@ -111,7 +115,9 @@ void CategoryState::find_text(Reader const& reader, std::int64_t begin, int rows
   std::uint32_t sizes[kBatchRows];
   std::uint32_t found[kBatchRows];
   std::uint64_t hashes[kBatchRows];
+  std::uint64_t own[kBatchRows] = {};  // which the table does not use
   std::uint16_t at[kBatchRows];
+  std::uint8_t fresh_at[kBatchRows];
   auto const take = [&](int k, int row) {
     std::string_view const value = reader.value(begin + row);
     bytes[k] = value.data();
@@ -133,20 +139,25 @@ void CategoryState::find_text(Reader const& reader, std::int64_t begin, int rows
     }
     std::uint32_t* const slots = valid == nullptr ? tile.slots + first : found;
     cpu::kernels().find_texts(bytes, sizes, count, table_.places(), slots, hashes);
-    std::uint32_t const known = slots_in_use();
+    // Those that have no number close ranks; one of them may be the first of another.
+    int fresh = 0;
     for (int k = 0; k < count; ++k) {
-      int const row = valid == nullptr ? first + k : at[k];
-      std::uint32_t slot = slots[k];
-      if (slot == StringTable::kAbsent) {
-        std::string_view const value(bytes[k], sizes[k]);
-        if (slots_in_use() != known) slot = table_.find(key_with(value, hashes[k]));  // a row before may have been the first
-        if (slot == StringTable::kAbsent) {
-          slot = admit(value, hashes[k], tile.hashes[row]);
-          tile.beyond += is_beyond(slot) ? 1 : 0;
-        }
-      }
-      tile.slots[row] = slot;
+      if (slots[k] != StringTable::kAbsent) continue;
+      bytes[fresh] = bytes[k];
+      sizes[fresh] = sizes[k];
+      hashes[fresh] = hashes[k];
+      fresh_at[fresh++] = static_cast<std::uint8_t>(k);
     }
+    if (fresh > 0 && has_cap()) cpu::kernels().hash_values(bytes, sizes, fresh, own);
+    for (int i = 0; i < fresh; ++i) {
+      int const k = fresh_at[i];
+      slots[k] = admit({bytes[i], sizes[i]}, hashes[i], own[i]);
+      if (!is_beyond(slots[k])) continue;
+      tile.hashes[valid == nullptr ? first + k : at[k]] = own[i];
+      ++tile.beyond;
+    }
+    if (valid != nullptr)
+      for (int k = 0; k < count; ++k) tile.slots[at[k]] = found[k];
   }
 }
 
@@ -202,7 +213,7 @@ void CategoryState::add(StringsView const& column, BatchGroups const& groups, st
       if (!is_few(groups, s))
         count_tile(sets_[s], tile.slots, nullptr, tile.hashes, groups.from_tile(s, t), weights == nullptr ? nullptr : weights + begin, rows);
     if (groups.any_scattered()) note_scattered(groups, t, tile.slots);
-    if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) evict_beyond_cap();
+    evict_where_many();
     ++t;
   }
 }
@@ -216,7 +227,13 @@ void CategoryState::count_text_run(StringsView const& column, BatchGroups const&
   bool few = has_few_slots();
   for (std::int64_t t = from; t < to; ++t) {
     int rows = static_cast<int>(groups.rows_of(t, t + 1));
+    std::uint32_t const before = slots_in_use();
     read_text(column, t * kTileRows, rows, valid_rows(column.validity, t * kTileRows, rows, expanded), tile);
+    // Of values that come evenly an eighth at most has been seen where seven rows of eight are new.
+    std::size_t const seen = slots_in_use();
+    bool const mostly_new = 8 * static_cast<std::int64_t>(seen - before) > 7 * std::int64_t{rows};
+    std::size_t const most = std::min(seen + static_cast<std::size_t>(groups.rows_of(t, to)), first_unseen() + 2 * std::size_t{plan_.unseen_cap});
+    table_.expect(mostly_new ? std::min(6 * seen, most) : 0);
     if (tile.beyond > 0) {
       // Rows beyond a cap have no slot: they are counted at once, and the others close ranks.
       std::uint64_t evicted = 0;
@@ -245,19 +262,29 @@ void CategoryState::count_text_run(StringsView const& column, BatchGroups const&
       cpu::kernels().count_four(tile.slots, rows, text_counts_.data(), static_cast<std::uint32_t>(kTextStride));
     else
       cpu::kernels().count_one(tile.slots, rows, text_counts_.data());
-    if (unseen_.size() > 2 * static_cast<std::size_t>(plan_.unseen_cap)) {
+    if (has_many()) {
       end_text_run(targets, few);
       evict_beyond_cap();
       few = has_few_slots();
     }
   }
   end_text_run(targets, few);
+  table_.expect(0);
 }
 
 /// Adds what a run has counted so far to its groups; `few`: there are four counters for every slot.
 void CategoryState::end_text_run(Targets const& targets, bool few) {
   std::size_t const slots = std::min<std::size_t>({slots_in_use(), text_counts_.size(), few ? kMostRunCodes : ~std::size_t{0}});
   std::size_t const parts = few ? 4 : 1;
+  if (!few) {
+    auto const end = text_counts_.begin() + static_cast<std::ptrdiff_t>(slots);
+    auto const counted = static_cast<std::uint32_t>(end - text_counts_.begin() - std::count(text_counts_.begin(), end, 0u));
+    for (auto const& [set, group] : targets)
+      if (!set->coarse) {
+        group->unseen.widen(static_cast<std::uint32_t>(unseen_.size()));
+        group->unseen.expect(counted);
+      }
+  }
   for (std::uint32_t slot = 0; slot < slots; ++slot) {
     std::uint64_t times = 0;
     for (std::size_t part = 0; part < parts; ++part) times += std::exchange(text_counts_[part * kTextStride + slot], 0u);

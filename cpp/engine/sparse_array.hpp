@@ -62,6 +62,11 @@ class SparseArray {
     size_ = size;
   }
 
+  /// Before so many entries are added: an array at once, where they make it one.
+  void expect(std::uint32_t entries) {
+    if (dense_.empty() && size_ > kAlwaysDense && 4 * std::uint64_t{entries} > size_) densify();
+  }
+
   std::uint32_t size() const { return size_; }
   /// nullptr while sparse.
   Number* dense() { return dense_.empty() ? nullptr : dense_.data(); }

@@ -5,7 +5,6 @@
 #include <bit>  // bit_cast
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "core/golden_ratio.hpp"
 #include "core/macros.hpp"
 #include "cpu/text_slot.hpp"
+#include "engine/large_pages.hpp"
 
 namespace modelwatch {
 
@@ -101,21 +101,30 @@ MW_HD void set_key(StringKey& key, char const* from, char const* bytes, std::uin
   key.hash = Hash::of(made);
 }
 
-/// The same for a value near the end of its memory, whose bytes are copied.
-template <class Hash = StringHash>
-[[gnu::noinline]] void set_key_at_end(StringKey& key, char const* bytes, std::uint32_t size) {
-  char copy[StringKey::kPrefix] = {};
-  std::copy_n(bytes, std::min(size, StringKey::kPrefix), copy);
-  set_key<Hash>(key, copy, bytes, size);
+/// The key of a value that something else has hashed.  Nothing is read beyond its end: what has fewer bytes than a word is put
+/// together from parts that overlap, since a copy would be read before it is written.
+inline StringKey key_with(std::string_view value, std::uint64_t hash) {
+  char const* const bytes = value.data();
+  auto const size = static_cast<std::uint32_t>(value.size());
+  auto const byte = [&](std::uint32_t at) { return std::uint64_t{static_cast<std::uint8_t>(bytes[at])} << 8 * at; };
+  StringKey key{0, std::uint64_t{size} << 32, bytes, hash};
+  if (size >= 8) {
+    key.head = eight_bytes(bytes);
+    std::uint32_t const end = std::min(size, StringKey::kPrefix);
+    key.rest |= std::uint64_t{four_bytes(bytes + end - 4)} >> 8 * (StringKey::kPrefix - end);
+  } else if (size >= 4) {
+    key.head = four_bytes(bytes) | std::uint64_t{four_bytes(bytes + size - 4)} << 8 * (size - 4);
+  } else if (size > 0) {
+    key.head = byte(0) | byte(size / 2) | byte(size - 1);
+  }
+  return key;
 }
 
-/// The key of a value that something else has hashed.
-inline StringKey key_with(std::string_view value, std::uint64_t hash) {
-  char copy[StringKey::kPrefix] = {};
-  bool const whole = value.size() >= sizeof(copy);
-  if (!whole) std::copy_n(value.data(), value.size(), copy);
-  char const* const from = whole ? value.data() : copy;
-  return {eight_bytes(from), four_bytes(from + 8) | std::uint64_t{value.size()} << 32, value.data(), hash};
+/// set_key for a value near the end of its memory.
+template <class Hash = StringHash>
+void set_key_at_end(StringKey& key, char const* bytes, std::uint32_t size) {
+  key = key_with({bytes, size}, 0);
+  key.hash = Hash::of(key);
 }
 
 template <class Hash = StringHash>
@@ -140,7 +149,7 @@ class StringTable {
     TextSlot const* const slots = slots_.data();
     for (std::size_t at = key.hash >> shift_;; at = (at + 1) & (~std::size_t{0} >> shift_)) {
       TextSlot const& slot = slots[at];
-      if (slot.number == kAbsent || (slot.head == key.head && slot.rest == key.rest && same_rest(slot, key))) return slot.number;
+      if (slot.name == 0 || (slot.head == key.head && slot.rest == key.rest && same_rest(slot, key))) return slot.number();
     }
   }
 
@@ -148,25 +157,48 @@ class StringTable {
   void reserve(std::size_t values) {
     int shift = shift_;
     while (is_full((std::size_t{1} << (64 - shift)), values)) --shift;
-    if (shift != shift_) rebuild(shift, [](char const*&, std::uint32_t&) {});
+    if (shift != shift_) grow(shift);
   }
+
+  /// So many values may come: once it is full, number_of makes it large enough for them at once.
+  void expect(std::size_t values) { expected_ = values; }
 
   /// For a value that has no number yet.
   void insert(StringKey const& key, std::uint32_t number) {
-    if (is_full(slots_.size(), used_ + 1)) rebuild(shift_ - 1, [](char const*&, std::uint32_t&) {});
-    put({key.head, key.rest, key.bytes, static_cast<std::uint32_t>(key.hash >> 32), number});
+    if (is_full(slots_.size(), used_ + 1)) grow(shift_ - 1);
+    put({key.head, key.rest, key.bytes, static_cast<std::uint32_t>(key.hash >> 32), number + 1});
+  }
+
+  /// A value's number; where it has none it gets this one, and keep() says where its bytes stay.
+  template <class Keep>
+  std::uint32_t number_of(StringKey const& key, std::uint32_t number, Keep keep) {
+    if (is_full(slots_.size(), used_ + 1)) reserve(std::max(used_ + 1, expected_));
+    for (std::size_t at = key.hash >> shift_;; at = (at + 1) & (~std::size_t{0} >> shift_)) {
+      TextSlot& slot = slots_[at];
+      if (slot.name == 0) {
+        slot = {key.head, key.rest, keep(), static_cast<std::uint32_t>(key.hash >> 32), number + 1};
+        ++used_;
+        return number;
+      }
+      if (slot.head == key.head && slot.rest == key.rest && same_rest(slot, key)) return slot.number();
+    }
   }
 
   /// Calls change(bytes, number) for every value, which may move the bytes and change the number; kAbsent takes the value
-  /// out.
-  template <class F>
-  void change(F change) {
-    rebuild(shift_, change);
+  /// out.  fetch(number) is called for each some time before.
+  template <class Change, class Fetch>
+  void change(Change change, Fetch fetch) {
+    rebuild(shift_, change, fetch);
+  }
+  template <class Change>
+  void change(Change change) {
+    rebuild(shift_, change, [](std::uint32_t) {});
   }
 
   std::size_t bytes() const { return slots_.capacity() * sizeof(TextSlot); }
 
  private:
+  using Slots = std::vector<TextSlot, ZeroedPages<TextSlot>>;
   static constexpr int kLeastBits = 6;
   /// Few values lie far apart, most of them where they are looked for first: a second look is a branch guessed wrong.  What
   /// is never looked at takes no cache.
@@ -197,27 +229,37 @@ class StringTable {
   void put(TextSlot const& slot) {
     std::size_t const mask = slots_.size() - 1;
     std::size_t at = (std::uint64_t{slot.hash} << 32) >> shift_;
-    while (slots_[at].number != kAbsent) at = (at + 1) & mask;
+    while (slots_[at].name != 0) at = (at + 1) & mask;
     slots_[at] = slot;
     ++used_;
   }
 
-  template <class F>
-  void rebuild(int shift, F change) {
-    std::vector<TextSlot> old(std::size_t{1} << (64 - shift));
+  void grow(int shift) {
+    rebuild(shift, [](char const*&, std::uint32_t&) {}, [](std::uint32_t) {});
+  }
+
+  template <class Change, class Fetch>
+  void rebuild(int shift, Change change, Fetch fetch) {
+    constexpr std::size_t kAhead = 16;
+    Slots old(std::size_t{1} << (64 - shift));
     old.swap(slots_);
     shift_ = shift;
     used_ = 0;
-    for (TextSlot& slot : old) {
-      if (slot.number == kAbsent) continue;
-      change(slot.bytes, slot.number);
-      if (slot.number != kAbsent) put(slot);
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      if (i + kAhead < old.size() && old[i + kAhead].name != 0) fetch(old[i + kAhead].number());
+      TextSlot& slot = old[i];
+      if (slot.name == 0) continue;
+      std::uint32_t number = slot.number();
+      change(slot.bytes, number);
+      slot.name = number + 1;
+      if (number != kAbsent) put(slot);
     }
   }
 
-  std::vector<TextSlot> slots_;  // 2^(64 - shift_); at most 2^32, as numbers are
+  Slots slots_;  // 2^(64 - shift_); at most 2^32, as numbers are
   int shift_ = 64 - kLeastBits;
   std::size_t used_ = 0;
+  std::size_t expected_ = 0;
 };
 
 /// Bytes that stay where they are until all of them go.
@@ -226,8 +268,8 @@ class StringArena {
   std::string_view keep(std::string_view value) {
     if (value.size() > left_) {
       left_ = std::max(value.size(), std::min<std::size_t>(kMostChunk, std::max<std::size_t>(kLeastChunk, bytes_)));
-      chunks_.push_back(std::make_unique_for_overwrite<char[]>(left_));
-      next_ = chunks_.back().get();
+      chunks_.emplace_back(left_);
+      next_ = chunks_.back().data();
       bytes_ += left_;
     }
     char* const at = next_;
@@ -240,9 +282,9 @@ class StringArena {
 
  private:
   static constexpr std::size_t kLeastChunk = 1 << 10;
-  static constexpr std::size_t kMostChunk = 1 << 20;
+  static constexpr std::size_t kMostChunk = 1 << 22;
 
-  std::vector<std::unique_ptr<char[]>> chunks_;
+  std::vector<std::vector<char, LargePages<char>>> chunks_;
   char* next_ = nullptr;
   std::size_t left_ = 0;
   std::size_t bytes_ = 0;

@@ -8,6 +8,7 @@
 
 #include "check.hpp"
 #include "columns.hpp"  // Random
+#include "core/hash.hpp"
 #include "cpu/kernel_table.hpp"
 #include "engine/string_table.hpp"
 #include "tables.hpp"
@@ -111,6 +112,28 @@ TEST("nothing is read beyond the end of a value") {
       CHECK_EQ(found(*kernel, table, std::vector<std::string_view>(17, copy)).numbers, std::vector<std::uint32_t>(17, 5));
     }
   munmap(pages, 2 * kPage);
+}
+
+TEST("the hash that decides what is kept is the same of one value and of many at a time, on every instruction set") {
+  CHECK_EQ(hash_bytes(nullptr, 0), 0xefd01f60ba992926u);  // the finaliser of FNV-1a's first number
+  for (auto const* kernel : runnable())
+    for (std::uint64_t const most : {0u, 3u, 8u, 40u, 64u, 200u})
+      for (int const rows : {1, 3, 4, 7, 8, 9, 31, 32, 33, 128}) {
+        Random random{most + static_cast<std::uint64_t>(rows)};
+        std::vector<std::vector<char>> values;  // memory that ends where the value does
+        std::vector<char const*> bytes;
+        std::vector<std::uint32_t> sizes;
+        for (int i = 0; i < rows; ++i) {
+          std::string const value = any_value(random, most);
+          values.emplace_back(value.begin(), value.end());
+          bytes.push_back(values.back().data());
+          sizes.push_back(static_cast<std::uint32_t>(value.size()));
+        }
+        std::vector<std::uint64_t> found(values.size());
+        kernel->hash_values(bytes.data(), sizes.data(), rows, found.data());
+        for (std::size_t i = 0; i < values.size(); ++i)
+          CHECK_EQ(found[i], hash_bytes(reinterpret_cast<std::uint8_t const*>(bytes[i]), static_cast<std::int64_t>(sizes[i])));
+      }
 }
 
 TEST("the kernels' hashes spread numbers in a row, words of one alphabet and pairs of whole numbers over a table") {

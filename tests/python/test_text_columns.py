@@ -29,6 +29,13 @@ VALUES = st.one_of(
     st.text("ab", max_size=40).map(str.encode),
 )
 
+#: What ids are like: long beginnings that many share, then few bytes of few kinds, zeros and ends of values among them.
+ALIKE = st.builds(
+    lambda group, tail: group + tail,
+    st.sampled_from([b"", b"customer-", b"customer-of-shop-", b"customer-of-shop-17/", b"customer\0", b"\xff" * 16]),
+    st.lists(st.sampled_from([b"\0", b"1", b"12345678", b"\x80", b"\xff"]), max_size=6).map(b"".join),
+)
+
 
 def counted(
     array: pa.Array, *, cap: int = 1 << 21, known: list[bytes] | None = None, pieces: int = 1
@@ -82,6 +89,19 @@ def test_values_are_counted_as_python_counts_them(
     found = counted(typed(values, layout).slice(begin), pieces=pieces)
     assert as_counter(found) == Counter(values[begin:])
     assert found["unseen"] == sorted({v for v in values[begin:] if v is not None})
+
+
+@given(values=st.lists(ALIKE, max_size=150), cap=st.integers(1, 40), data=st.data())
+def test_values_that_begin_alike_are_kept_and_listed_the_same_in_any_order(
+    values: list[bytes], cap: int, data: st.DataObject
+) -> None:
+    found = counted(typed(values, "binary"), cap=cap)
+    kept = sorted(set(values), key=lambda v: (_core.hash_bytes(v), v))[:cap]
+    assert found["unseen"] == sorted(kept)
+    assert [found["unseen"][i] for i in found["unseen_index"]] == sorted(kept)
+    assert found["unseen_count"].tolist() == [values.count(v) for v in sorted(kept)]
+    shuffled = data.draw(st.permutations(values))
+    same(counted(typed(shuffled, "binary"), cap=cap, pieces=data.draw(st.integers(1, 4))), found)
 
 
 @given(
