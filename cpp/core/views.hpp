@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/macros.hpp"
@@ -15,6 +16,11 @@ enum class Storage : std::uint8_t {
   int8 = 0, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64
 };
 inline constexpr int kStorages = 10;
+/// Of one value.
+constexpr std::size_t bytes_of(Storage storage) {
+  constexpr std::size_t kBytes[kStorages] = {1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
+  return kBytes[static_cast<int>(storage)];
+}
 
 /// Rows whose values are ranked together; also the block of the ordered moments (DESIGN 3.5).
 inline constexpr int kTileRows = 1024;

@@ -168,7 +168,7 @@ class CategoryState {
                   std::int32_t const* groups, std::uint32_t const* weights, int rows);
   void hash_unseen();
   void evict_beyond_cap();
-  /// Whether another tile could bring more than twice the cap: a table's size is a power of two, as a cap may be.
+  /// Whether another tile could bring more than about twice the cap: a table's size is a power of two, as a cap may be.
   bool has_many() const {
     std::size_t const cap = plan_.unseen_cap;
     return unseen_.size() > 2 * cap - std::min<std::size_t>(cap / 8, kTileRows);

@@ -96,11 +96,13 @@ void CategoryState::read_text(Reader const& reader, std::int64_t begin, int rows
       std::uint32_t slot = table_.find(keys[k]);
       int const row = valid == nullptr ? first + k : at[k];
       if (slot == StringTable::kAbsent) {
+        std::uint64_t hash = 0;
         if (has_cap()) {
           std::uint32_t const size = keys[k].size();
-          cpu::kernels().hash_values(&keys[k].bytes, &size, 1, &tile.hashes[row]);
+          cpu::kernels().hash_values(&keys[k].bytes, &size, 1, &hash);
+          tile.hashes[row] = hash;
         }
-        slot = admit(keys[k].view(), keys[k].hash, tile.hashes[row]);
+        slot = admit(keys[k].view(), keys[k].hash, hash);
         tile.beyond += is_beyond(slot) ? 1 : 0;
       }
       tile.slots[row] = slot;
@@ -277,8 +279,9 @@ void CategoryState::end_text_run(Targets const& targets, bool few) {
   std::size_t const slots = std::min<std::size_t>({slots_in_use(), text_counts_.size(), few ? kMostRunCodes : ~std::size_t{0}});
   std::size_t const parts = few ? 4 : 1;
   if (!few) {
+    auto const begin = text_counts_.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(first_unseen(), slots));
     auto const end = text_counts_.begin() + static_cast<std::ptrdiff_t>(slots);
-    auto const counted = static_cast<std::uint32_t>(end - text_counts_.begin() - std::count(text_counts_.begin(), end, 0u));
+    auto const counted = static_cast<std::uint32_t>(end - begin - std::count(begin, end, 0u));
     for (auto const& [set, group] : targets)
       if (!set->coarse) {
         group->unseen.widen(static_cast<std::uint32_t>(unseen_.size()));

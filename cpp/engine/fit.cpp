@@ -38,11 +38,6 @@ struct KeyTile {
   }
 };
 
-std::int64_t bytes_of(Storage storage) {
-  constexpr std::int64_t kBytes[kStorages] = {1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
-  return kBytes[static_cast<std::size_t>(storage)];
-}
-
 /// Calls f(tile) for every tile of a column.
 template <class F>
 void each_tile(NumericView const& column, Domain domain, F f) {
@@ -54,8 +49,9 @@ void each_tile(NumericView const& column, Domain domain, F f) {
     bool const nullable = column.validity.bits != nullptr;
     int const valid = nullable ? kernel.expand_validity(column.validity, begin, rows, expanded) : rows;
     tile.count = kernel.key_tile(column, begin, rows, domain, valid < rows ? expanded : nullptr, tile.keys);
-    tile.next = static_cast<char const*>(column.values) + (begin + rows) * bytes_of(column.storage);
-    tile.next_bytes = std::min<std::int64_t>(kTileRows, column.rows - begin - rows) * bytes_of(column.storage);
+    auto const bytes = static_cast<std::int64_t>(bytes_of(column.storage));
+    tile.next = static_cast<char const*>(column.values) + (begin + rows) * bytes;
+    tile.next_bytes = std::min<std::int64_t>(kTileRows, column.rows - begin - rows) * bytes;
     tile.nulls = rows - valid;
     tile.nans = valid - tile.count;
     f(tile);

@@ -19,7 +19,7 @@ constexpr std::size_t kGroupsAhead = 4;
 // What is to know of a row beside its slot.
 constexpr std::uint32_t kUnranked = cpu::RowBlock::kUnranked << cpu::RowBlock::kSlotBits;
 constexpr std::uint32_t kUnusable = cpu::RowBlock::kUnusable << cpu::RowBlock::kSlotBits;
-constexpr std::uint32_t kSlotBits = kUnusable - 1;
+constexpr std::uint32_t kSlotMask = kUnusable - 1;
 constexpr std::uint32_t kShortSlot = (std::uint32_t{1} << cpu::RowBlock::kSlotBits) - 1;
 
 /// What is kept of a row until its stretch of tiles is counted group by group.
@@ -295,7 +295,7 @@ void NumericState::count_group(Set& set, BatchGroups::Scattered const& by, std::
       if (rows_end - row > kRowsAhead) all.prefetch(row[kRowsAhead]);
       std::uint32_t const slot = all.slot(*row);
       std::uint64_t const key = all.key(*row);
-      count_slot(slot & kSlotBits);
+      count_slot(slot & kSlotMask);
       bool const ranked = (slot & kUnranked) == 0;
       low = std::min(low, ranked ? key : ~std::uint64_t{0});
       high = std::max(high, ranked ? key : std::uint64_t{0});

@@ -33,7 +33,7 @@ struct Difference {
   double product;
 };
 
-/// Below this product every product of a rows of one side and a cumulative count of the other is exact in a double.
+/// Below this product every product of rows of one side and a cumulative count of the other is exact in a double.
 constexpr double kExactProduct = 0x1p53;
 /// Gaps of the baseline that are worked on at a time.
 constexpr std::size_t kStrip = 128;
@@ -41,8 +41,6 @@ constexpr std::size_t kStrip = 128;
 /// The larger one, and what is no number where one is none.
 double larger(double a, double b) { return a >= b || std::isnan(a) ? a : b; }
 double smaller(double a, double b) { return a <= b || std::isnan(a) ? a : b; }
-/// The larger one of two numbers.
-double larger_number(double a, double b) { return a < b ? b : a; }
 
 /// The largest mean of |x| over x between `least` < 0 and `most` > 0 with this mean: |x| is convex, so it lies below the
 /// line through its ends.
@@ -267,14 +265,14 @@ class Baseline {
         mean_high[k] = start + gaps[k].held.high - (share - part - slack);
         least[k] = start - share;
         most[k] = start + gaps[k].held.share;
-        lower[k] = larger_number(0.0, larger_number(mean_low[k], -mean_high[k]));
-        upper[k] = larger_number(std::fabs(mean_low[k]), std::fabs(mean_high[k]));
+        lower[k] = std::max(0.0, std::max(mean_low[k], -mean_high[k]));
+        upper[k] = std::max(std::fabs(mean_low[k]), std::fabs(mean_high[k]));
       }
       for (std::size_t k = 0; k < size; ++k) {
         if (least[k] < 0 && most[k] > 0)
-          upper[k] = larger_number(chord_of(mean_low[k], least[k], most[k]), chord_of(mean_high[k], least[k], most[k]));
+          upper[k] = std::max(chord_of(mean_low[k], least[k], most[k]), chord_of(mean_high[k], least[k], most[k]));
         own_.lower[first + k] = gaps[k].width * lower[k];
-        own_.upper[first + k] = gaps[k].width * larger_number(lower[k], upper[k]);
+        own_.upper[first + k] = gaps[k].width * std::max(lower[k], upper[k]);
       }
     }
   }

@@ -34,19 +34,6 @@ bool open(Staging& staging, std::vector<ColumnInput> const& columns, std::int64_
 
 }  // namespace
 
-std::size_t bytes_of(Storage storage) {
-  switch (storage) {
-    case Storage::int8:
-    case Storage::uint8: return 1;
-    case Storage::int16:
-    case Storage::uint16: return 2;
-    case Storage::int32:
-    case Storage::uint32:
-    case Storage::float32: return 4;
-    default: return 8;
-  }
-}
-
 NumericView part_of(NumericView const& column, std::int64_t begin, std::int64_t rows) {
   auto const* const values = static_cast<std::uint8_t const*>(column.values) + static_cast<std::size_t>(begin) * bytes_of(column.storage);
   return {values, {column.validity.bits, column.validity.offset + begin}, rows, column.storage};

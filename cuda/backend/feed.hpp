@@ -17,8 +17,6 @@ struct ColumnInput {
   int device = 0;  // which, where it is one
 };
 
-/// Bytes of one value.
-std::size_t bytes_of(Storage storage);
 /// Some rows of a column.
 NumericView part_of(NumericView const& column, std::int64_t begin, std::int64_t rows);
 /// Rows of a chunk that are worked on together where positions have 32 bits: a column that lies on the device is one chunk,

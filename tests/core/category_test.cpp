@@ -127,6 +127,18 @@ TEST("of unseen values the smallest by hash and bytes survive, for any order of 
   }
 }
 
+TEST("a result keeps its values while others come and its state evicts") {
+  CategoryState state(plan_of({}, 2), {{false, false}});
+  add_node(state, encoded({"a", "b"}), {nullptr});
+  auto const before = state.finish(0);
+  for (std::uint64_t round = 0; round < 40; ++round) {
+    std::vector<Text> rows;
+    for (std::uint64_t i = 0; i < 500; ++i) rows.push_back(word('x', 500 * round + i));
+    add_node(state, encoded(rows), {nullptr});
+  }
+  CHECK((counts_of(before, {}) == std::map<std::uint32_t, Counts>{{0, {{"a", 1}, {"b", 1}}}}));
+}
+
 TEST("a value that a capped baseline may have held is other, on both grids") {
   std::vector<std::string> values;
   for (int i = 0; i < 20; ++i) values.push_back(word('v', static_cast<std::uint64_t>(i)));

@@ -186,7 +186,7 @@ template <class Stored, class Value>
 void check_stretches(std::uint64_t pivot_key) {
   Random random{702};
   auto const grid = make_grid(as_knots(std::vector<Value>{1, 7, 40, 200, 255}));
-  for (std::uint32_t const coarse : {3u, 8u})
+  for (std::uint32_t const coarse : {3u, 8u, 200u, 301u})  // of the last two groups of few rows are lists
     for (bool const fine : {false, true}) {
       NumericPlan plan{grid, {}, {}, grid->slots(), coarse, 0, pivot_key};
       for (std::uint32_t slot = 0; slot < grid->slots(); ++slot) plan.to_coarse.push_back(slot % coarse);
