@@ -29,30 +29,10 @@ MW_HD void list_slots(ShortRow const* rows, int count, std::uint8_t* list) {
   }
 }
 
-/// Eight groups' moments.
-struct EightMoments {
-  __m512d count, mean, m2, m3, m4;
-};
-
-MW_HD void load_eight(MomentRow const& from, int group, EightMoments& out) {
-  out.count = _mm512_loadu_pd(from.count + group);
-  out.mean = _mm512_loadu_pd(from.mean + group);
-  out.m2 = _mm512_loadu_pd(from.m2 + group);
-  out.m3 = _mm512_loadu_pd(from.m3 + group);
-  out.m4 = _mm512_loadu_pd(from.m4 + group);
-}
-MW_HD void put_eight(EightMoments const& from, int group, MomentRow& out) {
-  _mm512_storeu_pd(out.count + group, from.count);
-  _mm512_storeu_pd(out.mean + group, from.mean);
-  _mm512_storeu_pd(out.m2 + group, from.m2);
-  _mm512_storeu_pd(out.m3 + group, from.m3);
-  _mm512_storeu_pd(out.m4 + group, from.m4);
-}
-
 /// Moments::merge with one value in each of these lanes: what is multiplied by its count or added to its sums of powers, which
 /// are 0, is left out.  No sum is -0.0, and a group without values has sums of 0.0, so that goes for its first value too: its
 /// square is finite.
-MW_HD void merge_values(EightMoments& a, __mmask8 lanes, __m512d x) {
+MW_HD void merge_values(WideMoments& a, __mmask8 lanes, __m512d x) {
   __m512d const one = _mm512_set1_pd(1.0);
   __m512d const na = a.count;
   __m512d const n = _mm512_add_pd(na, one);
@@ -72,16 +52,6 @@ MW_HD void merge_values(EightMoments& a, __mmask8 lanes, __m512d x) {
   a.m2 = _mm512_mask_add_pd(a.m2, lanes, a.m2, cross);
 }
 
-/// The same with tiles that have several values, or some of them one or none.
-MW_HD void merge_tiles(EightMoments& a, EightMoments const& b) {
-  WideMoments own{reinterpret_cast<WideLanes>(a.count), reinterpret_cast<WideLanes>(a.mean), reinterpret_cast<WideLanes>(a.m2),
-                  reinterpret_cast<WideLanes>(a.m3), reinterpret_cast<WideLanes>(a.m4)};
-  merge_wide(own, {reinterpret_cast<WideLanes>(b.count), reinterpret_cast<WideLanes>(b.mean), reinterpret_cast<WideLanes>(b.m2),
-                   reinterpret_cast<WideLanes>(b.m3), reinterpret_cast<WideLanes>(b.m4)});
-  a = {reinterpret_cast<__m512d>(own.count), reinterpret_cast<__m512d>(own.mean), reinterpret_cast<__m512d>(own.m2),
-       reinterpret_cast<__m512d>(own.m3), reinterpret_cast<__m512d>(own.m4)};
-}
-
 /// ShortKeys::value of sixteen keys.
 template <bool kFloats>
 MW_HD void values_of(__m512i key, __m512d pivot, __m512d& x, __m512d& y) {
@@ -99,7 +69,7 @@ MW_HD void values_of(__m512i key, __m512d pivot, __m512d& x, __m512d& y) {
 }
 
 /// moments_of_some of one or two values, the second only in some lanes.  They are never -0.0.
-MW_HD void moments_of_pairs(__mmask8 first, __mmask8 second, __m512d x, __m512d y, EightMoments& out) {
+MW_HD void moments_of_pairs(__mmask8 first, __mmask8 second, __m512d x, __m512d y, WideMoments& out) {
   __m512d const zero = _mm512_setzero_pd();
   __m512d const half = _mm512_set1_pd(0.5);
   __m512d const one = _mm512_set1_pd(1.0);
@@ -120,14 +90,14 @@ MW_HD void moments_of_pairs(__mmask8 first, __mmask8 second, __m512d x, __m512d 
 /// Goes through the rows of sixteen groups side by side, one of each at a step.
 template <bool kMoments, bool kFloats>
 MW_HD void fold_block(RowBlock& block) {
-  static_assert(RowBlock::kGroups == 16 && sizeof(ShortRow) == 8);
+  static_assert(RowBlock::kGroups == 16 && kLanesTogether == 8 && sizeof(ShortRow) == 8);
   __m512i const none = _mm512_setzero_si512();
   __m512i at = _mm512_loadu_si512(block.begin);
   __m512i const end = _mm512_loadu_si512(block.end);
   __m512i low = _mm512_set1_epi32(-1);
   __m512i high = none;
-  EightMoments a, b;
-  if constexpr (kMoments) load_eight(block.moments, 0, a), load_eight(block.moments, 8, b);
+  WideMoments a, b;
+  if constexpr (kMoments) load_wide(block.moments, 0, a), load_wide(block.moments, 8, b);
   __m512d const pivot = _mm512_set1_pd(block.keys.pivot);
   auto const mask_of = [](std::uint32_t what) { return _mm512_set1_epi32(static_cast<int>(what << RowBlock::kSlotBits)); };
   for (;;) {
@@ -154,14 +124,14 @@ MW_HD void fold_block(RowBlock& block) {
         __mmask16 const next_used = _mm512_mask_testn_epi32_mask(pairs, next_slot, mask_of(RowBlock::kUnusable));
         __m512d next_x, next_y;
         values_of<kFloats>(_mm512_mask_i32gather_epi32(none, pairs, next, &block.rows->key, 8), pivot, next_x, next_y);
-        EightMoments tile, other;
+        WideMoments tile, other;
         moments_of_pairs(static_cast<__mmask8>(used), static_cast<__mmask8>(next_used), x, next_x, tile);
         moments_of_pairs(static_cast<__mmask8>(used >> 8), static_cast<__mmask8>(next_used >> 8), y, next_y, other);
         if (__mmask16 const more = static_cast<__mmask16>(several & ~pairs); more != 0) {
           int places[RowBlock::kGroups];
           _mm512_storeu_si512(places, at);
           MomentRow tiles;
-          put_eight(tile, 0, tiles), put_eight(other, 8, tiles);
+          put_wide(tile, 0, tiles), put_wide(other, 8, tiles);
           for (std::uint32_t left = more; left != 0; left &= left - 1) {
             int const g = __builtin_ctz(left);
             Moments const own = moments_of_tile(block, places[g], block.end[g]);
@@ -171,17 +141,17 @@ MW_HD void fold_block(RowBlock& block) {
             tiles.m3[g] = own.m3;
             tiles.m4[g] = own.m4;
           }
-          load_eight(tiles, 0, tile), load_eight(tiles, 8, other);
+          load_wide(tiles, 0, tile), load_wide(tiles, 8, other);
         }
-        merge_tiles(a, tile);
-        merge_tiles(b, other);
+        merge_wide(a, tile);
+        merge_wide(b, other);
       }
     }
     at = _mm512_add_epi32(at, _mm512_set1_epi32(1));
   }
   _mm512_storeu_si512(block.low, low);
   _mm512_storeu_si512(block.high, high);
-  if constexpr (kMoments) put_eight(a, 0, block.moments), put_eight(b, 8, block.moments);
+  if constexpr (kMoments) put_wide(a, 0, block.moments), put_wide(b, 8, block.moments);
 }
 
 void count_block(RowBlock* block, bool moments) {

@@ -270,6 +270,13 @@ MW_HD void load_wide(MomentRow const& from, int group, WideMoments& out) {
   load_wide(from.m3 + group, out.m3);
   load_wide(from.m4 + group, out.m4);
 }
+MW_HD void put_wide(WideMoments const& from, int group, MomentRow& out) {
+  put(out.count + group, from.count);
+  put(out.mean + group, from.mean);
+  put(out.m2 + group, from.m2);
+  put(out.m3 + group, from.m3);
+  put(out.m4 + group, from.m4);
+}
 
 /// The operations of Moments::merge, in their order, for all groups at once: what a group without a tile, or with its first
 /// one, gets from them is not kept.
@@ -309,15 +316,8 @@ void fold_moments(MomentRow const* steps, int count, MomentRow* into) {
       load_wide(steps[step], group + kLanesTogether, next);
       merge_wide(b, next);
     }
-    for (int half = 0; half < 2; ++half) {
-      WideMoments const& own = half == 0 ? a : b;
-      int const at = group + half * kLanesTogether;
-      put(into->count + at, own.count);
-      put(into->mean + at, own.mean);
-      put(into->m2 + at, own.m2);
-      put(into->m3 + at, own.m3);
-      put(into->m4 + at, own.m4);
-    }
+    put_wide(a, group, *into);
+    put_wide(b, group + kLanesTogether, *into);
   }
 }
 

@@ -25,9 +25,19 @@ inline void ask_for_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] 
 #endif
 }
 
-/// An allocator of such memory, which a vector that makes values of nothing leaves as it is.
+/// What leaves memory as it is given where a vector makes values of nothing.
+struct LeftAsGiven {
+  template <class T>
+  void construct(T*) {}
+  template <class T, class... From>
+  void construct(T* at, From&&... from) {
+    std::construct_at(at, static_cast<From&&>(from)...);
+  }
+};
+
+/// An allocator of such memory.
 template <class T>
-struct LargePages {
+struct LargePages : LeftAsGiven {
   using value_type = T;
   LargePages() = default;
   template <class U>
@@ -39,17 +49,12 @@ struct LargePages {
     return memory;
   }
   void deallocate(T* memory, std::size_t count) { std::allocator<T>().deallocate(memory, count); }
-  void construct(T*) {}
-  template <class... From>
-  void construct(T* at, From&&... from) {
-    std::construct_at(at, static_cast<From&&>(from)...);
-  }
-  bool operator==(LargePages const&) const = default;
+  bool operator==(LargePages const&) const { return true; }
 };
 
 /// The same, of zeros: what the system gives is zero, and writing that again would touch it twice.
 template <class T>
-struct ZeroedPages {
+struct ZeroedPages : LeftAsGiven {
   using value_type = T;
   ZeroedPages() = default;
   template <class U>
@@ -62,12 +67,7 @@ struct ZeroedPages {
     return static_cast<T*>(memory);
   }
   void deallocate(T* memory, std::size_t) { std::free(memory); }
-  void construct(T*) {}
-  template <class... From>
-  void construct(T* at, From&&... from) {
-    std::construct_at(at, static_cast<From&&>(from)...);
-  }
-  bool operator==(ZeroedPages const&) const = default;
+  bool operator==(ZeroedPages const&) const { return true; }
 };
 
 }  // namespace modelwatch

@@ -64,7 +64,7 @@ class SparseArray {
 
   /// Before so many entries are added: an array at once, where they make it one.
   void expect(std::uint32_t entries) {
-    if (dense_.empty() && size_ > kAlwaysDense && 4 * std::uint64_t{entries} > size_) densify();
+    if (dense_.empty() && is_dense_with(entries)) densify();
   }
 
   std::uint32_t size() const { return size_; }
@@ -73,7 +73,7 @@ class SparseArray {
 
   /// The plain array where so many entries are used, which it becomes at once then; else as `dense`.
   Number* dense_with(std::uint32_t used) {
-    if (dense_.empty() && size_ > kAlwaysDense && 4 * std::uint64_t{used} > size_) densify();
+    expect(used);
     return dense();
   }
 
@@ -82,7 +82,7 @@ class SparseArray {
       dense_[index] += by;
       return;
     }
-    if (size_ > kAlwaysDense && 4 * (std::uint64_t{used_} + 1) > size_) {
+    if (is_dense_with(std::uint64_t{used_} + 1)) {
       densify();
       dense_[index] += by;
       return;
@@ -141,6 +141,8 @@ class SparseArray {
  private:
   static constexpr std::uint32_t kEmpty = 0xffffffffu;
   static constexpr std::size_t kLeastSparse = 16;
+
+  bool is_dense_with(std::uint64_t entries) const { return size_ > kAlwaysDense && 4 * entries > size_; }
 
   template <class F>
   void each_dense(F& f) const {
